@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/penstock.h - stream training data from object storage into memory, a batch at a time.
+ *
+ * The only public header of libpenstock. A program that trains on a stream needs six calls:
+ *
+ *     struct penstock_config config;
+ *     struct penstock_channel_config train;
+ *     struct penstock *stream;
+ *     struct penstock_error error;
+ *     const char *uri = "s3://bucket/prefix/";
+ *
+ *     penstock_config_init(&config);
+ *     penstock_channel_config_init(&train);
+ *     train.uris = &uri;
+ *     train.uri_count = 1;
+ *     train.content_type = "application/x-recordio-protobuf";
+ *     config.channels = &train;
+ *     config.channel_count = 1;
+ *     if (penstock_open(&config, &stream, &error) != PENSTOCK_OK)
+ *         complain(error.message);
+ *     for (;;) {
+ *         const struct penstock_batch *batch;
+ *         int rc = penstock_next(stream, 0, -1, &batch);
+ *         if (rc == PENSTOCK_EPOCH_END)
+ *             continue;
+ *         if (rc != PENSTOCK_OK)
+ *             break;                     // PENSTOCK_END, or an error: penstock_last_error()
+ *         step(batch->features, batch->labels, batch->rows);
+ *         penstock_release(stream, batch);
+ *     }
+ *     penstock_close(&stream);
+ *
+ * Owner: the caller owns the handle; the handle owns every batch, and lends it between
+ *   penstock_next and penstock_release. Strings in a configuration are copied by penstock_open.
+ * Threads: one thread at a time may call penstock_next for a given channel; different channels may
+ *   be read by different threads. penstock_release, penstock_stop and penstock_get_counters may be
+ *   called from any thread. penstock_open and penstock_close exclude every other call.
+ * Order: batches of a channel come in stream order. The order, and every byte of every batch, is
+ * the same for any number of connections, I/O threads and decode threads, for either I/O backend,
+ * and for s3 and file sources that hold the same objects under the same keys. Units: bytes, rows,
+ * milliseconds (timeouts) and nanoseconds (counters), named in the field. Errors: functions return
+ * 0 (PENSTOCK_OK), a positive flow code that is no failure, or a negative error code. The library
+ * never prints, exits or aborts.
+ */
+#ifndef PENSTOCK_H
+#define PENSTOCK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PENSTOCK_VERSION "0.1.0"
+
+#if defined(__GNUC__)
+#define PENSTOCK_API __attribute__((visibility("default")))
+#define PENSTOCK_MUST_CHECK __attribute__((warn_unused_result))
+#else
+#define PENSTOCK_API
+#define PENSTOCK_MUST_CHECK
+#endif
+
+/* Result codes. Values are pinned: they never change meaning between releases. */
+enum penstock_rc {
+    PENSTOCK_OK = 0,
+    PENSTOCK_AGAIN = 1, /* flow: the timeout passed and no batch was ready */
+    PENSTOCK_EPOCH_END =
+        2,            /* flow: every batch of the epoch was delivered; the next call goes on */
+    PENSTOCK_END = 3, /* flow: every epoch was delivered; sticky */
+
+    PENSTOCK_E_MEMORY = -1,   /* allocation failed, or the memory limit is too small for the job */
+    PENSTOCK_E_ARGUMENT = -2, /* a configuration field or a call's argument is unusable */
+    PENSTOCK_E_SYSTEM = -3,   /* a system call failed: see sys_errno */
+    PENSTOCK_E_STOPPED = -4,  /* penstock_stop was called */
+
+    PENSTOCK_E_NETWORK = -10, /* connection, TLS or time-out trouble that outlived the retries */
+    PENSTOCK_E_HTTP = -11,    /* an HTTP status that outlived the retries or cannot be retried */
+    PENSTOCK_E_CREDENTIALS = -12, /* no usable credentials */
+    PENSTOCK_E_DENIED = -13,      /* 401, 403, or EACCES for files */
+    PENSTOCK_E_NOT_FOUND = -14,   /* no such bucket, object or file */
+    PENSTOCK_E_CHANGED = -15,     /* an object was replaced while it was being streamed */
+    PENSTOCK_E_EMPTY = -16,       /* the channel holds no object with data, or no record */
+
+    PENSTOCK_E_FORMAT = -20 /* a record is malformed or has another shape than the first one */
+};
+
+/* What went wrong, where, and what to do. Every text is NUL-terminated; unknown ones are "",
+ * unknown numbers 0. `message` is one complete sentence that already names every detail worth
+ * showing. It never holds a secret key, a session token or a signature. */
+struct penstock_error {
+    int rc;                /* enum penstock_rc */
+    int http_status;       /* last HTTP status, 0 if none was received */
+    int sys_errno;         /* errno of the failed call, 0 if none */
+    uint32_t attempts;     /* requests made for the part that failed */
+    uint64_t offset_bytes; /* offset in the object of the first byte not delivered, or of the bad
+                              record */
+    char bucket[256];      /* bucket, or "" for files */
+    char key[1032];        /* key, or path of the file */
+    char s3_code[64];      /* <Code> of S3's answer, e.g. "SlowDown" */
+    char request_id[128];  /* x-amz-request-id */
+    char remote_ip[64];
+    char message[2048];
+};
+
+/* How log lines reach the caller: level is 0 info, 1 warning. May be called from any thread of the
+ * library, one at a time; `line` has no newline and lives for the call only. */
+typedef void (*penstock_log_fn)(void *cookie, int level, const char *line);
+
+/* How batch memory is pinned, for callers that copy batches to a device. `pin` is called once for
+ * each batch slot (page aligned, whole pages) before its first use, from a library thread;
+ * non-zero means refused, and the slot is used unpinned. `unpin` is called once for each slot that
+ * was pinned, from penstock_close. */
+typedef int (*penstock_pin_fn)(void *cookie, void *base, size_t len_bytes);
+typedef void (*penstock_unpin_fn)(void *cookie, void *base, size_t len_bytes);
+
+/* One channel: a set of objects read as one ordered stream of records.
+ * Use penstock_channel_config_init for defaults; every field may then be set. */
+struct penstock_channel_config {
+    const char *name; /* for messages and thread names; NULL = "train" */
+
+    /* "s3://bucket/prefix" (every key that starts with prefix, as SageMaker's S3Prefix),
+     * "file:///dir" or a plain path (a file, or every file below a directory). Listed in the order
+     * given; within a URI in UTF-8 byte order of keys. Empty objects and keys ending in "/" are
+     * skipped. */
+    const char *const *uris;
+    size_t uri_count;
+
+    /* "application/x-recordio-protobuf" or "text/csv", with parameters: for CSV label_size=K (the
+     * first K columns are labels; default 1), e.g. "text/csv;label_size=0". */
+    const char *content_type;
+
+    uint32_t batch_rows;  /* rows of a full batch, 1 .. 2^24; default 1000 */
+    uint32_t feature_dim; /* 0 (default): taken from the first record; else checked against it */
+    uint32_t epochs;      /* passes over the data; default 1; 0 = without end */
+
+    /* shuffle: the order of objects is a permutation of the listing that depends on seed and epoch
+     * alone (SageMaker's ShuffleConfig); it needs the whole listing before the first GET. Without
+     * it: listing order, and the first GET leaves after the first listing page. */
+    bool shuffle;
+    uint64_t seed;
+
+    /* Shard `shard_index` of `shard_count` (ShardedByS3Key): this stream carries the objects whose
+     * position in the epoch's global order is congruent to shard_index modulo shard_count.
+     * Default 0 of 1 (FullyReplicated). A shard may be empty when others are not: its epochs then
+     * end at once with no batch. */
+    uint32_t shard_index;
+    uint32_t shard_count;
+};
+
+/* Use penstock_config_init for defaults: zero or NULL in any field below means the default. */
+struct penstock_config {
+    const struct penstock_channel_config *channels;
+    size_t channel_count; /* 1 .. 20 */
+
+    /* Upper bound of the memory for streamed bytes and batches, all channels together. Default 1
+     * GiB, least 16 MiB a channel. Half of a channel's share is its stream ring, the other half
+     * batch slots. */
+    size_t memory_limit_bytes;
+
+    uint32_t decode_threads;  /* per channel; default: CPUs, at most 8 */
+    uint32_t io_threads;      /* default 1 */
+    uint32_t max_connections; /* ranged GETs in flight per I/O thread; default 16, at most 256 */
+    size_t part_bytes;        /* size of one ranged GET; default 8 MiB, 64 KiB .. 1 GiB */
+    const char *io_backend;   /* "uring", "epoll", "auto"; default $PENSTOCK_IO, then auto */
+
+    /* S3. NULL: $AWS_ENDPOINT_URL_S3, $AWS_ENDPOINT_URL, the profile's endpoint_url, then AWS
+     * itself; $AWS_REGION, $AWS_DEFAULT_REGION, the profile's region, then us-east-1; $AWS_PROFILE,
+     * "default". An endpoint given by URL is addressed path style, AWS itself virtual-host style.
+     */
+    const char *endpoint_url;
+    const char *region;
+    const char *profile;
+    bool anonymous; /* send unsigned requests */
+
+    penstock_log_fn log;
+    void *log_cookie;
+    penstock_pin_fn pin;
+    penstock_unpin_fn unpin;
+    void *pin_cookie;
+};
+
+/* A batch on loan. Features are (rows, feature_dim) and labels (rows, label_dim), both float32,
+ * row-major, without gaps. `base` .. `base + len_bytes` is the slot that holds both (features at
+ * its start, labels 64-byte aligned after room for batch_rows rows): one copy moves a whole batch.
+ */
+struct penstock_batch {
+    const float *features;
+    const float *labels; /* NULL when label_dim is 0 */
+    uint32_t rows; /* 1 .. batch_rows; less than batch_rows only in the last batch of an epoch */
+    uint32_t feature_dim;
+    uint32_t label_dim;
+    uint32_t epoch;    /* from 0 */
+    uint64_t position; /* index of the first row in this stream's epoch, from 0 */
+    uint32_t slot_no;  /* which slot this is, 0 .. slot count - 1: stable for the handle's life */
+    bool pinned;       /* pin accepted the slot */
+    void *base;
+    size_t len_bytes; /* bytes from base that hold this batch's features and labels */
+};
+
+/* Counters of one channel since penstock_open. Times are from penstock_open, 0 = has not happened.
+ */
+struct penstock_counters {
+    uint64_t bytes_received;   /* body bytes that entered the stream ring */
+    uint64_t bytes_refetched;  /* body bytes received and thrown away by retries */
+    uint64_t bytes_carried;    /* bytes copied because a record crossed the ring's end */
+    uint64_t records;          /* records decoded */
+    uint64_t batches;          /* batches delivered */
+    uint64_t objects_listed;   /* objects with data, all shards, once per handle */
+    uint64_t objects_streamed; /* objects received to their end, every epoch counted */
+    uint64_t list_requests;
+    uint64_t get_requests; /* ranged GETs sent, or file reads issued */
+    uint64_t retries;
+    uint64_t connections; /* connections opened */
+    uint64_t first_byte_ns;
+    uint64_t first_batch_ns;
+    uint64_t wait_ns;    /* time penstock_next spent blocked */
+    uint64_t ring_bytes; /* size of the stream ring */
+    uint64_t slot_bytes; /* bytes of all batch slots, 0 until the first record is seen */
+    uint32_t slot_count;
+    char io_backend[16]; /* "uring" or "epoll" */
+    char io_reason[160]; /* why that one */
+};
+
+struct penstock; /* one open stream of one or more channels */
+
+/* Fills `config` with defaults. */
+PENSTOCK_API void penstock_config_init(struct penstock_config *config);
+
+/* Fills `channel` with defaults. */
+PENSTOCK_API void penstock_channel_config_init(struct penstock_channel_config *channel);
+
+/* Opens a stream and starts fetching. Returns as soon as the configuration is checked and the
+ * threads run: trouble with the data or the network is reported by penstock_next. *out    receives
+ * the handle, NULL on failure error   filled on failure; may be NULL Returns PENSTOCK_OK, or
+ * PENSTOCK_E_ARGUMENT, _MEMORY, _SYSTEM, _CREDENTIALS. */
+PENSTOCK_API PENSTOCK_MUST_CHECK int penstock_open(const struct penstock_config *config,
+                                                   struct penstock **out,
+                                                   struct penstock_error *error);
+
+/* Waits for the next batch of channel `channel_no` (index in config.channels).
+ *   timeout_ms  how long to wait: 0 not at all, negative without limit
+ *   *batch      receives a batch on PENSTOCK_OK, else NULL
+ * Returns PENSTOCK_OK, PENSTOCK_AGAIN, PENSTOCK_EPOCH_END (once after the last batch of each
+ * epoch), PENSTOCK_END (after the last epoch, and from then on), or an error, which is sticky for
+ * the channel. Every batch before the error has been delivered; a batch that the error cut short
+ * has not. Batches not yet released stay valid whatever is returned. With every slot on loan the
+ * call waits for a release. */
+PENSTOCK_API PENSTOCK_MUST_CHECK int penstock_next(struct penstock *stream, size_t channel_no,
+                                                   int timeout_ms,
+                                                   const struct penstock_batch **batch);
+
+/* Gives a batch back. Its memory may be overwritten at once. NULL is ignored. */
+PENSTOCK_API void penstock_release(struct penstock *stream, const struct penstock_batch *batch);
+
+/* Copies the channel's counters. Values are current, not a consistent snapshot. */
+PENSTOCK_API void penstock_get_counters(const struct penstock *stream, size_t channel_no,
+                                        struct penstock_counters *counters);
+
+/* The error that ended channel `channel_no`; rc is PENSTOCK_OK while there is none. The pointer
+ * stays valid until penstock_close. */
+PENSTOCK_API const struct penstock_error *penstock_last_error(const struct penstock *stream,
+                                                              size_t channel_no);
+
+/* Makes every present and future penstock_next return PENSTOCK_E_STOPPED within 100 ms. Safe to
+ * call from a signal handler. */
+PENSTOCK_API void penstock_stop(struct penstock *stream);
+
+/* Stops the threads, frees everything, sets *stream to NULL. Accepts a NULL handle. Batches still
+ * on loan become invalid. Returns within about a second even when a server does not answer. */
+PENSTOCK_API void penstock_close(struct penstock **stream);
+
+/* The name of a result code, e.g. "PENSTOCK_E_CHANGED"; "unknown" for other values. */
+PENSTOCK_API const char *penstock_rc_name(int rc);
+
+/* The library's version, e.g. "0.1.0". */
+PENSTOCK_API const char *penstock_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
