@@ -4,41 +4,70 @@
 # SAN=thread), and per compiler when CC is not gcc. Sources are found by wildcard: a file added to
 # formats/, pipe/, trainer/ or bench/ is built without a change here.
 
+ifeq ($(origin CC),default)
 CC       = gcc
+endif
 SAN     ?=
+TIME    ?= 60
 PREFIX  ?= /usr/local
+BINDIR  ?= $(PREFIX)/bin
+LIBDIR  ?= $(PREFIX)/lib
+INCDIR  ?= $(PREFIX)/include
+MANDIR  ?= $(PREFIX)/share/man
 DESTDIR ?=
 
+# Debian 12 packages: what building and the demo need, and what only the tests need.
+PACKAGES := gcc make pkg-config curl ca-certificates \
+            liburing-dev libcurl4-openssl-dev libssl-dev libexpat1-dev \
+            libprotobuf-c-dev protobuf-c-compiler liblz4-dev zlib1g-dev \
+            libmicrohttpd-dev libgnutls28-dev libopenblas-pthread-dev \
+            dataset-fashion-mnist
+TEST_PACKAGES := g++ clang-14 clang-format-14 libclang-rt-14-dev libcmocka-dev \
+                 python3 python3-venv patch mandoc \
+                 radosgw ceph-mon ceph-osd ceph-common
+
 comma   := ,
+VERSION := $(shell sed -n 's/^\#define PENSTOCK_VERSION "\(.*\)"/\1/p' pipe/penstock.h)
 VARIANT := $(if $(SAN),$(subst $(comma),-,$(SAN)),release)$(if $(filter gcc cc,$(notdir $(CC))),,-$(notdir $(CC)))
 B       := build/$(VARIANT)
 
-WARNINGS := -Wall -Wextra -Werror -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes \
+WERROR   ?= -Werror
+WARNINGS := -Wall -Wextra $(WERROR) -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes \
             -Wmissing-prototypes -Wswitch-enum -Wvla -Wpointer-arith -Wwrite-strings -Wundef
-CPPFLAGS += -I. -Ibuild/gen -D_GNU_SOURCE
 CFLAGS   ?= -O2 -g
-CFLAGS   += -std=gnu11 -fPIC -fvisibility=hidden -fno-omit-frame-pointer $(WARNINGS)
-LDFLAGS  += -Wl,-z,defs -Wl,--as-needed
-LDLIBS   += -lcurl -luring -lcrypto -lssl -lexpat -lprotobuf-c -llz4 -lpthread -lm -ldl
+C_FLAGS  := -I. -Ibuild/gen -D_GNU_SOURCE -std=gnu11 -fPIC -fvisibility=hidden -fno-omit-frame-pointer \
+            $(WARNINGS) $(CPPFLAGS) $(CFLAGS)
+LD_FLAGS := -Wl,-z,relro -Wl,-z,now -Wl,--as-needed $(LDFLAGS)
+LIBS     := -lcurl -luring -lssl -lcrypto -lexpat -lprotobuf-c -llz4 -lpthread -lm -ldl
+TOOL_LIBS := -lmicrohttpd -lgnutls -lopenblas -lz
 ifneq ($(SAN),)
-CFLAGS   += -fsanitize=$(SAN) -fno-sanitize-recover=all -O1
-LDFLAGS  := $(filter-out -Wl$(comma)-z$(comma)defs,$(LDFLAGS)) -fsanitize=$(SAN)
+C_FLAGS  += -fsanitize=$(SAN) -fno-sanitize-recover=all -O1
+LD_FLAGS += -fsanitize=$(SAN)
+else
+SO_FLAGS := -Wl,-z,defs
 endif
 
-TOOL_LDLIBS := -lmicrohttpd -lgnutls -lopenblas
-
 NVCC := $(firstword $(wildcard $(shell command -v nvcc 2>/dev/null) /usr/local/cuda/bin/nvcc))
+NVCC_FLAGS := -O3 -std=c++17 -I. --compiler-options -fPIC,-Wall,-Wextra,-Werror -Werror all-warnings \
+              -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=[sm_90,compute_90]
+CLANG := $(notdir $(firstword $(shell command -v clang-14 clang 2>/dev/null)))
 
 LIB_C    := $(wildcard formats/*.c pipe/*.c)
 TOOL_C   := $(filter-out bench/main.c bench/perf_%.c,$(wildcard trainer/*.c bench/*.c))
 GEN_C    := $(patsubst formats/%.proto,build/gen/%.pb-c.c,$(wildcard formats/*.proto))
+CUDA_SRC := $(wildcard trainer/*.cu)
 LIB_O    := $(LIB_C:%.c=$B/%.o) $(GEN_C:build/gen/%.c=$B/gen/%.o)
 TOOL_O   := $(TOOL_C:%.c=$B/%.o)
 UNIT     := $(patsubst %.c,$B/%,$(wildcard tests/unit/test_*.c))
 FUZZ     := $(patsubst %.c,$B/%,$(wildcard tests/fuzz/fuzz_*.c))
 PERF     := $(patsubst %.c,$B/%,$(wildcard bench/perf_*.c))
 PROGRAM  := $(if $(wildcard bench/main.c),$B/penstock)
-CUDA_SO  := $(if $(NVCC),$(if $(wildcard trainer/*.cu),$B/libpenstock_cuda.so))
+MAN_1    := $(wildcard */*.1)
+MAN_3    := $(wildcard */*.3)
+# The plug-in is built once, by nvcc with its own host compiler: sanitizer variants do without.
+ifeq ($(VARIANT),release)
+CUDA_SO  := $(if $(NVCC),$(if $(CUDA_SRC),$B/libpenstock_cuda.so))
+endif
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -49,7 +78,33 @@ ifeq ($(NVCC),)
 	@echo "penstock: no nvcc in PATH or /usr/local/cuda/bin: the CUDA plug-in is left out; training runs on the CPU"
 endif
 
-unit: $(UNIT) $(FUZZ) ## build the unit tests and fuzz replays
+unit: $(UNIT) $(FUZZ) $B/tests/seccomp_deny # the unit tests and fuzz replays
+
+deps: ## install the Debian packages that building and the demo need
+	@$(call install_packages,$(PACKAGES))
+
+test-deps: ## install the Debian packages that the tests need on top
+	@$(call install_packages,$(PACKAGES) $(TEST_PACKAGES))
+
+demo: deps ## watch Fashion-MNIST stream from an S3 server into a model
+	@tests/demo.sh
+
+test: test-deps build/venv/ready ## build every variant, run every test
+	@python3 tests/run
+
+lint: ## check layers, symbols, manual pages, format and house rules
+	@python3 tests/lint.py
+
+format: ## run clang-format on every C file
+	clang-format-14 -i $(wildcard */*.[ch] tests/*/*.[ch])
+
+bench: all $(PERF) ## run the benchmark programs
+	@$(if $(PERF),,echo "penstock: there is no bench/perf_*.c") \
+	for p in $(PERF); do echo "== $$p"; $$p || exit 1; done
+
+fuzz: ## fuzz every target for TIME=60 seconds in all
+	@$(if $(CLANG),,echo "penstock: make fuzz needs clang-14: run 'make test-deps'"; exit 1;) \
+	$(MAKE) --no-print-directory CC=$(CLANG) SAN=fuzzer-no-link,address,undefined TIME=$(TIME) fuzz-run
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,18 +112,57 @@ help: ## list the targets
 clean: ## remove build/, but not the Python environment in build/venv
 	find build -mindepth 1 -maxdepth 1 ! -name venv -exec rm -rf {} + 2>/dev/null || true
 
-build/gen/%.pb-c.c: formats/%.proto
+# --- packages -------------------------------------------------------------------------------------
+
+# Installs what is missing of the Debian packages $1; does and needs nothing when nothing is.
+define install_packages
+command -v dpkg-query >/dev/null || { \
+    echo "penstock: this is not Debian: install what corresponds to these packages: $1"; exit 1; }; \
+missing=$$(for p in $1; do \
+    [ "$$(dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null)" = installed ] || echo $$p; done); \
+if [ -z "$$missing" ]; then echo "penstock: all $(words $1) packages are installed"; exit 0; fi; \
+if [ "$$(id -u)" = 0 ]; then sudo=; else sudo=sudo; fi; \
+echo "penstock: installing" $$missing "(apt-get$${sudo:+ with sudo})"; \
+apt="$$sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300"; \
+mkdir -p build; \
+{ $$apt install --no-install-recommends $$missing || \
+  { $$apt update && $$apt install --no-install-recommends $$missing; }; } >build/apt.log 2>&1 || { \
+    tail -n 20 build/apt.log; echo "penstock: apt-get failed: build/apt.log has all it said"; exit 1; }; \
+echo "penstock: all $(words $1) packages are installed"
+endef
+
+# Names the libraries that are missing instead of failing in the middle of a compilation.
+HEADERS := curl/curl.h liburing.h openssl/evp.h expat.h protobuf-c/protobuf-c.h lz4frame.h zlib.h \
+           microhttpd.h gnutls/gnutls.h cblas.h
+build/deps-found:
+	@mkdir -p build
+	@missing=$$(for h in $(HEADERS); do echo "#include <$$h>" | $(CC) -E -x c - >/dev/null 2>&1 || echo $$h; done; \
+	command -v protoc-c >/dev/null || echo protoc-c); \
+	[ -z "$$missing" ] || { echo "penstock: not found:" $$missing; \
+	    echo "penstock: run 'make deps' to install the Debian packages that have them"; exit 1; }
+	@touch $@
+
+build/venv/ready: tests/requirements.txt
+	@echo "penstock: preparing build/venv (Python packages for the tests)"
+	@mkdir -p build
+	@python3 -m venv build/venv
+	@build/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r tests/requirements.txt
+	@touch $@
+
+# --- compiling and linking ------------------------------------------------------------------------
+
+build/gen/%.pb-c.c: formats/%.proto | build/deps-found
 	@mkdir -p build/gen
 	protoc-c --proto_path=formats --c_out=build/gen $<
 build/gen/%.pb-c.h: build/gen/%.pb-c.c ;
 
-$B/gen/%.o: build/gen/%.c
+$B/gen/%.o: build/gen/%.c | build/deps-found
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-conversion -MMD -MP -c -o $@ $<
+	$(CC) $(C_FLAGS) -Wno-conversion -MMD -MP -c -o $@ $<
 
-$B/%.o: %.c | $(GEN_C)
+$B/%.o: %.c | $(GEN_C) build/deps-found
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(CC) $(C_FLAGS) -MMD -MP -c -o $@ $<
 
 $B/libpenstock.a: $(LIB_O)
 	@mkdir -p $(@D); rm -f $@
@@ -76,25 +170,65 @@ $B/libpenstock.a: $(LIB_O)
 
 $B/libpenstock.so: $(LIB_O)
 	@mkdir -p $(@D)
-	$(CC) -shared -Wl,-soname,libpenstock.so.0 $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(CC) -shared -Wl,-soname,libpenstock.so.0 $(SO_FLAGS) $(LD_FLAGS) -o $@ $^ $(LIBS)
 
 $B/libtool.a: $(TOOL_O)
 	@mkdir -p $(@D); rm -f $@
 	ar rcs $@ $^
 
+$B/libpenstock_cuda.so: $(CUDA_SRC) $(wildcard trainer/*.h trainer/*.cuh)
+	@mkdir -p $(@D)
+	$(NVCC) $(NVCC_FLAGS) -shared -o $@ $(CUDA_SRC) -lcublas
+
 $B/penstock: $B/bench/main.o $B/libtool.a $B/libpenstock.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(TOOL_LDLIBS) $(LDLIBS)
+	$(CC) $(LD_FLAGS) -o $@ $^ $(TOOL_LIBS) $(LIBS)
 
 $B/tests/unit/%: $B/tests/unit/%.o $B/libtool.a $B/libpenstock.a
-	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(TOOL_LDLIBS) $(LDLIBS)
+	$(CC) $(LD_FLAGS) -o $@ $^ -lcmocka $(TOOL_LIBS) $(LIBS)
 
 # A fuzz target with a main that replays its corpus: an ordinary test with any compiler.
 $B/tests/fuzz/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/tests/fuzz/replay.o $B/libpenstock.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(CC) $(LD_FLAGS) -o $@ $^ $(LIBS)
+
+$B/tests/seccomp_deny: $B/tests/seccomp_deny.o
+	$(CC) $(LD_FLAGS) -o $@ $^
 
 $B/bench/perf_%: $B/bench/perf_%.o $B/libtool.a $B/libpenstock.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(TOOL_LDLIBS) $(LDLIBS)
+	$(CC) $(LD_FLAGS) -o $@ $^ $(TOOL_LIBS) $(LIBS)
+
+# --- fuzzing: clang's driver instead of replay.c (reached through `make fuzz`) ----------------------
+
+FUZZERS := $(FUZZ:$B/tests/fuzz/fuzz_%=$B/fuzzer/fuzz_%)
+$B/fuzzer/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/libpenstock.a
+	@mkdir -p $(@D)
+	$(CC) $(LD_FLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+# Each target works on a copy of its corpus; what it crashes on is left in build/fuzz/.
+fuzz-run: $(FUZZERS)
+	@seconds=$$(($(TIME) / $(words $(FUZZERS) _) + 1)); mkdir -p build/fuzz; \
+	for f in $(FUZZERS); do \
+	    t=$${f##*/}; c=build/fuzz/$$t; rm -rf $$c; mkdir -p $$c; cp -r tests/fuzz/corpus/$$t/. $$c/ 2>/dev/null; \
+	    echo "== $$t for $$seconds s"; \
+	    $$f -max_total_time=$$seconds -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+	        -verbosity=0 -artifact_prefix=build/fuzz/$$t- $$c || exit 1; \
+	done
+
+# --- installing -----------------------------------------------------------------------------------
+
+install: all ## install program, library, header and manual pages under PREFIX=/usr/local
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man3
+	$(if $(PROGRAM),install -m 755 $(PROGRAM) $(DESTDIR)$(BINDIR)/penstock)
+	install -m 755 $B/libpenstock.so $(DESTDIR)$(LIBDIR)/libpenstock.so.$(VERSION)
+	ln -sf libpenstock.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libpenstock.so.0
+	ln -sf libpenstock.so.0 $(DESTDIR)$(LIBDIR)/libpenstock.so
+	install -m 644 $B/libpenstock.a $(DESTDIR)$(LIBDIR)/libpenstock.a
+	$(if $(CUDA_SO),install -m 755 $(CUDA_SO) $(DESTDIR)$(LIBDIR)/libpenstock_cuda.so)
+	install -m 644 pipe/penstock.h $(DESTDIR)$(INCDIR)/penstock.h
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCDIR@|$(INCDIR)|' \
+	    -e 's|@VERSION@|$(VERSION)|' -e 's|@LIBS@|$(LIBS)|' pipe/penstock.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/penstock.pc
+	$(if $(MAN_1),install -m 644 $(MAN_1) $(DESTDIR)$(MANDIR)/man1/)
+	$(if $(MAN_3),install -m 644 $(MAN_3) $(DESTDIR)$(MANDIR)/man3/)
 
 -include $(shell find $B -name '*.d' 2>/dev/null)
 
-.PHONY: all unit help clean
+.PHONY: all unit deps test-deps demo test lint format bench fuzz fuzz-run help clean install
