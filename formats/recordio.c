@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* formats/recordio.c - RecordIO frames: the cutter, and one record at a time. */
+#include "formats/recordio.h"
+
+#include <string.h>
+
+#include "formats/bytes.h"
+
+enum part_flag { PART_WHOLE = 0, PART_FIRST = 1, PART_MIDDLE = 2, PART_LAST = 3 };
+
+/* A frame's head, and what follows from it. */
+struct part {
+    uint32_t flag;
+    uint32_t body_bytes;
+    size_t len_bytes; /* head, payload and pad */
+};
+
+static struct part unpack_head(const uint8_t *head)
+{
+    uint32_t word = fmt_load_le32(head + 4);
+    struct part part = {.flag = word >> 29, .body_bytes = word & ((1u << 29) - 1)};
+    part.len_bytes = FMT_RECORDIO_HEAD_BYTES + (((size_t)part.body_bytes + 3) & ~(size_t)3);
+    return part;
+}
+
+static enum fmt_rc fail_flag(uint32_t flag, bool inside, struct fmt_error *error)
+{
+    if (flag > PART_LAST)
+        return fmt_fail(error, 0, 0, "corrupt frame head: flag %u is not defined (0 to 3 are)",
+                        flag);
+    if (inside)
+        return fmt_fail(error, 0, 0,
+                        "corrupt parts: a new record (flag %u) begins before the last part of a "
+                        "record of several parts",
+                        flag);
+    return fmt_fail(error, 0, 0,
+                    "corrupt parts: a record begins with a %s part (flag %u); its first part is "
+                    "missing",
+                    flag == PART_MIDDLE ? "middle" : "last", flag);
+}
+
+static enum fmt_rc fail_truncated(const uint8_t *in, size_t len, bool inside,
+                                  struct fmt_error *error)
+{
+    if (len == 0)
+        return fmt_fail(error, 0, 0, "truncated: the object ends between two parts of one record");
+    if (len < FMT_RECORDIO_HEAD_BYTES)
+        return fmt_fail(error, 0, 0,
+                        "truncated: the object ends after %zu of the %u bytes of a frame head", len,
+                        FMT_RECORDIO_HEAD_BYTES);
+    struct part part = unpack_head(in);
+    return fmt_fail(
+        error, 0, 0, "truncated: the frame announces %u bytes%s, the object ends after %zu%s",
+        part.body_bytes, part.body_bytes % 4 != 0 ? " and padding" : "",
+        len - FMT_RECORDIO_HEAD_BYTES, inside ? " (inside a record of several parts)" : "");
+}
+
+/* Reads the frame at `in`. `inside`: the part before it was a first or middle one. FMT_MORE when
+ * the frame does not end within len. */
+static enum fmt_rc read_part(const uint8_t *in, size_t len, bool inside, struct part *part,
+                             struct fmt_error *error)
+{
+    if (len < 4)
+        return FMT_MORE;
+    uint32_t magic = fmt_load_le32(in);
+    if (magic != FMT_RECORDIO_MAGIC)
+        return fmt_fail(error, 0, 0,
+                        "bad magic 0x%08x at frame head; expected 0x%08x (is the object RecordIO, "
+                        "and not compressed?)",
+                        magic, FMT_RECORDIO_MAGIC);
+    if (len < FMT_RECORDIO_HEAD_BYTES)
+        return FMT_MORE;
+    *part = unpack_head(in);
+    bool continues = part->flag == PART_MIDDLE || part->flag == PART_LAST;
+    if (part->flag > PART_LAST || continues != inside)
+        return fail_flag(part->flag, inside, error);
+    return part->len_bytes <= len ? FMT_OK : FMT_MORE;
+}
+
+/* Reads frames up to the end of the record at `in`, from where *record stands; part_count > 0
+ * means that this many parts were read before. */
+static enum fmt_rc read_parts(const uint8_t *in, size_t len, struct fmt_recordio_record *record,
+                              struct fmt_error *error)
+{
+    for (;;) {
+        struct part part = {0};
+        enum fmt_rc rc = read_part(in + record->len_bytes, len - record->len_bytes,
+                                   record->part_count > 0, &part, error);
+        if (rc != FMT_OK)
+            return rc;
+        record->len_bytes += part.len_bytes;
+        record->body_bytes += part.body_bytes;
+        record->part_count++;
+        if (part.flag == PART_WHOLE || part.flag == PART_LAST)
+            return FMT_OK;
+    }
+}
+
+enum fmt_rc fmt_recordio_read(const uint8_t *in, size_t len, struct fmt_recordio_record *record,
+                              struct fmt_error *error)
+{
+    *record = (struct fmt_recordio_record){0};
+    enum fmt_rc rc = read_parts(in, len, record, error);
+    if (rc == FMT_MORE)
+        return fail_truncated(in + record->len_bytes, len - record->len_bytes,
+                              record->part_count > 0, error);
+    return rc;
+}
+
+/* Whole records of one part: how many there are at `in`, and where they end. */
+static uint32_t skip_whole(const uint8_t *in, size_t len, uint32_t rows_max, size_t *end_bytes)
+{
+    size_t at = 0;
+    uint32_t rows = 0;
+    while (rows < rows_max && len - at >= FMT_RECORDIO_HEAD_BYTES &&
+           fmt_load_le32(in + at) == FMT_RECORDIO_MAGIC) {
+        struct part part = unpack_head(in + at);
+        if (part.flag != PART_WHOLE || part.len_bytes > len - at)
+            break;
+        at += part.len_bytes;
+        rows++;
+    }
+    *end_bytes = at;
+    return rows;
+}
+
+enum fmt_rc fmt_recordio_cut(const struct fmt_options *options, const uint8_t *in, size_t len,
+                             bool at_start, bool at_end, uint32_t rows_max, struct fmt_cut *cut,
+                             struct fmt_error *error)
+{
+    (void)options;
+    (void)at_start;
+    size_t at = 0;
+    uint32_t rows = 0;
+    enum fmt_rc rc = FMT_OK;
+    /* What an earlier call learnt of a record of several parts: see the end of this function. */
+    struct fmt_recordio_record record = {.len_bytes = cut->scanned_bytes,
+                                         .part_count = cut->scan_state};
+    while (rows < rows_max && at < len) {
+        if (record.part_count == 0) {
+            size_t skipped_bytes;
+            rows += skip_whole(in + at, len - at, rows_max - rows, &skipped_bytes);
+            at += skipped_bytes;
+            if (rows == rows_max || at == len)
+                break;
+        }
+        rc = read_parts(in + at, len - at, &record, error);
+        if (rc != FMT_OK)
+            break;
+        at += record.len_bytes;
+        rows++;
+        record = (struct fmt_recordio_record){0};
+    }
+    *cut = (struct fmt_cut){.len_bytes = at, .rows = rows};
+    if (rows > 0)
+        return FMT_OK; /* an error or a rest is the next call's */
+    if (rc == FMT_MORE && at_end)
+        return fail_truncated(in + record.len_bytes, len - record.len_bytes, record.part_count > 0,
+                              error);
+    if (rc == FMT_MORE) {
+        cut->scanned_bytes = record.len_bytes;
+        cut->scan_state = record.part_count;
+    }
+    return rc;
+}
+
+void fmt_recordio_join(const uint8_t *in, const struct fmt_recordio_record *record, uint8_t *to)
+{
+    for (uint32_t i = 0; i < record->part_count; i++) {
+        struct part part = unpack_head(in);
+        memcpy(to, in + FMT_RECORDIO_HEAD_BYTES, part.body_bytes);
+        to += part.body_bytes;
+        in += part.len_bytes;
+    }
+}
