@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/unit/test_number.c - formats/number.c gives the bits that strtof gives. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <inttypes.h>
+#include <locale.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "formats/number.h"
+
+static uint64_t seed = 0x9e3779b97f4a7c15u;
+
+static uint64_t next_random(void)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return seed;
+}
+
+static uint32_t below(uint32_t n)
+{
+    return (uint32_t)((next_random() >> 11) % n);
+}
+
+static uint32_t bits_of(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof(bits));
+    return bits;
+}
+
+/* The last bytes before a page that must not be touched. */
+static uint8_t *guard_end;
+
+static int guard_make(void **state)
+{
+    size_t page = 4 * (size_t)sysconf(_SC_PAGESIZE);
+    uint8_t *base =
+        mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    (void)state;
+    if (base == MAP_FAILED || mprotect(base + page, page, PROT_NONE) != 0)
+        return -1;
+    guard_end = base + page;
+    return 0;
+}
+
+/* Compares with strtof on text that is one whole number: alone, and with more behind it. */
+static void check(const char *text)
+{
+    size_t len = strlen(text);
+    float expected = strtof(text, NULL);
+    float got = 0;
+    uint8_t *p = guard_end - len;
+    memcpy(p, text, len);
+    if (fmt_number_scan(p, guard_end, &got) != guard_end || bits_of(got) != bits_of(expected))
+        fail_msg("'%s' at the end: got %a, strtof says %a", text, (double)got, (double)expected);
+    p -= 16;
+    memcpy(p, text, len);
+    memcpy(p + len, ",987654321012345", 16);
+    if (fmt_number_scan(p, guard_end, &got) != p + len || bits_of(got) != bits_of(expected))
+        fail_msg("'%s' with more behind: got %a, strtof says %a", text, (double)got,
+                 (double)expected);
+}
+
+static void test_number_table_equals_strtof(void **state)
+{
+    static const char *const texts[] = {
+        "0",
+        "-0",
+        "+0",
+        "1",
+        "-1",
+        "+1",
+        "00000000000000000000001",
+        "0.0",
+        "-0.0",
+        ".5",
+        "5.",
+        "-.5",
+        "0.1",
+        "3.14159265358979",
+        "255",
+        "16777216",
+        "16777217",
+        "16777218",
+        "16777219",
+        "9007199254740993",
+        "18446744073709551615",
+        "18446744073709551616",
+        "123456789012345678901",
+        "1e0",
+        "1E5",
+        "1e+5",
+        "1e-5",
+        "1.5e3",
+        ".5e1",
+        "5.e1",
+        "1e38",
+        "3.4028235e38",
+        "3.4028234663852886e38",
+        "3.40282356779733661637539395458142568447e38",
+        "3.4028236e38",
+        "3.5e38",
+        "1e39",
+        "1e400",
+        "1e99999999999999999999",
+        "-1e39",
+        "1e-37",
+        "1.17549435e-38",
+        "1.1754942e-38",
+        "1e-45",
+        "1.4e-45",
+        "7e-46",
+        "7.0064923216240853546186479164495e-46",
+        "7.0064923216240853546186479164496e-46",
+        "7.1e-46",
+        "1e-46",
+        "-1e-46",
+        "1e-99999999999999",
+        "0e99999",
+        "0.000e-99999",
+        "0.00000000000000000000000000000000000000000001",
+        "100000000000000000000000000000000000000",
+        "nan",
+        "NaN",
+        "-nan",
+        "+NAN",
+        "inf",
+        "-inf",
+        "INF",
+        "infinity",
+        "-Infinity",
+        "8388608.5",
+        "8388609.5",
+        "0.50000002980232238769531250",
+        "0.500000029802322387695312500000000000000000000000000000000000000000000000000000000000001",
+        "1.00000005960464477539062",
+        "1.000000059604644775390625",
+        "1.000000059604644775390626",
+        "33554433",
+        "33554435.0000000000000000000000001",
+        "4.7019774032891500318749461488889827e-38",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        check(texts[i]);
+}
+
+static void test_number_ends_where_the_number_ends(void **state)
+{
+    static const struct {
+        const char *text;
+        int used; /* -1: no number */
+    } cases[] = {
+        {"", -1},         {" 1", -1},
+        {"-", -1},        {"+", -1},
+        {".", -1},        {"-.", -1},
+        {"e5", -1},       {"abc", -1},
+        {"--1", -1},      {"+-1", -1},
+        {"na", -1},       {"in", -1},
+        {".e5", -1},      {"\"1\"", -1},
+        {"0x10", 1},      {"1e", 1},
+        {"1e+", 1},       {"1.5e-", 3},
+        {"1ex", 1},       {"1.2.3", 3},
+        {"12abc", 2},     {"1 ", 1},
+        {"1_000", 1},     {"nan(1)", 3},
+        {"infinit", 3},   {"1e5e5", 3},
+        {"1,2", 1},       {"1-2", 1},
+        {"12345678/", 8}, {"12345678:", 8},
+        {"1234567/", 7},  {"1234567:", 7},
+        {"1\xb1", 1},     {"12\xb0\xb1\xb2\xb3\xb4\xb5\xb6", 2},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        float value;
+        const uint8_t *p = (const uint8_t *)cases[i].text;
+        const uint8_t *q = fmt_number_scan(p, p + strlen(cases[i].text), &value);
+        int used = q == NULL ? -1 : (int)(q - p);
+        if (used != cases[i].used)
+            fail_msg("'%s': read %d bytes, not %d", cases[i].text, used, cases[i].used);
+    }
+}
+
+static size_t put_digits(char *out, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] = (char)('0' + below(10));
+    return count;
+}
+
+static size_t put_exponent(char *out, int range)
+{
+    static const char *const forms[] = {"e%d", "E%d", "e%+d", "e%+03d"};
+    return (size_t)snprintf(out, 16, forms[below(4)], (int)below((uint32_t)(2 * range)) - range);
+}
+
+/* Random digits, 1 to 40 of them, with or without a point, leading zeros and an exponent. */
+static void make_digits(char *text)
+{
+    size_t n = 0;
+    uint32_t digits = 1 + below(40);
+    uint32_t before = below(digits + 1);
+    if (below(3) == 0)
+        text[n++] = '-';
+    for (uint32_t zeros = below(8) == 0 ? below(30) : 0; zeros > 0; zeros--)
+        text[n++] = '0';
+    n += put_digits(text + n, before);
+    if (before < digits) {
+        text[n++] = '.';
+        for (uint32_t zeros = below(8) == 0 ? below(50) : 0; zeros > 0; zeros--)
+            text[n++] = '0';
+        n += put_digits(text + n, digits - before);
+    }
+    if (below(2) == 0)
+        n += put_exponent(text + n, below(8) == 0 ? 400 : 60);
+    text[n] = 0;
+}
+
+static float random_float(void)
+{
+    uint32_t bits;
+    float value;
+    do {
+        bits = (uint32_t)(next_random() >> 20);
+        if (below(16) == 0)
+            bits &= 0x80ffffff; /* subnormal, or nearly */
+        if (below(16) == 0)
+            bits |= 0x7e000000;
+        memcpy(&value, &bits, sizeof(value));
+    } while (!isfinite(value));
+    return value;
+}
+
+static void make_printed(char *text, size_t size)
+{
+    static const char *const forms[] = {"%.9g", "%.6f", "%.17g", "%.8e", "%.3f", "%g", "%.12f"};
+    double value = (double)random_float();
+    if (below(2) == 0)
+        value = (double)((int64_t)next_random() >> below(60)) / pow(10, below(12));
+    snprintf(text, size, forms[below(7)], value);
+}
+
+/* Half way between two floats, exactly or off by one in a far digit. */
+static void make_tie(char *text, size_t size)
+{
+    float value = fabsf(random_float());
+    double middle = ((double)value + (double)nextafterf(value, 0)) / 2;
+    if (below(2) == 0)
+        middle = ldexp((double)((1 << 24) | below(1 << 24)) + 0.5, (int)below(40) - 20);
+    int n = snprintf(text, size, "%.*f", value < 1e-20f ? 200 : 60, middle);
+    if (n < 4 || (size_t)n + 2 > size)
+        return;
+    if (below(3) == 0)
+        text[n - 1] = (char)('0' + below(10));
+    else if (below(2) == 0)
+        memcpy(text + n, "1", 2);
+}
+
+static void test_number_generated_equals_strtof(void **state)
+{
+    char text[400];
+    (void)state;
+    for (uint32_t i = 0; i < 850000; i++) {
+        make_digits(text);
+        check(text);
+        make_printed(text, sizeof(text));
+        check(text);
+    }
+    for (uint32_t i = 0; i < 300000; i++) {
+        make_tie(text, sizeof(text));
+        check(text);
+    }
+}
+
+static void test_number_short_integers_equal_strtof(void **state)
+{
+    char text[16];
+    (void)state;
+    for (int i = -10000; i <= 100000; i++) {
+        snprintf(text, sizeof(text), "%d", i);
+        check(text);
+    }
+}
+
+static void test_number_five_thousand_digits(void **state)
+{
+    static char text[5100];
+    (void)state;
+    memset(text, '3', 5000);
+    text[0] = '0';
+    text[1] = '.';
+    check(text);
+    memset(text, '0', 5000);
+    text[1] = '.';
+    text[4999] = '7';
+    check(text);
+    memcpy(text + 5000, "e4999", 6);
+    check(text);
+    memset(text, '0', 5000);
+    memcpy(text, "1.000000059604644775390625", 26);
+    check(text);
+    text[4000] = '1';
+    check(text);
+}
+
+static void test_number_ignores_the_locale(void **state)
+{
+    (void)state;
+    if (setlocale(LC_NUMERIC, "de_DE.UTF-8") == NULL && setlocale(LC_NUMERIC, "de_DE") == NULL)
+        skip();
+    static const uint8_t text[] = "1.000000059604644775390625";
+    float value = 0;
+    const uint8_t *end = fmt_number_scan(text, text + sizeof(text) - 1, &value);
+    setlocale(LC_NUMERIC, "C");
+    assert_ptr_equal(end, text + sizeof(text) - 1);
+    assert_int_equal(bits_of(value), bits_of(1.0f));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_number_table_equals_strtof),
+        cmocka_unit_test(test_number_ends_where_the_number_ends),
+        cmocka_unit_test(test_number_generated_equals_strtof),
+        cmocka_unit_test(test_number_short_integers_equal_strtof),
+        cmocka_unit_test(test_number_five_thousand_digits),
+        cmocka_unit_test(test_number_ignores_the_locale),
+    };
+    return cmocka_run_group_tests(tests, guard_make, NULL);
+}
