@@ -21,6 +21,8 @@ static const struct format {
     bool takes_label_size;
 } FORMATS[] = {
     {"application/x-recordio-protobuf", &fmt_recordio_protobuf, 0, false},
+    {"text/csv", &fmt_csv, 1, true},
+    {"csv", &fmt_csv, 1, true},
 };
 
 /* A piece of the content type; not terminated. */

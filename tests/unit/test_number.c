@@ -7,8 +7,6 @@
 
 #include <cmocka.h>
 
-#include <inttypes.h>
-#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -314,19 +312,6 @@ static void test_number_five_thousand_digits(void **state)
     check(text);
 }
 
-static void test_number_ignores_the_locale(void **state)
-{
-    (void)state;
-    if (setlocale(LC_NUMERIC, "de_DE.UTF-8") == NULL && setlocale(LC_NUMERIC, "de_DE") == NULL)
-        skip();
-    static const uint8_t text[] = "1.000000059604644775390625";
-    float value = 0;
-    const uint8_t *end = fmt_number_scan(text, text + sizeof(text) - 1, &value);
-    setlocale(LC_NUMERIC, "C");
-    assert_ptr_equal(end, text + sizeof(text) - 1);
-    assert_int_equal(bits_of(value), bits_of(1.0f));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,7 +320,6 @@ int main(void)
         cmocka_unit_test(test_number_generated_equals_strtof),
         cmocka_unit_test(test_number_short_integers_equal_strtof),
         cmocka_unit_test(test_number_five_thousand_digits),
-        cmocka_unit_test(test_number_ignores_the_locale),
     };
     return cmocka_run_group_tests(tests, guard_make, NULL);
 }
