@@ -16,6 +16,13 @@ INCDIR  ?= $(PREFIX)/include
 MANDIR  ?= $(PREFIX)/share/man
 DESTDIR ?=
 
+# One short line for each command; V=1 shows the commands themselves.
+ifeq ($(V),)
+say = @printf '  %-5s %s\n' $1 $@;
+else
+say =
+endif
+
 # Debian 12 packages: what building and the demo need, and what only the tests need.
 PACKAGES := gcc make pkg-config curl ca-certificates \
             liburing-dev libcurl4-openssl-dev libssl-dev libexpat1-dev \
@@ -103,7 +110,8 @@ bench: all $(PERF) ## run the benchmark programs
 	for p in $(PERF); do echo "== $$p"; $$p || exit 1; done
 
 fuzz: ## fuzz every target for TIME=60 seconds in all
-	@$(if $(CLANG),,echo "penstock: make fuzz needs clang-14: run 'make test-deps'"; exit 1;) \
+	@$(if $(FUZZ),,echo "penstock: there is no tests/fuzz/fuzz_*.c"; exit 1;) \
+	$(if $(CLANG),,echo "penstock: make fuzz needs clang-14: run 'make test-deps'"; exit 1;) \
 	$(MAKE) --no-print-directory CC=$(CLANG) SAN=fuzzer-no-link,address,undefined TIME=$(TIME) fuzz-run
 
 help: ## list the targets
@@ -153,55 +161,55 @@ build/venv/ready: tests/requirements.txt
 
 build/gen/%.pb-c.c: formats/%.proto | build/deps-found
 	@mkdir -p build/gen
-	protoc-c --proto_path=formats --c_out=build/gen $<
+	$(call say,gen) protoc-c --proto_path=formats --c_out=build/gen $<
 build/gen/%.pb-c.h: build/gen/%.pb-c.c ;
 
 $B/gen/%.o: build/gen/%.c | build/deps-found
 	@mkdir -p $(@D)
-	$(CC) $(C_FLAGS) -Wno-conversion -MMD -MP -c -o $@ $<
+	$(call say,cc) $(CC) $(C_FLAGS) -Wno-conversion -MMD -MP -c -o $@ $<
 
 $B/%.o: %.c | $(GEN_C) build/deps-found
 	@mkdir -p $(@D)
-	$(CC) $(C_FLAGS) -MMD -MP -c -o $@ $<
+	$(call say,cc) $(CC) $(C_FLAGS) -MMD -MP -c -o $@ $<
 
 $B/libpenstock.a: $(LIB_O)
 	@mkdir -p $(@D); rm -f $@
-	ar rcs $@ $^
+	$(call say,ar) ar rcs $@ $^
 
 $B/libpenstock.so: $(LIB_O)
 	@mkdir -p $(@D)
-	$(CC) -shared -Wl,-soname,libpenstock.so.0 $(SO_FLAGS) $(LD_FLAGS) -o $@ $^ $(LIBS)
+	$(call say,link) $(CC) -shared -Wl,-soname,libpenstock.so.0 $(SO_FLAGS) $(LD_FLAGS) -o $@ $^ $(LIBS)
 
 $B/libtool.a: $(TOOL_O)
 	@mkdir -p $(@D); rm -f $@
-	ar rcs $@ $^
+	$(call say,ar) ar rcs $@ $^
 
 $B/libpenstock_cuda.so: $(CUDA_SRC) $(wildcard trainer/*.h trainer/*.cuh)
 	@mkdir -p $(@D)
-	$(NVCC) $(NVCC_FLAGS) -shared -o $@ $(CUDA_SRC) -lcublas
+	$(call say,nvcc) $(NVCC) $(NVCC_FLAGS) -shared -o $@ $(CUDA_SRC) -lcublas
 
 $B/penstock: $B/bench/main.o $B/libtool.a $B/libpenstock.a
-	$(CC) $(LD_FLAGS) -o $@ $^ $(TOOL_LIBS) $(LIBS)
+	$(call say,link) $(CC) $(LD_FLAGS) -o $@ $^ $(TOOL_LIBS) $(LIBS)
 
 $B/tests/unit/%: $B/tests/unit/%.o $B/libtool.a $B/libpenstock.a
-	$(CC) $(LD_FLAGS) -o $@ $^ -lcmocka $(TOOL_LIBS) $(LIBS)
+	$(call say,link) $(CC) $(LD_FLAGS) -o $@ $^ -lcmocka $(TOOL_LIBS) $(LIBS)
 
 # A fuzz target with a main that replays its corpus: an ordinary test with any compiler.
 $B/tests/fuzz/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/tests/fuzz/replay.o $B/libpenstock.a
-	$(CC) $(LD_FLAGS) -o $@ $^ $(LIBS)
+	$(call say,link) $(CC) $(LD_FLAGS) -o $@ $^ $(LIBS)
 
 $B/tests/seccomp_deny: $B/tests/seccomp_deny.o
-	$(CC) $(LD_FLAGS) -o $@ $^
+	$(call say,link) $(CC) $(LD_FLAGS) -o $@ $^
 
 $B/bench/perf_%: $B/bench/perf_%.o $B/libtool.a $B/libpenstock.a
-	$(CC) $(LD_FLAGS) -o $@ $^ $(TOOL_LIBS) $(LIBS)
+	$(call say,link) $(CC) $(LD_FLAGS) -o $@ $^ $(TOOL_LIBS) $(LIBS)
 
 # --- fuzzing: clang's driver instead of replay.c (reached through `make fuzz`) ----------------------
 
 FUZZERS := $(FUZZ:$B/tests/fuzz/fuzz_%=$B/fuzzer/fuzz_%)
 $B/fuzzer/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/libpenstock.a
 	@mkdir -p $(@D)
-	$(CC) $(LD_FLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+	$(call say,link) $(CC) $(LD_FLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
 # Each target works on a copy of its corpus; what it crashes on is left in build/fuzz/.
 fuzz-run: $(FUZZERS)
