@@ -69,7 +69,7 @@ void ps_text_addf(struct ps_text *text, const char *format, ...)
     }
 }
 
-static bool is_unreserved(unsigned char c)
+bool ps_text_is_unreserved(char c)
 {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
            c == '.' || c == '_' || c == '~';
@@ -80,7 +80,7 @@ void ps_text_add_encoded(struct ps_text *text, const char *raw, bool keep_slash)
     static const char hex[] = "0123456789ABCDEF";
     for (; *raw; raw++) {
         unsigned char c = (unsigned char)*raw;
-        if (is_unreserved(c) || (c == '/' && keep_slash)) {
+        if (ps_text_is_unreserved(*raw) || (c == '/' && keep_slash)) {
             ps_text_add_bytes(text, raw, 1);
         } else {
             char code[3] = {'%', hex[c >> 4], hex[c & 15]};

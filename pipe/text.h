@@ -31,6 +31,9 @@ void ps_text_add_bytes(struct ps_text *text, const char *more, size_t len);
 void ps_text_addf(struct ps_text *text, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Whether percent-encoding leaves `c` as it is: A-Z a-z 0-9 - . _ ~ */
+bool ps_text_is_unreserved(char c);
+
 /* Appends `raw` with every byte percent-encoded (upper-case hex) except A-Z a-z 0-9 - . _ ~ and, if
  * keep_slash, '/'. Source: AWS, "Signature Calculations for the Authorization Header", UriEncode.
  */

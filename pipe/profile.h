@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/profile.h - one profile of the AWS shared configuration files.
+ *
+ * Files: $AWS_CONFIG_FILE or ~/.aws/config ("[default]", "[profile NAME]", "[services NAME]"), then
+ * $AWS_SHARED_CREDENTIALS_FILE or ~/.aws/credentials ("[NAME]"), whose options win.
+ * Source: AWS SDKs and Tools Reference Guide, "Shared config and credentials files".
+ *
+ * Owner: the caller; ps_profile_wipe ends it. Threads: reads the environment, so none may change
+ * it at the same time.
+ */
+#ifndef PIPE_PROFILE_H
+#define PIPE_PROFILE_H
+
+#include "pipe/penstock.h"
+
+#define PS_ACCESS_KEY_ID_MAX 128 /* IAM, API_AccessKey */
+#define PS_SECRET_MAX 255
+#define PS_TOKEN_MAX 6143 /* S3 takes 8 KiB of header in all */
+
+/* A set of keys, always from one place. Texts are "" when absent. */
+struct ps_keys {
+    char access_key_id[PS_ACCESS_KEY_ID_MAX + 1];
+    char secret_access_key[PS_SECRET_MAX + 1];
+    char session_token[PS_TOKEN_MAX + 1];
+};
+
+struct ps_profile {
+    char name[128];
+    char config_path[4096];      /* "" if HOME is not set */
+    char credentials_path[4096]; /* "" if HOME is not set */
+    bool found;                  /* some file has a section for it */
+
+    struct ps_keys keys;
+    const char *keys_path; /* the file that `keys` came from: one of the two above */
+
+    char region[64];
+    char endpoint_url[512]; /* for S3: of its services section, else of the profile */
+    char ca_bundle[4096];
+    char provider[32]; /* an option that names a source of keys not supported here, e.g.
+                          "role_arn" */
+};
+
+/* Reads profile `name`. A file that does not exist is an empty one. Returns PENSTOCK_OK also for a
+ * profile that is not found, or PENSTOCK_E_CREDENTIALS for a file that cannot be read or parsed or
+ * a value that cannot be used, or PENSTOCK_E_MEMORY. */
+int ps_profile_read(const char *name, struct ps_profile *out, struct penstock_error *error);
+
+/* Overwrites the secrets. */
+void ps_profile_wipe(struct ps_profile *profile);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/s3.h - where a bucket is, and signed requests for it.
+ *
+ *     ps_s3_account_load(config, &account, error)         once per handle: keys, region, endpoint
+ *     ps_s3_site_init(&account, "bucket", &site, error)   once per bucket
+ *     ps_s3_request_build(&site, &spec, time(NULL), &cache, &request, error)    once per attempt
+ *
+ * Sources: AWS, "Virtual hosting of general purpose buckets"; "Service-specific endpoints" in the
+ * SDKs and Tools Reference Guide.
+ *
+ * Owner: the caller. A site lends its account and a request nothing. Threads: an account and a site
+ * are read only after they are made; a cache and a request belong to one thread at a time.
+ */
+#ifndef PIPE_S3_H
+#define PIPE_S3_H
+
+#include <time.h>
+
+#include "pipe/credentials.h"
+#include "pipe/sigv4.h"
+#include "pipe/uri.h"
+
+#define PS_S3_USER_AGENT "penstock/" PENSTOCK_VERSION
+#define PS_S3_HEADERS_MAX 10
+#define PS_S3_TOKEN_MAX 4096 /* continuation token; AWS's have about 100 bytes */
+
+struct ps_s3_account {
+    struct ps_credentials credentials;
+    char region[64];
+    bool region_given;        /* by configuration, environment or profile; else us-east-1 */
+    char endpoint_url[512];   /* "" for AWS itself */
+    char endpoint_origin[64]; /* what set it, for messages, e.g. "AWS_ENDPOINT_URL_S3" */
+    char ca_bundle[4096];     /* $AWS_CA_BUNDLE or the profile's ca_bundle; "" for the system's */
+};
+
+/* Loads keys, region and endpoint from `config`, the environment and the profile, in that order.
+ * Returns PENSTOCK_OK, PENSTOCK_E_CREDENTIALS, PENSTOCK_E_ARGUMENT or PENSTOCK_E_MEMORY. */
+int ps_s3_account_load(const struct penstock_config *config, struct ps_s3_account *out,
+                       struct penstock_error *error);
+
+/* Overwrites the secrets. */
+void ps_s3_account_wipe(struct ps_s3_account *account);
+
+struct ps_s3_site {
+    const struct ps_s3_account *account;
+    bool tls;
+    bool path_style;     /* bucket in the path, else in the host name */
+    uint16_t port;       /* to connect to */
+    char host[400];      /* to connect to: name or address, without brackets */
+    char authority[416]; /* for the Host header: host[:port], the port only if unusual */
+    char bucket[PS_BUCKET_BYTES_MAX + 1];
+};
+
+/* Finds out where `bucket` is. `account` is lent until the site is no longer used. Returns
+ * PENSTOCK_OK or PENSTOCK_E_ARGUMENT. */
+int ps_s3_site_init(const struct ps_s3_account *account, const char *bucket, struct ps_s3_site *out,
+                    struct penstock_error *error);
+
+/* "https://host[:port]", for messages. */
+void ps_s3_site_origin(const struct ps_s3_site *site, char *out, size_t size);
+
+struct ps_s3_request_spec {
+    const char *method;                /* "GET" or "HEAD" */
+    const char *key;                   /* raw bytes, at most PS_KEY_BYTES_MAX; NULL: the bucket */
+    const struct ps_sigv4_pair *query; /* raw, in any order; NULL if none */
+    size_t query_count;
+    bool ranged;          /* ask for bytes first .. last, both included */
+    uint64_t first, last; /* used if ranged */
+    const char *if_match; /* entity tag with its quotes, or NULL */
+};
+
+/* A request, ready to send: `headers` are all of it, so a client must add nothing but what it needs
+ * for itself (curl: Accept) and must send `url` as it is (CURLOPT_PATH_AS_IS). Pointers lead into
+ * the struct: do not copy it. */
+struct ps_s3_request {
+    const char *url;                        /* scheme://authority and target */
+    const char *target;                     /* path?query, for a request line */
+    const char *headers[PS_S3_HEADERS_MAX]; /* "Name: value": Host, User-Agent, ... */
+    size_t header_count;
+    char url_bytes[16 * 1024];
+    char header_bytes[PS_TOKEN_MAX + 3 * 1024];
+};
+
+/* Builds and signs a request. `cache` is zeroed before its first use. Returns PENSTOCK_OK or
+ * PENSTOCK_E_ARGUMENT. */
+int ps_s3_request_build(const struct ps_s3_site *site, const struct ps_s3_request_spec *spec,
+                        time_t now, struct ps_sigv4_cache *cache, struct ps_s3_request *out,
+                        struct penstock_error *error);
+
+#endif

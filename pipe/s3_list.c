@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/s3_list.c - list the objects of a bucket, page after page, in key order. */
+#include "pipe/s3_list.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "pipe/curl_common.h"
+#include "pipe/error.h"
+#include "pipe/s3_explain.h"
+
+#define POLL_MS 50 /* how often the stop flag is looked at */
+
+struct ps_s3_lister {
+    const struct ps_s3_site *site;
+    const atomic_bool *stop;
+    char prefix[PS_KEY_BYTES_MAX + 1];
+    char max_keys[16]; /* "" for the server's own limit */
+    char token[PS_S3_TOKEN_MAX + 1];
+    char last_key[PS_KEY_BYTES_MAX + 1]; /* of the page before, "" at first */
+    bool done;
+    uint64_t requests, retries;
+
+    CURLM *multi;
+    CURL *easy;
+    char detail[CURL_ERROR_SIZE];
+    struct ps_sigv4_cache cache;
+    struct ps_s3_request request;
+    char *body; /* of the answer at hand */
+    size_t body_len, body_capacity;
+};
+
+static bool is_stopped(const struct ps_s3_lister *lister)
+{
+    return lister->stop && atomic_load_explicit(lister->stop, memory_order_relaxed);
+}
+
+static int stopped(const struct ps_s3_lister *lister, struct penstock_error *error)
+{
+    int rc = ps_fail(error, PENSTOCK_E_STOPPED, "listing s3://%s/%s was stopped",
+                     lister->site->bucket, lister->prefix);
+    ps_error_object(error, lister->site->bucket, lister->prefix, 0);
+    return rc;
+}
+
+static size_t on_body(char *data, size_t one, size_t len, void *cookie)
+{
+    struct ps_s3_lister *lister = cookie;
+    (void)one;
+    if (len > PS_S3_PAGE_BYTES_MAX - lister->body_len)
+        return 0; /* libcurl then fails with CURLE_WRITE_ERROR */
+    if (lister->body_len + len > lister->body_capacity) {
+        size_t capacity = 2 * (lister->body_len + len);
+        char *body = realloc(lister->body, capacity);
+        if (!body)
+            return 0;
+        lister->body = body;
+        lister->body_capacity = capacity;
+    }
+    memcpy(lister->body + lister->body_len, data, len);
+    lister->body_len += len;
+    return len;
+}
+
+int ps_s3_list_open(const struct ps_s3_site *site, const char *prefix, const atomic_bool *stop,
+                    uint32_t max_keys, struct ps_s3_lister **out, struct penstock_error *error)
+{
+    struct ps_s3_lister *lister;
+    int rc;
+
+    *out = NULL;
+    if (strlen(prefix) > PS_KEY_BYTES_MAX)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT, "prefix '%.100s...' has more than %d bytes",
+                       prefix, PS_KEY_BYTES_MAX);
+    rc = ps_curl_start(error);
+    if (rc != PENSTOCK_OK)
+        return rc;
+    lister = calloc(1, sizeof *lister);
+    if (!lister)
+        return ps_fail(error, PENSTOCK_E_MEMORY, "no memory to list s3://%s", site->bucket);
+    lister->site = site;
+    lister->stop = stop;
+    ps_text_copy(lister->prefix, sizeof lister->prefix, prefix);
+    if (max_keys) {
+        struct ps_text text = ps_text_in(lister->max_keys, sizeof lister->max_keys);
+        ps_text_addf(&text, "%u", (unsigned)max_keys);
+    }
+    lister->multi = curl_multi_init();
+    lister->easy = curl_easy_init();
+    if (!lister->multi || !lister->easy)
+        rc = ps_fail(error, PENSTOCK_E_MEMORY, "no memory to list s3://%s", site->bucket);
+    else
+        rc = ps_curl_prepare(lister->easy, site, lister->detail, error);
+    if (rc == PENSTOCK_OK) {
+        curl_easy_setopt(lister->easy, CURLOPT_WRITEFUNCTION, on_body);
+        curl_easy_setopt(lister->easy, CURLOPT_WRITEDATA, lister);
+        *out = lister;
+    } else {
+        ps_s3_list_close(&lister);
+    }
+    return rc;
+}
+
+static int build(struct ps_s3_lister *lister, struct ps_s3_request_spec *spec,
+                 struct penstock_error *error)
+{
+    struct ps_sigv4_pair query[8];
+    size_t count = 0;
+    query[count++] = (struct ps_sigv4_pair){"list-type", "2"};
+    query[count++] = (struct ps_sigv4_pair){"encoding-type", "url"};
+    if (*lister->prefix)
+        query[count++] = (struct ps_sigv4_pair){"prefix", lister->prefix};
+    if (*lister->max_keys)
+        query[count++] = (struct ps_sigv4_pair){"max-keys", lister->max_keys};
+    if (*lister->token)
+        query[count++] = (struct ps_sigv4_pair){"continuation-token", lister->token};
+    *spec = (struct ps_s3_request_spec){.method = "GET", .query = query, .query_count = count};
+    int rc = ps_s3_request_build(lister->site, spec, time(NULL), &lister->cache, &lister->request,
+                                 error);
+    spec->query = NULL; /* it lives here */
+    spec->query_count = 0;
+    return rc;
+}
+
+/* Runs the transfer to its end, or until the stop flag is set, which *aborted tells. */
+static CURLcode transfer(struct ps_s3_lister *lister, bool *aborted)
+{
+    CURLcode code = CURLE_OK;
+    int running = 1;
+
+    *aborted = false;
+    lister->body_len = 0;
+    lister->detail[0] = '\0';
+    if (curl_multi_add_handle(lister->multi, lister->easy) != CURLM_OK)
+        return CURLE_OUT_OF_MEMORY;
+    while (running && !*aborted) {
+        if (curl_multi_perform(lister->multi, &running) != CURLM_OK ||
+            (running && curl_multi_poll(lister->multi, NULL, 0, POLL_MS, NULL) != CURLM_OK)) {
+            code = CURLE_OUT_OF_MEMORY;
+            break;
+        }
+        *aborted = running && is_stopped(lister);
+    }
+    if (!running) {
+        int left;
+        CURLMsg *message = curl_multi_info_read(lister->multi, &left);
+        if (message && message->msg == CURLMSG_DONE)
+            code = message->data.result;
+    }
+    curl_multi_remove_handle(lister->multi, lister->easy);
+    return code;
+}
+
+/* One attempt. Fills the failure, also when it succeeds; *page is filled if it does. Returns
+ * PENSTOCK_OK if the failure's outcome tells the result, else an error that ends the listing. */
+static int attempt(struct ps_s3_lister *lister, struct ps_s3_page *page,
+                   struct ps_s3_failure *failure, struct ps_s3_answer *answer,
+                   struct penstock_error *error)
+{
+    struct ps_s3_request_spec spec;
+    struct curl_slist *headers;
+    bool aborted;
+    CURLcode code;
+    int rc = build(lister, &spec, error);
+
+    if (rc != PENSTOCK_OK)
+        return rc;
+    headers = ps_curl_request(lister->easy, &spec, &lister->request);
+    if (!headers)
+        return ps_fail(error, PENSTOCK_E_MEMORY, "no memory to list s3://%s", lister->site->bucket);
+    lister->requests++;
+    code = transfer(lister, &aborted);
+    curl_slist_free_all(headers);
+    if (aborted)
+        return stopped(lister, error);
+
+    ps_curl_answer(lister->easy, lister->body, lister->body_len, answer,
+                   &failure->outcome.http_status, &failure->remote_ip);
+    failure->outcome.transfer = ps_curl_transfer(code);
+    failure->detail = lister->detail;
+    if (code == CURLE_OK && failure->outcome.http_status == 200) {
+        rc = ps_s3_xml_page(lister->body, lister->body_len, page, error);
+        if (rc == PENSTOCK_E_HTTP) { /* S3 may find out too late to send another status */
+            char request_id[sizeof answer->request_id];
+            memcpy(request_id, answer->request_id, sizeof request_id);
+            ps_s3_xml_answer(lister->body, lister->body_len, answer);
+            memcpy(answer->request_id, request_id, sizeof request_id);
+            if (*answer->code)
+                rc = PENSTOCK_OK;
+        }
+    }
+    return rc;
+}
+
+/* Waits before the next attempt. Returns false if the listing is stopped meanwhile. */
+static bool wait_ms(const struct ps_s3_lister *lister, uint32_t delay_ms)
+{
+    while (delay_ms && !is_stopped(lister)) {
+        uint32_t slice_ms = delay_ms < POLL_MS ? delay_ms : POLL_MS;
+        struct timespec pause = {.tv_nsec = (long)slice_ms * 1000000L};
+        nanosleep(&pause, NULL);
+        delay_ms -= slice_ms;
+    }
+    return !is_stopped(lister);
+}
+
+static int fetch(struct ps_s3_lister *lister, struct ps_s3_page *page, struct penstock_error *error)
+{
+    for (uint32_t attempts = 1;; attempts++) {
+        struct ps_s3_answer answer = {.code = ""};
+        struct ps_s3_failure failure = {
+            .site = lister->site,
+            .key = lister->prefix,
+            .listing = true,
+            .attempts = attempts,
+            .s3_message = answer.message,
+            .s3_region = answer.region,
+            .request_id = answer.request_id,
+            .outcome = {.s3_code = answer.code},
+        };
+        if (is_stopped(lister))
+            return stopped(lister, error);
+        int rc = attempt(lister, page, &failure, &answer, error);
+        if (rc != PENSTOCK_OK)
+            return rc;
+        struct ps_retry_decision decision = ps_retry_classify(&failure.outcome);
+        if (decision.verdict == PS_RETRY_DONE)
+            return PENSTOCK_OK;
+        if (decision.verdict == PS_RETRY_FATAL || attempts == PS_ATTEMPTS_MAX)
+            return ps_s3_explain(&failure, error);
+
+        uint64_t random = 0;
+        if (getrandom(&random, sizeof random, GRND_NONBLOCK) != sizeof random)
+            random = (uint64_t)clock() << 40;
+        lister->retries++;
+        if (!wait_ms(lister, ps_retry_delay_ms(attempts, decision.throttle, random)))
+            return stopped(lister, error);
+    }
+}
+
+/* The plan relies on key order, and pages that overlap would be streamed twice: neither may come
+ * from a server unseen. */
+static int check_order(struct ps_s3_lister *lister, const struct ps_s3_page *page,
+                       struct penstock_error *error)
+{
+    const char *last = lister->last_key;
+    size_t prefix_len = strlen(lister->prefix);
+    const char *fault = NULL, *key = "";
+
+    for (size_t i = 0; i < page->count && !fault; i++) {
+        key = page->objects[i].key;
+        if (strncmp(key, lister->prefix, prefix_len))
+            fault = "a key does not begin with the prefix";
+        else if (strcmp(last, key) >= 0)
+            fault = "keys are not in UTF-8 byte order, or come twice";
+        last = key;
+    }
+    if (fault) {
+        int rc = ps_fail(error, PENSTOCK_E_HTTP,
+                         "listing s3://%s/%s: %s, at key '%s': this server is not supported",
+                         lister->site->bucket, lister->prefix, fault, key);
+        ps_error_object(error, lister->site->bucket, key, 0);
+        return rc;
+    }
+    if (page->truncated && !strcmp(page->token, lister->token))
+        return ps_fail(error, PENSTOCK_E_HTTP,
+                       "listing s3://%s/%s: the server gave the same continuation token twice",
+                       lister->site->bucket, lister->prefix);
+    if (page->count)
+        ps_text_copy(lister->last_key, sizeof lister->last_key, last);
+    return PENSTOCK_OK;
+}
+
+int ps_s3_list_next(struct ps_s3_lister *lister, struct ps_s3_page *page,
+                    struct penstock_error *error)
+{
+    int rc;
+    if (lister->done) {
+        ps_s3_page_free(page);
+        return PENSTOCK_END;
+    }
+    rc = fetch(lister, page, error);
+    if (rc == PENSTOCK_OK)
+        rc = check_order(lister, page, error);
+    if (rc != PENSTOCK_OK) {
+        ps_s3_page_free(page);
+        return rc;
+    }
+    lister->done = !page->truncated;
+    ps_text_copy(lister->token, sizeof lister->token, page->token);
+    return PENSTOCK_OK;
+}
+
+void ps_s3_list_counters(const struct ps_s3_lister *lister, uint64_t *requests, uint64_t *retries)
+{
+    *requests = lister->requests;
+    *retries = lister->retries;
+}
+
+void ps_s3_list_close(struct ps_s3_lister **lister)
+{
+    struct ps_s3_lister *gone = *lister;
+    if (!gone)
+        return;
+    *lister = NULL;
+    if (gone->easy)
+        curl_easy_cleanup(gone->easy);
+    if (gone->multi)
+        curl_multi_cleanup(gone->multi);
+    free(gone->body);
+    explicit_bzero(gone, sizeof *gone); /* request headers and signing key */
+    free(gone);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/s3_site.c - where a bucket is: endpoint URL, or AWS's own host names. */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "pipe/error.h"
+#include "pipe/s3.h"
+
+static int endpoint_fault(const struct ps_s3_account *account, const char *fault,
+                          struct penstock_error *error)
+{
+    return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                   "the endpoint URL '%s' (from %s) %s: write http[s]://host[:port]",
+                   account->endpoint_url, account->endpoint_origin, fault);
+}
+
+/* Cuts host and port out of "host:port" or "[v6]:port". Returns what is wrong, or NULL. */
+static const char *parse_authority(const char *text, size_t len, struct ps_s3_site *out)
+{
+    const char *end = text + len, *host = text, *host_end, *port;
+    bool bracketed = len && *text == '[';
+
+    if (memchr(text, '@', len))
+        return "holds a user name";
+    if (bracketed) {
+        host++;
+        host_end = memchr(text, ']', len);
+        if (!host_end)
+            return "has an unclosed '['";
+        port = host_end + 1;
+    } else {
+        host_end = memchr(text, ':', len);
+        port = host_end = host_end ? host_end : end;
+    }
+    size_t host_len = (size_t)(host_end - host);
+    if (!host_len)
+        return "names no host";
+    if (host_len > PS_BUCKET_BYTES_MAX)
+        return "has too long a host name";
+    memcpy(out->host, host, host_len);
+    out->host[host_len] = '\0';
+    if (out->host[strspn(out->host, bracketed ? "0123456789abcdefABCDEF:."
+                                              : "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWX"
+                                                "YZ0123456789-._")])
+        return "has a host with characters that cannot be in one";
+    if (port < end && *port != ':')
+        return "has something other than a port after the host";
+    out->port = out->tls ? 443 : 80;
+    if (port < end) {
+        char *stop;
+        unsigned long number = strtoul(port + 1, &stop, 10);
+        if (port[1] < '0' || port[1] > '9' || stop != end || number < 1 || number > 65535)
+            return "has a port that is no number from 1 to 65535";
+        out->port = (uint16_t)number;
+    }
+    return NULL;
+}
+
+static void set_authority(struct ps_s3_site *site)
+{
+    struct ps_text text = ps_text_in(site->authority, sizeof site->authority);
+    bool v6 = strchr(site->host, ':') != NULL;
+    ps_text_addf(&text, "%s%s%s", v6 ? "[" : "", site->host, v6 ? "]" : "");
+    if (site->port != (site->tls ? 443 : 80))
+        ps_text_addf(&text, ":%u", (unsigned)site->port);
+}
+
+static int from_endpoint(const struct ps_s3_account *account, struct ps_s3_site *out,
+                         struct penstock_error *error)
+{
+    const char *url = account->endpoint_url;
+    const char *fault;
+    size_t len;
+
+    if (!strncasecmp(url, "https://", 8))
+        out->tls = true;
+    else if (strncasecmp(url, "http://", 7))
+        return endpoint_fault(account, "does not begin with http:// or https://", error);
+    url += out->tls ? 8 : 7;
+    len = strcspn(url, "/?#");
+    if (url[len] && strcmp(url + len, "/"))
+        return endpoint_fault(account, "has a path, which is not supported", error);
+    fault = parse_authority(url, len, out);
+    if (fault)
+        return endpoint_fault(account, fault, error);
+    out->path_style = true;
+    return PENSTOCK_OK;
+}
+
+/* A certificate for *.s3.eu-west-1.amazonaws.com covers one label: a bucket with dots has to go
+ * into the path. */
+static void from_aws(const struct ps_s3_account *account, struct ps_s3_site *out)
+{
+    struct ps_text host = ps_text_in(out->host, sizeof out->host);
+    const char *china = strncmp(account->region, "cn-", 3) ? "" : ".cn";
+
+    out->tls = true;
+    out->port = 443;
+    out->path_style = !ps_bucket_is_dns(out->bucket) || strchr(out->bucket, '.');
+    if (!out->path_style)
+        ps_text_addf(&host, "%s.", out->bucket);
+    ps_text_addf(&host, "s3.%s.amazonaws.com%s", account->region, china);
+}
+
+int ps_s3_site_init(const struct ps_s3_account *account, const char *bucket, struct ps_s3_site *out,
+                    struct penstock_error *error)
+{
+    int rc = PENSTOCK_OK;
+    memset(out, 0, sizeof *out);
+    out->account = account;
+    if (!ps_text_copy(out->bucket, sizeof out->bucket, bucket))
+        return ps_fail(error, PENSTOCK_E_ARGUMENT, "the bucket's name is too long: '%s'", bucket);
+    if (*account->endpoint_url)
+        rc = from_endpoint(account, out, error);
+    else
+        from_aws(account, out);
+    set_authority(out);
+    return rc;
+}
+
+void ps_s3_site_origin(const struct ps_s3_site *site, char *out, size_t size)
+{
+    struct ps_text text = ps_text_in(out, size);
+    ps_text_addf(&text, "http%s://%s", site->tls ? "s" : "", site->authority);
+}

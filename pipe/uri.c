@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/uri.c - what a channel's URI names. */
+#include "pipe/uri.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+#include <strings.h>
+
+#include "pipe/error.h"
+#include "pipe/text.h"
+
+static bool is_alnum(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+/* Why `bucket` is no bucket name, or NULL. Today's rule is 3 to 63 lower-case letters, digits, dots
+ * and hyphens; older buckets and other servers also have capitals, underscores and longer names
+ * (botocore accepts [a-zA-Z0-9.\-_]{1,255}), so those pass too. */
+static const char *bucket_fault(const char *bucket, size_t len)
+{
+    struct in_addr address;
+    if (len < 3)
+        return "is shorter than 3 characters";
+    if (len > PS_BUCKET_BYTES_MAX)
+        return "is longer than 255 characters";
+    for (size_t i = 0; i < len; i++)
+        if (!is_alnum(bucket[i]) && !strchr(".-_", bucket[i]))
+            return "may hold letters, digits, '.', '-' and '_' only";
+    if (!is_alnum(bucket[0]) || !is_alnum(bucket[len - 1]))
+        return "must begin and end with a letter or a digit";
+    if (strstr(bucket, ".."))
+        return "must not hold two dots in a row";
+    if (inet_pton(AF_INET, bucket, &address) == 1)
+        return "must not look like an IP address";
+    return NULL;
+}
+
+bool ps_bucket_is_dns(const char *bucket)
+{
+    size_t len = strlen(bucket);
+    if (len < 3 || len > 63 || strpbrk(bucket, "_ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+        return false;
+    return !strstr(bucket, ".-") && !strstr(bucket, "-.");
+}
+
+static int parse_s3(const char *text, const char *rest, struct ps_uri *out,
+                    struct penstock_error *error)
+{
+    size_t len = strcspn(rest, "/");
+    const char *fault;
+
+    if (len == 0)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "URI '%s' names no bucket: write s3://bucket/prefix", text);
+    if (len <= PS_BUCKET_BYTES_MAX) {
+        memcpy(out->bucket, rest, len);
+        out->bucket[len] = '\0';
+    }
+    fault = bucket_fault(len <= PS_BUCKET_BYTES_MAX ? out->bucket : rest, len);
+    if (fault)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT, "URI '%s': the bucket name '%.*s' %s", text,
+                       (int)(len < 300 ? len : 300), rest, fault);
+    rest += len;
+    if (*rest == '/')
+        rest++;
+    if (strlen(rest) > PS_KEY_BYTES_MAX)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "URI '%s': the prefix has %zu bytes, but no key has more than %d", text,
+                       strlen(rest), PS_KEY_BYTES_MAX);
+    out->kind = PS_URI_S3;
+    ps_text_copy(out->prefix, sizeof out->prefix, rest);
+    return PENSTOCK_OK;
+}
+
+static int parse_file(const char *path, struct ps_uri *out, struct penstock_error *error)
+{
+    if (strlen(path) > PS_PATH_BYTES_MAX)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT, "path '%.200s...' has %zu bytes, at most %d fit",
+                       path, strlen(path), PS_PATH_BYTES_MAX);
+    out->kind = PS_URI_FILE;
+    ps_text_copy(out->prefix, sizeof out->prefix, path);
+    return PENSTOCK_OK;
+}
+
+/* "https://bucket.s3.eu-west-1.amazonaws.com/key" and "https://s3.eu-west-1.amazonaws.com/bucket/
+ * key" are what a browser shows: say how to write them. */
+static int refuse_http(const char *text, const char *rest, struct penstock_error *error)
+{
+    size_t host_len = strcspn(rest, "/:");
+    const char *host_end = rest + host_len;
+    const char *key = rest + strcspn(rest, "/");
+    const char *label = strstr(rest, ".s3.");
+    const char *amazon = strstr(rest, ".amazonaws.com");
+
+    if (!label)
+        label = strstr(rest, ".s3-");
+    if (*key == '/')
+        key++;
+    if (amazon && amazon < host_end && label && label < host_end)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT, "URI '%s' is a web address: write s3://%.*s/%s",
+                       text, (int)(label - rest), rest, key);
+    if (amazon && amazon < host_end && (!strncmp(rest, "s3.", 3) || !strncmp(rest, "s3-", 3)))
+        return ps_fail(error, PENSTOCK_E_ARGUMENT, "URI '%s' is a web address: write s3://%s", text,
+                       key);
+    return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                   "URI '%s' is a web address: write s3://bucket/prefix, and name another server "
+                   "than AWS by the endpoint URL (AWS_ENDPOINT_URL_S3)",
+                   text);
+}
+
+int ps_uri_parse(const char *text, struct ps_uri *out, struct penstock_error *error)
+{
+    memset(out, 0, sizeof *out);
+    if (!text || !*text)
+        return ps_fail(
+            error, PENSTOCK_E_ARGUMENT,
+            "a channel's URI is empty: write s3://bucket/prefix, file:///path or a path");
+    if (!strncasecmp(text, "s3://", 5))
+        return parse_s3(text, text + 5, out, error);
+    if (!strncasecmp(text, "file:///", 8))
+        return parse_file(text + 7, out, error);
+    if (!strncasecmp(text, "file:", 5))
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "URI '%s' is not a local file: write file:///absolute/path, or a plain path",
+                       text);
+    if (!strncasecmp(text, "https://", 8) || !strncasecmp(text, "http://", 7))
+        return refuse_http(text, strstr(text, "://") + 3, error);
+    if (!strncasecmp(text, "s3:", 3) || !strncasecmp(text, "s3a:", 4) ||
+        !strncasecmp(text, "s3n:", 4) || !strncmp(text, "arn:", 4))
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "URI '%s' is not understood: write s3://bucket/prefix", text);
+    if (strstr(text, "://") && strcspn(text, "/:") < strcspn(text, "/"))
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "URI '%s' has an unknown scheme: s3:// and file:/// are known (for a path, "
+                       "write ./%s)",
+                       text, text);
+    return parse_file(text, out, error);
+}
