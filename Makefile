@@ -34,7 +34,7 @@ TEST_PACKAGES := g++ clang-14 clang-format-14 libclang-rt-14-dev libcmocka-dev \
                  radosgw ceph-mon ceph-osd ceph-common
 
 comma   := ,
-VERSION := $(shell sed -n 's/^\#define PENSTOCK_VERSION "\(.*\)"/\1/p' pipe/penstock.h)
+VERSION := $(shell sed -n 's/^\#define PENSTOCK_VERSION "\(.*\)"/\1/p' pipe/penstock.h 2>/dev/null)
 VARIANT := $(if $(SAN),$(subst $(comma),-,$(SAN)),release)$(if $(filter gcc cc,$(notdir $(CC))),,-$(notdir $(CC)))
 B       := build/$(VARIANT)
 
