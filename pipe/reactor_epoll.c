@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/reactor_epoll.c - the epoll backend. File reads have no readiness, so they are done at once,
+ * in the order asked for, when wait() is next called. */
+#include "pipe/reactor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define EVENTS_MAX 64
+
+struct reactor {
+    struct ps_reactor base;
+    int epoll_fd;
+    int wake_fd;
+    struct ps_read *reads_head; /* asked for, not yet done */
+    struct ps_read *reads_tail;
+    struct epoll_event events[EVENTS_MAX];
+    int event_count; /* of the batch being dispatched */
+};
+
+static void reactor_close(struct ps_reactor *base);
+
+static struct ps_reactor *reactor_open(void)
+{
+    struct reactor *r = calloc(1, sizeof *r);
+
+    if (!r)
+        return NULL;
+    r->base.ops = &ps_reactor_epoll;
+    r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+
+    if (r->epoll_fd < 0 || r->wake_fd < 0 ||
+        epoll_ctl(r->epoll_fd, EPOLL_CTL_ADD, r->wake_fd, &event) != 0) {
+        int saved = errno;
+
+        reactor_close(&r->base);
+        errno = saved;
+        return NULL;
+    }
+    return &r->base;
+}
+
+static void run_reads(struct reactor *r)
+{
+    struct ps_read *read = r->reads_head;
+
+    r->reads_head = r->reads_tail = NULL;
+    while (read) {
+        struct ps_read *next = read->next; /* done() may ask again with the same read */
+        ssize_t got;
+
+        do {
+            got = pread(read->fd, read->into, read->len_bytes, (off_t)read->offset_bytes);
+        } while (got < 0 && errno == EINTR);
+        read->result = got < 0 ? -errno : got;
+        read->done(read);
+        read = next;
+    }
+}
+
+static void reactor_drain(struct ps_reactor *base)
+{
+    struct reactor *r = (struct reactor *)base;
+
+    while (r->reads_head)
+        run_reads(r);
+}
+
+static void reactor_close(struct ps_reactor *base)
+{
+    struct reactor *r = (struct reactor *)base;
+
+    if (r->wake_fd >= 0)
+        close(r->wake_fd);
+    if (r->epoll_fd >= 0)
+        close(r->epoll_fd);
+    free(r);
+}
+
+static void reactor_watch(struct ps_reactor *base, struct ps_watch *watch, int fd, unsigned wanted)
+{
+    struct reactor *r = (struct reactor *)base;
+    struct epoll_event event = {.events = (wanted & PS_READABLE ? EPOLLIN : 0u) |
+                                          (wanted & PS_WRITABLE ? EPOLLOUT : 0u),
+                                .data.ptr = watch};
+
+    if (wanted == 0 || (watch->fd >= 0 && watch->fd != fd)) {
+        epoll_ctl(r->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
+        watch->fd = -1;
+        watch->wanted = 0;
+        /* Events of this batch not yet dispatched may still name the watch. */
+        for (int i = 0; i < r->event_count; i++)
+            if (r->events[i].data.ptr == watch)
+                r->events[i].data.ptr = NULL;
+    }
+    if (wanted == 0)
+        return;
+    if (epoll_ctl(r->epoll_fd, watch->fd < 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event) != 0) {
+        /* The descriptor was closed and its number came back: what we knew is void. */
+        int other = errno == ENOENT ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+
+        epoll_ctl(r->epoll_fd, other, fd, &event);
+    }
+    watch->fd = fd;
+    watch->wanted = wanted;
+}
+
+static void reactor_read_at(struct ps_reactor *base, struct ps_read *read)
+{
+    struct reactor *r = (struct reactor *)base;
+
+    read->next = NULL;
+    if (r->reads_tail)
+        r->reads_tail->next = read;
+    else
+        r->reads_head = read;
+    r->reads_tail = read;
+}
+
+static unsigned ready_events(uint32_t events)
+{
+    unsigned ready = 0;
+
+    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP))
+        ready |= PS_READABLE;
+    if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+        ready |= PS_WRITABLE;
+    return ready;
+}
+
+static int reactor_wait(struct ps_reactor *base, int timeout_ms)
+{
+    struct reactor *r = (struct reactor *)base;
+    int count = epoll_wait(r->epoll_fd, r->events, EVENTS_MAX, r->reads_head ? 0 : timeout_ms);
+
+    if (count < 0)
+        return errno == EINTR ? 0 : -errno;
+    r->event_count = count;
+    for (int i = 0; i < count; i++) {
+        struct ps_watch *watch = r->events[i].data.ptr;
+        uint64_t wakes;
+
+        if (watch)
+            watch->ready(watch, ready_events(r->events[i].events) & watch->wanted);
+        else
+            while (read(r->wake_fd, &wakes, sizeof wakes) > 0)
+                continue;
+    }
+    r->event_count = 0;
+    run_reads(r);
+    return 0;
+}
+
+static void reactor_wake(struct ps_reactor *base)
+{
+    struct reactor *r = (struct reactor *)base;
+    uint64_t one = 1;
+
+    while (write(r->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
+        continue;
+}
+
+const struct ps_reactor_ops ps_reactor_epoll = {
+    .name = "epoll",
+    .open = reactor_open,
+    .drain = reactor_drain,
+    .close = reactor_close,
+    .watch = reactor_watch,
+    .read_at = reactor_read_at,
+    .wait = reactor_wait,
+    .wake = reactor_wake,
+};
