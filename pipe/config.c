@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/config.c - see config.h; and the public functions that fill configurations with defaults. */
+#include "pipe/config.h"
+
+#include "pipe/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MIB ((size_t)1 << 20)
+#define MEMORY_LIMIT_BYTES (1024 * MIB)
+#define CHANNEL_BYTES_LEAST (16 * MIB)
+#define PART_BYTES (8 * MIB)
+#define PART_BYTES_LEAST ((size_t)64 << 10)
+#define PART_BYTES_MOST (1024 * MIB)
+#define CONNECTIONS 16
+#define IO_THREADS_MAX 64
+#define DECODE_THREADS_DEFAULT_MAX 8
+#define DECODE_THREADS_MAX 256
+#define BATCH_ROWS 1000
+#define BATCH_ROWS_MAX (1u << 24)
+
+void penstock_config_init(struct penstock_config *config)
+{
+    *config = (struct penstock_config){.memory_limit_bytes = MEMORY_LIMIT_BYTES};
+}
+
+void penstock_channel_config_init(struct penstock_channel_config *channel)
+{
+    *channel = (struct penstock_channel_config){
+        .name = "train", .batch_rows = BATCH_ROWS, .epochs = 1, .shard_count = 1};
+}
+
+/* SageMaker's rule for channel names: 1 to 64 of A-Z a-z 0-9 . - _ */
+static bool name_is_good(const char *name)
+{
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_";
+    size_t len = strlen(name);
+
+    return len >= 1 && len <= 64 && strspn(name, allowed) == len;
+}
+
+static int check_channel(const struct penstock_channel_config *channel, size_t channel_no,
+                         struct penstock_error *error)
+{
+    const char *name = channel->name ? channel->name : "train";
+
+    if (!name_is_good(name))
+        return ps_fail(
+            error, PENSTOCK_E_ARGUMENT,
+            "channel %zu: name \"%s\" must be 1 to 64 letters, digits, \".\", \"-\" or \"_\"",
+            channel_no, name);
+    if (channel->uri_count == 0 || !channel->uris)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT, "channel %s: it has no URI", name);
+    for (size_t i = 0; i < channel->uri_count; i++)
+        if (!channel->uris[i])
+            return ps_fail(error, PENSTOCK_E_ARGUMENT, "channel %s: uris[%zu] is NULL", name, i);
+    if (!channel->content_type)
+        return ps_fail(
+            error, PENSTOCK_E_ARGUMENT,
+            "channel %s: content_type is not set: use application/x-recordio-protobuf or "
+            "text/csv;label_size=K",
+            name);
+    if (channel->batch_rows < 1 || channel->batch_rows > BATCH_ROWS_MAX)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT, "channel %s: batch_rows is %u, not 1 to %u",
+                       name, channel->batch_rows, BATCH_ROWS_MAX);
+    if (channel->shard_count == 0 || channel->shard_index >= channel->shard_count)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "channel %s: shard_index %u of shard_count %u: the index must be less than "
+                       "the count",
+                       name, channel->shard_index, channel->shard_count);
+    return PENSTOCK_OK;
+}
+
+static uint32_t cpu_count(void)
+{
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return count < 1 ? 1 : (uint32_t)count;
+}
+
+static void put_defaults(struct penstock_config *config)
+{
+    uint32_t cpus = cpu_count();
+
+    if (config->memory_limit_bytes == 0)
+        config->memory_limit_bytes = MEMORY_LIMIT_BYTES;
+    if (config->decode_threads == 0)
+        config->decode_threads =
+            cpus < DECODE_THREADS_DEFAULT_MAX ? cpus : DECODE_THREADS_DEFAULT_MAX;
+    if (config->io_threads == 0)
+        config->io_threads = 1;
+    if (config->max_connections == 0)
+        config->max_connections = CONNECTIONS;
+    if (config->part_bytes == 0)
+        config->part_bytes = PART_BYTES;
+    if (!config->io_backend)
+        config->io_backend = getenv("PENSTOCK_IO");
+}
+
+static int check_range(const char *field, uint64_t value, uint64_t least, uint64_t most,
+                       struct penstock_error *error)
+{
+    if (value >= least && value <= most)
+        return PENSTOCK_OK;
+    return ps_fail(error, PENSTOCK_E_ARGUMENT, "%s is %llu, not %llu to %llu", field,
+                   (unsigned long long)value, (unsigned long long)least, (unsigned long long)most);
+}
+
+int ps_config_resolve(const struct penstock_config *config, struct penstock_config *out,
+                      struct penstock_error *error)
+{
+    *out = *config;
+    put_defaults(out);
+    int rc = check_range("channel_count", out->channel_count, 1, PS_CHANNELS_MAX, error);
+
+    if (rc == PENSTOCK_OK && !out->channels)
+        rc = ps_fail(error, PENSTOCK_E_ARGUMENT, "channels is NULL");
+    if (rc == PENSTOCK_OK)
+        rc = check_range("memory_limit_bytes", out->memory_limit_bytes,
+                         CHANNEL_BYTES_LEAST * out->channel_count, SIZE_MAX / 2, error);
+    if (rc == PENSTOCK_OK)
+        rc = check_range("decode_threads", out->decode_threads, 1, DECODE_THREADS_MAX, error);
+    if (rc == PENSTOCK_OK)
+        rc = check_range("io_threads", out->io_threads, 1, IO_THREADS_MAX, error);
+    if (rc == PENSTOCK_OK)
+        rc = check_range("max_connections", out->max_connections, 1, PS_CONNECTIONS_MAX, error);
+    if (rc == PENSTOCK_OK)
+        rc = check_range("part_bytes", out->part_bytes, PART_BYTES_LEAST, PART_BYTES_MOST, error);
+    for (size_t i = 0; rc == PENSTOCK_OK && i < out->channel_count; i++)
+        rc = check_channel(&out->channels[i], i, error);
+    return rc;
+}
