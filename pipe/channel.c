@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/channel.c - a channel's life: memory, sources and locks; its threads are engine.c's. */
+#include "pipe/channel.h"
+
+#include "pipe/engine.h"
+#include "pipe/error.h"
+#include "pipe/slots.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Of the ring's budget, a fifth is headroom: the longest record, and a fourth of the ring. */
+#define HEADROOM_SHARE 5
+/* At least this many parts fit in the ring, so that a part never waits for its own predecessor. */
+#define PARTS_IN_RING 4
+
+void ps_channel_wake_all(struct ps_channel *ch)
+{
+    pthread_cond_broadcast(&ch->framer_wakes);
+    pthread_cond_broadcast(&ch->decoder_wakes);
+    pthread_cond_broadcast(&ch->consumer_wakes);
+}
+
+static void init_locks(struct ps_channel *ch)
+{
+    pthread_condattr_t attributes;
+
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_mutex_init(&ch->lock, NULL);
+    pthread_cond_init(&ch->framer_wakes, &attributes);
+    pthread_cond_init(&ch->decoder_wakes, &attributes);
+    pthread_cond_init(&ch->consumer_wakes, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+static int open_sources(struct ps_channel *ch, const struct penstock_channel_config *config,
+                        struct penstock_error *error)
+{
+    ch->sources = calloc(config->uri_count, sizeof *ch->sources);
+    if (!ch->sources)
+        return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
+    for (; ch->source_count < config->uri_count; ch->source_count++) {
+        const char *text = config->uris[ch->source_count];
+        struct ps_uri uri;
+        int rc = ps_uri_parse(text, &uri, error);
+
+        if (rc == PENSTOCK_OK)
+            rc = ps_source_open(&ch->sources[ch->source_count], text, &uri, &ch->stream->account,
+                                error);
+        if (rc != PENSTOCK_OK)
+            return rc;
+    }
+    return PENSTOCK_OK;
+}
+
+static int open_memory(struct ps_channel *ch, size_t share_bytes, struct penstock_error *error)
+{
+    size_t ring_bytes = share_bytes / 2;
+    size_t headroom_bytes = ring_bytes / HEADROOM_SHARE;
+    int rc = ps_ring_open(&ch->ring, ring_bytes - headroom_bytes, headroom_bytes, error);
+
+    if (rc != PENSTOCK_OK)
+        return rc;
+    ch->slot_budget_bytes = share_bytes - ring_bytes;
+    ch->part_bytes = ch->stream->config.part_bytes;
+    if (ch->part_bytes > ch->ring.size_bytes / PARTS_IN_RING)
+        ch->part_bytes = ch->ring.size_bytes / PARTS_IN_RING;
+    return PENSTOCK_OK;
+}
+
+static int open_plan(struct ps_channel *ch, struct penstock_error *error)
+{
+    const struct penstock_channel_config *config = &ch->config;
+    const struct ps_plan_config plan = {.shuffle = config->shuffle,
+                                        .seed = config->seed,
+                                        .shard_index = config->shard_index,
+                                        .shard_count = config->shard_count,
+                                        .epochs = config->epochs};
+
+    ch->plan = ps_plan_new(&plan);
+    return ch->plan ? PENSTOCK_OK : ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
+}
+
+int ps_channel_open(struct penstock *stream, const struct penstock_channel_config *config,
+                    size_t share_bytes, struct ps_channel **out, struct penstock_error *error)
+{
+    struct ps_channel *ch = calloc(1, sizeof *ch);
+    struct fmt_error cause = {.text = ""};
+
+    *out = ch;
+    if (!ch)
+        return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
+    init_locks(ch);
+    ch->stream = stream;
+    ch->config = *config;
+    /* The caller's strings are copied or not kept. */
+    ch->config.name = ch->config.content_type = NULL;
+    ch->config.uris = NULL;
+    ch->name = strdup(config->name ? config->name : "train");
+    if (!ch->name)
+        return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
+    if (fmt_options_parse(config->content_type, &ch->options, &cause) != FMT_OK)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT, "channel %s: content type \"%s\": %s", ch->name,
+                       config->content_type, cause.text);
+    int rc = open_sources(ch, config, error);
+
+    if (rc == PENSTOCK_OK)
+        rc = open_plan(ch, error);
+    if (rc == PENSTOCK_OK)
+        rc = open_memory(ch, share_bytes, error);
+    return rc;
+}
+
+void ps_channel_close(struct ps_channel *ch)
+{
+    if (!ch)
+        return;
+    ps_slots_close(ch);
+    ps_ring_close(&ch->ring);
+    ps_plan_free(ch->plan);
+    for (size_t i = 0; i < ch->source_count; i++)
+        ps_source_close(&ch->sources[i]);
+    free(ch->sources);
+    free(ch->decoder_threads);
+    free(ch->name);
+    pthread_cond_destroy(&ch->framer_wakes);
+    pthread_cond_destroy(&ch->decoder_wakes);
+    pthread_cond_destroy(&ch->consumer_wakes);
+    pthread_mutex_destroy(&ch->lock);
+    free(ch);
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/channel.h - one channel's stream, from ranged reads to batches, and the lock that guards it.
+ *
+ *   position:  released        framed                head           reserved
+ *   ring:   ...   |  being decoded  |  received, whole  |  in flight   |  free ...
+ *
+ *   I/O threads claim a part (reserving ring space in plan order), receive it in place, advance it.
+ *   head moves over parts without a gap. The framer cuts [framed, head) into chunks of whole
+ * records and gives each a place in a batch slot. Decode threads decode chunks, in any order;
+ * released moves over decoded chunks without a gap, and the space is free again. Free space is the
+ * only credit: no space, no request.
+ *
+ * Stream positions count from 0 at penstock_open and never restart; each object of each epoch
+ * occupies size_bytes of them, in plan order.
+ *
+ * Owner: struct penstock. Threads: `lock` guards every field without another note; it is held for
+ * short, bounded work and never across a system call that can block.
+ */
+#ifndef PIPE_CHANNEL_H
+#define PIPE_CHANNEL_H
+
+#include "formats/fmt.h"
+#include "pipe/penstock.h"
+#include "pipe/plan.h"
+#include "pipe/ring.h"
+#include "pipe/source.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum {
+    PS_PARTS_MAX = 1024, /* parts between head and reserved; powers of two */
+    PS_CHUNKS_MAX = 128, /* chunks between released and framed */
+    PS_EVENTS_MAX = 64,  /* batches and flow marks waiting for penstock_next */
+    PS_SLOTS_MAX = 32,
+};
+
+/* One ranged read, from the claim until head has passed it. */
+struct ps_part {
+    struct ps_channel *channel; /* constant while claimed, down to len_bytes */
+    const struct ps_object *object;
+    uint64_t pos;           /* stream position of the first byte */
+    uint64_t object_offset; /* and its offset in the object */
+    uint64_t len_bytes;
+    _Atomic uint64_t filled_bytes; /* bytes received; written by the part's I/O thread */
+    bool done;
+
+    /* Used by the I/O thread that claimed the part, and by its transport, alone. */
+    uint32_t attempts;        /* in all */
+    uint32_t vain_attempts;   /* since the last one that brought bytes */
+    uint64_t attempt_from;    /* filled_bytes when the attempt began */
+    uint64_t due_ns;          /* when to try again */
+    uint64_t published_bytes; /* filled_bytes when head was last told */
+    struct ps_part *next;
+    void *transfer;
+};
+
+/* Whole records of one object, contiguous in memory, with their place in a batch. */
+struct ps_chunk {
+    const uint8_t *in;
+    size_t len_bytes;
+    uint64_t end_pos;       /* released moves here when this chunk and all before it are done */
+    uint64_t object_offset; /* of in[0] */
+    const struct ps_object *object;
+    struct ps_slot *slot;
+    uint32_t first_row;
+    uint32_t rows;
+    bool done;
+};
+
+enum ps_slot_state { PS_SLOT_FREE, PS_SLOT_FILLING, PS_SLOT_LENT };
+
+/* Memory of one batch. */
+struct ps_slot {
+    struct ps_channel *channel;
+    struct penstock_batch batch; /* what the caller sees; rows is set when the slot is sealed */
+    enum ps_slot_state state;
+    uint32_t rows_framed;  /* rows given a place by the framer */
+    uint32_t rows_decoded; /* rows done, well or badly */
+    bool bad;              /* a record was malformed: `error` is the earliest in row order */
+    uint32_t bad_row;
+    struct penstock_error error;
+};
+
+enum ps_event_kind { PS_EVENT_BATCH, PS_EVENT_EPOCH_END, PS_EVENT_END, PS_EVENT_ERROR };
+
+struct ps_event {
+    enum ps_event_kind kind;
+    struct ps_slot *slot; /* BATCH: the batch; ERROR: the batch the error cut short, or NULL */
+};
+
+struct ps_channel {
+    struct penstock *stream;
+    char *name; /* constant after open, down to slot_budget_bytes */
+    struct penstock_channel_config config;
+    struct fmt_options options;
+    struct ps_source *sources;
+    size_t source_count;
+    struct ps_plan *plan;
+    struct ps_ring ring; /* bytes are guarded by positions, not by the lock */
+    size_t part_bytes;
+    size_t slot_budget_bytes;
+
+    pthread_mutex_t lock;
+    pthread_cond_t framer_wakes;   /* head, plan, free slot, chunk or event room, stop */
+    pthread_cond_t decoder_wakes;  /* a chunk, stop */
+    pthread_cond_t consumer_wakes; /* an event, decoded rows, stop */
+
+    /* Fetching. */
+    struct ps_cursor fetch_cursor;
+    const struct ps_object *fetch_object; /* being cut into parts */
+    uint64_t fetch_offset;
+    struct ps_part parts[PS_PARTS_MAX];
+    uint64_t part_first; /* oldest part not passed by head; counts up */
+    uint64_t part_next;
+    uint64_t reserved_pos;
+    uint64_t head_pos;
+    bool framer_waits_head;
+    _Atomic bool framer_hungry; /* the same, readable without the lock: publish at once */
+    bool fetch_failed;
+    uint64_t fail_pos; /* position of the first byte that will never come */
+    struct penstock_error fetch_error;
+
+    /* Framing and decoding. */
+    struct ps_chunk chunks[PS_CHUNKS_MAX];
+    uint64_t chunk_first; /* oldest not released */
+    uint64_t chunk_taken; /* next for a decoder */
+    uint64_t chunk_next;
+    uint64_t released_pos;
+    bool decode_failed;
+    struct fmt_shape shape; /* written by the framer before the first chunk */
+    bool shape_known;
+
+    /* Batches. */
+    void *slot_map;
+    size_t slot_map_bytes;
+    size_t slot_bytes;
+    uint32_t slot_count;
+    struct ps_slot slots[PS_SLOTS_MAX];
+    struct ps_event events[PS_EVENTS_MAX];
+    uint64_t event_first;
+    uint64_t event_next;
+    struct penstock_error frame_error; /* what an ERROR event is about; set before it is queued */
+    bool ended; /* an END or ERROR event was delivered: ended_rc from now on */
+    int ended_rc;
+    struct penstock_error error; /* ps_last_error; written once, before ended */
+
+    pthread_t lister_thread;
+    pthread_t framer_thread;
+    pthread_t *decoder_threads;
+    uint32_t decoder_count;
+    bool lister_started;
+    bool framer_started;
+
+    struct ps_counts {
+        _Atomic uint64_t bytes_received, bytes_refetched, bytes_carried, records, batches;
+        _Atomic uint64_t objects_streamed, list_requests, get_requests, retries, connections;
+        _Atomic uint64_t first_byte_ns, first_batch_ns, wait_ns;
+    } counts;
+};
+
+/* Opens all of a channel but its threads. `share_bytes` is its part of the memory limit. On failure
+ * *out may still need ps_channel_close. */
+int ps_channel_open(struct penstock *stream, const struct penstock_channel_config *config,
+                    size_t share_bytes, struct ps_channel **out, struct penstock_error *error);
+
+/* Frees everything; the channel's threads are gone. Accepts NULL. */
+void ps_channel_close(struct ps_channel *channel);
+
+/* Wakes every thread that waits on the channel, to look at its world again. Lock held. */
+void ps_channel_wake_all(struct ps_channel *channel);
+
+#endif

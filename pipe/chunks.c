@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/chunks.c - see chunks.h. */
+#include "pipe/chunks.h"
+
+#include "pipe/engine.h"
+#include "pipe/error.h"
+#include "pipe/slots.h"
+
+static struct ps_chunk *chunk_at(struct ps_channel *ch, uint64_t index)
+{
+    return &ch->chunks[index % PS_CHUNKS_MAX];
+}
+
+static bool broken_off(struct ps_channel *ch)
+{
+    return ch->decode_failed || atomic_load(&ch->stream->stopping);
+}
+
+/* Moves released over chunks that are done, without a gap. Lock held. True when space was freed. */
+static bool release_done(struct ps_channel *ch)
+{
+    uint64_t before = ch->chunk_first;
+
+    while (ch->chunk_first < ch->chunk_next && chunk_at(ch, ch->chunk_first)->done) {
+        ch->released_pos = chunk_at(ch, ch->chunk_first)->end_pos;
+        ch->chunk_first++;
+    }
+    if (ch->chunk_first == before)
+        return false;
+    pthread_cond_signal(&ch->framer_wakes);
+    return true;
+}
+
+bool ps_chunks_push(struct ps_channel *ch, const struct ps_chunk *chunk)
+{
+    bool freed = false;
+
+    pthread_mutex_lock(&ch->lock);
+    while (ch->chunk_next - ch->chunk_first == PS_CHUNKS_MAX && !broken_off(ch))
+        pthread_cond_wait(&ch->framer_wakes, &ch->lock);
+    bool go_on = !broken_off(ch);
+
+    if (go_on) {
+        struct ps_chunk *place = chunk_at(ch, ch->chunk_next++);
+
+        *place = *chunk;
+        place->done = chunk->rows == 0;
+        if (chunk->slot)
+            chunk->slot->rows_framed += chunk->rows;
+        if (place->done)
+            freed = release_done(ch);
+        pthread_cond_signal(&ch->decoder_wakes);
+    }
+    pthread_mutex_unlock(&ch->lock);
+    if (freed)
+        ps_engine_wake_io(ch->stream);
+    return go_on;
+}
+
+bool ps_chunks_wait_released(struct ps_channel *ch, uint64_t pos)
+{
+    pthread_mutex_lock(&ch->lock);
+    while (ch->released_pos < pos && !broken_off(ch))
+        pthread_cond_wait(&ch->framer_wakes, &ch->lock);
+    bool go_on = !broken_off(ch);
+
+    pthread_mutex_unlock(&ch->lock);
+    return go_on;
+}
+
+/* The next chunk with rows; NULL when the stream stops. Lock held. */
+static struct ps_chunk *take_chunk(struct ps_channel *ch)
+{
+    for (;;) {
+        if (atomic_load(&ch->stream->stopping))
+            return NULL;
+        while (ch->chunk_taken < ch->chunk_next) {
+            struct ps_chunk *chunk = chunk_at(ch, ch->chunk_taken++);
+
+            if (chunk->rows > 0)
+                return chunk;
+        }
+        pthread_cond_wait(&ch->decoder_wakes, &ch->lock);
+    }
+}
+
+/* Notes a malformed record; of several in a batch the earliest row wins. Lock held. */
+static void note_bad_record(struct ps_channel *ch, const struct ps_chunk *chunk, enum fmt_rc rc,
+                            const struct fmt_error *cause)
+{
+    struct ps_slot *slot = chunk->slot;
+    uint32_t row = chunk->first_row + cause->row;
+
+    if (slot->bad && slot->bad_row <= row)
+        return;
+    slot->bad = true;
+    slot->bad_row = row;
+    if (rc == FMT_E_MEMORY)
+        ps_fail(&slot->error, PENSTOCK_E_MEMORY, "channel %s: out of memory while decoding",
+                ch->name);
+    else
+        ps_source_bad_record(&slot->error, ch->name, &ch->sources[chunk->object->source_no],
+                             chunk->object, chunk->object_offset + cause->offset_bytes,
+                             cause->text);
+    ch->decode_failed = true;
+}
+
+/* Books the outcome of a chunk. Returns whether ring space was freed. */
+static bool finish_chunk(struct ps_channel *ch, struct ps_chunk *chunk, enum fmt_rc rc,
+                         const struct fmt_error *cause)
+{
+    pthread_mutex_lock(&ch->lock);
+    if (rc != FMT_OK)
+        note_bad_record(ch, chunk, rc, cause);
+    chunk->slot->rows_decoded += chunk->rows;
+    chunk->done = true;
+    bool freed = release_done(ch);
+
+    if (rc != FMT_OK)
+        ps_channel_wake_all(ch);
+    else if (chunk->slot->rows_decoded == chunk->slot->rows_framed)
+        pthread_cond_broadcast(&ch->consumer_wakes);
+    pthread_mutex_unlock(&ch->lock);
+    return freed;
+}
+
+void *ps_decoder_main(void *channel)
+{
+    struct ps_channel *ch = channel;
+    const struct fmt_ops *ops = ch->options.ops;
+    struct fmt_decoder *decoder = NULL;
+
+    for (;;) {
+        struct fmt_error cause = {.text = ""};
+
+        pthread_mutex_lock(&ch->lock);
+        struct ps_chunk *chunk = take_chunk(ch);
+
+        pthread_mutex_unlock(&ch->lock);
+        if (!chunk)
+            break;
+        /* The shape was written before the first chunk was queued. */
+        if (!decoder)
+            decoder = ops->decoder_new(&ch->options, &ch->shape);
+        enum fmt_rc rc = decoder
+                             ? ops->decode(decoder, chunk->in, chunk->len_bytes, chunk->rows,
+                                           ps_slot_features(chunk->slot, chunk->first_row),
+                                           ps_slot_labels(chunk->slot, chunk->first_row), &cause)
+                             : FMT_E_MEMORY;
+
+        atomic_fetch_add_explicit(&ch->counts.records, chunk->rows, memory_order_relaxed);
+        if (finish_chunk(ch, chunk, rc, &cause))
+            ps_engine_wake_io(ch->stream);
+    }
+    ops->decoder_free(decoder);
+    return NULL;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/counters.c - what a handle tells about itself: counters, last error, names. */
+#include "pipe/engine.h"
+#include "pipe/text.h"
+
+static uint64_t count(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void penstock_get_counters(const struct penstock *stream, size_t channel_no,
+                           struct penstock_counters *out)
+{
+    *out = (struct penstock_counters){.records = 0};
+    if (channel_no >= stream->channel_count)
+        return;
+    struct ps_channel *ch = stream->channels[channel_no];
+    const struct ps_counts *counts = &ch->counts;
+
+    out->bytes_received = count(&counts->bytes_received);
+    out->bytes_refetched = count(&counts->bytes_refetched);
+    out->bytes_carried = count(&counts->bytes_carried);
+    out->records = count(&counts->records);
+    out->batches = count(&counts->batches);
+    out->objects_listed = ps_plan_count(ch->plan);
+    out->objects_streamed = count(&counts->objects_streamed);
+    out->list_requests = count(&counts->list_requests);
+    out->get_requests = count(&counts->get_requests);
+    out->retries = count(&counts->retries);
+    out->connections = count(&counts->connections);
+    out->first_byte_ns = count(&counts->first_byte_ns);
+    out->first_batch_ns = count(&counts->first_batch_ns);
+    out->wait_ns = count(&counts->wait_ns);
+    out->ring_bytes = ch->ring.size_bytes;
+    pthread_mutex_lock(&ch->lock);
+    out->slot_count = ch->slot_count;
+    out->slot_bytes = ch->slot_count * (uint64_t)ch->slot_bytes;
+    pthread_mutex_unlock(&ch->lock);
+    ps_text_copy(out->io_backend, sizeof out->io_backend, stream->reactor_ops->name);
+    ps_text_copy(out->io_reason, sizeof out->io_reason, stream->io_reason);
+}
+
+const struct penstock_error *penstock_last_error(const struct penstock *stream, size_t channel_no)
+{
+    static const struct penstock_error no_channel = {.rc = PENSTOCK_E_ARGUMENT,
+                                                     .message = "there is no such channel"};
+
+    return channel_no < stream->channel_count ? &stream->channels[channel_no]->error : &no_channel;
+}
+
+const char *penstock_version(void)
+{
+    return PENSTOCK_VERSION;
+}
+
+const char *penstock_rc_name(int rc)
+{
+#define NAME(code)                                                                                 \
+    case code:                                                                                     \
+        return #code
+    switch ((enum penstock_rc)rc) {
+        NAME(PENSTOCK_OK);
+        NAME(PENSTOCK_AGAIN);
+        NAME(PENSTOCK_EPOCH_END);
+        NAME(PENSTOCK_END);
+        NAME(PENSTOCK_E_MEMORY);
+        NAME(PENSTOCK_E_ARGUMENT);
+        NAME(PENSTOCK_E_SYSTEM);
+        NAME(PENSTOCK_E_STOPPED);
+        NAME(PENSTOCK_E_NETWORK);
+        NAME(PENSTOCK_E_HTTP);
+        NAME(PENSTOCK_E_CREDENTIALS);
+        NAME(PENSTOCK_E_DENIED);
+        NAME(PENSTOCK_E_NOT_FOUND);
+        NAME(PENSTOCK_E_CHANGED);
+        NAME(PENSTOCK_E_EMPTY);
+        NAME(PENSTOCK_E_FORMAT);
+    }
+#undef NAME
+    return "unknown";
+}

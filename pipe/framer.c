@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/framer.c - see framer.h.
+ *
+ * The framer walks the plan with a cursor of its own, in step with the I/O threads' but behind it,
+ * so that it knows where each object begins and ends in the stream. Inside an object it looks at
+ * the bytes from the current record's start to head, as far as they are contiguous, and lets the
+ * format cut whole records off. When a record runs over the ring's end, its front part is carried
+ * before the start, and the view goes on from there.
+ */
+#include "pipe/framer.h"
+
+#include "pipe/chunks.h"
+#include "pipe/engine.h"
+#include "pipe/error.h"
+#include "pipe/slots.h"
+#include "pipe/stream.h"
+
+#include <stdio.h>
+
+/* A chunk is at most this long unless one record is longer: small enough for several decoders to
+ * work on one batch and for its rows to stay in cache, large enough to make queueing free. */
+#define CHUNK_BYTES ((size_t)512 << 10)
+
+struct framer {
+    struct ps_channel *ch;
+    struct ps_cursor cursor;
+    const struct ps_object *object;
+    uint64_t object_pos; /* stream position of the object's first byte */
+    uint64_t object_end_pos;
+    uint64_t pos;      /* start of the next record */
+    uint64_t head_pos; /* as last seen */
+    uint64_t
+        carried_lap_pos; /* lap end whose last bytes are carried: [lap - n, lap) lie before base */
+    uint64_t carried_end_pos; /* end of the last record that used the headroom */
+    struct fmt_cut cut;
+    size_t limit_bytes;   /* longest chunk to cut next */
+    struct ps_slot *slot; /* being filled, or NULL */
+    uint32_t rows;        /* placed in it */
+    uint64_t position;    /* rows placed in this epoch */
+    uint64_t epoch_objects;
+};
+
+enum step { STEP_GO_ON, STEP_BROKEN_OFF, STEP_ERROR };
+
+/* Where stream position f->pos can be read, and for how many bytes. */
+static const uint8_t *view(const struct framer *f, size_t *run_bytes)
+{
+    const struct ps_ring *ring = &f->ch->ring;
+
+    if (f->pos < f->carried_lap_pos) {
+        size_t before_lap = (size_t)(f->carried_lap_pos - f->pos);
+
+        *run_bytes = before_lap + ring->size_bytes;
+        return ring->base - before_lap;
+    }
+    *run_bytes = ps_ring_run_bytes(ring, f->pos);
+    return ps_ring_at(ring, f->pos);
+}
+
+/* Waits for bytes past `pos`; translates the ways a stream can end early. */
+static enum step wait_bytes(struct framer *f, uint64_t pos)
+{
+    struct ps_channel *ch = f->ch;
+
+    switch (ps_stream_wait_head(ch, pos, &f->head_pos)) {
+    case PS_HEAD_MOVED:
+        return STEP_GO_ON;
+    case PS_HEAD_BROKEN_OFF:
+        return STEP_BROKEN_OFF;
+    case PS_HEAD_FAILED:
+        break;
+    }
+    ch->frame_error = ch->fetch_error;
+    return STEP_ERROR;
+}
+
+static enum step bad_record(struct framer *f, uint64_t offset, const char *cause)
+{
+    struct ps_channel *ch = f->ch;
+
+    ps_source_bad_record(&ch->frame_error, ch->name, &ch->sources[f->object->source_no], f->object,
+                         offset, cause);
+    return STEP_ERROR;
+}
+
+/* Nothing whole in the `have_bytes` at hand: look at more of them, carry, or wait. */
+static enum step widen(struct framer *f, size_t seen_bytes, size_t run_bytes, size_t have_bytes)
+{
+    struct ps_channel *ch = f->ch;
+    uint64_t offset = f->pos - f->object_pos;
+
+    if (seen_bytes < have_bytes) {
+        f->limit_bytes *= 4;
+        return STEP_GO_ON;
+    }
+    if (have_bytes > ch->ring.headroom_bytes) {
+        char cause[160];
+
+        snprintf(cause, sizeof cause,
+                 "the record is longer than %zu bytes, the most this memory limit allows: "
+                 "raise the memory limit",
+                 ch->ring.headroom_bytes);
+        return bad_record(f, offset, cause);
+    }
+    if (have_bytes < run_bytes || f->pos < f->carried_lap_pos)
+        return wait_bytes(f, f->pos + have_bytes);
+
+    /* The record goes on past the ring's end. The headroom may still be read by the decoder of the
+     * record that crossed one lap ago. */
+    if (!ps_chunks_wait_released(ch, f->carried_end_pos))
+        return STEP_BROKEN_OFF;
+    ps_ring_carry(&ch->ring, f->pos);
+    f->carried_lap_pos = f->pos + run_bytes;
+    atomic_fetch_add_explicit(&ch->counts.bytes_carried, run_bytes, memory_order_relaxed);
+    return wait_bytes(f, f->pos + have_bytes);
+}
+
+/* The first record of the channel tells the shape; the slots follow from it. */
+static enum step learn_shape(struct framer *f, const uint8_t *in, size_t len_bytes)
+{
+    struct ps_channel *ch = f->ch;
+    struct fmt_error cause = {.text = ""};
+    char text[160];
+
+    if (ch->options.ops->learn(&ch->options, in, len_bytes, &ch->shape, &cause) != FMT_OK)
+        return bad_record(f, f->pos + f->cut.lead_bytes - f->object_pos + cause.offset_bytes,
+                          cause.text);
+    if (ch->config.feature_dim != 0 && ch->config.feature_dim != ch->shape.feature_dim) {
+        snprintf(text, sizeof text, "the record has %u features, the configuration says %u",
+                 ch->shape.feature_dim, ch->config.feature_dim);
+        return bad_record(f, f->pos + f->cut.lead_bytes - f->object_pos, text);
+    }
+    if (ps_slots_open(ch, &ch->frame_error) != PENSTOCK_OK)
+        return STEP_ERROR;
+    ch->shape_known = true;
+    return STEP_GO_ON;
+}
+
+/* A full batch goes out as soon as its last record has a place. */
+static bool seal_if_full(struct framer *f)
+{
+    struct ps_slot *slot = f->slot;
+
+    if (!slot || f->rows < f->ch->config.batch_rows)
+        return true;
+    f->slot = NULL;
+    return ps_slots_queue(f->ch, PS_EVENT_BATCH, slot);
+}
+
+/* Gives the records just cut their places and hands them on. */
+static enum step place_records(struct framer *f, const uint8_t *in)
+{
+    struct ps_channel *ch = f->ch;
+    struct fmt_cut cut = f->cut;
+
+    if (cut.rows > 0 && !ch->shape_known) {
+        enum step step = learn_shape(f, in + cut.lead_bytes, cut.len_bytes - cut.lead_bytes);
+
+        if (step != STEP_GO_ON)
+            return step;
+    }
+    if (cut.rows > 0 && !f->slot) {
+        f->slot = ps_slots_take(ch, f->cursor.epoch, f->position);
+        f->rows = 0;
+        if (!f->slot)
+            return STEP_BROKEN_OFF;
+    }
+    struct ps_chunk chunk = {.in = in + cut.lead_bytes,
+                             .len_bytes = cut.len_bytes - cut.lead_bytes,
+                             .end_pos = f->pos + cut.len_bytes,
+                             .object_offset = f->pos - f->object_pos + cut.lead_bytes,
+                             .object = f->object,
+                             .slot = f->slot,
+                             .first_row = f->rows,
+                             .rows = cut.rows};
+
+    if (!ps_chunks_push(ch, &chunk))
+        return STEP_BROKEN_OFF;
+    if (f->pos < f->carried_lap_pos)
+        f->carried_end_pos = chunk.end_pos;
+    f->pos = chunk.end_pos;
+    f->rows += cut.rows;
+    f->position += cut.rows;
+    f->cut = (struct fmt_cut){.rows = 0};
+    f->limit_bytes = CHUNK_BYTES;
+    return seal_if_full(f) ? STEP_GO_ON : STEP_BROKEN_OFF;
+}
+
+/* Cuts and places what is at hand of the current object, or waits for more of it. */
+static enum step frame_some(struct framer *f)
+{
+    struct ps_channel *ch = f->ch;
+    struct fmt_error cause = {.text = ""};
+    uint64_t limit_pos = f->head_pos < f->object_end_pos ? f->head_pos : f->object_end_pos;
+    size_t run_bytes;
+    const uint8_t *in = view(f, &run_bytes);
+
+    if (limit_pos <= f->pos)
+        return wait_bytes(f, f->pos);
+
+    size_t have_bytes = limit_pos - f->pos < run_bytes ? (size_t)(limit_pos - f->pos) : run_bytes;
+    size_t seen_bytes = have_bytes < f->limit_bytes ? have_bytes : f->limit_bytes;
+    bool at_end = f->pos + seen_bytes == f->object_end_pos;
+    uint32_t rows_max = ch->config.batch_rows - (f->slot ? f->rows : 0);
+    enum fmt_rc rc = ch->options.ops->cut(&ch->options, in, seen_bytes, f->pos == f->object_pos,
+                                          at_end, rows_max, &f->cut, &cause);
+
+    switch (rc) {
+    case FMT_OK:
+        return place_records(f, in);
+    case FMT_MORE:
+        return widen(f, seen_bytes, run_bytes, have_bytes);
+    case FMT_E_FORMAT:
+    case FMT_E_ARGUMENT:
+    case FMT_E_MEMORY:
+        break;
+    }
+    return bad_record(f, f->pos - f->object_pos + cause.offset_bytes, cause.text);
+}
+
+static enum step frame_object(struct framer *f)
+{
+    enum step step = STEP_GO_ON;
+
+    f->object_pos = f->pos;
+    f->object_end_pos = f->pos + f->object->size_bytes;
+    f->cut = (struct fmt_cut){.rows = 0};
+    f->limit_bytes = CHUNK_BYTES;
+    f->epoch_objects++;
+    while (step == STEP_GO_ON && f->pos < f->object_end_pos)
+        step = frame_some(f);
+    return step;
+}
+
+/* The epoch is complete: its last, partial batch goes out, then the mark. */
+static enum step end_epoch(struct framer *f)
+{
+    struct ps_channel *ch = f->ch;
+    struct ps_slot *slot = f->slot;
+
+    if (f->position == 0 && ps_plan_count(ch->plan) == 0) {
+        ps_fail(&ch->frame_error, PENSTOCK_E_EMPTY,
+                "channel %s is empty: no object with data under %s%s", ch->name,
+                ch->sources[0].text, ch->source_count > 1 ? " and its other URIs" : "");
+        return STEP_ERROR;
+    }
+    if (f->position == 0 && f->epoch_objects > 0) {
+        ps_fail(&ch->frame_error, PENSTOCK_E_EMPTY,
+                "channel %s is empty: %llu objects under %s hold no record", ch->name,
+                (unsigned long long)f->epoch_objects, ch->sources[0].text);
+        return STEP_ERROR;
+    }
+    f->slot = NULL;
+    if (slot && !ps_slots_queue(ch, PS_EVENT_BATCH, slot))
+        return STEP_BROKEN_OFF;
+    if (!ps_slots_queue(ch, PS_EVENT_EPOCH_END, NULL))
+        return STEP_BROKEN_OFF;
+    f->cursor = (struct ps_cursor){.epoch = f->cursor.epoch + 1};
+    f->position = 0;
+    f->epoch_objects = 0;
+    return STEP_GO_ON;
+}
+
+/* Waits until the plan has grown, is complete, or the stream stops. */
+static enum step wait_plan(struct framer *f)
+{
+    struct ps_channel *ch = f->ch;
+    const struct ps_object *object;
+
+    pthread_mutex_lock(&ch->lock);
+    while (ps_plan_at(ch->plan, &f->cursor, &object) == PS_PLAN_WAIT && !ch->decode_failed &&
+           !atomic_load(&ch->stream->stopping))
+        pthread_cond_wait(&ch->framer_wakes, &ch->lock);
+    bool broken_off = ch->decode_failed || atomic_load(&ch->stream->stopping);
+
+    pthread_mutex_unlock(&ch->lock);
+    return broken_off ? STEP_BROKEN_OFF : STEP_GO_ON;
+}
+
+/* One object, or one mark between objects. *last: the stream ends here. */
+static enum step frame_next(struct framer *f, bool *last)
+{
+    struct ps_channel *ch = f->ch;
+
+    switch (ps_plan_at(ch->plan, &f->cursor, &f->object)) {
+    case PS_PLAN_OBJECT:
+        f->cursor.index++;
+        return frame_object(f);
+    case PS_PLAN_WAIT:
+        return wait_plan(f);
+    case PS_PLAN_EPOCH_END:
+        return end_epoch(f);
+    case PS_PLAN_FAILED:
+        ch->frame_error = *ps_plan_error(ch->plan);
+        return STEP_ERROR;
+    case PS_PLAN_END:
+        break;
+    }
+    *last = true;
+    ps_slots_queue(ch, PS_EVENT_END, NULL);
+    return STEP_GO_ON;
+}
+
+void *ps_framer_main(void *channel)
+{
+    struct framer f = {.ch = channel};
+    enum step step = STEP_GO_ON;
+    bool last = false;
+
+    while (step == STEP_GO_ON && !last)
+        step = frame_next(&f, &last);
+    /* Broken off by a bad record: the batch that holds it, or this event, tells which. */
+    if (step != STEP_GO_ON)
+        ps_slots_queue(f.ch, PS_EVENT_ERROR, f.slot);
+    return NULL;
+}

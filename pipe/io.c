@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/io.c - see io.h. */
+#include "pipe/io.h"
+
+#include "pipe/clock.h"
+#include "pipe/error.h"
+#include "pipe/thread.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t next_random(struct ps_io *io)
+{
+    /* xorshift64* (Vigna 2016): back-off needs spread, not secrecy. */
+    io->random ^= io->random >> 12;
+    io->random ^= io->random << 25;
+    io->random ^= io->random >> 27;
+    return io->random * UINT64_C(0x2545f4914f6cdd1d);
+}
+
+static struct ps_transport *transport_of(struct ps_io *io, const struct ps_part *part)
+{
+    const struct ps_source *source = &part->channel->sources[part->object->source_no];
+
+    return source->uri.kind == PS_URI_S3 ? io->curl : io->file;
+}
+
+static void start_part(struct ps_io *io, struct ps_part *part)
+{
+    struct ps_transport *transport = transport_of(io, part);
+
+    part->attempts++;
+    part->attempt_from = part->filled_bytes;
+    atomic_fetch_add_explicit(&part->channel->counts.get_requests, 1, memory_order_relaxed);
+    transport->ops->start(transport, part);
+}
+
+/* A part of any channel, in turn. */
+static struct ps_part *claim_any(struct ps_io *io)
+{
+    struct penstock *stream = io->stream;
+
+    for (size_t i = 0; i < stream->channel_count; i++) {
+        struct ps_channel *ch = stream->channels[io->next_channel];
+        struct ps_part *part = ps_stream_claim(ch);
+
+        io->next_channel = (io->next_channel + 1) % stream->channel_count;
+        if (part)
+            return part;
+    }
+    return NULL;
+}
+
+static void start_new_parts(struct ps_io *io)
+{
+    atomic_store(&io->hungry, false);
+    while (io->active < io->stream->config.max_connections) {
+        struct ps_part *part = claim_any(io);
+
+        if (!part) {
+            /* Say so first, then look again: who makes room meanwhile either sees us hungry, or
+             * made it before this second look. */
+            if (atomic_exchange(&io->hungry, true))
+                return;
+            continue;
+        }
+        atomic_store(&io->hungry, false);
+        io->active++;
+        start_part(io, part);
+    }
+}
+
+static void start_due_parts(struct ps_io *io)
+{
+    struct ps_part **link = &io->waiting;
+    uint64_t now_ns = ps_now_ns();
+
+    while (*link) {
+        struct ps_part *part = *link;
+
+        if (part->due_ns > now_ns) {
+            link = &part->next;
+            continue;
+        }
+        *link = part->next;
+        start_part(io, part);
+    }
+}
+
+static void fail_part(struct ps_io *io, struct ps_part *part, const struct penstock_error *error)
+{
+    io->active--;
+    ps_part_fail(part, error);
+}
+
+void ps_io_part_ended(struct ps_io *io, struct ps_part *part, struct ps_retry_decision decision,
+                      const struct penstock_error *error)
+{
+    switch (decision.verdict) {
+    case PS_RETRY_DONE:
+        io->active--;
+        ps_part_complete(part);
+        return;
+    case PS_RETRY_FATAL:
+        fail_part(io, part, error);
+        return;
+    case PS_RETRY_AGAIN:
+        break;
+    }
+    part->vain_attempts = part->filled_bytes > part->attempt_from ? 1 : part->vain_attempts + 1;
+    if (part->vain_attempts >= PS_ATTEMPTS_MAX) {
+        fail_part(io, part, error);
+        return;
+    }
+    uint32_t delay_ms = ps_retry_delay_ms(part->vain_attempts, decision.throttle, next_random(io));
+
+    atomic_fetch_add_explicit(&part->channel->counts.retries, 1, memory_order_relaxed);
+    ps_engine_log(io->stream, 1, "%s Trying again in %u ms.", error->message, delay_ms);
+    part->due_ns = ps_now_ns() + delay_ms * PS_NS_PER_MS;
+    part->next = io->waiting;
+    io->waiting = part;
+}
+
+static uint64_t earliest(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t deadline_of(const struct ps_transport *transport)
+{
+    return transport && transport->ops->deadline_ns ? transport->ops->deadline_ns(transport)
+                                                    : UINT64_MAX;
+}
+
+static int wait_ms(const struct ps_io *io)
+{
+    uint64_t deadline_ns = earliest(deadline_of(io->curl), deadline_of(io->file));
+    uint64_t now_ns = ps_now_ns();
+
+    for (const struct ps_part *part = io->waiting; part; part = part->next)
+        deadline_ns = earliest(deadline_ns, part->due_ns);
+    if (deadline_ns == UINT64_MAX)
+        return -1;
+    if (deadline_ns <= now_ns)
+        return 0;
+    uint64_t wait = (deadline_ns - now_ns + PS_NS_PER_MS - 1) / PS_NS_PER_MS;
+
+    return wait > 60000 ? 60000 : (int)wait;
+}
+
+static void tick(struct ps_transport *transport)
+{
+    if (deadline_of(transport) <= ps_now_ns())
+        transport->ops->tick(transport);
+}
+
+static int open_transports(struct ps_io *io)
+{
+    int rc = ps_transport_file.open(io, &io->file, &io->started_error);
+
+    if (rc == PENSTOCK_OK && io->stream->has_s3)
+        rc = ps_transport_curl.open(io, &io->curl, &io->started_error);
+    return rc;
+}
+
+static int open_io(struct ps_io *io)
+{
+    io->reactor = io->stream->reactor_ops->open();
+    if (!io->reactor)
+        return ps_fail_errno(&io->started_error, PENSTOCK_E_SYSTEM, errno,
+                             "cannot open the %s I/O backend", io->stream->reactor_ops->name);
+    return open_transports(io);
+}
+
+/* The reactor itself stays until the thread is joined: others may still wake it. */
+static void close_transports(struct ps_io *io)
+{
+    if (io->curl)
+        io->curl->ops->close(io->curl);
+    /* Reads under way end here, and call back into the file transport. */
+    if (io->reactor)
+        io->reactor->ops->drain(io->reactor);
+    if (io->file)
+        io->file->ops->close(io->file);
+}
+
+static void tell_started(struct ps_io *io, int rc)
+{
+    pthread_mutex_lock(&io->start_lock);
+    io->started_rc = rc;
+    io->started = true;
+    pthread_cond_signal(&io->start_known);
+    pthread_mutex_unlock(&io->start_lock);
+}
+
+static void *io_main(void *cookie)
+{
+    struct ps_io *io = cookie;
+    struct penstock *stream = io->stream;
+    int rc = open_io(io);
+
+    tell_started(io, rc);
+    while (rc == PENSTOCK_OK && !atomic_load(&stream->stopping)) {
+        start_due_parts(io);
+        start_new_parts(io);
+        if (io->reactor->ops->wait(io->reactor, wait_ms(io)) < 0)
+            break;
+        tick(io->curl);
+    }
+    /* penstock_stop may come from a signal handler, which can wake only us: pass it on. */
+    for (size_t i = 0; i < stream->channel_count; i++) {
+        pthread_mutex_lock(&stream->channels[i]->lock);
+        ps_channel_wake_all(stream->channels[i]);
+        pthread_mutex_unlock(&stream->channels[i]->lock);
+    }
+    close_transports(io);
+    return NULL;
+}
+
+int ps_io_start(struct penstock *stream, unsigned number, struct ps_io **out,
+                struct penstock_error *error)
+{
+    struct ps_io *io = calloc(1, sizeof *io);
+    char name[16];
+
+    if (!io)
+        return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
+    io->stream = stream;
+    io->number = number;
+    io->random = ps_now_ns() ^ (uint64_t)(uintptr_t)io;
+    pthread_mutex_init(&io->start_lock, NULL);
+    pthread_cond_init(&io->start_known, NULL);
+    snprintf(name, sizeof name, "ps-io-%u", number);
+    int rc = ps_thread_start(&io->thread, name, io_main, io, error);
+
+    if (rc != PENSTOCK_OK) {
+        free(io);
+        return rc;
+    }
+    *out = io;
+    pthread_mutex_lock(&io->start_lock);
+    while (!io->started)
+        pthread_cond_wait(&io->start_known, &io->start_lock);
+    pthread_mutex_unlock(&io->start_lock);
+    if (io->started_rc != PENSTOCK_OK && error)
+        *error = io->started_error;
+    return io->started_rc;
+}
+
+void ps_io_join(struct ps_io *io)
+{
+    if (!io)
+        return;
+    pthread_join(io->thread, NULL);
+    if (io->reactor)
+        io->reactor->ops->close(io->reactor);
+    pthread_mutex_destroy(&io->start_lock);
+    pthread_cond_destroy(&io->start_known);
+    free(io);
+}
+
+void ps_io_wake(struct ps_io *io)
+{
+    if (io->reactor)
+        io->reactor->ops->wake(io->reactor);
+}

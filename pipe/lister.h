@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/lister.h - the thread that lists a channel's sources into its plan, page after page, then
+ * ends. */
+#ifndef PIPE_LISTER_H
+#define PIPE_LISTER_H
+
+#include "pipe/channel.h"
+
+/* Thread main; `channel` is a struct ps_channel. */
+void *ps_lister_main(void *channel);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/slots.h - batch memory: slots filled by decode threads, lent by penstock_next in stream
+ * order.
+ *
+ * Life of a slot: FREE -> FILLING (framer took it) -> sealed, a BATCH event waits for its last row
+ * -> LENT -> FREE by penstock_release.
+ */
+#ifndef PIPE_SLOTS_H
+#define PIPE_SLOTS_H
+
+#include "pipe/channel.h"
+
+/* Allocates and pins the slots once the shape is known. Framer only. Returns PENSTOCK_OK or
+ * PENSTOCK_E_MEMORY. */
+int ps_slots_open(struct ps_channel *channel, struct penstock_error *error);
+void ps_slots_close(struct ps_channel *channel);
+
+/* Waits for a free slot and makes it FILLING for the given epoch and position; NULL when the stream
+ * breaks off. Framer only. */
+struct ps_slot *ps_slots_take(struct ps_channel *channel, uint32_t epoch, uint64_t position);
+
+/* Queues an event, waiting for room. A BATCH's slot gets no more rows. False when the stream stops.
+ */
+bool ps_slots_queue(struct ps_channel *channel, enum ps_event_kind kind, struct ps_slot *slot);
+
+/* Where row `row` of a slot goes. */
+float *ps_slot_features(const struct ps_slot *slot, uint32_t row);
+float *ps_slot_labels(const struct ps_slot *slot, uint32_t row); /* NULL without labels */
+
+#endif

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/stream.c - see stream.h and the picture in channel.h. */
+#include "pipe/stream.h"
+
+#include "pipe/clock.h"
+#include "pipe/engine.h"
+
+/* Head is told of a part's progress in steps of this size, or at once while the framer starves. */
+#define PUBLISH_BYTES ((uint64_t)256 << 10)
+
+static struct ps_part *part_at(struct ps_channel *ch, uint64_t index)
+{
+    return &ch->parts[index % PS_PARTS_MAX];
+}
+
+/* Makes fetch_object the object to cut parts from; false when there is none for now. */
+static bool find_object(struct ps_channel *ch)
+{
+    while (!ch->fetch_object) {
+        switch (ps_plan_at(ch->plan, &ch->fetch_cursor, &ch->fetch_object)) {
+        case PS_PLAN_OBJECT:
+            ch->fetch_cursor.index++;
+            ch->fetch_offset = 0;
+            break;
+        case PS_PLAN_EPOCH_END:
+            if (ch->fetch_cursor.index == 0)
+                return false; /* an empty shard stays empty in every epoch */
+            ch->fetch_cursor = (struct ps_cursor){.epoch = ch->fetch_cursor.epoch + 1};
+            break;
+        case PS_PLAN_WAIT:
+        case PS_PLAN_END:
+        case PS_PLAN_FAILED:
+            return false;
+        }
+    }
+    return true;
+}
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static struct ps_part *claim(struct ps_channel *ch)
+{
+    if (ch->fetch_failed || ch->decode_failed || ch->ended ||
+        ch->part_next - ch->part_first == PS_PARTS_MAX || !find_object(ch))
+        return NULL;
+
+    const struct ps_object *object = ch->fetch_object;
+    uint64_t len_bytes = min_u64(ch->part_bytes, object->size_bytes - ch->fetch_offset);
+
+    len_bytes = min_u64(len_bytes, ps_ring_run_bytes(&ch->ring, ch->reserved_pos));
+    if (ch->ring.size_bytes - (ch->reserved_pos - ch->released_pos) < len_bytes)
+        return NULL;
+
+    struct ps_part *part = part_at(ch, ch->part_next++);
+
+    *part = (struct ps_part){.channel = ch,
+                             .object = object,
+                             .pos = ch->reserved_pos,
+                             .object_offset = ch->fetch_offset,
+                             .len_bytes = len_bytes};
+    ch->reserved_pos += len_bytes;
+    ch->fetch_offset += len_bytes;
+    if (ch->fetch_offset == object->size_bytes)
+        ch->fetch_object = NULL;
+    return part;
+}
+
+struct ps_part *ps_stream_claim(struct ps_channel *ch)
+{
+    pthread_mutex_lock(&ch->lock);
+    struct ps_part *part = claim(ch);
+
+    pthread_mutex_unlock(&ch->lock);
+    return part;
+}
+
+uint8_t *ps_part_into(const struct ps_part *part)
+{
+    return ps_ring_at(&part->channel->ring, part->pos) + part->filled_bytes;
+}
+
+uint64_t ps_part_left_bytes(const struct ps_part *part)
+{
+    return part->len_bytes - part->filled_bytes;
+}
+
+/* Moves head over what has arrived without a gap. Lock held. */
+static void move_head(struct ps_channel *ch)
+{
+    uint64_t head_pos = ch->head_pos;
+
+    while (ch->part_first < ch->part_next) {
+        struct ps_part *part = part_at(ch, ch->part_first);
+
+        head_pos = part->pos + atomic_load(&part->filled_bytes);
+        if (!part->done)
+            break;
+        ch->part_first++;
+    }
+    if (head_pos == ch->head_pos)
+        return;
+    ch->head_pos = head_pos;
+    if (ch->framer_waits_head)
+        pthread_cond_signal(&ch->framer_wakes);
+}
+
+void ps_part_advance(struct ps_part *part, uint64_t len_bytes)
+{
+    struct ps_channel *ch = part->channel;
+    uint64_t filled_bytes = part->filled_bytes + len_bytes;
+
+    atomic_fetch_add_explicit(&ch->counts.bytes_received, len_bytes, memory_order_relaxed);
+    if (atomic_load_explicit(&ch->counts.first_byte_ns, memory_order_relaxed) == 0)
+        atomic_store(&ch->counts.first_byte_ns, ps_now_ns() - ch->stream->opened_ns);
+    /* Sequentially consistent, as is the framer's pair: either we see it hungry, or it sees these
+     * bytes before it sleeps. */
+    atomic_store(&part->filled_bytes, filled_bytes);
+    if (filled_bytes - part->published_bytes < PUBLISH_BYTES && !atomic_load(&ch->framer_hungry))
+        return;
+    part->published_bytes = filled_bytes;
+    pthread_mutex_lock(&ch->lock);
+    move_head(ch);
+    pthread_mutex_unlock(&ch->lock);
+}
+
+void ps_part_complete(struct ps_part *part)
+{
+    struct ps_channel *ch = part->channel;
+
+    if (part->object_offset + part->len_bytes == part->object->size_bytes)
+        atomic_fetch_add_explicit(&ch->counts.objects_streamed, 1, memory_order_relaxed);
+    pthread_mutex_lock(&ch->lock);
+    part->done = true;
+    move_head(ch);
+    pthread_mutex_unlock(&ch->lock);
+}
+
+void ps_part_fail(struct ps_part *part, const struct penstock_error *error)
+{
+    struct ps_channel *ch = part->channel;
+    uint64_t fail_pos = part->pos + part->filled_bytes;
+
+    pthread_mutex_lock(&ch->lock);
+    if (!ch->fetch_failed || fail_pos < ch->fail_pos) {
+        ch->fetch_failed = true;
+        ch->fail_pos = fail_pos;
+        ch->fetch_error = *error;
+    }
+    move_head(ch);
+    pthread_cond_signal(&ch->framer_wakes);
+    pthread_mutex_unlock(&ch->lock);
+}
+
+enum ps_head_answer ps_stream_wait_head(struct ps_channel *ch, uint64_t pos, uint64_t *head_pos)
+{
+    enum ps_head_answer answer;
+
+    pthread_mutex_lock(&ch->lock);
+    atomic_store(&ch->framer_hungry, true);
+    ch->framer_waits_head = true;
+    for (;;) {
+        move_head(ch);
+        answer = PS_HEAD_MOVED;
+        if (ch->head_pos > pos)
+            break;
+        answer = PS_HEAD_BROKEN_OFF;
+        if (ch->decode_failed || atomic_load(&ch->stream->stopping))
+            break;
+        answer = PS_HEAD_FAILED;
+        if (ch->fetch_failed && ch->head_pos >= ch->fail_pos)
+            break;
+        pthread_cond_wait(&ch->framer_wakes, &ch->lock);
+    }
+    ch->framer_waits_head = false;
+    atomic_store(&ch->framer_hungry, false);
+    *head_pos = ch->head_pos;
+    pthread_mutex_unlock(&ch->lock);
+    return answer;
+}

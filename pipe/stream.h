@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/stream.h - the fetching side of a channel: parts are claimed, filled in place, and passed by
+ * head.
+ *
+ * Threads: I/O threads, each for the parts it claimed; ps_stream_wait_head is the framer's.
+ */
+#ifndef PIPE_STREAM_H
+#define PIPE_STREAM_H
+
+#include "pipe/channel.h"
+
+/* Claims the next part in plan order: at most part_bytes, within one object and one lap of the
+ * ring. NULL when there is none for now: no free space, listing not far enough, everything fetched.
+ */
+struct ps_part *ps_stream_claim(struct ps_channel *channel);
+
+/* Where the part's next byte goes, and how many bytes may still come. */
+uint8_t *ps_part_into(const struct ps_part *part);
+uint64_t ps_part_left_bytes(const struct ps_part *part);
+
+/* `len_bytes` more bytes of the part are in the ring. */
+void ps_part_advance(struct ps_part *part, uint64_t len_bytes);
+
+/* The part is whole (every byte advanced). The part may be claimed anew afterwards: forget it. */
+void ps_part_complete(struct ps_part *part);
+
+/* The part will never be whole. The earliest failure of a channel, in stream order, wins. */
+void ps_part_fail(struct ps_part *part, const struct penstock_error *error);
+
+enum ps_head_answer { PS_HEAD_MOVED, PS_HEAD_FAILED, PS_HEAD_BROKEN_OFF };
+
+/* Waits until head is past `pos` and returns it in *head_pos; or FAILED when it never will be
+ * (channel->fetch_error); or BROKEN_OFF when the stream stops or a decoder met a bad record. */
+enum ps_head_answer ps_stream_wait_head(struct ps_channel *channel, uint64_t pos,
+                                        uint64_t *head_pos);
+
+#endif

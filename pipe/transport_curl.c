@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/transport_curl.c - parts of S3 objects by libcurl's multi interface, driven by the reactor.
+ *
+ * libcurl tells which sockets it waits for and when it wants to be called; the reactor watches and
+ * calls. The body comes in pieces of 16 KiB at most and is copied into the ring: that copy is
+ * libcurl's price. Every request pins the entity tag that was listed, and every answer is checked
+ * before its first byte enters the ring: status, range, total size.
+ */
+#include "pipe/clock.h"
+#include "pipe/content_range.h"
+#include "pipe/curl_common.h"
+#include "pipe/error.h"
+#include "pipe/io.h"
+#include "pipe/s3_explain.h"
+#include "pipe/s3_xml.h"
+#include "pipe/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define RECEIVE_BYTES (256L << 10) /* what one recv may bring; pieces stay 16 KiB */
+#define ERROR_BODY_BYTES 4096
+/* S3 closes connections that were idle for about 5 s: reusing one just then costs a retry. */
+#define IDLE_S_MAX 4L
+
+enum answer {
+    ANSWER_UNKNOWN, /* the status is not known yet */
+    ANSWER_WANTED,  /* exactly the bytes asked for */
+    ANSWER_ERROR,   /* an HTTP error; its body is kept to be explained */
+    ANSWER_WRONG,   /* a success, but not the bytes asked for: `why` */
+    ANSWER_CHANGED, /* the object has another size than was listed */
+};
+
+struct transfer {
+    struct transport *transport;
+    struct ps_part *part; /* NULL: free */
+    CURL *easy;
+    const struct ps_s3_site *prepared_for; /* whose options the handle has */
+    struct curl_slist *headers;
+    enum answer answer;
+    bool has_range;
+    struct ps_content_range range;
+    char why[160];
+    char detail[CURL_ERROR_SIZE];
+    char request_id[128];
+    char bucket_region[64];
+    char error_body[ERROR_BODY_BYTES];
+    size_t error_body_bytes;
+    struct ps_s3_request request;
+};
+
+struct transport {
+    struct ps_transport base;
+    struct ps_io *io;
+    CURLM *multi;
+    uint64_t timer_ns; /* when libcurl wants to be called; UINT64_MAX for not at all */
+    struct transfer *transfers;
+    struct ps_watch *watches; /* one for each socket of a transfer */
+    uint32_t transfer_count;
+    uint32_t watch_count;
+    struct ps_sigv4_cache signing;
+};
+
+static const struct ps_source *source_of(const struct ps_part *part)
+{
+    return &part->channel->sources[part->object->source_no];
+}
+
+/* ---- what libcurl calls ---- */
+
+static void on_ready(struct ps_watch *watch, unsigned events);
+
+static struct ps_watch *free_watch(struct transport *t)
+{
+    for (uint32_t i = 0; i < t->watch_count; i++)
+        if (t->watches[i].fd < 0 && !t->watches[i].cookie)
+            return &t->watches[i];
+    return NULL;
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *cookie, void *socket_cookie)
+{
+    struct transport *t = cookie;
+    struct ps_reactor *reactor = t->io->reactor;
+    struct ps_watch *watch = socket_cookie;
+
+    (void)easy;
+    if (what == CURL_POLL_REMOVE) {
+        if (watch) {
+            reactor->ops->watch(reactor, watch, fd, 0);
+            watch->cookie = NULL;
+        }
+        return 0;
+    }
+    if (!watch) {
+        watch = free_watch(t);
+        if (!watch)
+            return -1;
+        *watch = (struct ps_watch){.fd = -1, .ready = on_ready, .cookie = t};
+        curl_multi_assign(t->multi, fd, watch);
+    }
+    reactor->ops->watch(reactor, watch, fd,
+                        (what & CURL_POLL_IN ? PS_READABLE : 0u) |
+                            (what & CURL_POLL_OUT ? PS_WRITABLE : 0u));
+    return 0;
+}
+
+static int on_timer(CURLM *multi, long timeout_ms, void *cookie)
+{
+    struct transport *t = cookie;
+
+    (void)multi;
+    t->timer_ns = timeout_ms < 0 ? UINT64_MAX : ps_now_ns() + (uint64_t)timeout_ms * PS_NS_PER_MS;
+    return 0;
+}
+
+/* Copies a header's value, trimmed, if its name is `name` (lower case, with the colon). */
+static bool take_header(const char *line, size_t len, const char *name, char *out, size_t size)
+{
+    size_t name_len = strlen(name);
+
+    if (len < name_len || strncasecmp(line, name, name_len) != 0)
+        return false;
+    line += name_len;
+    len -= name_len;
+    while (len > 0 && (*line == ' ' || *line == '\t'))
+        line++, len--;
+    while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == '\n' || line[len - 1] == ' '))
+        len--;
+    if (len >= size)
+        len = size - 1;
+    memcpy(out, line, len);
+    out[len] = '\0';
+    return true;
+}
+
+static size_t on_header(char *line, size_t size, size_t count, void *cookie)
+{
+    struct transfer *transfer = cookie;
+    size_t len = size * count;
+    char value[128];
+
+    if (len > 5 && memcmp(line, "HTTP/", 5) == 0)
+        transfer->has_range = false; /* a new head, after a 100 Continue or the like */
+    else if (take_header(line, len, "content-range:", value, sizeof value))
+        transfer->has_range = ps_content_range_parse(value, strlen(value), &transfer->range);
+    else if (!take_header(line, len, "x-amz-request-id:", transfer->request_id,
+                          sizeof transfer->request_id))
+        take_header(line, len, "x-amz-bucket-region:", transfer->bucket_region,
+                    sizeof transfer->bucket_region);
+    return len;
+}
+
+/* Judges the answer's head. */
+static enum answer judge(struct transfer *transfer)
+{
+    const struct ps_part *part = transfer->part;
+    uint64_t first = part->object_offset + part->attempt_from;
+    uint64_t last = part->object_offset + part->len_bytes - 1;
+    uint64_t size_bytes = part->object->size_bytes;
+    const struct ps_content_range *range = &transfer->range;
+    long status = 0;
+
+    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (status == 200) {
+        curl_off_t len_bytes = -1;
+
+        curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &len_bytes);
+        if (first == 0 && last == size_bytes - 1 && (uint64_t)len_bytes == size_bytes)
+            return ANSWER_WANTED;
+        snprintf(transfer->why, sizeof transfer->why,
+                 "the server ignored the range and sent 200 with %lld bytes", (long long)len_bytes);
+        return ANSWER_WRONG;
+    }
+    if (status != 206)
+        return ANSWER_ERROR;
+    if (!transfer->has_range) {
+        snprintf(transfer->why, sizeof transfer->why, "206 without a usable Content-Range");
+        return ANSWER_WRONG;
+    }
+    if (range->total_bytes != size_bytes) {
+        snprintf(transfer->why, sizeof transfer->why, "it was listed with %llu bytes and has %llu",
+                 (unsigned long long)size_bytes, (unsigned long long)range->total_bytes);
+        return ANSWER_CHANGED;
+    }
+    if (range->first != first || range->last != last) {
+        snprintf(transfer->why, sizeof transfer->why, "bytes %llu-%llu came for %llu-%llu",
+                 (unsigned long long)range->first, (unsigned long long)range->last,
+                 (unsigned long long)first, (unsigned long long)last);
+        return ANSWER_WRONG;
+    }
+    return ANSWER_WANTED;
+}
+
+static void keep_error_body(struct transfer *transfer, const char *bytes, size_t len)
+{
+    size_t room = ERROR_BODY_BYTES - transfer->error_body_bytes;
+
+    if (len > room)
+        len = room;
+    memcpy(transfer->error_body + transfer->error_body_bytes, bytes, len);
+    transfer->error_body_bytes += len;
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *cookie)
+{
+    struct transfer *transfer = cookie;
+    size_t len = size * count;
+
+    if (transfer->answer == ANSWER_UNKNOWN)
+        transfer->answer = judge(transfer);
+    switch (transfer->answer) {
+    case ANSWER_WANTED:
+        break;
+    case ANSWER_ERROR:
+        keep_error_body(transfer, bytes, len);
+        return len;
+    case ANSWER_UNKNOWN:
+    case ANSWER_WRONG:
+    case ANSWER_CHANGED:
+        return 0; /* libcurl ends the transfer */
+    }
+    if (len > ps_part_left_bytes(transfer->part)) {
+        snprintf(transfer->why, sizeof transfer->why, "more bytes came than were asked for");
+        transfer->answer = ANSWER_WRONG;
+        return 0;
+    }
+    memcpy(ps_part_into(transfer->part), bytes, len);
+    ps_part_advance(transfer->part, len);
+    return len;
+}
+
+/* ---- a transfer's life ---- */
+
+static struct ps_attempt_outcome outcome_of(struct transfer *transfer, CURLcode code,
+                                            const struct ps_s3_answer *said)
+{
+    struct ps_attempt_outcome outcome = {.transfer = ps_curl_transfer(code), .s3_code = said->code};
+    long status = 0;
+
+    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    outcome.http_status = (int)status;
+    if (transfer->answer == ANSWER_WRONG)
+        outcome.transfer = PS_TRANSFER_BAD_ANSWER;
+    else if (code == CURLE_OK && transfer->answer == ANSWER_WANTED &&
+             ps_part_left_bytes(transfer->part) > 0)
+        outcome.transfer = PS_TRANSFER_RESET;
+    else if (code == CURLE_OK && transfer->answer == ANSWER_UNKNOWN && status < 300)
+        outcome.transfer = PS_TRANSFER_BAD_ANSWER; /* a success with no body at all */
+    return outcome;
+}
+
+static void explain(struct transfer *transfer, const struct ps_attempt_outcome *outcome,
+                    const struct ps_s3_answer *said, struct penstock_error *error)
+{
+    const struct ps_part *part = transfer->part;
+    const char *remote_ip = NULL;
+
+    curl_easy_getinfo(transfer->easy, CURLINFO_PRIMARY_IP, &remote_ip);
+    const struct ps_s3_failure failure = {
+        .site = &source_of(part)->site,
+        .key = part->object->key,
+        .offset_bytes = part->object_offset + part->filled_bytes,
+        .attempts = part->attempts,
+        .outcome = *outcome,
+        .detail = transfer->why[0] ? transfer->why : transfer->detail,
+        .s3_message = said->message,
+        .s3_region = transfer->bucket_region[0] ? transfer->bucket_region : said->region,
+        .request_id = transfer->request_id[0] ? transfer->request_id : said->request_id,
+        .remote_ip = remote_ip ? remote_ip : "",
+    };
+
+    ps_s3_explain(&failure, error);
+}
+
+static void explain_changed(const struct transfer *transfer, struct penstock_error *error)
+{
+    const struct ps_part *part = transfer->part;
+    const struct ps_source *source = source_of(part);
+    uint64_t offset = part->object_offset + part->filled_bytes;
+
+    ps_fail(
+        error, PENSTOCK_E_CHANGED,
+        "channel %s: s3://%s/%s was replaced while it was streamed, seen at byte %llu: %s; start "
+        "again with data that stays as it is",
+        part->channel->name, source->uri.bucket, part->object->key, (unsigned long long)offset,
+        transfer->why);
+    ps_error_object(error, source->uri.bucket, part->object->key, offset);
+    ps_error_answer(error, 206, NULL, transfer->request_id, NULL, part->attempts);
+}
+
+static void free_transfer(struct transfer *transfer)
+{
+    curl_slist_free_all(transfer->headers);
+    transfer->headers = NULL;
+    transfer->part = NULL;
+}
+
+static void count_connections(struct transfer *transfer)
+{
+    long opened = 0;
+
+    curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &opened);
+    atomic_fetch_add_explicit(&transfer->part->channel->counts.connections, (uint64_t)opened,
+                              memory_order_relaxed);
+}
+
+static void transfer_ended(struct transfer *transfer, CURLcode code)
+{
+    struct transport *t = transfer->transport;
+    struct ps_part *part = transfer->part;
+    struct ps_s3_answer said = {.code = ""};
+    struct penstock_error error;
+    struct ps_retry_decision decision = {.verdict = PS_RETRY_FATAL, .rc = PENSTOCK_E_CHANGED};
+
+    curl_multi_remove_handle(t->multi, transfer->easy);
+    count_connections(transfer);
+    if (transfer->answer == ANSWER_CHANGED) {
+        explain_changed(transfer, &error);
+    } else {
+        ps_s3_xml_answer(transfer->error_body, transfer->error_body_bytes, &said);
+        struct ps_attempt_outcome outcome = outcome_of(transfer, code, &said);
+
+        decision = ps_retry_classify(&outcome);
+        if (decision.verdict != PS_RETRY_DONE)
+            explain(transfer, &outcome, &said, &error);
+    }
+    free_transfer(transfer);
+    ps_io_part_ended(t->io, part, decision, &error);
+}
+
+static void collect_ended(struct transport *t)
+{
+    CURLMsg *message;
+    int left;
+
+    while ((message = curl_multi_info_read(t->multi, &left)) != NULL) {
+        struct transfer *transfer = NULL;
+        CURLcode code = message->data.result;
+
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
+        transfer_ended(transfer, code);
+    }
+}
+
+static void on_ready(struct ps_watch *watch, unsigned events)
+{
+    struct transport *t = watch->cookie;
+    int running;
+
+    if (!t)
+        return;
+    curl_multi_socket_action(t->multi, watch->fd,
+                             (events & PS_READABLE ? CURL_CSELECT_IN : 0) |
+                                 (events & PS_WRITABLE ? CURL_CSELECT_OUT : 0),
+                             &running);
+    collect_ended(t);
+}
+
+static int prepare(struct transfer *transfer, const struct ps_s3_site *site,
+                   struct penstock_error *error)
+{
+    CURL *easy = transfer->easy;
+
+    if (transfer->prepared_for == site)
+        return PENSTOCK_OK;
+    curl_easy_reset(easy);
+    int rc = ps_curl_prepare(easy, site, transfer->detail, error);
+
+    if (rc != PENSTOCK_OK)
+        return rc;
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, RECEIVE_BYTES);
+    curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, IDLE_S_MAX);
+    transfer->prepared_for = site;
+    return PENSTOCK_OK;
+}
+
+static int begin(struct transfer *transfer, struct penstock_error *error)
+{
+    struct transport *t = transfer->transport;
+    struct ps_part *part = transfer->part;
+    const struct ps_s3_site *site = &source_of(part)->site;
+    const struct ps_s3_request_spec spec = {.method = "GET",
+                                            .key = part->object->key,
+                                            .ranged = true,
+                                            .first = part->object_offset + part->filled_bytes,
+                                            .last = part->object_offset + part->len_bytes - 1,
+                                            .if_match =
+                                                part->object->etag[0] ? part->object->etag : NULL};
+    int rc = prepare(transfer, site, error);
+
+    if (rc == PENSTOCK_OK)
+        rc = ps_s3_request_build(site, &spec, time(NULL), &t->signing, &transfer->request, error);
+    if (rc != PENSTOCK_OK)
+        return rc;
+    transfer->headers = ps_curl_request(transfer->easy, &spec, &transfer->request);
+    if (!transfer->headers || curl_multi_add_handle(t->multi, transfer->easy) != CURLM_OK)
+        return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
+    return PENSTOCK_OK;
+}
+
+static void transport_start(struct ps_transport *base, struct ps_part *part)
+{
+    struct transport *t = (struct transport *)base;
+    struct transfer *transfer = t->transfers;
+    struct penstock_error error;
+
+    while (transfer->part)
+        transfer++; /* the I/O thread never has more under way than there are transfers */
+    transfer->part = part;
+    transfer->answer = ANSWER_UNKNOWN;
+    transfer->has_range = false;
+    transfer->error_body_bytes = 0;
+    transfer->why[0] = transfer->detail[0] = transfer->request_id[0] = '\0';
+    transfer->bucket_region[0] = '\0';
+    int rc = begin(transfer, &error);
+
+    if (rc == PENSTOCK_OK)
+        return;
+    free_transfer(transfer);
+    ps_io_part_ended(t->io, part, (struct ps_retry_decision){.verdict = PS_RETRY_FATAL, .rc = rc},
+                     &error);
+}
+
+/* ---- the transport's life ---- */
+
+static uint64_t transport_deadline_ns(const struct ps_transport *base)
+{
+    return ((const struct transport *)base)->timer_ns;
+}
+
+static void transport_tick(struct ps_transport *base)
+{
+    struct transport *t = (struct transport *)base;
+    int running;
+
+    t->timer_ns = UINT64_MAX;
+    curl_multi_socket_action(t->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    collect_ended(t);
+}
+
+static void transport_close(struct ps_transport *base)
+{
+    struct transport *t = (struct transport *)base;
+
+    for (uint32_t i = 0; t->transfers && i < t->transfer_count; i++) {
+        struct transfer *transfer = &t->transfers[i];
+
+        if (!transfer->easy)
+            continue;
+        if (transfer->part)
+            curl_multi_remove_handle(t->multi, transfer->easy);
+        free_transfer(transfer);
+        curl_easy_cleanup(transfer->easy);
+    }
+    if (t->multi)
+        curl_multi_cleanup(t->multi);
+    explicit_bzero(&t->signing, sizeof t->signing);
+    free(t->transfers);
+    free(t->watches);
+    free(t);
+}
+
+static bool open_handles(struct transport *t)
+{
+    for (uint32_t i = 0; i < t->transfer_count; i++) {
+        t->transfers[i].transport = t;
+        t->transfers[i].easy = curl_easy_init();
+        if (!t->transfers[i].easy)
+            return false;
+    }
+    for (uint32_t i = 0; i < t->watch_count; i++)
+        t->watches[i].fd = -1;
+    t->multi = curl_multi_init();
+    if (!t->multi)
+        return false;
+    curl_multi_setopt(t->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(t->multi, CURLMOPT_SOCKETDATA, t);
+    curl_multi_setopt(t->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    curl_multi_setopt(t->multi, CURLMOPT_TIMERDATA, t);
+    /* Left to itself libcurl sizes its cache by the transfers of the moment, and drops connections
+     * that the next ones would have used. */
+    curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, (long)t->transfer_count);
+    return true;
+}
+
+static int transport_open(struct ps_io *io, struct ps_transport **out, struct penstock_error *error)
+{
+    struct transport *t = calloc(1, sizeof *t);
+
+    if (!t)
+        return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
+    t->base.ops = &ps_transport_curl;
+    t->io = io;
+    t->timer_ns = UINT64_MAX;
+    t->transfer_count = io->stream->config.max_connections;
+    /* A transfer may hold two sockets while it tries IPv6 and IPv4 at once; name resolution has one
+     * of its own. */
+    t->watch_count = 4 * t->transfer_count + 8;
+    t->transfers = calloc(t->transfer_count, sizeof *t->transfers);
+    t->watches = calloc(t->watch_count, sizeof *t->watches);
+    if (!t->transfers || !t->watches || !open_handles(t)) {
+        transport_close(&t->base);
+        return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
+    }
+    *out = &t->base;
+    return PENSTOCK_OK;
+}
+
+const struct ps_transport_ops ps_transport_curl = {
+    .name = "curl",
+    .open = transport_open,
+    .close = transport_close,
+    .start = transport_start,
+    .deadline_ns = transport_deadline_ns,
+    .tick = transport_tick,
+};
