@@ -66,6 +66,7 @@ CUDA_SRC := $(wildcard trainer/*.cu)
 LIB_O    := $(LIB_C:%.c=$B/%.o) $(GEN_C:build/gen/%.c=$B/gen/%.o)
 TOOL_O   := $(TOOL_C:%.c=$B/%.o)
 UNIT     := $(patsubst %.c,$B/%,$(wildcard tests/unit/test_*.c))
+DRIVERS  := $(patsubst %.c,$B/%,$(wildcard tests/drivers/*.c))
 FUZZ     := $(patsubst %.c,$B/%,$(wildcard tests/fuzz/fuzz_*.c))
 PERF     := $(patsubst %.c,$B/%,$(wildcard bench/perf_*.c))
 PROGRAM  := $(if $(wildcard bench/main.c),$B/penstock)
@@ -85,7 +86,7 @@ ifeq ($(NVCC),)
 	@echo "penstock: no nvcc in PATH or /usr/local/cuda/bin: the CUDA plug-in is left out; training runs on the CPU"
 endif
 
-unit: $(UNIT) $(FUZZ) $B/tests/seccomp_deny # the unit tests and fuzz replays
+unit: $(UNIT) $(FUZZ) $(DRIVERS) $B/tests/seccomp_deny # the unit tests and fuzz replays
 
 deps: ## install the Debian packages that building and the demo need
 	@$(call install_packages,$(PACKAGES))
@@ -196,6 +197,10 @@ $B/tests/unit/%: $B/tests/unit/%.o $B/libtool.a $B/libpenstock.a
 
 # A fuzz target with a main that replays its corpus: an ordinary test with any compiler.
 $B/tests/fuzz/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/tests/fuzz/replay.o $B/libpenstock.a
+	$(call say,link) $(CC) $(LD_FLAGS) -o $@ $^ $(LIBS)
+
+# Programs that the integration tests drive.
+$B/tests/drivers/%: $B/tests/drivers/%.o $B/libpenstock.a
 	$(call say,link) $(CC) $(LD_FLAGS) -o $@ $^ $(LIBS)
 
 $B/tests/seccomp_deny: $B/tests/seccomp_deny.o

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/drivers/stream_digest.c - read a stream to its end and print what came, for integration
+ * tests.
+ *
+ *     stream_digest KEY=VALUE...      uri=... (repeatable) type=... rows= epochs= memory_mib=
+ * decode= io_threads= connections= part_kib= io= shuffle=SEED shard=H/N stall_ms= hold=BATCHES
+ *
+ * Prints KEY=VALUE lines: result (a name of enum penstock_rc), rows, batches, digest (FNV-1a over
+ * every float's bits, row by row), epoch_digest (one a epoch), counters, and the fields of the last
+ * error. Exit code 0 if the stream ended with PENSTOCK_END, else 1; 2 for a bad argument.
+ */
+#include "pipe/penstock.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+enum { URIS_MAX = 16 };
+
+static struct penstock *stream;
+
+struct job {
+    struct penstock_config config;
+    struct penstock_channel_config channel;
+    const char *uris[URIS_MAX];
+    unsigned long stall_ms; /* sleep before the first batch is released */
+};
+
+static void on_signal(int number)
+{
+    (void)number;
+    penstock_stop(stream);
+}
+
+static void on_log(void *cookie, int level, const char *line)
+{
+    (void)cookie;
+    fprintf(stderr, "%s: %s\n", level ? "warning" : "info", line);
+}
+
+static uint64_t fnv(uint64_t digest, const float *numbers, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t bits;
+
+        memcpy(&bits, &numbers[i], sizeof bits);
+        digest = (digest ^ bits) * UINT64_C(0x100000001b3);
+    }
+    return digest;
+}
+
+static uint64_t digest_batch(uint64_t digest, const struct penstock_batch *batch)
+{
+    for (uint32_t row = 0; row < batch->rows; row++) {
+        digest =
+            fnv(digest, batch->features + (size_t)row * batch->feature_dim, batch->feature_dim);
+        if (batch->label_dim)
+            digest = fnv(digest, batch->labels + (size_t)row * batch->label_dim, batch->label_dim);
+    }
+    return digest;
+}
+
+static bool set_number(struct job *job, const char *key, const char *value)
+{
+    unsigned long number = strtoul(value, NULL, 10);
+
+    if (strcmp(key, "rows") == 0)
+        job->channel.batch_rows = (uint32_t)number;
+    else if (strcmp(key, "epochs") == 0)
+        job->channel.epochs = (uint32_t)number;
+    else if (strcmp(key, "memory_mib") == 0)
+        job->config.memory_limit_bytes = number << 20;
+    else if (strcmp(key, "decode") == 0)
+        job->config.decode_threads = (uint32_t)number;
+    else if (strcmp(key, "io_threads") == 0)
+        job->config.io_threads = (uint32_t)number;
+    else if (strcmp(key, "connections") == 0)
+        job->config.max_connections = (uint32_t)number;
+    else if (strcmp(key, "part_kib") == 0)
+        job->config.part_bytes = number << 10;
+    else if (strcmp(key, "stall_ms") == 0)
+        job->stall_ms = number;
+    else
+        return false;
+    return true;
+}
+
+static bool set_text(struct job *job, const char *key, const char *value)
+{
+    char *rest;
+
+    if (strcmp(key, "uri") == 0 && job->channel.uri_count < URIS_MAX) {
+        job->uris[job->channel.uri_count++] = value;
+    } else if (strcmp(key, "type") == 0) {
+        job->channel.content_type = value;
+    } else if (strcmp(key, "io") == 0) {
+        job->config.io_backend = value;
+    } else if (strcmp(key, "anonymous") == 0) {
+        job->config.anonymous = true;
+    } else if (strcmp(key, "shuffle") == 0) {
+        job->channel.shuffle = true;
+        job->channel.seed = strtoull(value, NULL, 10);
+    } else if (strcmp(key, "shard") == 0) {
+        job->channel.shard_index = (uint32_t)strtoul(value, &rest, 10);
+        job->channel.shard_count = (uint32_t)strtoul(rest + (*rest == '/'), NULL, 10);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static bool parse(struct job *job, int argc, char **argv)
+{
+    penstock_config_init(&job->config);
+    penstock_channel_config_init(&job->channel);
+    job->config.channels = &job->channel;
+    job->config.channel_count = 1;
+    job->config.log = on_log;
+    job->channel.uris = job->uris;
+    job->channel.content_type = "application/x-recordio-protobuf";
+    for (int i = 1; i < argc; i++) {
+        char *equals = strchr(argv[i], '=');
+
+        if (!equals)
+            return false;
+        *equals = '\0';
+        if (!set_text(job, argv[i], equals + 1) && !set_number(job, argv[i], equals + 1))
+            return false;
+    }
+    return true;
+}
+
+static void print_error(const struct penstock_error *error)
+{
+    printf("error_rc=%s\nhttp_status=%d\nattempts=%u\noffset=%llu\nbucket=%s\nkey=%s\ns3_code=%s\n"
+           "request_id=%s\nremote_ip=%s\nmessage=%s\n",
+           penstock_rc_name(error->rc), error->http_status, error->attempts,
+           (unsigned long long)error->offset_bytes, error->bucket, error->key, error->s3_code,
+           error->request_id, error->remote_ip, error->message);
+}
+
+static void print_counters(void)
+{
+    struct penstock_counters c;
+    struct rusage usage;
+
+    penstock_get_counters(stream, 0, &c);
+    getrusage(RUSAGE_SELF, &usage);
+    printf(
+        "bytes=%llu\nrefetched=%llu\ncarried=%llu\nobjects_listed=%llu\nobjects=%llu\nlists=%llu\n"
+        "gets=%llu\nretries=%llu\nconnections=%llu\nfirst_batch_us=%llu\nring_bytes=%llu\n"
+        "slot_bytes=%llu\nio=%s\nreason=%s\nrss_kib=%ld\n",
+        (unsigned long long)c.bytes_received, (unsigned long long)c.bytes_refetched,
+        (unsigned long long)c.bytes_carried, (unsigned long long)c.objects_listed,
+        (unsigned long long)c.objects_streamed, (unsigned long long)c.list_requests,
+        (unsigned long long)c.get_requests, (unsigned long long)c.retries,
+        (unsigned long long)c.connections, (unsigned long long)c.first_batch_ns / 1000,
+        (unsigned long long)c.ring_bytes, (unsigned long long)c.slot_bytes, c.io_backend,
+        c.io_reason, usage.ru_maxrss);
+}
+
+static int read_all(const struct job *job)
+{
+    uint64_t digest = UINT64_C(0xcbf29ce484222325);
+    uint64_t epoch_digest = digest;
+    const uint64_t start = digest;
+    unsigned long long rows = 0;
+    unsigned long long batches = 0;
+    const struct penstock_batch *batch;
+    int rc;
+
+    while ((rc = penstock_next(stream, 0, -1, &batch)) == PENSTOCK_OK || rc == PENSTOCK_EPOCH_END) {
+        if (rc == PENSTOCK_EPOCH_END) {
+            printf("epoch_digest=%016llx\n", (unsigned long long)epoch_digest);
+            epoch_digest = start;
+            continue;
+        }
+        if (batches++ == 0 && job->stall_ms)
+            nanosleep(&(struct timespec){.tv_sec = (time_t)(job->stall_ms / 1000),
+                                         .tv_nsec = (long)(job->stall_ms % 1000) * 1000000},
+                      NULL);
+        digest = digest_batch(digest, batch);
+        epoch_digest = digest_batch(epoch_digest, batch);
+        rows += batch->rows;
+        penstock_release(stream, batch);
+    }
+    printf("result=%s\nrows=%llu\nbatches=%llu\ndigest=%016llx\n", penstock_rc_name(rc), rows,
+           batches, (unsigned long long)digest);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    static struct job job;
+    static struct penstock_error error;
+
+    if (!parse(&job, argc, argv)) {
+        fputs("stream_digest: bad argument\n", stderr);
+        return 2;
+    }
+    int rc = penstock_open(&job.config, &stream, &error);
+
+    if (rc != PENSTOCK_OK) {
+        printf("result=%s\n", penstock_rc_name(rc));
+        print_error(&error);
+        return 1;
+    }
+    signal(SIGINT, on_signal);
+    signal(SIGTERM, on_signal);
+    rc = read_all(&job);
+    print_counters();
+    print_error(penstock_last_error(stream, 0));
+    penstock_close(&stream);
+    return rc == PENSTOCK_END ? 0 : 1;
+}
