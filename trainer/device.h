@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trainer/device.h - the device table: memory, copies, events and model kernels of one device.
+ *
+ * Three implementations: `cpu` (device_cpu.c, OpenBLAS), `cuda` (device_cuda.cu, a plug-in opened
+ * at run time) and, for tests, `delayed` (device_delayed.c: copies happen as late as allowed).
+ *
+ * A device has two streams. Work on one stream happens in the order it was given; between the two
+ * streams, and between a stream and the host, only events order anything. On the cpu device every
+ * call has finished when it returns, so its events are always done.
+ *
+ * Owner: the caller owns the device, its memory and its events, and frees memory and events before
+ *   the device. Arrays given to copies and kernels must live until an event recorded after the
+ *   call is done; argument structs are copied by the call.
+ * Threads: one thread calls a device, except `pin` and `unpin`, which any thread may call.
+ * Units: bytes, rows. Matrices are row-major float32 without gaps; a comment gives the shape.
+ * Errors: int functions return 0, or -1 with the reason in device->error.
+ *
+ * Compiles as C11 and as C++17 (nvcc).
+ */
+#ifndef TRAINER_DEVICE_H
+#define TRAINER_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Raised with every change of this file; a plug-in of another number is refused. */
+#define TR_DEVICE_ABI 1
+
+enum tr_stream { TR_STREAM_COPY = 0, TR_STREAM_COMPUTE = 1, TR_STREAM_COUNT = 2 };
+
+enum tr_loss { TR_LOSS_SQUARED = 0, TR_LOSS_LOGISTIC = 1, TR_LOSS_SOFTMAX = 2 };
+
+enum tr_optimizer { TR_OPTIMIZER_SGD = 0, TR_OPTIMIZER_ADAM = 1 };
+
+/* Sums over rows, kept on the device. */
+struct tr_stats {
+    double loss_sum;
+    double correct; /* rows whose class was predicted; 0 for TR_LOSS_SQUARED */
+    double rows;
+};
+
+/* y = (x - mean) * inv_std, column by column. */
+struct tr_scale_args {
+    const float *x;       /* (rows, dim) */
+    const float *mean;    /* (dim) */
+    const float *inv_std; /* (dim) */
+    float *y;             /* (rows, dim); not x */
+    uint32_t rows;
+    uint32_t dim;
+};
+
+/* z = x w + b. */
+struct tr_forward_args {
+    const float *x; /* (rows, dim) */
+    const float *w; /* (dim, outputs) */
+    const float *b; /* (outputs) */
+    float *z;       /* (rows, outputs) */
+    uint32_t rows;
+    uint32_t dim;
+    uint32_t outputs;
+};
+
+/* Adds the rows' losses and hits to *stats and gives the gradient of gradient_scale * sum(loss).
+ *   squared   (z - t)^2 with t = (label - label_mean) * label_inv_std; outputs is 1
+ *   logistic  log(1 + exp(z)) - label * z, label 0 or 1; outputs is 1
+ *   softmax   log(sum(exp(z))) - z[label]; label in [0, outputs): the caller has checked it */
+struct tr_loss_args {
+    enum tr_loss loss;
+    const float *z;      /* (rows, outputs) */
+    const float *labels; /* (rows, label_dim); column 0 is the label */
+    uint32_t label_dim;
+    uint32_t rows;
+    uint32_t outputs;
+    float label_mean;
+    float label_inv_std;
+    float gradient_scale;
+    float *dz;       /* (rows, outputs), or NULL when no gradient is wanted */
+    float *row_loss; /* (rows), scratch */
+    float *row_hit;  /* (rows), scratch */
+    struct tr_stats *stats;
+};
+
+/* dw = x' dz and db = column sums of dz; added to dw and db when accumulate. */
+struct tr_gradient_args {
+    const float *x;  /* (rows, dim) */
+    const float *dz; /* (rows, outputs) */
+    float *dw;       /* (dim, outputs) */
+    float *db;       /* (outputs) */
+    uint32_t rows;
+    uint32_t dim;
+    uint32_t outputs;
+    bool accumulate;
+};
+
+/* One optimizer step on n weights: see tr_update_one in trainer/linear_math.h. */
+struct tr_update_args {
+    enum tr_optimizer optimizer;
+    float *w;       /* (n) */
+    const float *g; /* (n) */
+    float *m;       /* (n): momentum, or Adam's first moment */
+    float *v;       /* (n): Adam's second moment; unused by SGD */
+    size_t n;
+    float learning_rate;
+    float momentum; /* SGD */
+    float beta1;    /* Adam */
+    float beta2;
+    float inv_bias1; /* 1 / (1 - beta1^t), likewise 2 */
+    float inv_bias2;
+    float epsilon;
+    float wd; /* weight of w^2 / 2 */
+    float l1; /* weight of |w| */
+};
+
+struct tr_event; /* each implementation has its own */
+struct tr_device_ops;
+
+/* The start of every implementation's device. */
+struct tr_device {
+    const struct tr_device_ops *ops;
+    char error[256]; /* reason of the last failure */
+};
+
+struct tr_device_ops {
+    uint32_t abi; /* TR_DEVICE_ABI */
+    const char *name;
+
+    /* The device computes straight from host memory: batches need no copy. */
+    bool reads_host_memory;
+
+    /* Floats of scratch that a model should keep a block of rows within, 0 = no bound. A block
+     * that stays in the cache is as fast as a whole batch and bounds the memory. */
+    size_t block_floats;
+
+    /* Opens the device. *out receives it, NULL on failure; text receives what it is, e.g.
+     * "OpenBLAS, 1 thread", or why there is none, e.g. "no CUDA driver". */
+    int (*open)(struct tr_device **out, char *text, size_t text_bytes);
+    void (*close)(struct tr_device **device); /* accepts NULL; waits for running work */
+
+    int (*alloc)(struct tr_device *device, size_t len_bytes, void **out); /* filled with zeros */
+    void (*dealloc)(struct tr_device *device, void *memory);              /* accepts NULL */
+
+    /* Registers host memory for copies that run beside the host. NULL: the device has no use for
+     * that. pin returns 0, or -1 (without touching device->error). */
+    int (*pin)(struct tr_device *device, void *base, size_t len_bytes);
+    void (*unpin)(struct tr_device *device, void *base, size_t len_bytes);
+
+    /* Host to device, on the copy stream. */
+    int (*upload)(struct tr_device *device, void *to, const void *from_host, size_t len_bytes);
+    /* Device to host, on the compute stream. */
+    int (*download)(struct tr_device *device, void *to_host, const void *from, size_t len_bytes);
+    /* Fills with zeros, on the compute stream. */
+    int (*zero)(struct tr_device *device, void *memory, size_t len_bytes);
+
+    int (*event_new)(struct tr_device *device, struct tr_event **out);    /* done from the start */
+    void (*event_free)(struct tr_device *device, struct tr_event *event); /* accepts NULL */
+    /* The event is done when all work given to `stream` so far is done. */
+    int (*event_record)(struct tr_device *device, struct tr_event *event, enum tr_stream stream);
+    /* Returns 1 done, 0 not yet, -1 failure. */
+    int (*event_query)(struct tr_device *device, struct tr_event *event);
+    int (*event_wait)(struct tr_device *device, struct tr_event *event); /* blocks the host */
+    /* Later work on `stream` starts after the event as recorded last. */
+    int (*stream_wait)(struct tr_device *device, enum tr_stream stream, struct tr_event *event);
+
+    /* Model kernels, on the compute stream. */
+    int (*scale)(struct tr_device *device, const struct tr_scale_args *args);
+    int (*forward)(struct tr_device *device, const struct tr_forward_args *args);
+    int (*loss)(struct tr_device *device, const struct tr_loss_args *args);
+    int (*gradient)(struct tr_device *device, const struct tr_gradient_args *args);
+    int (*update)(struct tr_device *device, const struct tr_update_args *args);
+};
+
+extern const struct tr_device_ops tr_device_cpu;     /* trainer/device_cpu.c */
+extern const struct tr_device_ops tr_device_delayed; /* trainer/device_delayed.c */
+
+/* The one symbol that libpenstock_cuda.so exports, and its type. */
+#define TR_CUDA_SYMBOL "penstock_cuda_device_ops"
+typedef const struct tr_device_ops *(*tr_cuda_entry_fn)(void);
+
+/* Opens the device of this name: "auto" (cuda when it can be had, else cpu), "cpu", "cuda" or
+ * "delayed". `line` receives one line that says which device runs and why, e.g.
+ * "device: cpu (OpenBLAS, 1 thread): no CUDA driver (libcuda.so.1 not found)", or on failure the
+ * reason. Returns 0 with *out, or -1. */
+int tr_device_open(const char *name, struct tr_device **out, char *line, size_t line_bytes);
+
+/* Closes and clears *device; accepts NULL. */
+void tr_device_close(struct tr_device **device);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
