@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/unit/test_feed.c - the feeding loop and the head: the delayed device trains the same model
+ * as the cpu, bit for bit, whatever it delays. tests/mutants/feed_*.patch must fail here.
+ */
+#include "tests/unit/trainer_fixture.h"
+
+#include "trainer/device_delayed.h"
+#include "trainer/feed.h"
+#include "trainer/head.h"
+#include "trainer/linear.h"
+
+enum { DIM = 13, CLASSES = 5, BATCH_ROWS = 64, BATCHES = 23, LAST_ROWS = 17, HOST_SLOTS_MAX = 6 };
+enum { LABELS_AT = (BATCH_ROWS * DIM * 4 + 63) / 64 * 64, SLOT_BYTES = LABELS_AT + BATCH_ROWS * 4 };
+
+/* A source with few slots that are spoilt the moment they are released. */
+struct fake {
+    uint32_t slot_count;
+    uint32_t made;     /* batches handed out */
+    uint32_t released; /* batches given back; they must come back in order */
+    uint32_t loan_max;
+    int error_rc; /* instead of the epoch's end */
+    bool busy[HOST_SLOTS_MAX];
+    struct penstock_batch batches[HOST_SLOTS_MAX];
+    char memory[HOST_SLOTS_MAX][SLOT_BYTES] __attribute__((aligned(64)));
+};
+
+static int fake_next(void *cookie, int timeout_ms, const struct penstock_batch **batch)
+{
+    struct fake *fake = cookie;
+    uint32_t slot_no = fake->made % fake->slot_count;
+    struct penstock_batch *b = &fake->batches[slot_no];
+    char *memory = fake->memory[slot_no];
+    float *labels = (float *)(void *)(memory + LABELS_AT);
+    uint64_t random = fake->made;
+    *batch = NULL;
+    if (fake->made == BATCHES)
+        return fake->error_rc ? fake->error_rc : PENSTOCK_EPOCH_END;
+    if (fake->busy[slot_no]) {
+        assert_true(timeout_ms >= 0); /* the loop must come back to release */
+        return PENSTOCK_AGAIN;
+    }
+    *b = (struct penstock_batch){
+        .features = (float *)(void *)memory,
+        .labels = labels,
+        .rows = fake->made == BATCHES - 1 ? LAST_ROWS : BATCH_ROWS,
+        .feature_dim = DIM,
+        .label_dim = 1,
+        .position = (uint64_t)fake->made * BATCH_ROWS,
+        .slot_no = slot_no,
+        .base = memory,
+    };
+    b->len_bytes = LABELS_AT + b->rows * sizeof(float);
+    fixture_fill((float *)(void *)memory, (size_t)b->rows * DIM, fake->made + 1000U, 1.0F);
+    for (uint32_t i = 0; i < b->rows; i++)
+        labels[i] = (float)(fixture_random(&random) % CLASSES);
+    fake->busy[slot_no] = true;
+    fake->made++;
+    if (fake->made - fake->released > fake->loan_max)
+        fake->loan_max = fake->made - fake->released;
+    *batch = b;
+    return PENSTOCK_OK;
+}
+
+static void fake_release(void *cookie, const struct penstock_batch *batch)
+{
+    struct fake *fake = cookie;
+    assert_true(fake->busy[batch->slot_no]);
+    assert_int_equal(batch->slot_no, fake->released % fake->slot_count);
+    fake->busy[batch->slot_no] = false;
+    fake->released++;
+    memset(fake->memory[batch->slot_no], 0x3f, SLOT_BYTES); /* 0.7, and label 0.7: class 0 */
+}
+
+struct trainee {
+    struct tr_linear *model;
+    uint32_t fail_at; /* step that fails, 0 = none */
+    uint32_t steps;
+};
+
+static int step(void *cookie, const struct tr_device_batch *batch, struct tr_error *error)
+{
+    struct trainee *trainee = cookie;
+    if (++trainee->steps == trainee->fail_at)
+        return tr_fail(error, "step %u failed", trainee->steps);
+    return tr_linear_step(trainee->model, batch->features, batch->labels, 1, batch->host->rows,
+                          error);
+}
+
+struct setting {
+    const char *device;
+    bool hold_copy;
+    bool hold_compute;
+    uint32_t device_slots;
+    uint32_t host_slots;
+    uint64_t head_rows; /* 0 = no head */
+};
+
+struct result {
+    float weights[DIM * CLASSES + CLASSES];
+    struct tr_stats sums;
+};
+
+static void train(const struct setting *setting, struct result *result)
+{
+    const struct tr_linear_config config = {
+        .loss = TR_LOSS_SOFTMAX,
+        .dim = DIM,
+        .outputs = CLASSES,
+        .batch_rows = BATCH_ROWS,
+        .optimizer = TR_OPTIMIZER_ADAM,
+        .learning_rate = 0.05,
+        .beta1 = 0.9,
+        .beta2 = 0.999,
+        .use_bias = true,
+        .bias_lr_mult = 1.0,
+        .label_std = 1.0,
+    };
+    struct tr_device *device = fixture_device(setting->device);
+    static struct fake fake;
+    memset(&fake, 0, sizeof fake);
+    fake.slot_count = setting->host_slots;
+    if (strcmp(setting->device, "delayed") == 0) {
+        tr_delayed_hold(device, TR_STREAM_COPY, setting->hold_copy);
+        tr_delayed_hold(device, TR_STREAM_COMPUTE, setting->hold_compute);
+    }
+    struct tr_source source = {&fake, fake_next, fake_release};
+    struct tr_head *head = tr_head_new(&source);
+    struct trainee trainee = {NULL, 0, 0};
+    struct tr_sink sink = {&trainee, step};
+    struct tr_feed *feed;
+    struct tr_error error;
+    int source_rc = 0;
+    if (setting->head_rows > 0) {
+        assert_int_equal(tr_head_fill(head, setting->head_rows, SIZE_MAX, &error), 0);
+        source = tr_head_source(head);
+    }
+    assert_int_equal(tr_linear_new(device, &config, &trainee.model, &error), 0);
+    assert_int_equal(tr_feed_new(device, setting->device_slots, BATCH_ROWS, &feed, &error), 0);
+    assert_int_equal(tr_feed_run(feed, &source, &sink, &source_rc, &error), 0);
+    assert_int_equal(source_rc, PENSTOCK_EPOCH_END);
+    assert_int_equal(fake.made, BATCHES);
+    assert_int_equal(fake.released, BATCHES);
+    assert_true(fake.loan_max <= setting->device_slots + 1); /* + 1: in hand */
+    if (strcmp(setting->device, "delayed") == 0) /* one copy a batch, and the scaling's none */
+        assert_int_equal(tr_delayed_get_counts(device).uploads, BATCHES);
+    assert_int_equal(
+        tr_linear_read_sums(trainee.model, TR_SUMS_TRAIN, false, &result->sums, &error), 0);
+    assert_int_equal(
+        tr_linear_export(trainee.model, result->weights, result->weights + DIM * CLASSES, &error),
+        0);
+    tr_feed_free(&feed);
+    tr_linear_free(&trainee.model);
+    tr_head_free(&head);
+    tr_device_close(&device);
+}
+
+static void assert_same_training(const struct setting *setting)
+{
+    static const struct setting cpu = {"cpu", false, false, 2, 3, 0};
+    struct result want;
+    struct result got;
+    train(&cpu, &want);
+    train(setting, &got);
+    assert_true(want.sums.rows == (BATCHES - 1) * BATCH_ROWS + LAST_ROWS);
+    assert_memory_equal(&got.sums, &want.sums, sizeof want.sums);
+    assert_memory_equal(got.weights, want.weights, sizeof want.weights);
+}
+
+static void test_cpu_trains_the_same_twice(void **state)
+{
+    (void)state;
+    assert_same_training(&(struct setting){"cpu", false, false, 4, 1, 0});
+}
+
+static void test_delayed_late_copies_train_the_same(void **state)
+{
+    (void)state;
+    for (uint32_t slots = TR_FEED_SLOTS_MIN; slots <= TR_FEED_SLOTS_MAX; slots++)
+        assert_same_training(&(struct setting){"delayed", true, false, slots, 6, 0});
+}
+
+static void test_delayed_late_kernels_train_the_same(void **state)
+{
+    (void)state;
+    for (uint32_t slots = TR_FEED_SLOTS_MIN; slots <= TR_FEED_SLOTS_MAX; slots++)
+        assert_same_training(&(struct setting){"delayed", false, true, slots, 6, 0});
+}
+
+static void test_delayed_everything_late_trains_the_same(void **state)
+{
+    (void)state;
+    assert_same_training(&(struct setting){"delayed", true, true, 3, 5, 0});
+}
+
+static void test_delayed_nothing_late_trains_the_same(void **state)
+{
+    (void)state;
+    assert_same_training(&(struct setting){"delayed", false, false, 3, 5, 0});
+}
+
+/* Fewer host slots than device slots: the loop must release while the source has nothing. */
+static void test_delayed_with_one_host_slot_trains_the_same(void **state)
+{
+    (void)state;
+    assert_same_training(&(struct setting){"delayed", true, false, 4, 1, 0});
+    assert_same_training(&(struct setting){"delayed", true, true, 4, 2, 0});
+}
+
+/* A head of one batch, of some, of more than there are. */
+static void test_head_changes_nothing(void **state)
+{
+    (void)state;
+    const uint64_t rows[] = {1, 5 * BATCH_ROWS + 1, 100000};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_same_training(&(struct setting){"cpu", false, false, 3, 4, rows[i]});
+        assert_same_training(&(struct setting){"delayed", true, true, 3, 4, rows[i]});
+    }
+}
+
+static void test_head_keeps_what_it_is_told(void **state)
+{
+    (void)state;
+    static struct fake fake;
+    const struct penstock_batch *batch;
+    struct tr_error error;
+    memset(&fake, 0, sizeof fake);
+    fake.slot_count = 2;
+    struct tr_source source = {&fake, fake_next, fake_release};
+    struct tr_head *head = tr_head_new(&source);
+    assert_int_equal(tr_head_fill(head, 2 * BATCH_ROWS + 1, SIZE_MAX, &error), 0);
+    assert_int_equal(tr_head_rc(head), PENSTOCK_OK);
+    assert_int_equal(fake.made, 3);
+    assert_int_equal(fake.released, 3);
+    for (size_t i = 0; i < 3; i++) {
+        batch = tr_head_batch(head, i);
+        float want[DIM];
+        fixture_fill(want, DIM, 1000U + i, 1.0F);
+        assert_non_null(batch);
+        assert_int_equal(batch->position, i * BATCH_ROWS);
+        assert_memory_equal(batch->features, want, sizeof want); /* not the spoilt original */
+        assert_ptr_equal(batch->labels, (const char *)batch->base + LABELS_AT);
+    }
+    assert_null(tr_head_batch(head, 3));
+    struct tr_source played = tr_head_source(head);
+    for (uint32_t i = 0; i < BATCHES; i++) {
+        assert_int_equal(played.next(played.cookie, -1, &batch), PENSTOCK_OK);
+        assert_int_equal(batch->position, (uint64_t)i * BATCH_ROWS);
+        played.release(played.cookie, batch);
+    }
+    assert_int_equal(played.next(played.cookie, -1, &batch), PENSTOCK_EPOCH_END);
+    tr_head_free(&head);
+
+    /* Bounded by bytes: a third batch would be too much; one is taken in any case. */
+    for (size_t bound = 0; bound <= 2; bound += 2) {
+        memset(&fake, 0, sizeof fake);
+        fake.slot_count = 1;
+        head = tr_head_new(&source);
+        assert_int_equal(tr_head_fill(head, UINT64_MAX, bound * SLOT_BYTES, &error), 0);
+        assert_int_equal(fake.made, bound > 0 ? bound : 1);
+        tr_head_free(&head);
+    }
+}
+
+static void test_source_error_is_passed_on_and_all_is_released(void **state)
+{
+    (void)state;
+    static struct fake fake;
+    memset(&fake, 0, sizeof fake);
+    fake.slot_count = 5;
+    fake.error_rc = PENSTOCK_E_NETWORK;
+    struct tr_device *device = fixture_device("delayed");
+    struct tr_source source = {&fake, fake_next, fake_release};
+    struct tr_linear_config config = {.loss = TR_LOSS_SOFTMAX,
+                                      .dim = DIM,
+                                      .outputs = CLASSES,
+                                      .batch_rows = BATCH_ROWS,
+                                      .label_std = 1.0};
+    struct trainee trainee = {NULL, 0, 0};
+    struct tr_sink sink = {&trainee, step};
+    struct tr_feed *feed;
+    struct tr_error error;
+    int source_rc = 0;
+    assert_int_equal(tr_linear_new(device, &config, &trainee.model, &error), 0);
+    assert_int_equal(tr_feed_new(device, 3, BATCH_ROWS, &feed, &error), 0);
+    assert_int_equal(tr_feed_run(feed, &source, &sink, &source_rc, &error), 0);
+    assert_int_equal(source_rc, PENSTOCK_E_NETWORK);
+    assert_int_equal(fake.released, BATCHES);
+
+    memset(&fake, 0, sizeof fake); /* a failing step ends the run; what was on loan comes back */
+    fake.slot_count = 5;
+    trainee.steps = 0;
+    trainee.fail_at = 7;
+    assert_int_equal(tr_feed_run(feed, &source, &sink, &source_rc, &error), -1);
+    assert_string_equal(error.text, "step 7 failed");
+    assert_int_equal(fake.made, 7);
+    assert_int_equal(fake.released, 7);
+    tr_feed_free(&feed);
+    tr_linear_free(&trainee.model);
+    tr_device_close(&device);
+}
+
+/* After the first batch nothing is allocated any more. */
+static void test_steady_state_allocates_nothing(void **state)
+{
+    (void)state;
+    static struct fake fake;
+    struct tr_device *device = fixture_device("delayed");
+    struct tr_source source = {&fake, fake_next, fake_release};
+    struct tr_linear_config config = {.loss = TR_LOSS_SOFTMAX,
+                                      .dim = DIM,
+                                      .outputs = CLASSES,
+                                      .batch_rows = BATCH_ROWS,
+                                      .label_std = 1.0};
+    struct trainee trainee = {NULL, 0, 0};
+    struct tr_sink sink = {&trainee, step};
+    struct tr_feed *feed;
+    struct tr_error error;
+    int source_rc;
+    assert_int_equal(tr_linear_new(device, &config, &trainee.model, &error), 0);
+    assert_int_equal(tr_feed_new(device, 3, BATCH_ROWS, &feed, &error), 0);
+    uint64_t allocs = 0;
+    for (int epoch = 0; epoch < 2; epoch++) {
+        memset(&fake, 0, sizeof fake);
+        fake.slot_count = 4;
+        assert_int_equal(tr_feed_run(feed, &source, &sink, &source_rc, &error), 0);
+        uint64_t now = tr_delayed_get_counts(device).allocs;
+        assert_true(epoch == 0 || now == allocs);
+        allocs = now;
+    }
+    tr_feed_free(&feed);
+    tr_feed_free(&feed); /* twice is fine */
+    tr_linear_free(&trainee.model);
+    tr_device_close(&device);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cpu_trains_the_same_twice),
+        cmocka_unit_test(test_delayed_late_copies_train_the_same),
+        cmocka_unit_test(test_delayed_late_kernels_train_the_same),
+        cmocka_unit_test(test_delayed_everything_late_trains_the_same),
+        cmocka_unit_test(test_delayed_nothing_late_trains_the_same),
+        cmocka_unit_test(test_delayed_with_one_host_slot_trains_the_same),
+        cmocka_unit_test(test_head_changes_nothing),
+        cmocka_unit_test(test_head_keeps_what_it_is_told),
+        cmocka_unit_test(test_source_error_is_passed_on_and_all_is_released),
+        cmocka_unit_test(test_steady_state_allocates_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

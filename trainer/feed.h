@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trainer/feed.h - the feeding loop: batches from a source through device slots into a model.
+ *
+ *   source --next--> host slot --one copy, copy stream--> device slot --model, compute stream-->
+ *
+ *   E1 "copied"  the compute stream waits for it; the host slot is released when it is done
+ *   E2 "used"    recorded after the model's work; the next copy into the device slot waits for it
+ *
+ * The host never waits while the device keeps up: E1 is polled, both waits above are the streams'.
+ * It waits for the oldest E1 only when every device slot holds a batch that is still being copied:
+ * that is the back-pressure of a device slower than the source. A device that reads host memory
+ * (cpu) gets the host slot itself, and the slot is released when the model's call returns.
+ *
+ * Owner: the caller owns feed, device, source and sink. Threads: one thread drives a feed.
+ */
+#ifndef TRAINER_FEED_H
+#define TRAINER_FEED_H
+
+#include "pipe/penstock.h"
+#include "trainer/device.h"
+#include "trainer/error.h"
+
+/* Where batches come from; the contract is penstock_next's and penstock_release's. */
+struct tr_source {
+    void *cookie;
+    int (*next)(void *cookie, int timeout_ms, const struct penstock_batch **batch);
+    void (*release)(void *cookie, const struct penstock_batch *batch);
+};
+
+/* A batch as the model sees it. The pointers are the device's; rows and the rest are in *host,
+ * which is on loan for the call. */
+struct tr_device_batch {
+    const float *features; /* (rows, feature_dim) */
+    const float *labels;   /* (rows, label_dim), NULL when label_dim is 0 */
+    const struct penstock_batch *host;
+};
+
+/* Where batches go. `step` gives the model's work to the compute stream and returns 0, or -1 with
+ * *error. */
+struct tr_sink {
+    void *cookie;
+    int (*step)(void *cookie, const struct tr_device_batch *batch, struct tr_error *error);
+};
+
+struct tr_feed;
+
+#define TR_FEED_SLOTS_MIN 2U
+#define TR_FEED_SLOTS_MAX 4U
+
+/* slot_count  device slots, TR_FEED_SLOTS_MIN .. TR_FEED_SLOTS_MAX
+ * batch_rows  rows of the largest batch
+ * Device slots are allocated when the first batch shows their size. Returns 0, or -1. */
+int tr_feed_new(struct tr_device *device, uint32_t slot_count, uint32_t batch_rows,
+                struct tr_feed **out, struct tr_error *error);
+
+/* Waits for the device, frees, and clears *feed; accepts NULL. No batch is on loan by then. */
+void tr_feed_free(struct tr_feed **feed);
+
+/* Feeds batches until the source says something else than PENSTOCK_OK or PENSTOCK_AGAIN, which
+ * *source_rc receives (PENSTOCK_EPOCH_END, PENSTOCK_END or an error). Every batch has been released
+ * on return; the model's work may still be running. Returns 0, or -1 with *error when the device
+ * or the sink failed. */
+int tr_feed_run(struct tr_feed *feed, const struct tr_source *source, const struct tr_sink *sink,
+                int *source_rc, struct tr_error *error);
+
+#endif

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trainer/head.c - see trainer/head.h. */
+#include "trainer/head.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct kept {
+    struct penstock_batch batch; /* points into `memory` */
+    void *memory;                /* NULL once released */
+    struct kept *next;
+};
+
+struct tr_head {
+    struct tr_source inner;
+    struct kept *first;
+    struct kept *last;
+    struct kept *playing; /* next to be handed out */
+    int rc;               /* what ended the filling, not yet passed on; PENSTOCK_OK = nothing */
+};
+
+struct tr_head *tr_head_new(const struct tr_source *inner)
+{
+    struct tr_head *head = calloc(1, sizeof *head);
+    if (head)
+        head->inner = *inner;
+    return head;
+}
+
+void tr_head_free(struct tr_head **head)
+{
+    if (!head || !*head)
+        return;
+    struct kept *k = (*head)->first;
+    while (k) {
+        struct kept *next = k->next;
+        free(k->memory);
+        free(k);
+        k = next;
+    }
+    free(*head);
+    *head = NULL;
+}
+
+static int keep(struct tr_head *head, const struct penstock_batch *batch, struct tr_error *error)
+{
+    struct kept *k = calloc(1, sizeof *k);
+    void *memory = malloc(batch->len_bytes);
+    if (!k || !memory) {
+        free(k);
+        free(memory);
+        return tr_fail(error, "no memory for the first rows: lower num_point_for_scaler");
+    }
+    memcpy(memory, batch->base, batch->len_bytes);
+    k->memory = memory;
+    k->batch = *batch;
+    k->batch.base = memory;
+    k->batch.pinned = false;
+    k->batch.features = memory;
+    if (batch->labels) {
+        ptrdiff_t offset = (const char *)batch->labels - (const char *)batch->base;
+        k->batch.labels = (const float *)(void *)((char *)memory + offset);
+    }
+    if (head->last)
+        head->last->next = k;
+    else
+        head->first = k;
+    head->last = k;
+    return 0;
+}
+
+int tr_head_fill(struct tr_head *head, uint64_t rows_max, size_t len_bytes_max,
+                 struct tr_error *error)
+{
+    uint64_t rows = 0;
+    size_t len_bytes = 0;
+    size_t last_bytes = 0;
+    int rc = 0;
+    while (rc == 0 && rows < rows_max && (rows == 0 || len_bytes + last_bytes <= len_bytes_max)) {
+        const struct penstock_batch *batch;
+        head->rc = head->inner.next(head->inner.cookie, -1, &batch);
+        if (head->rc == PENSTOCK_AGAIN)
+            continue;
+        if (head->rc != PENSTOCK_OK)
+            break;
+        rc = keep(head, batch, error);
+        rows += batch->rows;
+        last_bytes = batch->len_bytes;
+        len_bytes += last_bytes;
+        head->inner.release(head->inner.cookie, batch);
+    }
+    head->playing = head->first;
+    return rc;
+}
+
+const struct penstock_batch *tr_head_batch(const struct tr_head *head, size_t index)
+{
+    const struct kept *k = head->first;
+    while (k && index-- > 0)
+        k = k->next;
+    return k ? &k->batch : NULL;
+}
+
+int tr_head_rc(const struct tr_head *head)
+{
+    return head->rc;
+}
+
+static int head_next(void *cookie, int timeout_ms, const struct penstock_batch **batch)
+{
+    struct tr_head *head = cookie;
+    int rc = head->rc;
+    *batch = NULL;
+    if (head->playing) {
+        *batch = &head->playing->batch;
+        head->playing = head->playing->next;
+        return PENSTOCK_OK;
+    }
+    if (rc == PENSTOCK_OK)
+        return head->inner.next(head->inner.cookie, timeout_ms, batch);
+    head->rc = PENSTOCK_OK;
+    return rc;
+}
+
+static void head_release(void *cookie, const struct penstock_batch *batch)
+{
+    struct tr_head *head = cookie;
+    for (struct kept *k = head->first; k; k = k->next) {
+        if (&k->batch == batch) {
+            free(k->memory);
+            k->memory = NULL;
+            return;
+        }
+    }
+    head->inner.release(head->inner.cookie, batch);
+}
+
+struct tr_source tr_head_source(struct tr_head *head)
+{
+    return (struct tr_source){head, head_next, head_release};
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trainer/head.h - keeps the first rows of a source, so that feature scaling can be learnt from
+ * them before the first step, and then plays them and the rest as one source: nothing is fetched
+ * twice and no row is left out.
+ *
+ * Owner: the head owns its copies, freed as they are released. The caller owns the inner source.
+ * Threads: one.
+ */
+#ifndef TRAINER_HEAD_H
+#define TRAINER_HEAD_H
+
+#include "trainer/feed.h"
+
+struct tr_head;
+
+/* NULL when memory is out. */
+struct tr_head *tr_head_new(const struct tr_source *inner);
+void tr_head_free(struct tr_head **head); /* accepts NULL */
+
+/* Copies batches until they hold rows_max rows or the next like the last would exceed len_bytes_max
+ * (one batch is always taken), or the inner source says anything but PENSTOCK_OK, which is passed
+ * on after the copies. Called once. Returns 0, or -1 with *error when memory is out. */
+int tr_head_fill(struct tr_head *head, uint64_t rows_max, size_t len_bytes_max,
+                 struct tr_error *error);
+
+/* Batch `index` of those kept, NULL past the last. Valid until it is released through the source.
+ */
+const struct penstock_batch *tr_head_batch(const struct tr_head *head, size_t index);
+
+/* What ended tr_head_fill: PENSTOCK_OK when it had enough. */
+int tr_head_rc(const struct tr_head *head);
+
+/* The kept batches, then the inner source's. Valid until tr_head_free. */
+struct tr_source tr_head_source(struct tr_head *head);
+
+#endif
