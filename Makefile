@@ -55,8 +55,11 @@ SO_FLAGS := -Wl,-z,defs
 endif
 
 NVCC := $(firstword $(wildcard $(shell command -v nvcc 2>/dev/null) /usr/local/cuda/bin/nvcc))
-NVCC_FLAGS := -O3 -std=c++17 -I. --compiler-options -fPIC,-Wall,-Wextra,-Werror -Werror all-warnings \
+NVCC_FLAGS := -O3 -std=c++17 -I. -fmad=false -Werror all-warnings \
+              --compiler-options -fPIC,-fvisibility=hidden,-fno-exceptions,-fno-rtti,-fno-threadsafe-statics,-Wall,-Wextra,-Werror \
               -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=[sm_90,compute_90]
+# The run time linked in and hidden, cuBLAS and the driver opened when there: it loads anywhere.
+NVCC_LINK  := -shared -cudart static -Xlinker --exclude-libs=ALL,--as-needed,-z,now
 CLANG := $(notdir $(firstword $(shell command -v clang-14 clang 2>/dev/null)))
 
 LIB_C    := $(wildcard formats/*.c pipe/*.c)
@@ -187,7 +190,7 @@ $B/libtool.a: $(TOOL_O)
 
 $B/libpenstock_cuda.so: $(CUDA_SRC) $(wildcard trainer/*.h trainer/*.cuh)
 	@mkdir -p $(@D)
-	$(call say,nvcc) $(NVCC) $(NVCC_FLAGS) -shared -o $@ $(CUDA_SRC) -lcublas
+	$(call say,nvcc) $(NVCC) $(NVCC_FLAGS) $(NVCC_LINK) -o $@ $(CUDA_SRC)
 
 $B/penstock: $B/bench/main.o $B/libtool.a $B/libpenstock.a
 	$(call say,link) $(CC) $(LD_FLAGS) -o $@ $^ $(TOOL_LIBS) $(LIBS)

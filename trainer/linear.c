@@ -37,11 +37,19 @@ struct tr_linear {
     struct tr_stats *sums; /* (TR_SUMS_COUNT) */
     struct tr_event *ready;
     struct tr_event *peeked;
-    /* Host memory that downloads fill. */
-    struct tr_stats read_back;
-    struct tr_stats peek_back;
+    struct landing *landing;
+    bool landing_pinned;
     struct tr_stats peek_last;
 };
+
+/* Host memory that downloads fill: a page of its own, so that it can be pinned. A download into
+ * other memory would make the host wait. */
+struct landing {
+    struct tr_stats read;
+    struct tr_stats peek;
+};
+
+#define LANDING_BYTES 4096U
 
 static int device_failed(const struct tr_linear *model, struct tr_error *error)
 {
@@ -80,6 +88,17 @@ static uint32_t rows_of_block(const struct tr_device *device, const struct tr_li
     if (rows > config->batch_rows)
         rows = config->batch_rows;
     return rows > 0 ? (uint32_t)rows : 1;
+}
+
+static int allocate_landing(struct tr_linear *model, struct tr_error *error)
+{
+    const struct tr_device_ops *ops = model->device->ops;
+    model->landing = aligned_alloc(LANDING_BYTES, LANDING_BYTES);
+    if (!model->landing)
+        return tr_fail(error, "no memory");
+    memset(model->landing, 0, LANDING_BYTES);
+    model->landing_pinned = ops->pin && ops->pin(model->device, model->landing, LANDING_BYTES) == 0;
+    return 0;
 }
 
 static int allocate_scratch(struct tr_linear *model, struct tr_error *error)
@@ -133,7 +152,7 @@ int tr_linear_new(struct tr_device *device, const struct tr_linear_config *confi
         device_failed(model, error);
     else if (allocate_parameters(model, &model->w, n, error) == 0 &&
              allocate_parameters(model, &model->b, config->outputs, error) == 0 &&
-             allocate_scratch(model, error) == 0)
+             allocate_scratch(model, error) == 0 && allocate_landing(model, error) == 0)
         rc = upload_scaling(model, error);
     model->config.mean = NULL; /* the caller's arrays: not looked at again */
     model->config.inv_std = NULL;
@@ -167,6 +186,9 @@ void tr_linear_free(struct tr_linear **model)
     ops->dealloc(m->device, m->sums);
     ops->event_free(m->device, m->ready);
     ops->event_free(m->device, m->peeked);
+    if (m->landing_pinned)
+        ops->unpin(m->device, m->landing, LANDING_BYTES);
+    free(m->landing);
     free(m);
     *model = NULL;
 }
@@ -321,12 +343,12 @@ int tr_linear_read_sums(struct tr_linear *model, enum tr_linear_sums which, bool
 {
     const struct tr_device_ops *ops = model->device->ops;
     struct tr_stats *sums = model->sums + which;
-    if (ops->download(model->device, &model->read_back, sums, sizeof *sums) < 0 ||
+    if (ops->download(model->device, &model->landing->read, sums, sizeof *sums) < 0 ||
         (reset && ops->zero(model->device, sums, sizeof *sums) < 0) || wait_for_compute(model) < 0)
         return device_failed(model, error);
-    *out = in_label_units(model, model->read_back);
+    *out = in_label_units(model, model->landing->read);
     if (reset && which == TR_SUMS_TRAIN) { /* a peek that was under way is done as well */
-        memset(&model->peek_back, 0, sizeof model->peek_back);
+        memset(&model->landing->peek, 0, sizeof model->landing->peek);
         memset(&model->peek_last, 0, sizeof model->peek_last);
     }
     return 0;
@@ -339,9 +361,9 @@ int tr_linear_peek_sums(struct tr_linear *model, struct tr_stats *out, struct tr
     if (done < 0)
         return device_failed(model, error);
     if (done > 0) {
-        model->peek_last = model->peek_back;
-        if (ops->download(model->device, &model->peek_back, model->sums + TR_SUMS_TRAIN,
-                          sizeof model->peek_back) < 0 ||
+        model->peek_last = model->landing->peek;
+        if (ops->download(model->device, &model->landing->peek, model->sums + TR_SUMS_TRAIN,
+                          sizeof model->landing->peek) < 0 ||
             ops->event_record(model->device, model->peeked, TR_STREAM_COMPUTE) < 0)
             return device_failed(model, error);
     }

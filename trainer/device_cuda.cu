@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trainer/device_cuda.cu - the cuda device, built as the plug-in libpenstock_cuda.so.
+ *
+ * The CUDA run time is linked in; the driver is opened by it when there is one, and cuBLAS by us,
+ * when it can be had: without it our own kernel multiplies. So the plug-in loads on any machine
+ * and says what is missing. One symbol is exported: penstock_cuda_device_ops.
+ *
+ * Threads: trainer/device.h's rules; `pin` selects the GPU on whatever thread it runs.
+ */
+#include "trainer/cuda_kernels.cuh"
+
+#include <cuda_runtime.h>
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEVICE_NO 0
+#define CAPABILITY_LEAST 8 /* compute capability 8.0: the oldest code in the plug-in */
+#define BLOCKS_MAX 4096U
+#define GRID_Y_MAX 65535U
+
+/* What we use of cuBLAS, declared here so that its header is not needed (cublas_api.h, the same in
+ * versions 12 and 13). */
+typedef void *blas_handle;
+enum { BLAS_OK = 0, BLAS_AS_IS = 0, BLAS_TRANSPOSED = 1 };
+typedef int (*blas_create_fn)(blas_handle *handle);
+typedef int (*blas_destroy_fn)(blas_handle handle);
+typedef int (*blas_set_stream_fn)(blas_handle handle, cudaStream_t stream);
+typedef int (*blas_sgemm_fn)(blas_handle handle, int op_a, int op_b, int m, int n, int k,
+                             const float *alpha, const float *a, int lda, const float *b, int ldb,
+                             const float *beta, float *c, int ldc);
+
+struct tr_event {
+    cudaEvent_t handle;
+};
+
+struct cuda_device {
+    struct tr_device base; /* first: the table hands out a struct tr_device */
+    cudaStream_t streams[TR_STREAM_COUNT];
+    blas_handle blas; /* NULL: own kernel */
+    blas_destroy_fn blas_destroy;
+    blas_sgemm_fn sgemm;
+};
+
+static struct tr_device_ops ops;
+
+static struct cuda_device *cuda_of(struct tr_device *device)
+{
+    return reinterpret_cast<struct cuda_device *>(device);
+}
+
+static int check(struct tr_device *device, cudaError_t rc, const char *what)
+{
+    if (rc == cudaSuccess)
+        return 0;
+    snprintf(device->error, sizeof device->error, "%s: %s (CUDA error %d)", what,
+             cudaGetErrorString(rc), (int)rc);
+    return -1;
+}
+
+static int check_launch(struct tr_device *device, const char *kernel)
+{
+    return check(device, cudaGetLastError(), kernel);
+}
+
+static uint32_t blocks_for(size_t n)
+{
+    size_t blocks = (n + TR_THREADS - 1) / TR_THREADS;
+    return blocks < BLOCKS_MAX ? (uint32_t)(blocks > 0 ? blocks : 1) : BLOCKS_MAX;
+}
+
+/* --- open and close ------------------------------------------------------------------------------
+ */
+
+/* Says in words why the first CUDA call failed. */
+static int explain(cudaError_t rc, char *text, size_t text_bytes)
+{
+    if (rc == cudaErrorInsufficientDriver) { /* also when there is no driver at all */
+        void *driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+        if (!driver)
+            snprintf(text, text_bytes, "no CUDA driver (libcuda.so.1 not found)");
+        else
+            snprintf(text, text_bytes, "the CUDA driver is older than CUDA %d.%d needs",
+                     CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+        if (driver)
+            dlclose(driver);
+    } else if (rc == cudaErrorStubLibrary) {
+        snprintf(text, text_bytes, "no CUDA driver (libcuda.so.1 is the toolkit's stub)");
+    } else if (rc == cudaErrorNoDevice) {
+        snprintf(text, text_bytes, "no GPU found by the CUDA driver");
+    } else {
+        snprintf(text, text_bytes, "%s (CUDA error %d)", cudaGetErrorString(rc), (int)rc);
+    }
+    return -1;
+}
+
+/* Opens cuBLAS when it can be had; PENSTOCK_CUBLAS=off does without. */
+static void open_blas(struct cuda_device *d, char *name, size_t name_bytes)
+{
+    static const char *const libraries[] = {"libcublas.so.13", "libcublas.so.12",
+                                            "/usr/local/cuda/lib64/libcublas.so.13",
+                                            "/usr/local/cuda/lib64/libcublas.so.12"};
+    const char *wish = getenv("PENSTOCK_CUBLAS");
+    void *library = NULL;
+    size_t i = 0;
+    snprintf(name, name_bytes, "own kernels");
+    if (wish && strcmp(wish, "off") == 0)
+        return;
+    while (!library && i < sizeof libraries / sizeof *libraries)
+        library = dlopen(libraries[i++], RTLD_NOW | RTLD_LOCAL);
+    if (!library)
+        return;
+    blas_create_fn create = (blas_create_fn)dlsym(library, "cublasCreate_v2");
+    blas_set_stream_fn set_stream = (blas_set_stream_fn)dlsym(library, "cublasSetStream_v2");
+    d->blas_destroy = (blas_destroy_fn)dlsym(library, "cublasDestroy_v2");
+    d->sgemm = (blas_sgemm_fn)dlsym(library, "cublasSgemm_v2");
+    if (!create || !set_stream || !d->blas_destroy || !d->sgemm || create(&d->blas) != BLAS_OK) {
+        d->blas = NULL;
+        return;
+    }
+    if (set_stream(d->blas, d->streams[TR_STREAM_COMPUTE]) != BLAS_OK) {
+        d->blas_destroy(d->blas);
+        d->blas = NULL;
+        return;
+    }
+    snprintf(name, name_bytes, "cuBLAS %s", strstr(libraries[i - 1], ".so.") + 4);
+}
+
+static void cuda_close(struct tr_device **device)
+{
+    struct cuda_device *d = cuda_of(*device);
+    if (!d)
+        return;
+    for (int i = 0; i < TR_STREAM_COUNT; i++) {
+        if (d->streams[i])
+            cudaStreamSynchronize(d->streams[i]);
+    }
+    if (d->blas)
+        d->blas_destroy(d->blas);
+    for (int i = 0; i < TR_STREAM_COUNT; i++) {
+        if (d->streams[i])
+            cudaStreamDestroy(d->streams[i]);
+    }
+    free(d);
+    *device = NULL;
+}
+
+static int cuda_open(struct tr_device **out, char *text, size_t text_bytes)
+{
+    struct cudaDeviceProp properties;
+    char blas[32];
+    int count = 0;
+    cudaError_t rc = cudaGetDeviceCount(&count);
+    *out = NULL;
+    if (rc == cudaSuccess && count == 0)
+        rc = cudaErrorNoDevice;
+    if (rc == cudaSuccess)
+        rc = cudaGetDeviceProperties(&properties, DEVICE_NO);
+    if (rc != cudaSuccess)
+        return explain(rc, text, text_bytes);
+    if (properties.major < CAPABILITY_LEAST) {
+        snprintf(text, text_bytes, "%s has compute capability %d.%d, and %d.0 is needed",
+                 properties.name, properties.major, properties.minor, CAPABILITY_LEAST);
+        return -1;
+    }
+    struct cuda_device *d = (struct cuda_device *)calloc(1, sizeof *d);
+    if (!d) {
+        snprintf(text, text_bytes, "no memory");
+        return -1;
+    }
+    d->base.ops = &ops;
+    *out = &d->base;
+    rc = cudaSetDevice(DEVICE_NO);
+    for (int i = 0; i < TR_STREAM_COUNT && rc == cudaSuccess; i++)
+        rc = cudaStreamCreateWithFlags(&d->streams[i], cudaStreamNonBlocking);
+    if (rc != cudaSuccess) {
+        cuda_close(out);
+        return explain(rc, text, text_bytes);
+    }
+    open_blas(d, blas, sizeof blas);
+    snprintf(text, text_bytes, "%s, %s", properties.name, blas);
+    return 0;
+}
+
+/* --- memory and copies ---------------------------------------------------------------------------
+ */
+
+static int cuda_alloc(struct tr_device *device, size_t len_bytes, void **out)
+{
+    cudaStream_t stream = cuda_of(device)->streams[TR_STREAM_COMPUTE];
+    size_t whole = len_bytes > 0 ? len_bytes : 1;
+    *out = NULL;
+    if (check(device, cudaMalloc(out, whole), "cudaMalloc") < 0)
+        return -1;
+    if (check(device, cudaMemsetAsync(*out, 0, whole, stream), "cudaMemsetAsync") < 0 ||
+        check(device, cudaStreamSynchronize(stream), "cudaStreamSynchronize") < 0) {
+        cudaFree(*out);
+        *out = NULL;
+        return -1;
+    }
+    return 0;
+}
+
+static void cuda_dealloc(struct tr_device *, void *memory)
+{
+    cudaFree(memory);
+}
+
+/* Any thread: the device's error text is not touched, and CUDA's own is taken off again. */
+static int cuda_pin(struct tr_device *, void *base, size_t len_bytes)
+{
+    if (cudaSetDevice(DEVICE_NO) == cudaSuccess &&
+        cudaHostRegister(base, len_bytes, cudaHostRegisterDefault) == cudaSuccess)
+        return 0;
+    cudaGetLastError();
+    return -1;
+}
+
+static void cuda_unpin(struct tr_device *, void *base, size_t)
+{
+    if (cudaHostUnregister(base) != cudaSuccess)
+        cudaGetLastError();
+}
+
+static int cuda_upload(struct tr_device *device, void *to, const void *from, size_t len_bytes)
+{
+    cudaStream_t stream = cuda_of(device)->streams[TR_STREAM_COPY];
+    return check(device, cudaMemcpyAsync(to, from, len_bytes, cudaMemcpyHostToDevice, stream),
+                 "copy to the device");
+}
+
+static int cuda_download(struct tr_device *device, void *to, const void *from, size_t len_bytes)
+{
+    cudaStream_t stream = cuda_of(device)->streams[TR_STREAM_COMPUTE];
+    return check(device, cudaMemcpyAsync(to, from, len_bytes, cudaMemcpyDeviceToHost, stream),
+                 "copy from the device");
+}
+
+static int cuda_zero(struct tr_device *device, void *memory, size_t len_bytes)
+{
+    cudaStream_t stream = cuda_of(device)->streams[TR_STREAM_COMPUTE];
+    return check(device, cudaMemsetAsync(memory, 0, len_bytes, stream), "cudaMemsetAsync");
+}
+
+/* --- events --------------------------------------------------------------------------------------
+ */
+
+static int cuda_event_new(struct tr_device *device, struct tr_event **out)
+{
+    struct tr_event *event = (struct tr_event *)calloc(1, sizeof *event);
+    *out = NULL;
+    if (!event) {
+        snprintf(device->error, sizeof device->error, "no memory for an event");
+        return -1;
+    }
+    /* A host that waits sleeps instead of spinning: the decoders need its core. */
+    unsigned flags = cudaEventDisableTiming | cudaEventBlockingSync;
+    if (check(device, cudaEventCreateWithFlags(&event->handle, flags), "cudaEventCreate") < 0) {
+        free(event);
+        return -1;
+    }
+    *out = event;
+    return 0;
+}
+
+static void cuda_event_free(struct tr_device *, struct tr_event *event)
+{
+    if (event) {
+        cudaEventDestroy(event->handle);
+        free(event);
+    }
+}
+
+static int cuda_event_record(struct tr_device *device, struct tr_event *event,
+                             enum tr_stream stream)
+{
+    return check(device, cudaEventRecord(event->handle, cuda_of(device)->streams[stream]),
+                 "cudaEventRecord");
+}
+
+static int cuda_event_query(struct tr_device *device, struct tr_event *event)
+{
+    cudaError_t rc = cudaEventQuery(event->handle);
+    if (rc == cudaErrorNotReady)
+        return 0;
+    return check(device, rc, "cudaEventQuery") < 0 ? -1 : 1;
+}
+
+static int cuda_event_wait(struct tr_device *device, struct tr_event *event)
+{
+    return check(device, cudaEventSynchronize(event->handle), "cudaEventSynchronize");
+}
+
+static int cuda_stream_wait(struct tr_device *device, enum tr_stream stream, struct tr_event *event)
+{
+    return check(device, cudaStreamWaitEvent(cuda_of(device)->streams[stream], event->handle, 0),
+                 "cudaStreamWaitEvent");
+}
+
+/* --- kernels -------------------------------------------------------------------------------------
+ */
+
+static int cuda_scale(struct tr_device *device, const struct tr_scale_args *a)
+{
+    cudaStream_t stream = cuda_of(device)->streams[TR_STREAM_COMPUTE];
+    dim3 grid((a->dim + TR_THREADS - 1) / TR_THREADS, a->rows < GRID_Y_MAX ? a->rows : GRID_Y_MAX);
+    scale_kernel<<<grid, TR_THREADS, 0, stream>>>(*a);
+    return check_launch(device, "scale_kernel");
+}
+
+/* c (m, n) = op(a) b + beta c, row-major; op transposes a stored (k, m). */
+static int matmul(struct tr_device *device, bool transposed, const float *a, const float *b,
+                  float *c, uint32_t m, uint32_t n, uint32_t k, bool accumulate)
+{
+    struct cuda_device *d = cuda_of(device);
+    const float one = 1.0F;
+    const float beta = accumulate ? 1.0F : 0.0F;
+    if (d->blas) {
+        /* cuBLAS is column-major: it is given c' = b' op(a)'. */
+        int rc =
+            d->sgemm(d->blas, BLAS_AS_IS, transposed ? BLAS_TRANSPOSED : BLAS_AS_IS, (int)n, (int)m,
+                     (int)k, &one, b, (int)n, a, (int)(transposed ? m : k), &beta, c, (int)n);
+        if (rc == BLAS_OK)
+            return 0;
+        snprintf(device->error, sizeof device->error, "cublasSgemm: status %d", rc);
+        return -1;
+    }
+    dim3 block(TR_TILE, TR_TILE);
+    dim3 grid((m + TR_TILE - 1) / TR_TILE, (n + TR_TILE - 1) / TR_TILE);
+    cudaStream_t stream = d->streams[TR_STREAM_COMPUTE];
+    if (transposed)
+        matmul_kernel<true><<<grid, block, 0, stream>>>(a, b, c, m, n, k, accumulate);
+    else
+        matmul_kernel<false><<<grid, block, 0, stream>>>(a, b, c, m, n, k, accumulate);
+    return check_launch(device, "matmul_kernel");
+}
+
+static int cuda_forward(struct tr_device *device, const struct tr_forward_args *a)
+{
+    cudaStream_t stream = cuda_of(device)->streams[TR_STREAM_COMPUTE];
+    size_t n = (size_t)a->rows * a->outputs;
+    fill_rows_kernel<<<blocks_for(n), TR_THREADS, 0, stream>>>(a->z, a->b, n, a->outputs);
+    if (check_launch(device, "fill_rows_kernel") < 0)
+        return -1;
+    return matmul(device, false, a->x, a->w, a->z, a->rows, a->outputs, a->dim, true);
+}
+
+static int cuda_loss(struct tr_device *device, const struct tr_loss_args *a)
+{
+    cudaStream_t stream = cuda_of(device)->streams[TR_STREAM_COMPUTE];
+    loss_kernel<<<blocks_for(a->rows), TR_THREADS, 0, stream>>>(*a);
+    if (check_launch(device, "loss_kernel") < 0)
+        return -1;
+    sum_losses_kernel<<<1, TR_THREADS, 0, stream>>>(a->row_loss, a->row_hit, a->rows, a->stats);
+    return check_launch(device, "sum_losses_kernel");
+}
+
+static int cuda_gradient(struct tr_device *device, const struct tr_gradient_args *a)
+{
+    cudaStream_t stream = cuda_of(device)->streams[TR_STREAM_COMPUTE];
+    sum_columns_kernel<<<a->outputs, TR_THREADS, 0, stream>>>(a->dz, a->db, a->rows, a->outputs,
+                                                              a->accumulate);
+    if (check_launch(device, "sum_columns_kernel") < 0)
+        return -1;
+    return matmul(device, true, a->x, a->dz, a->dw, a->dim, a->outputs, a->rows, a->accumulate);
+}
+
+static int cuda_update(struct tr_device *device, const struct tr_update_args *a)
+{
+    cudaStream_t stream = cuda_of(device)->streams[TR_STREAM_COMPUTE];
+    update_kernel<<<blocks_for(a->n), TR_THREADS, 0, stream>>>(*a);
+    return check_launch(device, "update_kernel");
+}
+
+extern "C" __attribute__((visibility("default"))) const struct tr_device_ops *
+penstock_cuda_device_ops(void)
+{
+    ops.abi = TR_DEVICE_ABI;
+    ops.name = "cuda";
+    ops.reads_host_memory = false;
+    ops.block_floats = 0;
+    ops.open = cuda_open;
+    ops.close = cuda_close;
+    ops.alloc = cuda_alloc;
+    ops.dealloc = cuda_dealloc;
+    ops.pin = cuda_pin;
+    ops.unpin = cuda_unpin;
+    ops.upload = cuda_upload;
+    ops.download = cuda_download;
+    ops.zero = cuda_zero;
+    ops.event_new = cuda_event_new;
+    ops.event_free = cuda_event_free;
+    ops.event_record = cuda_event_record;
+    ops.event_query = cuda_event_query;
+    ops.event_wait = cuda_event_wait;
+    ops.stream_wait = cuda_stream_wait;
+    ops.scale = cuda_scale;
+    ops.forward = cuda_forward;
+    ops.loss = cuda_loss;
+    ops.gradient = cuda_gradient;
+    ops.update = cuda_update;
+    return &ops;
+}
