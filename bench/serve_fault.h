@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bench/serve_fault.h - faults on purpose, the same ones in every run.
+ *
+ * A fault counts the requests it applies to (signed and found, of the operation and keys it names)
+ * and fires on every N-th of them: no chance is involved. Every fault counts every such request; of
+ * those that would fire on the same one, the first given does.
+ *
+ * Threads: serve_fault_parse one at a time, before serving; serve_fault_pick any.
+ * Units: bytes, milliseconds.
+ */
+#ifndef BENCH_SERVE_FAULT_H
+#define BENCH_SERVE_FAULT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum serve_fault_kind {
+    SERVE_FAULT_STATUS,   /* an error answer instead of the object */
+    SERVE_FAULT_CUT,      /* right head, then FIN after `bytes` of the body */
+    SERVE_FAULT_RESET,    /* the same with RST */
+    SERVE_FAULT_STALL,    /* the body pauses for `stall_ms` after `bytes` */
+    SERVE_FAULT_BADRANGE, /* Content-Range starts one byte later than asked */
+    SERVE_FAULT_FULL,     /* 200 with the whole object for a ranged request */
+};
+
+enum serve_fault_op { SERVE_FAULT_OP_GET, SERVE_FAULT_OP_LIST };
+
+struct serve_fault {
+    enum serve_fault_kind kind;
+    enum serve_fault_op op;
+    int http_status;
+    char code[64];
+    uint32_t retry_after_s; /* 0: no Retry-After header */
+    uint64_t bytes;
+    uint32_t stall_ms;
+    uint64_t every;
+    uint64_t times; /* fires this often at most */
+    char key[256];  /* only requests whose key (prefix, for lists) holds this */
+    _Atomic uint64_t seen_count;
+    _Atomic uint64_t fired_count;
+};
+
+/* The grammar, for --help. */
+extern const char serve_fault_help[];
+
+/* Parses "name=value,name,...". Returns false and a sentence in `error` when it is unusable. */
+bool serve_fault_parse(const char *spec, struct serve_fault *fault, char *error,
+                       size_t error_bytes);
+
+/* Counts a request and returns the fault that fires on it, or NULL. */
+const struct serve_fault *serve_fault_pick(struct serve_fault *faults, size_t fault_count,
+                                           enum serve_fault_op op, const char *key);
+
+/* "status", "cut" ...: for the log. */
+const char *serve_fault_name(enum serve_fault_kind kind);
+
+#endif
