@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bench/serve.c - starts and stops the server, and takes requests from libmicrohttpd.
+ *
+ * libmicrohttpd parses HTTP, and sends; what a request means is decided in serve_route.c. Each of
+ * its threads serves the connections it accepted, by epoll.
+ */
+#include "bench/serve_request.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    CONNECTION_LIMIT = 16384,
+    CONNECTION_MEMORY_BYTES = 64 * 1024, /* request head, and the body of a PUT in pieces */
+    IDLE_LIMIT_S = 3600,                 /* a reader that pauses is no reason to hang up */
+    BACKLOG = 1024,
+    PEM_BYTES_MAX = 1 << 20,
+};
+
+/* ---- requests, as libmicrohttpd hands them over ---- */
+
+/* Called with the target as sent, before anything is decoded: signatures cover exactly this. What
+ * it returns comes back in *context of the calls that follow. */
+static void *begin_request(void *cookie, const char *target, struct MHD_Connection *connection)
+{
+    struct serve *serve = cookie;
+    struct serve_request *request = calloc(1, sizeof *request);
+    uint64_t number;
+
+    if (!request)
+        return NULL;
+    request->serve = serve;
+    request->connection = connection;
+    request->bucket_fd = -1;
+    request->upload.fd = -1;
+    request->target = strdup(target);
+    if (!request->target) {
+        free(request);
+        return NULL;
+    }
+    number = atomic_fetch_add(&serve->request_count, 1) + 1;
+    snprintf(request->request_id, sizeof request->request_id, "%016" PRIX64,
+             serve->id_seed + number * UINT64_C(0x9e3779b97f4a7c15));
+    return request;
+}
+
+static void end_request(void *cookie, struct MHD_Connection *connection, void **context,
+                        enum MHD_RequestTerminationCode how)
+{
+    struct serve_request *request = *context;
+
+    (void)cookie;
+    (void)connection;
+    (void)how;
+    *context = NULL;
+    if (!request)
+        return;
+    serve_store_upload_abort(&request->upload);
+    EVP_MD_CTX_free(request->upload_sha256);
+    serve_auth_verdict_free(&request->verdict);
+    if (request->bucket_fd >= 0)
+        close(request->bucket_fd);
+    free(request->target);
+    free(request);
+}
+
+/* Called once when the head has been read, again for each piece of the body, once at the end, and
+ * again after a sleep. */
+static enum MHD_Result handle_request(void *cookie, struct MHD_Connection *connection,
+                                      const char *url, const char *method, const char *version,
+                                      const char *data, size_t *data_bytes, void **context)
+{
+    struct serve_request *request = *context;
+    uint32_t latency_ms;
+
+    (void)cookie;
+    (void)connection;
+    (void)url;
+    (void)version;
+    if (!request)
+        return MHD_NO;
+    if (!request->begun) {
+        request->begun = true;
+        request->method = method;
+        serve_route_parse(request);
+        serve_route_check(request);
+        if (strcmp(method, "PUT") == 0)
+            serve_upload_begin(request);
+        return MHD_YES;
+    }
+    if (*data_bytes > 0) {
+        serve_upload_data(request, data, *data_bytes);
+        *data_bytes = 0;
+        return MHD_YES;
+    }
+    latency_ms = request->serve->config->latency_ms;
+    if (latency_ms > 0 && !request->slept) {
+        request->slept = true;
+        if (serve_delay_sleep(request->serve->delay, connection, latency_ms))
+            return MHD_YES;
+    }
+    return serve_route_answer(request);
+}
+
+/* Leaves targets and queries as they are: serve_uri.c decodes them. */
+static size_t keep_escapes(void *cookie, struct MHD_Connection *connection, char *text)
+{
+    (void)cookie;
+    (void)connection;
+    return strlen(text);
+}
+
+/* The kernel paces what a connection sends: exact, and no thread has to wait for it. */
+static void tune_connection(void *cookie, struct MHD_Connection *connection, void **context,
+                            enum MHD_ConnectionNotificationCode what)
+{
+    const struct serve *serve = cookie;
+    uint64_t rate_bytes_s = serve->config->rate_bits_s / 8;
+    const union MHD_ConnectionInfo *info;
+
+    (void)context;
+    if (what != MHD_CONNECTION_NOTIFY_STARTED || rate_bytes_s == 0)
+        return;
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (info)
+        (void)setsockopt(info->connect_fd, SOL_SOCKET, SO_MAX_PACING_RATE, &rate_bytes_s,
+                         sizeof rate_bytes_s);
+}
+
+/* ---- starting ---- */
+
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+/* Loopback only: the server is for tests, and whoever reaches it reads every file it serves. */
+static bool parse_host(const char *host, uint16_t port, union address *address)
+{
+    memset(address, 0, sizeof *address);
+    if (strcmp(host, "localhost") == 0)
+        host = "127.0.0.1";
+    if (inet_pton(AF_INET, host, &address->v4.sin_addr) == 1) {
+        address->v4.sin_family = AF_INET;
+        address->v4.sin_port = htons(port);
+        return ntohl(address->v4.sin_addr.s_addr) >> 24 == 127;
+    }
+    if (inet_pton(AF_INET6, host, &address->v6.sin6_addr) == 1) {
+        address->v6.sin6_family = AF_INET6;
+        address->v6.sin6_port = htons(port);
+        return IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
+    }
+    return false;
+}
+
+/* Returns a listening socket and the port that it has, or -1 with errno. */
+static int listen_on(union address *address, uint16_t *port)
+{
+    socklen_t len_bytes =
+        address->any.sa_family == AF_INET6 ? sizeof address->v6 : sizeof address->v4;
+    int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int on = 1, saved;
+
+    if (fd < 0)
+        return -1;
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(fd, &address->any, len_bytes) == 0 && listen(fd, BACKLOG) == 0 &&
+        getsockname(fd, &address->any, &len_bytes) == 0) {
+        *port = ntohs(address->any.sa_family == AF_INET6 ? address->v6.sin6_port
+                                                         : address->v4.sin_port);
+        return fd;
+    }
+    saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+/* Returns the text of a PEM file, or NULL with errno. */
+static char *read_pem(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char *text = fd < 0 ? NULL : malloc(PEM_BYTES_MAX + 1);
+    size_t len_bytes = 0;
+    ssize_t n = -1;
+
+    while (text && (n = read(fd, text + len_bytes, PEM_BYTES_MAX - len_bytes)) > 0)
+        len_bytes += (size_t)n;
+    if (fd >= 0)
+        close(fd);
+    if (n < 0) {
+        free(text);
+        return NULL;
+    }
+    text[len_bytes] = '\0';
+    return text;
+}
+
+static bool load_tls(struct serve *serve, char *error, size_t error_bytes)
+{
+    const struct serve_config *config = serve->config;
+
+    if (!config->tls_cert)
+        return true;
+    serve->tls_cert = read_pem(config->tls_cert);
+    if (!serve->tls_cert) {
+        snprintf(error, error_bytes, "cannot read certificate %s: %m", config->tls_cert);
+        return false;
+    }
+    serve->tls_key = read_pem(config->tls_key);
+    if (!serve->tls_key)
+        snprintf(error, error_bytes, "cannot read private key %s: %m", config->tls_key);
+    return serve->tls_key != NULL;
+}
+
+/* Takes listen_fd. */
+static bool start_daemon(struct serve *serve, int listen_fd, bool is_v6)
+{
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME;
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, serve->tls_cert},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, serve->tls_key},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    struct MHD_OptionItem threads[] = {
+        {MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)serve->config->threads, NULL},
+        {MHD_OPTION_END, 0, NULL},
+    };
+
+    if (serve->tls_cert)
+        flags |= MHD_USE_TLS;
+    if (is_v6)
+        flags |= MHD_USE_IPv6;
+    serve->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, handle_request, serve, MHD_OPTION_LISTEN_SOCKET, listen_fd,
+        MHD_OPTION_URI_LOG_CALLBACK, begin_request, serve, MHD_OPTION_UNESCAPE_CALLBACK,
+        keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED, end_request, NULL,
+        MHD_OPTION_NOTIFY_CONNECTION, tune_connection, serve, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)CONNECTION_LIMIT, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_LIMIT_S,
+        MHD_OPTION_ARRAY, serve->tls_cert ? tls : tls + 2, MHD_OPTION_ARRAY,
+        serve->config->threads > 1 ? threads : threads + 1, MHD_OPTION_END);
+    if (!serve->daemon)
+        close(listen_fd);
+    return serve->daemon != NULL;
+}
+
+static void set_url(struct serve *serve, const union address *address)
+{
+    char host[INET6_ADDRSTRLEN] = "";
+    bool is_v6 = address->any.sa_family == AF_INET6;
+
+    inet_ntop(address->any.sa_family,
+              is_v6 ? (const void *)&address->v6.sin6_addr : (const void *)&address->v4.sin_addr,
+              host, sizeof host);
+    snprintf(serve->url, sizeof serve->url, is_v6 ? "%s://[%s]:%u" : "%s://%s:%u",
+             serve->tls_cert ? "https" : "http", host, serve->port);
+}
+
+static bool start(struct serve *serve, char *error, size_t error_bytes)
+{
+    const struct serve_config *config = serve->config;
+    union address address;
+    int listen_fd;
+
+    if (!parse_host(config->host, config->port, &address)) {
+        snprintf(error, error_bytes,
+                 "host '%s' is no loopback address: use 127.0.0.1, another of 127.0.0.0/8, or ::1",
+                 config->host);
+        return false;
+    }
+    serve->root_fd = open(config->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (serve->root_fd < 0) {
+        snprintf(error, error_bytes, "cannot open directory %s: %m", config->root);
+        return false;
+    }
+    if (!load_tls(serve, error, error_bytes))
+        return false;
+    serve->list = serve_list_create();
+    serve->delay = serve_delay_start();
+    if (!serve->list || !serve->delay) {
+        snprintf(error, error_bytes, "out of memory, or of threads");
+        return false;
+    }
+    listen_fd = listen_on(&address, &serve->port);
+    if (listen_fd < 0) {
+        snprintf(error, error_bytes, "cannot listen on %s port %u: %m", config->host, config->port);
+        return false;
+    }
+    set_url(serve, &address);
+    if (!start_daemon(serve, listen_fd, address.any.sa_family == AF_INET6)) {
+        snprintf(error, error_bytes, "cannot start libmicrohttpd%s",
+                 serve->tls_cert ? ": is the certificate that of the key?" : "");
+        return false;
+    }
+    return true;
+}
+
+struct serve *serve_start(const struct serve_config *config, char *error, size_t error_bytes)
+{
+    struct serve *serve = calloc(1, sizeof *serve);
+    struct timespec now;
+
+    if (!serve) {
+        snprintf(error, error_bytes, "out of memory");
+        return NULL;
+    }
+    clock_gettime(CLOCK_REALTIME, &now);
+    serve->config = config;
+    serve->root_fd = -1;
+    serve->id_seed = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    if (!start(serve, error, error_bytes)) {
+        serve_stop(serve);
+        return NULL;
+    }
+    return serve;
+}
+
+uint16_t serve_port(const struct serve *serve)
+{
+    return serve->port;
+}
+
+const char *serve_url(const struct serve *serve)
+{
+    return serve->url;
+}
+
+void serve_stop(struct serve *serve)
+{
+    if (!serve)
+        return;
+    if (serve->delay)
+        serve_delay_stop(serve->delay);
+    if (serve->daemon)
+        MHD_stop_daemon(serve->daemon);
+    serve_delay_free(serve->delay);
+    serve_list_destroy(serve->list);
+    if (serve->root_fd >= 0)
+        close(serve->root_fd);
+    if (serve->tls_key)
+        OPENSSL_cleanse(serve->tls_key, strlen(serve->tls_key));
+    free(serve->tls_key);
+    free(serve->tls_cert);
+    free(serve);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bench/serve.h - an S3 server on loopback that serves a directory.
+ *
+ * What `penstock serve` runs, for tests and measurements: listings, ranged GETs by sendfile,
+ * verified signatures, faults in a fixed rhythm. See penstock-serve(1).
+ *
+ * Owner: the caller owns the configuration, which must outlive the server.
+ * Threads: `threads` serving ones and one that wakes delayed answers; calls from one at a time.
+ */
+#ifndef BENCH_SERVE_H
+#define BENCH_SERVE_H
+
+#include "bench/serve_auth.h"
+#include "bench/serve_fault.h"
+
+#include <stdint.h>
+
+struct serve_config {
+    const char *root;
+    const char *host; /* a loopback address, or "localhost" */
+    uint16_t port;    /* 0: any that is free */
+    unsigned threads;
+    struct serve_auth_policy policy;
+    const char *tls_cert; /* PEM files, both or none */
+    const char *tls_key;
+    uint32_t latency_ms;        /* before every answer */
+    uint64_t rate_bits_s;       /* of each connection; 0: no limit */
+    int log_fd;                 /* a line for every request; -1: none */
+    struct serve_fault *faults; /* the server counts in them */
+    size_t fault_count;
+};
+
+struct serve;
+
+/* Starts serving. Returns NULL and a sentence in `error` when it cannot. */
+struct serve *serve_start(const struct serve_config *config, char *error, size_t error_bytes);
+
+uint16_t serve_port(const struct serve *serve);
+
+/* "http://127.0.0.1:9000" */
+const char *serve_url(const struct serve *serve);
+
+/* Number of buckets at present. */
+unsigned serve_bucket_count(const struct serve *serve);
+
+/* Closes every connection at once and frees everything; accepts NULL. */
+void serve_stop(struct serve *serve);
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bench/serve_body.c - answer bodies, by sendfile where possible. */
+#include "bench/serve_body.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* What MHD asks for at a time: a few TLS records (16 KiB) per call. */
+enum { BLOCK_BYTES = 256 * 1024 };
+
+struct body {
+    struct serve_request *request;
+    int fd;     /* -1: the bytes are in memory */
+    char *data; /* NULL: the bytes are in the file */
+    uint64_t offset_bytes;
+    uint64_t cut_at_bytes;   /* UINT64_MAX: nowhere */
+    uint64_t stall_at_bytes; /* UINT64_MAX: nowhere, or it is over */
+};
+
+/* Makes the close that follows a reset. */
+static void set_reset(struct serve_request *request)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct linger abort_at_once = {.l_onoff = 1, .l_linger = 0};
+
+    if (info)
+        (void)setsockopt(info->connect_fd, SOL_SOCKET, SO_LINGER, &abort_at_once,
+                         sizeof abort_at_once);
+}
+
+static ssize_t read_body(void *cookie, uint64_t position_bytes, char *out, size_t out_bytes)
+{
+    struct body *body = cookie;
+    struct serve_request *request = body->request;
+    uint64_t next_stop_bytes = body->cut_at_bytes;
+    ssize_t n;
+
+    if (position_bytes >= body->cut_at_bytes) {
+        if (request->fault->kind == SERVE_FAULT_RESET)
+            set_reset(request);
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    }
+    if (position_bytes >= body->stall_at_bytes) {
+        body->stall_at_bytes = UINT64_MAX;
+        if (serve_delay_sleep(request->serve->delay, request->connection, request->fault->stall_ms))
+            return 0;
+    }
+    if (body->stall_at_bytes < next_stop_bytes)
+        next_stop_bytes = body->stall_at_bytes;
+    if (out_bytes > next_stop_bytes - position_bytes)
+        out_bytes = (size_t)(next_stop_bytes - position_bytes);
+    if (body->data) {
+        memcpy(out, body->data + position_bytes, out_bytes);
+        return (ssize_t)out_bytes;
+    }
+    do {
+        n = pread(body->fd, out, out_bytes, (off_t)(body->offset_bytes + position_bytes));
+    } while (n < 0 && errno == EINTR);
+    return n > 0 ? n : MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static void free_body(void *cookie)
+{
+    struct body *body = cookie;
+
+    if (body->fd >= 0)
+        close(body->fd);
+    free(body->data);
+    free(body);
+}
+
+static struct MHD_Response *make_reader(struct serve_request *request, struct body source,
+                                        uint64_t len_bytes)
+{
+    struct body *body = malloc(sizeof *body);
+    struct MHD_Response *response;
+
+    source.request = request;
+    source.cut_at_bytes = UINT64_MAX;
+    source.stall_at_bytes = UINT64_MAX;
+    if (request->fault &&
+        (request->fault->kind == SERVE_FAULT_CUT || request->fault->kind == SERVE_FAULT_RESET))
+        source.cut_at_bytes = request->fault->bytes;
+    if (request->fault && request->fault->kind == SERVE_FAULT_STALL)
+        source.stall_at_bytes = request->fault->bytes;
+    if (!body) {
+        if (source.fd >= 0)
+            close(source.fd);
+        free(source.data);
+        return NULL;
+    }
+    *body = source;
+    response =
+        MHD_create_response_from_callback(len_bytes, BLOCK_BYTES, read_body, body, free_body);
+    if (!response)
+        free_body(body);
+    return response;
+}
+
+static bool fault_needs_reader(const struct serve_request *request)
+{
+    return request->fault &&
+           (request->fault->kind == SERVE_FAULT_CUT || request->fault->kind == SERVE_FAULT_RESET ||
+            request->fault->kind == SERVE_FAULT_STALL);
+}
+
+struct MHD_Response *serve_body_file(struct serve_request *request, int fd, uint64_t offset_bytes,
+                                     uint64_t len_bytes)
+{
+    struct MHD_Response *response;
+
+    if (len_bytes == 0) {
+        close(fd);
+        return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    }
+    if (request->serve->config->tls_cert || fault_needs_reader(request))
+        return make_reader(request, (struct body){.fd = fd, .offset_bytes = offset_bytes},
+                           len_bytes);
+    response = MHD_create_response_from_fd_at_offset64(len_bytes, fd, offset_bytes);
+    if (!response)
+        close(fd);
+    return response;
+}
+
+struct MHD_Response *serve_body_memory(struct serve_request *request, char *data,
+                                       uint64_t len_bytes)
+{
+    struct MHD_Response *response;
+
+    if (fault_needs_reader(request) && len_bytes > 0)
+        return make_reader(request, (struct body){.fd = -1, .data = data}, len_bytes);
+    response = MHD_create_response_from_buffer((size_t)len_bytes, data, MHD_RESPMEM_MUST_FREE);
+    if (!response)
+        free(data);
+    return response;
+}
