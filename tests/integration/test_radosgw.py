@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Streams from a real S3 server (Ceph's radosgw), which verifies signatures strictly."""
+"""tests/integration/test_radosgw.py - streams from a real S3 server (Ceph's radosgw), which verifies signatures strictly."""
 
 import random
 
