@@ -144,7 +144,9 @@ class S3Server:
         self._stderr = work / "stderr"
         command = [penstock, "serve", "--port", "0", "--port-file", self._port_file]
         command += ["--log", self._log]
-        if access_key is not None:
+        if access_key is None:
+            command += ["--anonymous"]
+        else:
             command += ["--access-key", access_key, "--secret-key", secret_key]
         command += [*options, self.directory]
         with open(self._stderr, "wb") as stderr:
@@ -209,7 +211,7 @@ class S3Server:
 @pytest.fixture
 def s3_server(penstock, tmp_path):
     """s3_server(directory, "--fault", "...", access_key=..., secret_key=..., scheme="http").
-    access_key=None starts it without credentials. Ended with the test."""
+    access_key=None serves unsigned requests. Ended with the test."""
     servers = []
 
     def start(directory, *options, access_key=ACCESS_KEY, secret_key=SECRET_KEY, scheme="http"):
