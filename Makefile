@@ -45,7 +45,7 @@ CFLAGS   ?= -O2 -g
 C_FLAGS  := -I. -Ibuild/gen -D_GNU_SOURCE -std=gnu11 -fPIC -fvisibility=hidden -fno-omit-frame-pointer \
             $(WARNINGS) $(CPPFLAGS) $(CFLAGS)
 LD_FLAGS := -Wl,-z,relro -Wl,-z,now -Wl,--as-needed $(LDFLAGS)
-LIBS     := -lcurl -luring -lssl -lcrypto -lexpat -lprotobuf-c -llz4 -lpthread -lm -ldl
+LIBS     := -lcurl -luring -lssl -lcrypto -lexpat -lprotobuf-c -llz4 -lz -lpthread -lm -ldl
 TOOL_LIBS := -lmicrohttpd -lgnutls -lopenblas -lz
 ifneq ($(SAN),)
 C_FLAGS  += -fsanitize=$(SAN) -fno-sanitize-recover=all -O1

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/pack_input.h - a file of numbers as an array: .npy, .npz, IDX, each perhaps gzipped, or CSV.
+ *
+ * Owner: the caller; ps_pack_input_close ends it. Threads: the caller's.
+ */
+#ifndef PIPE_PACK_INPUT_H
+#define PIPE_PACK_INPUT_H
+
+#include "formats/array.h"
+#include "pipe/penstock.h"
+
+struct ps_pack_input {
+    struct fmt_array array;  /* points into the memory below */
+    struct fmt_array labels; /* CSV only: its label columns; no rows otherwise */
+    void *map;               /* the file */
+    size_t map_bytes;
+    uint8_t *inflated; /* its content, if it was compressed; or CSV's features */
+    float *csv_labels;
+};
+
+/* Loads PATH[:MEMBER] (a member of an .npz); the format is told by the content. Returns
+ * PENSTOCK_OK, PENSTOCK_E_NOT_FOUND, _DENIED, _SYSTEM, _MEMORY or _FORMAT. */
+int ps_pack_input_open(struct ps_pack_input *input, const char *name, struct penstock_error *error);
+
+/* Loads a CSV file, whose first label_size columns are labels. */
+int ps_pack_input_csv(struct ps_pack_input *input, const char *path, uint32_t label_size,
+                      struct penstock_error *error);
+
+void ps_pack_input_close(struct ps_pack_input *input);
+
+#endif
