@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`penstock pack` against the SageMaker SDK and NumPy, byte for byte."""
+
+import gzip
+import io
+import os
+import struct
+import subprocess
+
+import numpy
+import pytest
+from conftest import FASHION, clean_env
+from digest import digest, expected_digest
+from sagemaker.amazon.amazon_estimator import _build_shards
+from sagemaker.amazon.common import write_numpy_to_dense_tensor
+
+DRAW = numpy.random.default_rng(5)
+
+
+def sdk(features, labels=None):
+    out = io.BytesIO()
+    write_numpy_to_dense_tensor(out, features, labels)
+    return out.getvalue()
+
+
+def shards(directory, suffix="pbr"):
+    return [path.read_bytes() for path in sorted(directory.glob(f"*.{suffix}"))]
+
+
+def integers(kind, shape):
+    info = numpy.iinfo(kind)
+    return DRAW.integers(info.min, info.max, shape, dtype=kind, endpoint=True)
+
+
+CASES = {
+    "float32": (DRAW.normal(size=(50, 7)).astype("float32"), DRAW.normal(size=50).astype("float32")),
+    "float64": (DRAW.normal(size=(50, 7)), DRAW.normal(size=50)),
+    "int64": (DRAW.integers(-(2**31), 2**31, (50, 7)), DRAW.integers(-5, 5, 50)),
+    "no-labels": (DRAW.normal(size=(9, 3)).astype("float32"), None),
+    "mixed": (DRAW.normal(size=(50, 40)).astype("float32"), DRAW.integers(0, 300, 50)),
+    "one-column": (DRAW.normal(size=(50, 1)).astype("float32"), DRAW.normal(size=50)),
+    "lengths-of-two-bytes": (DRAW.normal(size=(5, 784)).astype("float32"), numpy.arange(5.0)),
+    "lengths-of-three-bytes": (DRAW.normal(size=(3, 5000)).astype("float32"), numpy.arange(3.0)),
+    "special-values": (
+        numpy.array([[numpy.nan, numpy.inf], [-numpy.inf, -0.0], [1e-45, 3.4e38]], "float32"),
+        numpy.array([0, -1, 1]),
+    ),
+    "magic-in-payload": (numpy.full((2, 2), -1804698880.0, "float32"), None),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bytes_equal_the_sdk(run_penstock, tmp_path, name):
+    features, labels = CASES[name]
+    numpy.save(tmp_path / "x.npy", features)
+    args = ["pack", "--features", tmp_path / "x.npy", "--output", tmp_path / "out"]
+    if labels is not None:
+        numpy.save(tmp_path / "y.npy", labels)
+        args += ["--labels", tmp_path / "y.npy"]
+    run_penstock(args).ok()
+    assert shards(tmp_path / "out") == [sdk(features, labels)]
+
+
+@pytest.mark.parametrize("count", [1, 3, 7, 50])
+def test_shards_are_cut_and_named_as_by_the_sdk(run_penstock, tmp_path, count):
+    features, labels = CASES["float32"]
+    numpy.savez(tmp_path / "xy.npz", x=features, y=labels)
+    run_penstock(
+        ["pack", "--features", f"{tmp_path}/xy.npz:x", "--labels", f"{tmp_path}/xy.npz:y.npy"]
+        + ["--shards", count, "--output", tmp_path / "out"]
+    ).ok()
+    want = [sdk(f, y) for f, y in zip(_build_shards(count, features), _build_shards(count, labels))]
+    names = [f"matrix_{str(i).zfill(len(str(count)))}.pbr" for i in range(count)]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+    assert shards(tmp_path / "out") == want
+
+
+LAYOUTS = {
+    "fortran": numpy.asfortranarray(CASES["float32"][0]),
+    "big-endian": CASES["float32"][0].astype(">f4"),
+    "big-endian-doubles": CASES["float64"][0].astype(">f8"),
+    "three-dimensions": DRAW.normal(size=(6, 4, 5)).astype("float32"),
+    "vector": DRAW.normal(size=11).astype("float32"),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_layouts_of_npy(run_penstock, tmp_path, name):
+    array = LAYOUTS[name]
+    numpy.save(tmp_path / "x.npy", array)
+    run_penstock(["pack", "--features", tmp_path / "x.npy", "--output", tmp_path / "out"]).ok()
+    plain = numpy.ascontiguousarray(array).astype(array.dtype.newbyteorder("="))
+    assert shards(tmp_path / "out") == [sdk(plain.reshape(len(array), -1))]
+
+
+@pytest.mark.parametrize("kind", ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "f2"])
+def test_other_types_become_float32(run_penstock, tmp_path, kind):
+    array = DRAW.normal(size=(20, 3)).astype("f2") if kind == "f2" else integers(kind, (20, 3))
+    numpy.save(tmp_path / "x.npy", array)
+    run_penstock(["pack", "--features", tmp_path / "x.npy", "--output", tmp_path / "out"]).ok()
+    assert shards(tmp_path / "out") == [sdk(array.astype("float32"))]
+
+
+def test_dtype_and_scale(run_penstock, tmp_path):
+    array = DRAW.integers(0, 256, (20, 3), dtype="u1")
+    numpy.save(tmp_path / "x.npy", array)
+    args = ["pack", "--features", tmp_path / "x.npy", "--scale", 255]
+    run_penstock([*args, "--dtype", "float64", "--output", tmp_path / "a"]).ok()
+    assert shards(tmp_path / "a") == [sdk(array.astype("float64") / 255)]
+    run_penstock([*args, "--output", tmp_path / "b"]).ok()
+    assert shards(tmp_path / "b") == [sdk(array.astype("float32") / numpy.float32(255))]
+    run_penstock([*args[:-2], "--dtype", "int64", "--output", tmp_path / "c"]).ok()
+    assert shards(tmp_path / "c") == [sdk(array.astype("int64"))]
+
+
+def test_compressed_npz_and_gzipped_npy(run_penstock, tmp_path):
+    features, labels = CASES["float64"]
+    numpy.savez_compressed(tmp_path / "x.npz", only=features)
+    with gzip.open(tmp_path / "y.npy.gz", "wb") as out:
+        numpy.save(out, labels)
+    run_penstock(
+        ["pack", "--features", tmp_path / "x.npz", "--labels", tmp_path / "y.npy.gz"]
+        + ["--output", tmp_path / "out"]
+    ).ok()
+    assert shards(tmp_path / "out") == [sdk(features, labels)]
+
+
+def test_fashion_mnist_from_idx(fashion):
+    images = gzip.decompress((FASHION / "train-images-idx3-ubyte.gz").read_bytes())
+    labels = gzip.decompress((FASHION / "train-labels-idx1-ubyte.gz").read_bytes())
+    x = numpy.frombuffer(images, "u1", offset=16).reshape(-1, 784).astype("float32")
+    y = numpy.frombuffer(labels, "u1", offset=8).astype("float32")
+    want = [
+        sdk(f / numpy.float32(255), t) for f, t in zip(_build_shards(16, x), _build_shards(16, y))
+    ]
+    assert shards(fashion.train) == want
+
+
+def test_csv_output_reads_back_bit_equal(run_penstock, tmp_path):
+    features = DRAW.integers(0, 2**32, (300, 5), dtype="u4").view("float32")
+    features = numpy.where(numpy.isfinite(features), features, numpy.float32(0.1))
+    labels = numpy.arange(300, dtype="float32") - 150
+    numpy.save(tmp_path / "x.npy", features)
+    numpy.save(tmp_path / "y.npy", labels)
+    args = ["pack", "--features", tmp_path / "x.npy", "--labels", tmp_path / "y.npy", "--shards", 2]
+    run_penstock([*args, "--format", "csv", "--output", tmp_path / "out"]).ok()
+    got = digest(uri=tmp_path / "out", type="text/csv;label_size=1").ok()
+    assert got["digest"] == expected_digest(numpy.hstack([features, labels[:, None]]))
+    first = (tmp_path / "out/matrix_0.csv").read_text().splitlines()[0]
+    assert first.startswith("-150,")
+
+
+def test_csv_input_to_records(run_penstock, tmp_path):
+    (tmp_path / "in.csv").write_text("1,2.5,3\r\n\r\n0,,-1e-3\r\n")
+    args = ["pack", "--csv", tmp_path / "in.csv", "--output"]
+    run_penstock([*args, tmp_path / "a"]).ok()
+    x = numpy.array([[2.5, 3], [numpy.nan, -1e-3]], "float32")
+    assert shards(tmp_path / "a") == [sdk(x, numpy.array([1, 0], "float32"))]
+    run_penstock([*args, tmp_path / "b", "--label-size", 0]).ok()
+    assert shards(tmp_path / "b") == [sdk(numpy.hstack([[[1], [0]], x]).astype("float32"))]
+
+
+def npy(descr="'<f4'", shape="(1, 1)", data=b"\0" * 4, order="False"):
+    header = f"{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + data
+
+
+BAD_INPUTS = {
+    "not-an-array": (b"hello, world", "none of .npy"),
+    "empty": (b"", "empty"),
+    "short-data": (npy(data=b"\0" * 3), "announces"),
+    "long-data": (npy(data=b"\0" * 5), "announces"),
+    "objects": (npy(descr="'|O'", data=b""), "item type"),
+    "strings": (npy(descr="'<U4'", data=b""), "item type"),
+    "huge-shape": (npy(shape="(4294967296, 4294967296, 4294967296)"), "malformed"),
+    "no-shape": (npy(shape="()"), "malformed"),
+    "header-cut": (npy()[:20], "cut short"),
+    "idx-short": (b"\0\0\x08\1\0\0\0\5abcd", "announces"),
+    "idx-type": (b"\0\0\x07\1\0\0\0\0", "not an IDX"),
+    "gzip-cut": (gzip.compress(npy())[:-9], "truncated gzip"),
+    "gzip-of-nothing": (gzip.compress(b""), "truncated gzip"),
+    "zip-cut": (b"PK\3\4" + b"\0" * 40, "malformed"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_INPUTS)
+def test_bad_inputs_are_named(run_penstock, tmp_path, name):
+    content, words = BAD_INPUTS[name]
+    (tmp_path / "x.bin").write_bytes(content)
+    done = run_penstock(["pack", "--features", tmp_path / "x.bin", "--output", tmp_path / "out"])
+    assert done.rc == 1
+    assert words in done.stderr and "x.bin" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_disagreements_and_usage_errors(run_penstock, tmp_path):
+    numpy.save(tmp_path / "x.npy", numpy.zeros((5, 2), "float32"))
+    numpy.save(tmp_path / "y.npy", numpy.zeros(4, "float32"))
+    numpy.save(tmp_path / "big.npy", numpy.array([[2**31]]))
+    numpy.save(tmp_path / "half.npy", numpy.array([[0.5]]))
+    numpy.savez(tmp_path / "xy.npz", a=numpy.zeros((1, 1)), b=numpy.zeros((1, 1)))
+    features = ["pack", "--output", tmp_path / "out", "--features"]
+    cases = [
+        ([*features, tmp_path / "x.npy", "--labels", tmp_path / "y.npy"], 1, "5 rows"),
+        ([*features, tmp_path / "x.npy", "--shards", 6], 1, "6 shards"),
+        ([*features, tmp_path / "big.npy"], 1, "2147483648 does not fit"),
+        ([*features, tmp_path / "half.npy", "--dtype", "int64"], 1, "no 64-bit integer"),
+        ([*features, tmp_path / "xy.npz"], 1, "2 members"),
+        ([*features, f"{tmp_path}/xy.npz:c"], 1, "a.npy, b.npy"),
+        ([*features, tmp_path / "none.npy"], 1, "No such file"),
+        ([*features, tmp_path / "x.npy", "--shards", 0], 2, "--shards"),
+        ([*features, tmp_path / "x.npy", "--dtype", "int7"], 2, "--dtype"),
+        ([*features, tmp_path / "x.npy", "--scale", "0"], 2, "--scale"),
+        (["pack", "--output", tmp_path / "out"], 2, "--features or --csv"),
+        (["pack", "--nonsense"], 2, "--help"),
+    ]
+    for args, rc, words in cases:
+        done = run_penstock(args)
+        assert (done.rc, words in done.stderr) == (rc, True), (args, done)
+    assert not any((tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else True
+
+
+def test_existing_shards_are_kept_without_force(run_penstock, tmp_path):
+    numpy.save(tmp_path / "x.npy", numpy.zeros((5, 2), "float32"))
+    args = ["pack", "--features", tmp_path / "x.npy", "--output", tmp_path / "out"]
+    run_penstock(args).ok()
+    (tmp_path / "out/matrix_0.pbr").write_bytes(b"mine")
+    done = run_penstock(args)
+    assert done.rc == 1 and "--force" in done.stderr
+    assert shards(tmp_path / "out") == [b"mine"]
+    run_penstock([*args, "--force"]).ok()
+    assert shards(tmp_path / "out") != [b"mine"]
+
+
+def test_a_full_disk_leaves_no_half_written_shard(penstock, tmp_path):
+    """A limit on file sizes stands in for the disk: the second megabyte is refused."""
+    numpy.save(tmp_path / "x.npy", numpy.zeros((1000, 1000), "float32"))
+    args = [penstock, "pack", "--features", tmp_path / "x.npy", "--output", tmp_path / "out"]
+    done = subprocess.run(
+        ["bash", "-c", 'trap "" XFSZ; ulimit -f 1024; "$@"', "bash", *map(str, args)],
+        env=clean_env(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "cannot write" in done.stderr and "matrix_0.pbr" in done.stderr
+    assert os.listdir(tmp_path / "out") == []
