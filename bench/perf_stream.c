@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bench/perf_stream.c - what a stream costs: time to the first batch, throughput, CPU per GiB.
+ *
+ *     build/release/bench/perf_stream [ROUNDS]
+ *
+ * Serves generated recordio-protobuf (784 float32 a record) with `penstock serve` on loopback and
+ * reads it with the library, variants interleaved, medians of ROUNDS (default 5). The client's CPU
+ * time is this process's own; the server is another process. Loopback: the ratios mean something,
+ * the rates little.
+ */
+#include "pipe/penstock.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { DIM = 784, RECORD_BYTES = 3184, ROUNDS_MAX = 51 };
+
+static char root[] = "/tmp/penstock-perf-XXXXXX";
+static pid_t server;
+
+static void clean_up(void)
+{
+    char command[256];
+
+    if (server > 0)
+        kill(server, SIGTERM);
+    snprintf(command, sizeof command, "rm -rf '%s'", root);
+    if (system(command) != 0)
+        perror(command);
+}
+
+static void die(const char *what, const char *why)
+{
+    fprintf(stderr, "perf_stream: %s: %s\n", what, why);
+    exit(1);
+}
+
+static double seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+static double cpu_seconds(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec * 1e-6 +
+           (double)usage.ru_stime.tv_sec + (double)usage.ru_stime.tv_usec * 1e-6;
+}
+
+/* ---- data and server ---- */
+
+/* One record as the SageMaker SDK frames it: head, map entry, packed floats, label. */
+static void make_record(unsigned char record[RECORD_BYTES], unsigned number)
+{
+    static const unsigned char head[28] = {
+        0x0a, 0x23, 0xd7, 0xce, 0x68, 0x0c, 0,    0,    0x0a, 0xd1, 0x18, 0x0a, 6,    'v',
+        'a',  'l',  'u',  'e',  's',  0x12, 0xc6, 0x18, 0x12, 0xc3, 0x18, 0x0a, 0xc0, 0x18};
+    static const unsigned char label[16] = {0x12, 0x12, 0x0a, 6,    'v',  'a',  'l',  'u',
+                                            'e',  's',  0x12, 0x08, 0x12, 0x06, 0x0a, 0x04};
+    float value = (float)(number % 256);
+    float class = (float)(number % 10);
+
+    memcpy(record, head, sizeof head);
+    for (size_t i = 0; i < DIM; i++)
+        memcpy(record + sizeof head + i * sizeof value, &value, sizeof value);
+    memcpy(record + RECORD_BYTES - 20, label, sizeof label);
+    memcpy(record + RECORD_BYTES - 4, &class, sizeof class);
+}
+
+static void make_bucket(const char *name, unsigned shards, unsigned records_per_shard)
+{
+    unsigned char record[RECORD_BYTES];
+    char path[256];
+
+    snprintf(path, sizeof path, "%s/%s", root, name);
+    if (mkdir(path, 0700) != 0)
+        die(path, strerror(errno));
+    for (unsigned s = 0; s < shards; s++) {
+        snprintf(path, sizeof path, "%s/%s/part_%04u.pbr", root, name, s);
+        FILE *out = fopen(path, "wb");
+
+        if (!out)
+            die(path, strerror(errno));
+        for (unsigned r = 0; r < records_per_shard; r++) {
+            make_record(record, r);
+            if (fwrite(record, sizeof record, 1, out) != 1)
+                die(path, strerror(errno));
+        }
+        if (fclose(out) != 0)
+            die(path, strerror(errno));
+    }
+}
+
+static void start_server(const char *latency_ms)
+{
+    char program[512];
+    char port_file[256];
+    char endpoint[64];
+    char port[16] = "";
+    ssize_t len = readlink("/proc/self/exe", program, sizeof program - 32);
+
+    program[len < 0 ? 0 : len] = '\0';
+    char *slash = strstr(program, "/bench/");
+
+    if (!slash)
+        die("cannot find the program beside", program);
+    memcpy(slash, "/penstock", sizeof "/penstock");
+    snprintf(port_file, sizeof port_file, "%s/port-%s", root, latency_ms);
+    fflush(stdout);
+    server = fork();
+    if (server == 0) {
+        if (!freopen("/dev/null", "w", stdout))
+            _exit(127);
+        execl(program, "penstock", "serve", "--port-file", port_file, "--latency-ms", latency_ms,
+              "--access-key", "AKIDEXAMPLE", "--secret-key", "wJalrXUtnFEMIEXAMPLEKEY", root,
+              (char *)NULL);
+        _exit(127);
+    }
+    for (int tries = 0; tries < 200 && port[0] == '\0'; tries++) {
+        FILE *in = fopen(port_file, "r");
+
+        if (in && !fgets(port, sizeof port, in))
+            port[0] = '\0';
+        if (in)
+            fclose(in);
+        nanosleep(&(struct timespec){.tv_nsec = 25000000}, NULL);
+    }
+    if (port[0] == '\0')
+        die(program, "the server did not start");
+    port[strcspn(port, "\n")] = '\0';
+    snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%s", port);
+    setenv("AWS_ENDPOINT_URL", endpoint, 1);
+    setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE", 1);
+    setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMIEXAMPLEKEY", 1);
+}
+
+static void stop_server(void)
+{
+    kill(server, SIGTERM);
+    waitpid(server, NULL, 0);
+    server = 0;
+}
+
+/* ---- one run ---- */
+
+struct result {
+    double first_batch_s;
+    double gb_per_s;
+    double cpu_s_per_gib;
+};
+
+static struct result run(const char *uri, const char *io, uint32_t batch_rows, bool first_only)
+{
+    struct penstock_config config;
+    struct penstock_channel_config channel;
+    struct penstock *stream;
+    static struct penstock_error error;
+    const struct penstock_batch *batch;
+    struct penstock_counters counters;
+    double start = seconds();
+    double cpu_start = cpu_seconds();
+    int rc;
+
+    penstock_config_init(&config);
+    penstock_channel_config_init(&channel);
+    config.channels = &channel;
+    config.channel_count = 1;
+    config.io_backend = io;
+    channel.uris = &uri;
+    channel.uri_count = 1;
+    channel.content_type = "application/x-recordio-protobuf";
+    channel.batch_rows = batch_rows;
+    if (penstock_open(&config, &stream, &error) != PENSTOCK_OK)
+        die(uri, error.message);
+    while ((rc = penstock_next(stream, 0, -1, &batch)) == PENSTOCK_OK || rc == PENSTOCK_EPOCH_END) {
+        penstock_release(stream, batch);
+        if (first_only)
+            break;
+    }
+    if (rc < 0)
+        die(uri, penstock_last_error(stream, 0)->message);
+    double took = seconds() - start;
+    double cpu = cpu_seconds() - cpu_start;
+
+    penstock_get_counters(stream, 0, &counters);
+    penstock_close(&stream);
+    return (struct result){.first_batch_s = (double)counters.first_batch_ns * 1e-9,
+                           .gb_per_s = (double)counters.bytes_received / took / 1e9,
+                           .cpu_s_per_gib =
+                               cpu / ((double)counters.bytes_received / (double)(1 << 30))};
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, int count)
+{
+    qsort(values, (size_t)count, sizeof *values, ascending);
+    return values[count / 2];
+}
+
+static void measure_start(int rounds)
+{
+    static double one[ROUNDS_MAX], many[ROUNDS_MAX];
+
+    start_server("30");
+    for (int i = 0; i < rounds; i++) {
+        one[i] = run("s3://one/", NULL, 100, true).first_batch_s;
+        many[i] = run("s3://many/", NULL, 100, true).first_batch_s;
+    }
+    stop_server();
+    double a = median(one, rounds);
+    double b = median(many, rounds);
+
+    printf("time to the first batch (100 rows), 30 ms latency a request\n"
+           "  1 shard      %7.1f ms\n  400 shards   %7.1f ms   %.2f x\n\n",
+           a * 1e3, b * 1e3, b / a);
+}
+
+static void measure_rate(int rounds)
+{
+    static const struct {
+        const char *name, *uri, *io;
+    } variants[] = {
+        {"s3, io_uring", "s3://bulk/", "uring"},
+        {"s3, epoll", "s3://bulk/", "epoll"},
+        {"file, io_uring", "bulk", "uring"},
+        {"file, epoll", "bulk", "epoll"},
+    };
+    enum { VARIANTS = sizeof variants / sizeof *variants };
+    static double rate[VARIANTS][ROUNDS_MAX], cost[VARIANTS][ROUNDS_MAX];
+    char path[256];
+
+    start_server("0");
+    for (int i = 0; i < rounds; i++)
+        for (int v = 0; v < VARIANTS; v++) {
+            snprintf(path, sizeof path, "%s/bulk", root);
+            struct result result = run(variants[v].uri[0] == 's' ? variants[v].uri : path,
+                                       variants[v].io, 1000, false);
+
+            rate[v][i] = result.gb_per_s;
+            cost[v][i] = result.cpu_s_per_gib;
+        }
+    stop_server();
+    printf("stream and decode, 1 GB in 16 shards           GB/s   CPU-s/GiB\n");
+    for (int v = 0; v < VARIANTS; v++)
+        printf("  %-40s %8.2f %11.2f\n", variants[v].name, median(rate[v], rounds),
+               median(cost[v], rounds));
+}
+
+int main(int argc, char **argv)
+{
+    long rounds = argc > 1 ? strtol(argv[1], NULL, 10) : 5;
+
+    if (rounds < 1 || rounds > ROUNDS_MAX)
+        die("rounds", "must be 1 to 51");
+    if (!mkdtemp(root))
+        die(root, strerror(errno));
+    atexit(clean_up);
+    make_bucket("one", 1, 80000);
+    make_bucket("many", 400, 200);
+    make_bucket("bulk", 16, 20000);
+    measure_start((int)rounds);
+    measure_rate((int)rounds);
+    return 0;
+}
