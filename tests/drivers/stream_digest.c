@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 
 enum { URIS_MAX = 16 };
@@ -142,13 +141,26 @@ static void print_error(const struct penstock_error *error)
            error->request_id, error->remote_ip, error->message);
 }
 
+/* Peak resident memory since exec; getrusage would include what the parent had before it forked. */
+static long peak_rss_kib(void)
+{
+    FILE *status = fopen("/proc/self/status", "r");
+    char line[128];
+    long kib = -1;
+
+    while (status && kib < 0 && fgets(line, sizeof line, status))
+        if (strncmp(line, "VmHWM:", 6) == 0)
+            kib = strtol(line + 6, NULL, 10);
+    if (status)
+        fclose(status);
+    return kib;
+}
+
 static void print_counters(void)
 {
     struct penstock_counters c;
-    struct rusage usage;
 
     penstock_get_counters(stream, 0, &c);
-    getrusage(RUSAGE_SELF, &usage);
     printf(
         "bytes=%llu\nrefetched=%llu\ncarried=%llu\nobjects_listed=%llu\nobjects=%llu\nlists=%llu\n"
         "gets=%llu\nretries=%llu\nconnections=%llu\nfirst_batch_us=%llu\nring_bytes=%llu\n"
@@ -159,7 +171,7 @@ static void print_counters(void)
         (unsigned long long)c.get_requests, (unsigned long long)c.retries,
         (unsigned long long)c.connections, (unsigned long long)c.first_batch_ns / 1000,
         (unsigned long long)c.ring_bytes, (unsigned long long)c.slot_bytes, c.io_backend,
-        c.io_reason, usage.ru_maxrss);
+        c.io_reason, peak_rss_kib());
 }
 
 static int read_all(const struct job *job)
