@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "formats/fmt.h"
+#include "formats/record_template.h"
 #include "formats/recordio.h"
 
 /* Where the parts of a record are joined. */
@@ -18,9 +19,14 @@ struct scratch {
     size_t size_bytes;
 };
 
+/* Records in a row that do not match the template before another one is learnt. */
+#define MISSES_MAX 4u
+
 struct fmt_decoder {
     struct fmt_shape shape;
     struct scratch scratch;
+    struct fmt_template template;
+    uint32_t misses;
 };
 
 /* The record's payload: in place, or joined in *scratch. NULL when memory is out. */
@@ -50,7 +56,10 @@ static enum fmt_rc fail_memory(struct fmt_error *error)
 static enum fmt_rc parse(const uint8_t *body, size_t len, struct fmt_record *record,
                          struct fmt_error *error)
 {
-    switch (fmt_record_unpack(body, len, record)) {
+    enum fmt_record_verdict verdict = fmt_record_walk(body, len, record);
+    if (verdict == FMT_RECORD_REFUSED)
+        verdict = fmt_record_unpack(body, len, record);
+    switch (verdict) {
     case FMT_RECORD_PARSED:
         return FMT_OK;
     case FMT_RECORD_NO_MEMORY:
@@ -161,6 +170,19 @@ static void decoder_free(struct fmt_decoder *decoder)
     free(decoder);
 }
 
+/* A record that does not match the template: of another channel's shape by chance, or by rule when
+ * labels are varints of several lengths. */
+static void note_miss(struct fmt_decoder *decoder, const uint8_t *in,
+                      const struct fmt_recordio_record *place, const struct fmt_record *record)
+{
+    if (place->part_count != 1)
+        return;
+    if (decoder->template.len_bytes == 0 || ++decoder->misses >= MISSES_MAX) {
+        decoder->misses = 0;
+        (void)fmt_template_learn(&decoder->template, in, place->body_bytes, record);
+    }
+}
+
 /* Decodes the record at `in` and says how long it is. */
 static enum fmt_rc decode_row(struct fmt_decoder *decoder, const uint8_t *in, size_t len,
                               float *features, float *labels, size_t *len_bytes,
@@ -180,17 +202,35 @@ static enum fmt_rc decode_row(struct fmt_decoder *decoder, const uint8_t *in, si
         rc = check_count(record.features.count, decoder->shape.feature_dim, "feature", error);
     if (rc == FMT_OK)
         rc = check_count(record.labels.count, decoder->shape.label_dim, "label", error);
+    if (rc == FMT_OK)
+        note_miss(decoder, in, &place, &record);
     return rc;
 }
 
 static enum fmt_rc decode(struct fmt_decoder *decoder, const uint8_t *in, size_t len, uint32_t rows,
                           float *features, float *labels, struct fmt_error *error)
 {
+    size_t feature_dim = decoder->shape.feature_dim;
+    size_t label_dim = decoder->shape.label_dim;
     size_t at = 0;
-    for (uint32_t row = 0; row < rows; row++) {
+    uint32_t row = 0;
+    for (;;) {
+        float *row_features = features + row * feature_dim;
+        float *row_labels = label_dim > 0 ? labels + row * label_dim : NULL;
+        uint32_t matched = fmt_template_decode(&decoder->template, in + at, len - at, rows - row,
+                                               row_features, row_labels);
+        if (matched > 0) {
+            decoder->misses = 0;
+            at += matched * decoder->template.len_bytes;
+            row += matched;
+            row_features += matched * feature_dim;
+            row_labels = label_dim > 0 ? row_labels + matched * label_dim : NULL;
+        }
+        if (row == rows)
+            return FMT_OK;
         size_t len_bytes = 0;
         enum fmt_rc rc =
-            decode_row(decoder, in + at, len - at, features, labels, &len_bytes, error);
+            decode_row(decoder, in + at, len - at, row_features, row_labels, &len_bytes, error);
         if (rc != FMT_OK) {
             if (error != NULL) {
                 error->offset_bytes = at;
@@ -199,11 +239,8 @@ static enum fmt_rc decode(struct fmt_decoder *decoder, const uint8_t *in, size_t
             return rc;
         }
         at += len_bytes;
-        features += decoder->shape.feature_dim;
-        if (labels != NULL)
-            labels += decoder->shape.label_dim;
+        row++;
     }
-    return FMT_OK;
 }
 
 const struct fmt_ops fmt_recordio_protobuf = {

@@ -32,12 +32,18 @@ enum fmt_record_problem {
     FMT_RECORD_SHAPE,     /* the shape's product is not the number of values */
 };
 
+enum fmt_record_type { FMT_RECORD_F32, FMT_RECORD_F64, FMT_RECORD_I32 };
+
 /* One of a record's two maps, reduced to its tensor. */
 struct fmt_record_map {
     float *out;       /* in: where values go, as float32 */
     uint64_t out_max; /* in: at most so many of them; what is beyond is only counted */
     enum fmt_record_problem problem;
     uint64_t count;
+    /* Out: where the values are when fmt_record_walk saw them in one piece; else NULL. */
+    const uint8_t *run;
+    size_t run_bytes;
+    enum fmt_record_type type; /* of run */
 };
 
 struct fmt_record {
@@ -45,6 +51,8 @@ struct fmt_record {
     struct fmt_record_map labels;
 };
 
+/* Parses body[len]. When it returns FMT_RECORD_PARSED both maps are filled in. */
+enum fmt_record_verdict fmt_record_walk(const uint8_t *body, size_t len, struct fmt_record *record);
 enum fmt_record_verdict fmt_record_unpack(const uint8_t *body, size_t len,
                                           struct fmt_record *record);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* formats/record_unpack.c - a record through protobuf-c: every legal encoding, at the price of a
  * dozen allocations. The path for what the walker refuses, and the reference it is tested against:
- * kept plain.
+ * kept plain. Where a tensor is given twice in one map entry, which no writer does, protobuf-c
+ * keeps the last one; Google's libraries would join their values.
  */
 #include <stdbool.h>
 #include <stdlib.h>
@@ -97,6 +98,7 @@ static void read_int32(const int32_message *in, struct fmt_record_map *map)
 static void read_choice(const struct choice *choice, struct fmt_record_map *map)
 {
     map->count = 0;
+    map->run = NULL;
     if (!choice->found) {
         map->problem = FMT_RECORD_ABSENT;
         return;

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* formats/record_template.c - records that are alike but for their values, at the speed of memcpy.
+ */
+#include "formats/record_template.h"
+
+#include <string.h>
+
+#include "formats/convert.h"
+#include "formats/recordio.h"
+
+/* 16 bytes: one register where the machine has such, else the compiler makes do. */
+typedef uint64_t block __attribute__((vector_size(16)));
+
+static block load_block(const uint8_t *in)
+{
+    block loaded;
+    memcpy(&loaded, in, sizeof(loaded));
+    return loaded;
+}
+
+/* a[len] equals b[len]. Reads nothing else: blocks overlap instead. */
+static inline bool is_same(const uint8_t *a, const uint8_t *b, size_t len)
+{
+    if (len < sizeof(block)) {
+        uint8_t difference = 0;
+        for (size_t i = 0; i < len; i++)
+            difference |= a[i] ^ b[i];
+        return difference == 0;
+    }
+    size_t last = len - sizeof(block);
+    block difference = load_block(a + last) ^ load_block(b + last);
+    for (size_t i = 0; i < last; i += sizeof(block))
+        difference |= load_block(a + i) ^ load_block(b + i);
+    return (difference[0] | difference[1]) == 0;
+}
+
+/* A run that lies at a fixed place and has a fixed length. */
+static bool learn_run(struct fmt_template_run *run, const uint8_t *in,
+                      const struct fmt_record_map *map)
+{
+    *run = (struct fmt_template_run){0};
+    if (map->problem == FMT_RECORD_ABSENT || map->count == 0)
+        return true;
+    if (map->problem != FMT_RECORD_GOOD || map->run == NULL)
+        return false;
+    *run = (struct fmt_template_run){.at = (size_t)(map->run - in),
+                                     .len_bytes = map->run_bytes,
+                                     .count = (uint32_t)map->count,
+                                     .type = map->type};
+    /* varints: only of one byte each, so that the length depends on their number alone */
+    return map->type != FMT_RECORD_I32 || map->run_bytes == map->count;
+}
+
+static bool learn_fixed(struct fmt_template *template, const uint8_t *in, size_t from, size_t to)
+{
+    if (from == to)
+        return true;
+    if (to - from > FMT_TEMPLATE_FIXED_MAX)
+        return false;
+    struct fmt_template_fixed *fixed = &template->fixed[template->fixed_count++];
+    fixed->at = from;
+    fixed->len_bytes = to - from;
+    memcpy(fixed->bytes, in + from, to - from);
+    return true;
+}
+
+bool fmt_template_learn(struct fmt_template *template, const uint8_t *in, size_t body_bytes,
+                        const struct fmt_record *record)
+{
+    *template = (struct fmt_template){0};
+    const struct fmt_template_run *first = &template->features;
+    const struct fmt_template_run *second = &template->labels;
+    if (!learn_run(&template->features, in, &record->features) ||
+        !learn_run(&template->labels, in, &record->labels))
+        return false;
+    /* one-byte varints as features: the next record will have longer ones */
+    if (template->features.count == 0 || template->features.type == FMT_RECORD_I32)
+        return false;
+    size_t end = FMT_RECORDIO_HEAD_BYTES + body_bytes;
+    if (template->labels.count == 0) {
+        template->labels.at = end;
+    } else if (template->labels.at < template->features.at) {
+        first = &template->labels;
+        second = &template->features;
+    }
+    size_t first_end = first->at + first->len_bytes;
+    size_t second_end = second->at + second->len_bytes;
+    if (!learn_fixed(template, in, 0, first->at) ||
+        !learn_fixed(template, in, first_end, second->at) ||
+        !learn_fixed(template, in, second_end, end))
+        return false;
+    template->len_bytes = (end + 3) & ~(size_t)3;
+    return true;
+}
+
+/* False when a varint has more than one byte. */
+static inline bool copy_run(const struct fmt_template_run *run, const uint8_t *in, float *out)
+{
+    in += run->at;
+    switch (run->type) {
+    case FMT_RECORD_F32:
+        fmt_convert_f32(in, run->count, out);
+        return true;
+    case FMT_RECORD_F64:
+        fmt_convert_f64(in, run->count, out);
+        return true;
+    case FMT_RECORD_I32:
+        break;
+    }
+    uint8_t all = 0;
+    for (uint32_t i = 0; i < run->count; i++) {
+        all |= in[i];
+        out[i] = in[i];
+    }
+    return all < 0x80;
+}
+
+uint32_t fmt_template_decode(const struct fmt_template *template, const uint8_t *in, size_t len,
+                             uint32_t rows, float *features, float *labels)
+{
+    size_t len_bytes = template->len_bytes;
+    if (len_bytes == 0)
+        return 0;
+    for (uint32_t row = 0; row < rows; row++) {
+        if (len < len_bytes)
+            return row;
+        for (uint32_t i = 0; i < template->fixed_count; i++) {
+            const struct fmt_template_fixed *fixed = &template->fixed[i];
+            if (!is_same(in + fixed->at, fixed->bytes, fixed->len_bytes))
+                return row;
+        }
+        if (template->labels.count > 0) {
+            if (!copy_run(&template->labels, in, labels))
+                return row;
+            labels += template->labels.count;
+        }
+        copy_run(&template->features, in, features);
+        features += template->features.count;
+        in += len_bytes;
+        len -= len_bytes;
+    }
+    return rows;
+}
