@@ -12,13 +12,13 @@ static bool code_is(const struct ps_s3_failure *failure, const char *code)
     return !strcmp(failure->outcome.s3_code, code);
 }
 
+/* The region header comes with most answers, so it counts only if it is another one. */
 static bool is_wrong_region(const struct ps_s3_failure *failure)
 {
-    int status = failure->outcome.http_status;
-    return status == 301 || status == 302 || status == 307 || *failure->s3_region ||
+    const char *region = failure->s3_region;
+    return (*region && strcmp(region, failure->site->account->region)) ||
            code_is(failure, "AuthorizationHeaderMalformed") ||
-           code_is(failure, "PermanentRedirect") ||
-           code_is(failure, "IllegalLocationConstraintException");
+           code_is(failure, "PermanentRedirect");
 }
 
 /* "listing s3://bucket/prefix" or "GET s3://bucket/key at byte 17". */
@@ -127,8 +127,12 @@ static void advise_network(struct ps_text *text, const struct ps_s3_failure *fai
     case PS_TRANSFER_CERTIFICATE:
         ps_text_add(text, ": name the file of a private CA by AWS_CA_BUNDLE");
         break;
-    case PS_TRANSFER_OK:
     case PS_TRANSFER_TLS:
+        if (*account->endpoint_url)
+            ps_text_addf(text, ": check that %s (from %s) speaks TLS, else write http://",
+                         account->endpoint_url, account->endpoint_origin);
+        break;
+    case PS_TRANSFER_OK:
     case PS_TRANSFER_RESET:
     case PS_TRANSFER_STALL:
     case PS_TRANSFER_BAD_ANSWER:
@@ -151,6 +155,17 @@ static void advise_not_found(struct ps_text *text, const struct ps_s3_failure *f
                      account->region);
 }
 
+static void advise_http(struct ps_text *text, const struct ps_s3_failure *failure)
+{
+    const struct ps_s3_account *account = failure->site->account;
+    int status = failure->outcome.http_status;
+    if (ps_retry_classify(&failure->outcome).throttle)
+        ps_text_add(text, ": the server asks for fewer requests: use fewer connections");
+    else if (status >= 300 && status < 400 && *account->endpoint_url)
+        ps_text_addf(text, ": the server redirects, check the endpoint URL %s (from %s)",
+                     account->endpoint_url, account->endpoint_origin);
+}
+
 static void add_advice(struct ps_text *text, const struct ps_s3_failure *failure, int rc)
 {
     const struct ps_s3_account *account = failure->site->account;
@@ -162,7 +177,7 @@ static void add_advice(struct ps_text *text, const struct ps_s3_failure *failure
         ps_text_addf(text, ": the credentials from %s are no longer valid: renew them",
                      account->credentials.origin);
     else if (rc == PENSTOCK_E_CHANGED)
-        ps_text_add(text, ": the object was replaced after it was listed; start again");
+        ps_text_add(text, ": the object was replaced after it was listed: start again");
     else if (is_wrong_region(failure) && *failure->s3_region)
         ps_text_addf(text, ": the bucket is in region %s, not %s: set AWS_REGION=%s",
                      failure->s3_region, account->region, failure->s3_region);
@@ -170,6 +185,8 @@ static void add_advice(struct ps_text *text, const struct ps_s3_failure *failure
         ps_text_addf(text, ": the bucket is not in region %s: set AWS_REGION", account->region);
     else if (rc == PENSTOCK_E_DENIED)
         advise_denied(text, failure);
+    else if (rc == PENSTOCK_E_HTTP)
+        advise_http(text, failure);
 }
 
 int ps_s3_explain(const struct ps_s3_failure *failure, struct penstock_error *error)

@@ -153,6 +153,32 @@ static CURLcode transfer(struct ps_s3_lister *lister, bool *aborted)
     return code;
 }
 
+/* Reads the body of an answer of status 200. S3 may find out too late to send another status, so
+ * the body may be an error document: then *answer tells. */
+static int read_page(struct ps_s3_lister *lister, struct ps_s3_page *page,
+                     struct ps_s3_answer *answer, struct penstock_error *error)
+{
+    const struct ps_s3_account *account = lister->site->account;
+    struct penstock_error fault;
+    struct ps_s3_answer late;
+    int rc = ps_s3_xml_page(lister->body, lister->body_len, page, &fault);
+
+    if (rc == PENSTOCK_OK)
+        return rc;
+    ps_s3_xml_answer(lister->body, lister->body_len, &late);
+    if (*late.code) {
+        ps_text_copy(answer->code, sizeof answer->code, late.code);
+        ps_text_copy(answer->message, sizeof answer->message, late.message);
+        return PENSTOCK_OK;
+    }
+    ps_fail(error, rc, "listing s3://%s/%s failed: %s: check that %s is an S3 server",
+            lister->site->bucket, lister->prefix, fault.message,
+            *account->endpoint_url ? account->endpoint_url : lister->site->host);
+    ps_error_object(error, lister->site->bucket, lister->prefix, 0);
+    ps_error_answer(error, 200, "", answer->request_id, "", 1);
+    return rc;
+}
+
 /* One attempt. Fills the failure, also when it succeeds; *page is filled if it does. Returns
  * PENSTOCK_OK if the failure's outcome tells the result, else an error that ends the listing. */
 static int attempt(struct ps_s3_lister *lister, struct ps_s3_page *page,
@@ -180,17 +206,8 @@ static int attempt(struct ps_s3_lister *lister, struct ps_s3_page *page,
                    &failure->outcome.http_status, &failure->remote_ip);
     failure->outcome.transfer = ps_curl_transfer(code);
     failure->detail = lister->detail;
-    if (code == CURLE_OK && failure->outcome.http_status == 200) {
-        rc = ps_s3_xml_page(lister->body, lister->body_len, page, error);
-        if (rc == PENSTOCK_E_HTTP) { /* S3 may find out too late to send another status */
-            char request_id[sizeof answer->request_id];
-            memcpy(request_id, answer->request_id, sizeof request_id);
-            ps_s3_xml_answer(lister->body, lister->body_len, answer);
-            memcpy(answer->request_id, request_id, sizeof request_id);
-            if (*answer->code)
-                rc = PENSTOCK_OK;
-        }
-    }
+    if (code == CURLE_OK && failure->outcome.http_status == 200)
+        rc = read_page(lister, page, answer, error);
     return rc;
 }
 
