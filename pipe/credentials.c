@@ -131,7 +131,8 @@ static int from_profile(const struct penstock_config *config, const struct ps_pr
     if (!*profile->keys.access_key_id && !*profile->keys.secret_access_key)
         return profile_has_no_keys(config, profile, error);
     out->keys = profile->keys;
-    ps_text_addf(&origin, "profile '%s' in %s", profile->name, profile->keys_path);
+    ps_text_addf(&origin, "profile '%s' in %s", profile->name,
+                 profile->keys_in_config ? profile->config_path : profile->credentials_path);
     return check_keys(out, names, error);
 }
 

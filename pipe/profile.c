@@ -182,7 +182,7 @@ static int read_one(const char *path, bool is_config, struct ps_profile *profile
         ps_text_copy(profile->endpoint_url, sizeof profile->endpoint_url, collect.services_url);
     if (*collect.keys.access_key_id || *collect.keys.secret_access_key) {
         profile->keys = collect.keys;
-        profile->keys_path = path;
+        profile->keys_in_config = is_config;
     }
     explicit_bzero(&collect.keys, sizeof collect.keys);
     return rc;

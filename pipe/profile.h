@@ -31,7 +31,7 @@ struct ps_profile {
     bool found;                  /* some file has a section for it */
 
     struct ps_keys keys;
-    const char *keys_path; /* the file that `keys` came from: one of the two above */
+    bool keys_in_config; /* `keys` came from config_path, else from credentials_path */
 
     char region[64];
     char endpoint_url[512]; /* for S3: of its services section, else of the profile */
