@@ -8,7 +8,8 @@
 
 #include "pipe/error.h"
 
-#define DEPTH_MAX 16 /* ListBucketResult/Contents/Owner/ID has 4 */
+#define SIZE_BYTES_MAX (UINT64_C(1) << 50) /* S3 ends at 50 TB; leaves room to add sizes up */
+#define DEPTH_MAX 16                       /* ListBucketResult/Contents/Owner/ID has 4 */
 #define FIELD_BYTES_MAX                                                                            \
     (3 * PS_KEY_BYTES_MAX > PS_S3_TOKEN_MAX ? 3 * PS_KEY_BYTES_MAX : PS_S3_TOKEN_MAX)
 
@@ -136,8 +137,8 @@ static void read_size(struct parse *parse)
 {
     uint64_t size = 0;
     for (const char *c = parse->text; *c; c++) {
-        if (*c < '0' || *c > '9' || size > (UINT64_MAX - 9) / 10) {
-            stop(parse, "a Size is no number");
+        if (*c < '0' || *c > '9' || size > SIZE_BYTES_MAX / 10) {
+            stop(parse, "a Size is no number, or too large");
             return;
         }
         size = size * 10 + (uint64_t)(*c - '0');
