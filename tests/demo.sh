@@ -9,17 +9,17 @@ cd "$(dirname "$0")/.."
 work=build/demo
 program=build/release/penstock
 idx=/usr/share/datasets/fashion-mnist
-server=
+server=''
+server_rc=''
 
-stop_server() { # the server's exit code, or nothing when none runs
+stop_server() { # leaves its exit code in server_rc
     [ -n "$server" ] || return 0
     kill -TERM "$server" 2>/dev/null || true
-    local rc=0
-    wait "$server" || rc=$?
+    server_rc=0
+    wait "$server" || server_rc=$?
     server=
-    echo "$rc"
 }
-trap 'stop_server >/dev/null' EXIT
+trap stop_server EXIT
 trap 'exit 130' INT TERM
 
 fail() {
@@ -28,23 +28,15 @@ fail() {
 }
 now() { date +%s.%N; }
 since() { awk -v a="$1" -v b="$(now)" 'BEGIN {printf "%.2f", b - a}'; }
-row() { printf '  %-11s %8s   %s\n' "$1" "$2" "$3"; }
-# A number from a flat JSON file: value FILE NAME
-value() { sed -n "s/.*\"$2\": *\([0-9.eE+-]*\).*/\1/p" "$1" | head -n 1; }
+row() { printf '  %-11s %9s   %s\n' "$1" "$2" "$3"; }
+# The last number of that name in the metrics file: of the whole run, or of the test channel.
+metric() { grep -o "\"$1\": *[0-9.eE+-]*" "$work/metrics.json" | tail -n 1 | sed 's/.*: *//'; }
 
 quietly() { # runs a command; shows what it said only when it fails
     "$@" >"$work/last.log" 2>&1 || {
         tail -n 30 "$work/last.log" >&2
         fail "failed: $*"
     }
-}
-
-# One epoch or more on URI; the metrics go to FILE. train URI TEST-URI EPOCHS FILE
-train() {
-    "$program" train --algorithm linear-learner --train "$1" --validation "$2" \
-        --content-type application/x-recordio-protobuf --model-dir "$work/model" \
-        --hp predictor_type=multiclass_classifier --hp num_classes=10 --hp epochs="$3" \
-        --hp mini_batch_size=200 --metrics-json "$4"
 }
 
 rm -rf "$work"
@@ -66,7 +58,7 @@ done
 bytes=$(cat "$work"/data/fashion-mnist/train/* | wc -c)
 row pack "$(since "$t") s" "60,000 images -> 16 objects, $((bytes / 1000000)) MB of recordio-protobuf"
 
-AWS_ACCESS_KEY_ID=AKIA$(od -An -N8 -tX1 /dev/urandom | tr -d ' \n')
+AWS_ACCESS_KEY_ID=AKIA$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n' | tr a-f A-F)
 AWS_SECRET_ACCESS_KEY=$(od -An -N20 -tx1 /dev/urandom | tr -d ' \n')
 export AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_REGION=us-east-1
 export AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_CONFIG_FILE=/dev/null
@@ -98,19 +90,29 @@ cmp -s <(cat "$work"/download/*) <(cat "$work"/data/fashion-mnist/train/*) ||
 rm -rf "$work/download"
 row download "$download_s s" "all 16 objects with curl, for comparison: nothing trained yet"
 
-printf '\n  $ penstock train --algorithm linear-learner --train s3://fashion-mnist/train/ ...\n\n'
-train s3://fashion-mnist/train/ s3://fashion-mnist/test/ 5 "$work/metrics.json" |
-    grep --line-buffered -v '^#' | sed -u 's/^/    /'
+train=(train --algorithm linear-learner
+    --train s3://fashion-mnist/train/ --test s3://fashion-mnist/test/
+    --content-type application/x-recordio-protobuf
+    --hp predictor_type=multiclass_classifier --hp num_classes=10)
+printf '\n  $ penstock %s %s \\\n' "${train[0]}" "${train[*]:1:2}"
+printf '        %s \\\n' "${train[*]:3:4}" "${train[*]:7:2}"
+printf '        %s\n\n' "${train[*]:9}"
+# the progress line, on a terminal, is cleared before each line that takes its place
+clear=
+[ -t 2 ] && clear=$(printf '\r\033[K')
+"$program" "${train[@]}" --model-dir "$work/model" --metrics-json "$work/metrics.json" |
+    grep --line-buffered -v '^#' | sed -u "s/^/$clear    /"
 
-metrics=$work/metrics.json
-first=$(value "$metrics" time_to_first_batch)
+first_s=$(metric first_batch_s)
 printf '\n'
-row "first batch" "$(awk -v s="$first" 'BEGIN {printf "%.3f", s}') s" \
-    "streamed; $(awk -v s="$first" -v d="$download_s" 'BEGIN {printf "%.0f", d / s}') times sooner than a download alone"
-row throughput "$(value "$metrics" gb_per_s) GB/s" "into decoded batches, training included"
-row accuracy "$(value "$metrics" accuracy)" "on the 10,000 test images"
-rc=$(stop_server)
-[ "$rc" = 0 ] || fail "penstock serve ended with exit code $rc"
+row "first batch" "$(awk -v s="$first_s" 'BEGIN {printf "%.3f", s}') s" \
+    "streamed: $(awk -v s="$first_s" -v d="$download_s" 'BEGIN {printf "%.0f", d / s}') times sooner than with a download first"
+row throughput "$(metric received_gb_per_second | awk '{printf "%.2f", $1}') GB/s" \
+    "from the server to trained on, over 15 epochs"
+row accuracy "$(metric multiclass_accuracy | awk '{printf "%.4f", $1}')" \
+    "of the 10,000 test images, which the training did not see"
+stop_server
+[ "$server_rc" = 0 ] || fail "penstock serve ended with exit code $server_rc"
 row shutdown clean "$(grep -c . "$work/requests.log") requests served; the server ended with 0"
 row "in all" "$(since "$started") s" "model in $work/model"
 printf '\n'
