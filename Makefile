@@ -172,6 +172,9 @@ $B/gen/%.o: build/gen/%.c | build/deps-found
 	@mkdir -p $(@D)
 	$(call say,cc) $(CC) $(C_FLAGS) -Wno-conversion -MMD -MP -c -o $@ $<
 
+# Loops over floats that gcc 12 leaves scalar at -O2.
+$B/trainer/device_cpu.o $B/trainer/scaler.o: C_FLAGS += -O3
+
 $B/%.o: %.c | $(GEN_C) build/deps-found
 	@mkdir -p $(@D)
 	$(call say,cc) $(CC) $(C_FLAGS) -MMD -MP -c -o $@ $<

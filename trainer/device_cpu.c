@@ -129,12 +129,15 @@ static int cpu_stream_wait(struct tr_device *device, enum tr_stream stream, stru
 
 static int cpu_scale(struct tr_device *device, const struct tr_scale_args *a)
 {
+    const float *restrict mean = a->mean;
+    const float *restrict inv_std = a->inv_std;
+    uint32_t dim = a->dim;
     (void)device;
     for (uint32_t i = 0; i < a->rows; i++) {
-        const float *x = a->x + (size_t)i * a->dim;
-        float *restrict y = a->y + (size_t)i * a->dim;
-        for (uint32_t j = 0; j < a->dim; j++)
-            y[j] = tr_scale_one(x[j], a->mean[j], a->inv_std[j]);
+        const float *restrict x = a->x + (size_t)i * dim;
+        float *restrict y = a->y + (size_t)i * dim;
+        for (uint32_t j = 0; j < dim; j++)
+            y[j] = tr_scale_one(x[j], mean[j], inv_std[j]);
     }
     return 0;
 }
