@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trainer/report.c - see trainer/report.h. */
+#include "trainer/report.h"
+
+#include "trainer/json.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RESOURCE_CONFIG "/opt/ml/input/config/resourceconfig.json"
+#define PROGRESS_EVERY_S 0.25
+#define GIGA 1e9
+
+double tr_now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+double tr_calendar_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* In a SageMaker container: the value of "current_host", when it is an ordinary name. */
+static void find_host(char *host, size_t host_bytes)
+{
+    static const char key[] = "\"current_host\"";
+    char text[4096];
+    FILE *file = fopen(RESOURCE_CONFIG, "r");
+    snprintf(host, host_bytes, "algo-1");
+    if (!file)
+        return;
+    size_t len = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    text[len] = '\0';
+    const char *at = strstr(text, key);
+    if (!at)
+        return;
+    at += sizeof key - 1;
+    at += strspn(at, " \t\r\n");
+    at += *at == ':' ? 1 : 0;
+    at += strspn(at, " \t\r\n");
+    size_t name = *at == '"' ? strspn(at + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                              "0123456789.-")
+                             : 0;
+    if (name > 0 && name < host_bytes && at[1 + name] == '"')
+        snprintf(host, host_bytes, "%.*s", (int)name, at + 1);
+}
+
+void tr_report_init(struct tr_report *report, bool quiet, enum tr_loss loss)
+{
+    *report = (struct tr_report){.quiet = quiet, .loss = loss};
+    report->terminal = !quiet && isatty(STDERR_FILENO);
+    find_host(report->host, sizeof report->host);
+}
+
+/* --- lines for people ----------------------------------------------------------------------------
+ */
+
+static void clear_progress(struct tr_report *report)
+{
+    if (report->progress_shown)
+        fputs("\r\033[K", stderr);
+    report->progress_shown = false;
+}
+
+void tr_report_line(struct tr_report *report, const char *format, ...)
+{
+    va_list args;
+    if (report->quiet)
+        return;
+    clear_progress(report);
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    putchar('\n');
+    fflush(stdout);
+}
+
+bool tr_report_progress_due(const struct tr_report *report, double now_s)
+{
+    return report->terminal && now_s - report->progress_at_s >= PROGRESS_EVERY_S;
+}
+
+static double per_second(double amount, double seconds)
+{
+    return seconds > 0.0 ? amount / seconds : 0.0;
+}
+
+void tr_report_progress(struct tr_report *report, uint32_t epoch, uint32_t epochs,
+                        const struct tr_pass *so_far)
+{
+    report->progress_at_s = tr_now_s();
+    report->progress_shown = true;
+    fprintf(stderr, "\r\033[Kepoch %u/%u  %" PRIu64 " rows  %.0f rows/s  %.2f GB/s", epoch + 1,
+            epochs, so_far->rows, per_second((double)so_far->rows, so_far->seconds),
+            per_second((double)so_far->batch_bytes / GIGA, so_far->seconds));
+    if (so_far->loss > 0.0)
+        fprintf(stderr, "  loss %.4g", so_far->loss);
+    fflush(stderr);
+}
+
+/* --- metric lines --------------------------------------------------------------------------------
+ */
+
+static const char *objective_name(enum tr_loss loss)
+{
+    if (loss == TR_LOSS_SOFTMAX)
+        return "multiclass_cross_entropy_objective";
+    return loss == TR_LOSS_LOGISTIC ? "binary_classification_cross_entropy_objective"
+                                    : "mse_objective";
+}
+
+const char *tr_report_score_name(const struct tr_report *report)
+{
+    if (report->loss == TR_LOSS_SOFTMAX)
+        return "multiclass_accuracy";
+    return report->loss == TR_LOSS_LOGISTIC ? "binary_classification_accuracy" : "mse";
+}
+
+static void put_metric(struct tr_json *json, const char *name, uint64_t value)
+{
+    tr_json_open(json, name, '{');
+    tr_json_count(json, "sum", value);
+    tr_json_count(json, "count", 1);
+    tr_json_count(json, "min", value);
+    tr_json_count(json, "max", value);
+    tr_json_close(json, '}');
+}
+
+/* The "#metrics" line, with the fields of SageMaker's own. */
+static void print_metrics(const struct tr_report *report, uint32_t epoch,
+                          const struct tr_pass *train, uint64_t rows_seen, uint64_t batches_seen)
+{
+    struct tr_json json = {stdout, false};
+    char text[16];
+    snprintf(text, sizeof text, "%u", epoch);
+    fputs("#metrics ", stdout);
+    tr_json_open(&json, NULL, '{');
+    tr_json_number(&json, "StartTime", train->started_at_s);
+    tr_json_number(&json, "EndTime", tr_calendar_s());
+    tr_json_open(&json, "Dimensions", '{');
+    tr_json_text(&json, "Algorithm", "Linear Learner");
+    tr_json_text(&json, "Host", report->host);
+    tr_json_text(&json, "Operation", "training");
+    tr_json_text(&json, "epoch", text);
+    tr_json_text(&json, "Meta", "training_data_iter");
+    tr_json_close(&json, '}');
+    tr_json_open(&json, "Metrics", '{');
+    put_metric(&json, "Total Records Seen", rows_seen);
+    put_metric(&json, "Total Batches Seen", batches_seen);
+    put_metric(&json, "Max Records Seen Between Resets", train->rows);
+    put_metric(&json, "Max Batches Seen Between Resets", train->batches);
+    put_metric(&json, "Reset Count", (uint64_t)epoch + 1);
+    put_metric(&json, "Number of Records Since Last Reset", train->rows);
+    put_metric(&json, "Number of Batches Since Last Reset", train->batches);
+    tr_json_close(&json, '}');
+    tr_json_close(&json, '}');
+    putchar('\n');
+}
+
+void tr_report_epoch(struct tr_report *report, uint32_t epoch, uint32_t epochs,
+                     const struct tr_pass *train, const struct tr_pass *validation,
+                     uint64_t rows_seen, uint64_t batches_seen)
+{
+    char held_out[96] = "";
+    double rows_s = per_second((double)train->rows, train->seconds);
+    if (validation && report->loss == TR_LOSS_SQUARED)
+        snprintf(held_out, sizeof held_out, ", validation mse %.6g", validation->loss);
+    else if (validation)
+        snprintf(held_out, sizeof held_out, ", validation loss %.6g, accuracy %.4f",
+                 validation->loss, validation->score);
+    tr_report_line(
+        report, "epoch %u/%u: %" PRIu64 " rows in %.2f s, %.0f rows/s, %.3f GB/s, loss %.6g%s",
+        epoch + 1, epochs, train->rows, train->seconds, rows_s,
+        per_second((double)train->batch_bytes / GIGA, train->seconds), train->loss, held_out);
+    clear_progress(report);
+    printf("#quality_metric: host=%s, epoch=%u, train %s <loss>=%.9g\n", report->host, epoch,
+           objective_name(report->loss), train->loss);
+    if (validation)
+        printf("#quality_metric: host=%s, epoch=%u, validation %s <loss>=%.9g\n", report->host,
+               epoch, objective_name(report->loss), validation->loss);
+    print_metrics(report, epoch, train, rows_seen, batches_seen);
+    printf("#progress_metric: host=%s, completed %.1f %% of epochs\n", report->host,
+           100.0 * ((double)epoch + 1.0) / (double)epochs);
+    printf("#throughput_metric: host=%s, train throughput=%.10g records/second\n", report->host,
+           rows_s);
+    fflush(stdout);
+}
+
+void tr_report_quality(struct tr_report *report, const char *channel, const struct tr_pass *pass)
+{
+    clear_progress(report);
+    printf("#quality_metric: host=%s, %s %s <loss>=%.9g\n", report->host, channel,
+           objective_name(report->loss), pass->loss);
+    if (report->loss == TR_LOSS_SQUARED)
+        printf("#quality_metric: host=%s, %s mse <loss>=%.9g\n", report->host, channel, pass->loss);
+    else
+        printf("#quality_metric: host=%s, %s %s <score>=%.9g\n", report->host, channel,
+               tr_report_score_name(report), pass->score);
+    fflush(stdout);
+}
+
+void tr_report_data(struct tr_report *report, double first_batch_s, double waited_s, double seconds)
+{
+    clear_progress(report);
+    printf("#data_metric: host=%s, time_to_first_batch=%.6f, stall_pct=%.2f\n", report->host,
+           first_batch_s, 100.0 * per_second(waited_s, seconds));
+    fflush(stdout);
+}

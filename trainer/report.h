@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trainer/report.h - what `penstock train` prints: lines for people, and metric lines in the form
+ * that SageMaker's regular expressions look for ("Linear learner metrics" in the developer guide).
+ *
+ * Lines go to stdout, the progress line to stderr when that is a terminal. With `quiet` only the
+ * metric lines, which start with '#', are printed.
+ *
+ * Owner: the caller. Threads: one. Units: seconds, rows, bytes.
+ */
+#ifndef TRAINER_REPORT_H
+#define TRAINER_REPORT_H
+
+#include "trainer/hyper.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct tr_report {
+    bool quiet;
+    bool terminal;
+    bool progress_shown;
+    double progress_at_s; /* when the progress line was last drawn */
+    char host[64];        /* "algo-1", or what SageMaker calls this machine */
+    enum tr_loss loss;
+};
+
+/* One pass over a channel. */
+struct tr_pass {
+    uint64_t rows;
+    uint64_t batches;
+    uint64_t batch_bytes; /* of features and labels */
+    double seconds;
+    double started_at_s; /* seconds since 1970 */
+    double loss;         /* mean */
+    double score;        /* accuracy; unused for squared loss */
+};
+
+/* Seconds of a clock that only goes forward, and since 1970. */
+double tr_now_s(void);
+double tr_calendar_s(void);
+
+void tr_report_init(struct tr_report *report, bool quiet, enum tr_loss loss);
+
+/* A line for people; takes the progress line off first. */
+void tr_report_line(struct tr_report *report, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Whether it is time to draw the progress line again. */
+bool tr_report_progress_due(const struct tr_report *report, double now_s);
+void tr_report_progress(struct tr_report *report, uint32_t epoch, uint32_t epochs,
+                        const struct tr_pass *so_far);
+
+/* After an epoch: its line, and the metric lines of training. `validation` may be NULL. Counts are
+ * of the whole run so far. */
+void tr_report_epoch(struct tr_report *report, uint32_t epoch, uint32_t epochs,
+                     const struct tr_pass *train, const struct tr_pass *validation,
+                     uint64_t rows_seen, uint64_t batches_seen);
+
+/* The quality of the final model on a held-out channel, "validation" or "test". */
+void tr_report_quality(struct tr_report *report, const char *channel, const struct tr_pass *pass);
+
+/* The name of the score or loss that tr_report_quality prints, e.g. "multiclass_accuracy". */
+const char *tr_report_score_name(const struct tr_report *report);
+
+/* How well the data kept up. */
+void tr_report_data(struct tr_report *report, double first_batch_s, double waited_s,
+                    double seconds);
+
+#endif

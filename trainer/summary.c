@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trainer/summary.c - see trainer/summary.h. */
+#include "trainer/summary.h"
+
+#include "trainer/json.h"
+#include "trainer/model_files.h"
+#include "trainer/output.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int tr_summary_prepare(const struct tr_train_options *options, struct tr_error *error)
+{
+    struct tr_output output;
+    if (options->model_dir && tr_output_directory(options->model_dir, error) < 0)
+        return -1;
+    if (!options->metrics_json)
+        return 0;
+    int rc = tr_output_open(&output, NULL, options->metrics_json, error);
+    if (rc == 0)
+        tr_output_discard(&output);
+    return rc;
+}
+
+void tr_summary_epoch(struct tr_summary *summary, const struct tr_pass *train,
+                      const struct tr_pass *validation)
+{
+    summary->train = *train;
+    summary->rows += train->rows;
+    summary->batches += train->batches;
+    summary->train_seconds += train->seconds;
+    summary->has_validation = validation != NULL;
+    if (validation)
+        summary->validation = *validation;
+    if (summary->epochs < TR_SUMMARY_EPOCHS_MAX) {
+        struct tr_summary_epoch *grown =
+            realloc(summary->history, (summary->epochs + 1) * sizeof *grown);
+        if (grown) { /* without memory the totals go on alone */
+            summary->history = grown;
+            grown[summary->epochs].train = *train;
+            grown[summary->epochs].validation = summary->validation;
+        }
+    }
+    summary->epochs++;
+}
+
+void tr_summary_test(struct tr_summary *summary, const struct tr_pass *test)
+{
+    summary->has_test = true;
+    summary->test = *test;
+}
+
+/* --- the metrics file ----------------------------------------------------------------------------
+ */
+
+static void put_pass(struct tr_json *json, const char *key, const struct tr_pass *pass,
+                     const char *score_name)
+{
+    tr_json_open(json, key, '{');
+    tr_json_count(json, "rows", pass->rows);
+    tr_json_count(json, "batches", pass->batches);
+    tr_json_number(json, "seconds", pass->seconds);
+    tr_json_count(json, "batch_bytes", pass->batch_bytes);
+    tr_json_number(json, "loss", pass->loss);
+    if (strcmp(score_name, "mse") != 0) /* there the loss is the score */
+        tr_json_number(json, score_name, pass->score);
+    tr_json_close(json, '}');
+}
+
+static void put_stream(struct tr_json *json, const struct tr_summary *summary)
+{
+    const struct penstock_counters *c = &summary->counters;
+    tr_json_open(json, "stream", '{');
+    tr_json_text(json, "io_backend", summary->io_backend);
+    tr_json_text(json, "io_reason", summary->io_reason);
+    tr_json_number(json, "first_byte_s", (double)c->first_byte_ns * 1e-9);
+    tr_json_number(json, "first_batch_s", (double)c->first_batch_ns * 1e-9);
+    tr_json_number(json, "wait_s", (double)c->wait_ns * 1e-9);
+    tr_json_count(json, "bytes_received", c->bytes_received);
+    tr_json_count(json, "bytes_refetched", c->bytes_refetched);
+    tr_json_count(json, "bytes_carried", c->bytes_carried);
+    tr_json_count(json, "records", c->records);
+    tr_json_count(json, "objects_listed", c->objects_listed);
+    tr_json_count(json, "list_requests", c->list_requests);
+    tr_json_count(json, "get_requests", c->get_requests);
+    tr_json_count(json, "retries", c->retries);
+    tr_json_count(json, "connections", c->connections);
+    tr_json_count(json, "ring_bytes", c->ring_bytes);
+    tr_json_count(json, "slot_bytes", c->slot_bytes);
+    tr_json_count(json, "slot_count", c->slot_count);
+    tr_json_close(json, '}');
+}
+
+static int save_metrics(const struct tr_summary *summary, const char *path, const char *score_name,
+                        const char *device, struct tr_error *error)
+{
+    struct tr_output output;
+    if (tr_output_open(&output, NULL, path, error) < 0)
+        return -1;
+    struct tr_json json = {output.file, false};
+    tr_json_open(&json, NULL, '{');
+    tr_json_text(&json, "device", device);
+    tr_json_text(&json, "device_line", summary->device_line);
+    tr_json_number(&json, "seconds", summary->seconds);
+    tr_json_number(&json, "train_seconds", summary->train_seconds);
+    tr_json_count(&json, "rows", summary->rows);
+    tr_json_number(&json, "rows_per_second", (double)summary->rows / summary->train_seconds);
+    tr_json_number(&json, "received_gb_per_second",
+                   (double)summary->counters.bytes_received * 1e-9 / summary->train_seconds);
+    put_stream(&json, summary);
+    tr_json_open(&json, "epochs", '[');
+    for (uint32_t i = 0; summary->history && i < summary->epochs && i < TR_SUMMARY_EPOCHS_MAX;
+         i++) {
+        tr_json_open(&json, NULL, '{');
+        put_pass(&json, "train", &summary->history[i].train, score_name);
+        if (summary->has_validation)
+            put_pass(&json, "validation", &summary->history[i].validation, score_name);
+        tr_json_close(&json, '}');
+    }
+    tr_json_close(&json, ']');
+    if (summary->has_test)
+        put_pass(&json, "test", &summary->test, score_name);
+    tr_json_close(&json, '}');
+    putc('\n', output.file);
+    int rc = tr_output_close(&output, error);
+    if (rc == 0)
+        rc = tr_output_commit(&output, error);
+    tr_output_discard(&output);
+    return rc;
+}
+
+/* --- the model -----------------------------------------------------------------------------------
+ */
+
+static size_t put_scores(struct tr_score *scores, size_t count, const char *channel,
+                         const struct tr_pass *pass, const char *score_name)
+{
+    snprintf(scores[count].name, sizeof scores[count].name, "%s_loss", channel);
+    scores[count++].value = pass->loss;
+    if (strcmp(score_name, "mse") != 0) {
+        snprintf(scores[count].name, sizeof scores[count].name, "%s_%s", channel, score_name);
+        scores[count++].value = pass->score;
+    }
+    return count;
+}
+
+static int save_model(const struct tr_summary *summary, const struct tr_train_options *options,
+                      const struct tr_linear_config *config, const char *device,
+                      const char *score_name, const float *weights, const float *bias,
+                      struct tr_error *error)
+{
+    struct tr_score scores[TR_SCORES_MAX];
+    size_t count = put_scores(scores, 0, "train", &summary->train, score_name);
+    if (summary->has_validation)
+        count = put_scores(scores, count, "validation", &summary->validation, score_name);
+    if (summary->has_test)
+        count = put_scores(scores, count, "test", &summary->test, score_name);
+    const struct tr_model_info info = {
+        .hyper = &options->hyper,
+        .config = config,
+        .weights = weights,
+        .bias = bias,
+        .epochs = summary->epochs,
+        .rows = summary->train.rows,
+        .device = device,
+        .scores = scores,
+        .score_count = count,
+    };
+    return tr_model_save(options->model_dir, &info, error);
+}
+
+int tr_summary_save(const struct tr_summary *summary, const struct tr_train_options *options,
+                    const struct tr_linear_config *config, const char *device,
+                    const char *score_name, const float *weights, const float *bias,
+                    struct tr_error *error)
+{
+    if (options->model_dir &&
+        save_model(summary, options, config, device, score_name, weights, bias, error) < 0)
+        return -1;
+    if (options->metrics_json)
+        return save_metrics(summary, options->metrics_json, score_name, device, error);
+    return 0;
+}

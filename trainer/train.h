@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trainer/train.h - one training run: streams in, model files out.
+ *
+ * Owner: the caller owns the options and every string in them.
+ * Threads: the calling thread drives everything; libpenstock has its own.
+ */
+#ifndef TRAINER_TRAIN_H
+#define TRAINER_TRAIN_H
+
+#include "pipe/penstock.h"
+#include "trainer/error.h"
+#include "trainer/hyper.h"
+
+#define TR_URIS_MAX 64U
+
+enum tr_channel { TR_CHANNEL_TRAIN, TR_CHANNEL_VALIDATION, TR_CHANNEL_TEST, TR_CHANNEL_COUNT };
+
+struct tr_channel_options {
+    const char *uris[TR_URIS_MAX];
+    size_t uri_count;         /* 0: the channel is not used */
+    const char *content_type; /* NULL: as the training channel */
+};
+
+struct tr_train_options {
+    struct tr_channel_options channels[TR_CHANNEL_COUNT];
+    struct tr_hyper hyper;
+    const char *device;
+    const char *model_dir;    /* NULL: no model is written */
+    const char *metrics_json; /* NULL: none */
+    bool shuffle;
+    uint64_t seed;
+    uint32_t shard_index; /* of the training channel; the others are read whole */
+    uint32_t shard_count;
+    bool quiet;
+    struct penstock_config stream; /* everything but channels, log and pin */
+};
+
+/* Trains, evaluates, writes. Returns 0, or -1 with *error; tr_stop_signal tells whether a signal
+ * was the reason. */
+int tr_train(const struct tr_train_options *options, struct tr_error *error);
+
+#endif
