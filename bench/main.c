@@ -6,6 +6,7 @@
 #include "bench/cmd_serve.h"
 #include "pipe/cmd_pack.h"
 #include "pipe/penstock.h"
+#include "trainer/cmd_train.h"
 
 enum { EXIT_USAGE = 2 };
 
@@ -15,6 +16,7 @@ static const struct command {
     const char *summary;
 } commands[] = {
     {"pack", penstock_cmd_pack, "turn CSV, NumPy or IDX files into shards"},
+    {"train", penstock_cmd_train, "train a model on a stream"},
     {"serve", penstock_cmd_serve, "serve a directory as S3 on loopback, for tests and measurements"},
 };
 
