@@ -211,6 +211,16 @@ def rule_changelog(files):
         yield "CHANGELOG.md", 1, "no '## Unreleased' section"
 
 
+def rule_links(files):
+    """Relative links in Markdown lead somewhere."""
+    for path, text in files.items():
+        if path.endswith(".md"):
+            for line, match in grep(r"\]\((?!https?:|#)([^)#]+)", text):
+                target = os.path.normpath(os.path.join(os.path.dirname(path), match[1]))
+                if target not in files:
+                    yield path, line, f"links to {match[1]}, which does not exist"
+
+
 def public_names(files):
     """Functions and result codes that pipe/penstock.h declares."""
     header = code_only(files.get("pipe/penstock.h", ""))
@@ -252,6 +262,7 @@ RULES = [
     rule_function_length,
     rule_left_behind,
     rule_changelog,
+    rule_links,
     rule_manual_is_complete,
 ]
 
@@ -282,6 +293,7 @@ SEEDED = {  # files in which each rule must find something
     ],
     rule_left_behind: [{"pipe/a.c": "/* TODO: later */\n"}],
     rule_changelog: [{"CHANGELOG.md": "# Changelog\n\n## 0.1.0\n"}],
+    rule_links: [{"docs/a.md": "see [b](b.md)\n", "b.md": ""}],
     rule_manual_is_complete: [
         {
             "pipe/penstock.h": "enum penstock_rc {\n    PENSTOCK_OK = 0\n};\n"
