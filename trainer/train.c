@@ -23,9 +23,9 @@
 #define DEVICE_SLOTS 3U
 #define MIB ((size_t)1 << 20)
 
-/* Memory for the rows that scaling is learnt from: it comes out of the memory limit. */
+/* Memory for the rows that scaling is learnt from. The same for every memory limit, or the model
+ * would depend on it; it comes out of the limit where that leaves the stream what it needs. */
 #define HEAD_BYTES_MAX (32 * MIB)
-#define HEAD_SHARE 8U
 #define CHANNEL_BYTES_LEAST (16 * MIB) /* what pipe/penstock.h asks for */
 
 static const char *const channel_names[TR_CHANNEL_COUNT] = {"train", "validation", "test"};
@@ -48,7 +48,6 @@ struct run {
     struct tr_linear *model;
     struct tr_linear_config config;
     float *mean; /* (dim), and inv_std after it; NULL without scaling */
-    size_t head_bytes;
     double opened_s;
     struct tr_summary summary;
     /* The pass that is running. */
@@ -146,10 +145,8 @@ static int open_stream(struct run *run, struct tr_error *error)
     configure_channels(run, channels, &config);
     size_t limit = config.memory_limit_bytes;
     size_t least = config.channel_count * CHANNEL_BYTES_LEAST;
-    run->head_bytes = limit / HEAD_SHARE < HEAD_BYTES_MAX ? limit / HEAD_SHARE : HEAD_BYTES_MAX;
     if (limit >= least)
-        config.memory_limit_bytes =
-            limit - run->head_bytes > least ? limit - run->head_bytes : least;
+        config.memory_limit_bytes = limit < least + HEAD_BYTES_MAX ? least : limit - HEAD_BYTES_MAX;
     if (run->device->ops->pin) {
         config.pin = pin;
         config.unpin = unpin;
@@ -191,7 +188,7 @@ static int read_head(struct run *run, struct tr_error *error)
     run->head = tr_head_new(&source);
     if (!run->head)
         return tr_fail(error, "no memory");
-    if (tr_head_fill(run->head, scaling ? hyper->num_point_for_scaler : 1, run->head_bytes, error) <
+    if (tr_head_fill(run->head, scaling ? hyper->num_point_for_scaler : 1, HEAD_BYTES_MAX, error) <
         0)
         return -1;
     run->train_source = tr_head_source(run->head);
