@@ -33,7 +33,7 @@ static size_t left(const struct span *in)
     return (size_t)(in->end - in->at);
 }
 
-static bool read_varint(struct span *in, size_t len_max, uint64_t *value)
+static __attribute__((noinline)) bool read_varint(struct span *in, size_t len_max, uint64_t *value)
 {
     uint64_t sum = 0;
     if (left(in) < len_max)
@@ -49,7 +49,8 @@ static bool read_varint(struct span *in, size_t len_max, uint64_t *value)
     return false;
 }
 
-static bool read_field(struct span *in, struct field *field)
+/* Inlined: calls would keep the span in memory. */
+static inline __attribute__((always_inline)) bool read_field(struct span *in, struct field *field)
 {
     uint64_t tag = *in->at;
     if (tag < 0x80)
@@ -60,8 +61,8 @@ static bool read_field(struct span *in, struct field *field)
     return field->number != 0;
 }
 
-/* A length and as many bytes. */
-static bool read_bytes(struct span *in, struct span *bytes)
+/* A length and as many bytes. Inlined: see read_field. */
+static inline __attribute__((always_inline)) bool read_bytes(struct span *in, struct span *bytes)
 {
     if (in->at == in->end)
         return false;
@@ -320,7 +321,9 @@ static bool name_is(const struct span *name, const void *other, size_t other_byt
 static bool choose(struct choice *choice, struct span name, struct span value)
 {
     struct span discarded = choice->value;
-    bool is_values = name_is(&name, "values", 6);
+    bool is_values = left(&name) == 6 && memcmp(name.at, "values", 6) == 0;
+    if (!is_values && name.at < name.end && memchr(name.at, '\0', left(&name)) != NULL)
+        return false;
     bool taken = is_values || !choice->is_values;
     if (choice->found) {
         if (!name_is(&name, choice->first_name.at, left(&choice->first_name)))
@@ -360,8 +363,6 @@ static bool walk_entry(struct span in, struct choice *choice)
         if (!good)
             return false;
     }
-    if (name.at < name.end && memchr(name.at, '\0', left(&name)) != NULL)
-        return false;
     return choose(choice, name, value);
 }
 
