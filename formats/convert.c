@@ -5,6 +5,10 @@
 #include <string.h>
 
 #include "formats/bytes.h"
+#include "formats/convert_x86.h"
+
+/* Varints converted one by one before the fast way is tried again. */
+enum { PLAIN_VALUES = 16 };
 
 void fmt_convert_f32(const uint8_t *in, size_t count, float *out)
 {
@@ -20,7 +24,7 @@ void fmt_convert_f32(const uint8_t *in, size_t count, float *out)
     }
 }
 
-void fmt_convert_f64(const uint8_t *in, size_t count, float *out)
+static void convert_f64_plainly(const uint8_t *in, size_t count, float *out)
 {
     for (size_t i = 0; i < count; i++) {
         uint64_t word = fmt_load_le64(in + i * 8);
@@ -30,9 +34,28 @@ void fmt_convert_f64(const uint8_t *in, size_t count, float *out)
     }
 }
 
+void fmt_convert_f64(const uint8_t *in, size_t count, float *out)
+{
+#if defined(__x86_64__)
+    if (fmt_has_avx512()) {
+        fmt_f64_avx512(in, count, out);
+        return;
+    }
+    if (fmt_has_avx2()) {
+        fmt_f64_avx2(in, count, out);
+        return;
+    }
+#endif
+    convert_f64_plainly(in, count, out);
+}
+
 /* Reads the varint at `in`; returns how long it is, 0 when it is malformed. */
 static size_t read_varint(const uint8_t *in, const uint8_t *end, int32_t *value)
 {
+    if (in[0] < 0x80) {
+        *value = in[0];
+        return 1;
+    }
     size_t len_max = (size_t)(end - in) < 10 ? (size_t)(end - in) : 10;
     uint64_t sum = 0;
     for (size_t i = 0; i < len_max; i++) {
@@ -45,20 +68,45 @@ static size_t read_varint(const uint8_t *in, const uint8_t *end, int32_t *value)
     return 0;
 }
 
+/* Converts as many varints from the front as the machine has a fast way for: maybe none. Returns
+ * their bytes, and in *count their number. */
+static size_t convert_fast(const uint8_t *in, size_t len_bytes, float *out, size_t out_max,
+                           size_t *count)
+{
+#if defined(__x86_64__)
+    if (fmt_has_avx512())
+        return fmt_varints_avx512(in, len_bytes, out, out_max, count);
+    if (fmt_has_avx2())
+        return fmt_varints_avx2(in, len_bytes, out, out_max, count);
+#else
+    (void)in, (void)len_bytes, (void)out, (void)out_max;
+#endif
+    *count = 0;
+    return 0;
+}
+
 bool fmt_convert_varints(const uint8_t *in, size_t len_bytes, float *out, size_t out_max,
                          size_t *count)
 {
     const uint8_t *end = in + len_bytes;
     size_t n = 0;
     while (in < end) {
-        int32_t value;
-        size_t used = read_varint(in, end, &value);
-        if (used == 0)
-            return false;
-        if (n < out_max)
-            out[n] = (float)value;
-        n++;
-        in += used;
+        if (n < out_max) {
+            size_t fast;
+            in += convert_fast(in, (size_t)(end - in), out + n, out_max - n, &fast);
+            n += fast;
+        }
+        /* what stopped the fast way is one long varint, or there are no more than 32 bytes */
+        for (int i = 0; i < PLAIN_VALUES && in < end; i++) {
+            int32_t value;
+            size_t used = read_varint(in, end, &value);
+            if (used == 0)
+                return false;
+            if (n < out_max)
+                out[n] = (float)value;
+            n++;
+            in += used;
+        }
     }
     *count = n;
     return true;
