@@ -5,8 +5,12 @@
 
 #include <string.h>
 
+#include "formats/bytes.h"
 #include "formats/convert.h"
 #include "formats/recordio.h"
+
+/* Values that are copied here rather than by memcpy. */
+enum { SHORT_RUN_MAX = 48 };
 
 /* 16 bytes: one register where the machine has such, else the compiler makes do. */
 typedef uint64_t block __attribute__((vector_size(16)));
@@ -93,13 +97,26 @@ bool fmt_template_learn(struct fmt_template *template, const uint8_t *in, size_t
     return true;
 }
 
+/* Short runs without a call: 4 values at a time, the last 4 overlapping those before. */
+static inline void copy_f32(const uint8_t *in, size_t count, float *out)
+{
+    if (!FMT_LITTLE_ENDIAN || count < 4 || count > SHORT_RUN_MAX) {
+        fmt_convert_f32(in, count, out);
+        return;
+    }
+    size_t last = count - 4;
+    for (size_t i = 0; i < last; i += 4)
+        memcpy(out + i, in + 4 * i, sizeof(block));
+    memcpy(out + last, in + 4 * last, sizeof(block));
+}
+
 /* False when a varint has more than one byte. */
 static inline bool copy_run(const struct fmt_template_run *run, const uint8_t *in, float *out)
 {
     in += run->at;
     switch (run->type) {
     case FMT_RECORD_F32:
-        fmt_convert_f32(in, run->count, out);
+        copy_f32(in, run->count, out);
         return true;
     case FMT_RECORD_F64:
         fmt_convert_f64(in, run->count, out);
@@ -113,6 +130,16 @@ static inline bool copy_run(const struct fmt_template_run *run, const uint8_t *i
         out[i] = in[i];
     }
     return all < 0x80;
+}
+
+/* The same for labels, of which there is mostly one. */
+static inline bool copy_labels(const struct fmt_template_run *run, const uint8_t *in, float *out)
+{
+    if (FMT_LITTLE_ENDIAN && run->count == 1 && run->type == FMT_RECORD_F32) {
+        memcpy(out, in + run->at, sizeof(float));
+        return true;
+    }
+    return copy_run(run, in, out);
 }
 
 uint32_t fmt_template_decode(const struct fmt_template *template, const uint8_t *in, size_t len,
@@ -130,7 +157,7 @@ uint32_t fmt_template_decode(const struct fmt_template *template, const uint8_t 
                 return row;
         }
         if (template->labels.count > 0) {
-            if (!copy_run(&template->labels, in, labels))
+            if (!copy_labels(&template->labels, in, labels))
                 return row;
             labels += template->labels.count;
         }
