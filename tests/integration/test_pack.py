@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`penstock pack` against the SageMaker SDK and NumPy, byte for byte."""
+"""tests/integration/test_pack.py - `penstock pack` against the SageMaker SDK and NumPy, byte for byte."""
 
 import gzip
 import io

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Streams from `penstock serve`: order, both I/O backends, memory, faults, and what errors say."""
+"""tests/integration/test_stream_s3.py - Streams from `penstock serve`: order, both I/O backends, memory, faults, and what errors say."""
 
 import io
 import os
