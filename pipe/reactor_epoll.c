@@ -145,11 +145,16 @@ static int reactor_wait(struct ps_reactor *base, int timeout_ms)
         struct ps_watch *watch = r->events[i].data.ptr;
         uint64_t wakes;
 
-        if (watch)
-            watch->ready(watch, ready_events(r->events[i].events) & watch->wanted);
-        else
+        if (!watch) {
             while (read(r->wake_fd, &wakes, sizeof wakes) > 0)
                 continue;
+            continue;
+        }
+        /* An earlier callback of this batch may have changed what is wanted. */
+        unsigned ready = ready_events(r->events[i].events) & watch->wanted;
+
+        if (ready)
+            watch->ready(watch, ready);
     }
     r->event_count = 0;
     run_reads(r);
