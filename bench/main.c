@@ -17,7 +17,8 @@ static const struct command {
 } commands[] = {
     {"pack", penstock_cmd_pack, "turn CSV, NumPy or IDX files into shards"},
     {"train", penstock_cmd_train, "train a model on a stream"},
-    {"serve", penstock_cmd_serve, "serve a directory as S3 on loopback, for tests and measurements"},
+    {"serve", penstock_cmd_serve,
+     "serve a directory as S3 on loopback, for tests and measurements"},
 };
 
 static void print_help(FILE *to)
