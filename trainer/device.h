@@ -29,7 +29,7 @@ extern "C" {
 #endif
 
 /* Raised with every change of this file; a plug-in of another number is refused. */
-#define TR_DEVICE_ABI 1
+#define TR_DEVICE_ABI 2
 
 enum tr_stream { TR_STREAM_COPY = 0, TR_STREAM_COMPUTE = 1, TR_STREAM_COUNT = 2 };
 
@@ -139,7 +139,7 @@ struct tr_device_ops {
     /* Opens the device. *out receives it, NULL on failure; text receives what it is, e.g.
      * "OpenBLAS, 1 thread", or why there is none, e.g. "no CUDA driver". */
     int (*open)(struct tr_device **out, char *text, size_t text_bytes);
-    void (*close)(struct tr_device **device); /* accepts NULL; waits for running work */
+    void (*close)(struct tr_device **device); /* accepts NULL; drains */
 
     int (*alloc)(struct tr_device *device, size_t len_bytes, void **out); /* filled with zeros */
     void (*dealloc)(struct tr_device *device, void *memory);              /* accepts NULL */
@@ -165,6 +165,9 @@ struct tr_device_ops {
     int (*event_wait)(struct tr_device *device, struct tr_event *event); /* blocks the host */
     /* Later work on `stream` starts after the event as recorded last. */
     int (*stream_wait)(struct tr_device *device, enum tr_stream stream, struct tr_event *event);
+
+    /* Waits until all work given to both streams is done, or can no longer happen. */
+    void (*drain)(struct tr_device *device);
 
     /* Model kernels, on the compute stream. */
     int (*scale)(struct tr_device *device, const struct tr_scale_args *args);

@@ -127,6 +127,11 @@ static int cpu_stream_wait(struct tr_device *device, enum tr_stream stream, stru
     return cpu_event_record(device, event, stream);
 }
 
+static void cpu_drain(struct tr_device *device)
+{
+    (void)device;
+}
+
 static int cpu_scale(struct tr_device *device, const struct tr_scale_args *a)
 {
     const float *restrict mean = a->mean;
@@ -214,6 +219,7 @@ const struct tr_device_ops tr_device_cpu = {
     .event_query = cpu_event_query,
     .event_wait = cpu_event_wait,
     .stream_wait = cpu_stream_wait,
+    .drain = cpu_drain,
     .scale = cpu_scale,
     .forward = cpu_forward,
     .loss = cpu_loss,

@@ -127,15 +127,21 @@ static void open_blas(struct cuda_device *d, char *name, size_t name_bytes)
     snprintf(name, name_bytes, "cuBLAS %s", strstr(libraries[i - 1], ".so.") + 4);
 }
 
+/* After a sticky error the streams are dead and this returns at once. */
+static void cuda_drain(struct tr_device *device)
+{
+    for (int i = 0; i < TR_STREAM_COUNT; i++) {
+        if (cuda_of(device)->streams[i])
+            cudaStreamSynchronize(cuda_of(device)->streams[i]);
+    }
+}
+
 static void cuda_close(struct tr_device **device)
 {
     struct cuda_device *d = cuda_of(*device);
     if (!d)
         return;
-    for (int i = 0; i < TR_STREAM_COUNT; i++) {
-        if (d->streams[i])
-            cudaStreamSynchronize(d->streams[i]);
-    }
+    cuda_drain(*device);
     if (d->blas)
         d->blas_destroy(d->blas);
     for (int i = 0; i < TR_STREAM_COUNT; i++) {
@@ -395,6 +401,7 @@ penstock_cuda_device_ops(void)
     ops.event_query = cuda_event_query;
     ops.event_wait = cuda_event_wait;
     ops.stream_wait = cuda_stream_wait;
+    ops.drain = cuda_drain;
     ops.scale = cuda_scale;
     ops.forward = cuda_forward;
     ops.loss = cuda_loss;

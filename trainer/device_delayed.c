@@ -362,6 +362,15 @@ static int delayed_stream_wait(struct tr_device *device, enum tr_stream stream,
     return give(device, stream, &command);
 }
 
+static void delayed_drain(struct tr_device *device)
+{
+    struct delayed *d = delayed_of(device);
+    pthread_mutex_lock(&d->mutex);
+    for (int i = 0; i < TR_STREAM_COUNT; i++)
+        wait_until_done(d, (struct place){(enum tr_stream)i, d->streams[i].given});
+    pthread_mutex_unlock(&d->mutex);
+}
+
 /* --- kernels -------------------------------------------------------------------------------------
  */
 
@@ -432,6 +441,7 @@ const struct tr_device_ops tr_device_delayed = {
     .event_query = delayed_event_query,
     .event_wait = delayed_event_wait,
     .stream_wait = delayed_stream_wait,
+    .drain = delayed_drain,
     .scale = delayed_scale,
     .forward = delayed_forward,
     .loss = delayed_loss,

@@ -61,10 +61,9 @@ void tr_feed_free(struct tr_feed **feed)
     if (!f)
         return;
     const struct tr_device_ops *ops = f->device->ops;
+    ops->drain(f->device);
     for (uint32_t i = 0; i < f->slot_count; i++) {
         struct slot *slot = &f->slots[i];
-        if (slot->used)
-            ops->event_wait(f->device, slot->used);
         ops->event_free(f->device, slot->used);
         ops->event_free(f->device, slot->copied);
         ops->dealloc(f->device, slot->memory);
@@ -193,7 +192,12 @@ int tr_feed_run(struct tr_feed *feed, const struct tr_source *source, const stru
         rc = in_place ? compute_in_place(source, sink, batch, error)
                       : submit(feed, source, sink, batch, error);
     }
-    if (retire(feed, source, true, rc == 0 ? error : NULL) < 0)
-        rc = -1;
+    if (rc == 0)
+        rc = retire(feed, source, true, error);
+    if (rc < 0) { /* what the events say is not to be relied on */
+        feed->device->ops->drain(feed->device);
+        while (feed->on_loan > 0)
+            release_oldest(feed, source);
+    }
     return rc;
 }

@@ -176,8 +176,7 @@ void tr_linear_free(struct tr_linear **model)
     if (!m)
         return;
     const struct tr_device_ops *ops = m->device->ops;
-    if (m->peeked)
-        ops->event_wait(m->device, m->peeked);
+    ops->drain(m->device);
     free_parameters(m->device, &m->w);
     free_parameters(m->device, &m->b);
     float *arrays[] = {m->mean, m->inv_std, m->scaled, m->z, m->dz, m->row_loss, m->row_hit};
@@ -414,6 +413,8 @@ int tr_linear_export(struct tr_linear *model, float *weights, float *bias, struc
         rc = device_failed(model, error);
     if (rc == 0)
         fold(config, mean, inv_std, weights, bias);
+    else
+        ops->drain(model->device); /* downloads may be under way */
     free(mean);
     free(inv_std);
     return rc;

@@ -50,7 +50,7 @@ struct tr_linear;
 int tr_linear_new(struct tr_device *device, const struct tr_linear_config *config,
                   struct tr_linear **out, struct tr_error *error);
 
-/* Frees and clears *model; accepts NULL. The device's work on it has been waited for. */
+/* Waits for the device, frees and clears *model; accepts NULL. */
 void tr_linear_free(struct tr_linear **model);
 
 /* Gives one optimizer step on a batch to the compute stream. features (rows, dim) and labels

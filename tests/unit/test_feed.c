@@ -333,6 +333,116 @@ static void test_steady_state_allocates_nothing(void **state)
     tr_device_close(&device);
 }
 
+/* --- a device that fails
+ * --------------------------------------------------------------------------
+ */
+
+static uint32_t calls_left; /* the call that finds 1 fails; 0 = none does */
+
+static bool fails_now(struct tr_device *device)
+{
+    bool now = calls_left > 0 && --calls_left == 0;
+    if (now)
+        snprintf(device->error, sizeof device->error, "injected");
+    return now;
+}
+
+#define FAULTY(name, parameters, arguments)                                                        \
+    static int faulty_##name parameters                                                            \
+    {                                                                                              \
+        return fails_now(device) ? -1 : tr_device_delayed.name arguments;                          \
+    }
+
+FAULTY(alloc, (struct tr_device * device, size_t n, void **out), (device, n, out))
+FAULTY(upload, (struct tr_device * device, void *to, const void *from, size_t n),
+       (device, to, from, n))
+FAULTY(download, (struct tr_device * device, void *to, const void *from, size_t n),
+       (device, to, from, n))
+FAULTY(event_new, (struct tr_device * device, struct tr_event **out), (device, out))
+FAULTY(event_record, (struct tr_device * device, struct tr_event *event, enum tr_stream stream),
+       (device, event, stream))
+FAULTY(event_query, (struct tr_device * device, struct tr_event *event), (device, event))
+FAULTY(stream_wait, (struct tr_device * device, enum tr_stream stream, struct tr_event *event),
+       (device, stream, event))
+FAULTY(scale, (struct tr_device * device, const struct tr_scale_args *a), (device, a))
+FAULTY(forward, (struct tr_device * device, const struct tr_forward_args *a), (device, a))
+FAULTY(loss, (struct tr_device * device, const struct tr_loss_args *a), (device, a))
+FAULTY(gradient, (struct tr_device * device, const struct tr_gradient_args *a), (device, a))
+FAULTY(update, (struct tr_device * device, const struct tr_update_args *a), (device, a))
+
+/* Trains on a device whose k-th call fails; 0 when all went well. */
+static int train_with_fault(uint32_t k, struct tr_error *error)
+{
+    static struct fake fake;
+    static const float ones[DIM] = {1.0F, 1.0F, 1.0F};
+    struct tr_linear_config config = {.loss = TR_LOSS_SOFTMAX,
+                                      .dim = DIM,
+                                      .outputs = CLASSES,
+                                      .batch_rows = BATCH_ROWS,
+                                      .use_bias = true,
+                                      .mean = ones,
+                                      .inv_std = ones,
+                                      .label_std = 1.0};
+    struct tr_device *device = fixture_device("delayed");
+    struct tr_device_ops ops = tr_device_delayed;
+    struct tr_source source = {&fake, fake_next, fake_release};
+    struct trainee trainee = {NULL, 0, 0};
+    struct tr_sink sink = {&trainee, step};
+    struct tr_feed *feed = NULL;
+    struct tr_stats sums;
+    float weights[DIM * CLASSES];
+    float bias[CLASSES];
+    int source_rc;
+    ops.alloc = faulty_alloc;
+    ops.upload = faulty_upload;
+    ops.download = faulty_download;
+    ops.event_new = faulty_event_new;
+    ops.event_record = faulty_event_record;
+    ops.event_query = faulty_event_query;
+    ops.stream_wait = faulty_stream_wait;
+    ops.scale = faulty_scale;
+    ops.forward = faulty_forward;
+    ops.loss = faulty_loss;
+    ops.gradient = faulty_gradient;
+    ops.update = faulty_update;
+    device->ops = &ops;
+    memset(&fake, 0, sizeof fake);
+    fake.slot_count = 3;
+    fake.made = BATCHES - 5;
+    fake.released = fake.made;
+    calls_left = k;
+    int rc = tr_linear_new(device, &config, &trainee.model, error);
+    if (rc == 0)
+        rc = tr_feed_new(device, 2, BATCH_ROWS, &feed, error);
+    if (rc == 0)
+        rc = tr_feed_run(feed, &source, &sink, &source_rc, error);
+    if (rc == 0)
+        rc = tr_linear_read_sums(trainee.model, TR_SUMS_TRAIN, true, &sums, error);
+    if (rc == 0)
+        rc = tr_linear_export(trainee.model, weights, bias, error);
+    assert_int_equal(fake.released, fake.made);
+    tr_feed_free(&feed);
+    tr_linear_free(&trainee.model);
+    tr_device_close(&device);
+    return rc;
+}
+
+/* Whichever call fails: the reason is passed on, every batch comes back, nothing leaks (ASan). */
+static void test_every_device_failure_is_reported(void **state)
+{
+    (void)state;
+    struct tr_error error;
+    uint32_t k = 1;
+    for (;; k++) {
+        error.text[0] = '\0';
+        if (train_with_fault(k, &error) == 0)
+            break;
+        assert_string_equal(error.text, "device delayed: injected");
+    }
+    assert_true(calls_left > 0 && k > 60); /* the run has more calls than that */
+    calls_left = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -346,6 +456,7 @@ int main(void)
         cmocka_unit_test(test_head_keeps_what_it_is_told),
         cmocka_unit_test(test_source_error_is_passed_on_and_all_is_released),
         cmocka_unit_test(test_steady_state_allocates_nothing),
+        cmocka_unit_test(test_every_device_failure_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
