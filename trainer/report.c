@@ -29,30 +29,34 @@ double tr_calendar_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-/* In a SageMaker container: the value of "current_host", when it is an ordinary name. */
-static void find_host(char *host, size_t host_bytes)
+void tr_report_host(const char *text, char *host, size_t host_bytes)
 {
     static const char key[] = "\"current_host\"";
-    char text[4096];
-    FILE *file = fopen(RESOURCE_CONFIG, "r");
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-";
+    const char *at = text ? strstr(text, key) : NULL;
     snprintf(host, host_bytes, "algo-1");
-    if (!file)
-        return;
-    size_t len = fread(text, 1, sizeof text - 1, file);
-    fclose(file);
-    text[len] = '\0';
-    const char *at = strstr(text, key);
     if (!at)
         return;
     at += sizeof key - 1;
     at += strspn(at, " \t\r\n");
     at += *at == ':' ? 1 : 0;
     at += strspn(at, " \t\r\n");
-    size_t name = *at == '"' ? strspn(at + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                              "0123456789.-")
-                             : 0;
-    if (name > 0 && name < host_bytes && at[1 + name] == '"')
-        snprintf(host, host_bytes, "%.*s", (int)name, at + 1);
+    size_t len = *at == '"' ? strspn(at + 1, allowed) : 0;
+    if (len > 0 && len < host_bytes && at[1 + len] == '"')
+        snprintf(host, host_bytes, "%.*s", (int)len, at + 1);
+}
+
+/* In a SageMaker container the host has the name that SageMaker gave it. */
+static void find_host(char *host, size_t host_bytes)
+{
+    char text[4096];
+    FILE *file = fopen(RESOURCE_CONFIG, "r");
+    size_t len = file ? fread(text, 1, sizeof text - 1, file) : 0;
+    if (file)
+        fclose(file);
+    text[len] = '\0';
+    tr_report_host(text, host, host_bytes);
 }
 
 void tr_report_init(struct tr_report *report, bool quiet, enum tr_loss loss)

@@ -13,6 +13,7 @@
 #include "trainer/hyper.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct tr_report {
@@ -38,6 +39,10 @@ struct tr_pass {
 /* Seconds of a clock that only goes forward, and since 1970. */
 double tr_now_s(void);
 double tr_calendar_s(void);
+
+/* The value of "current_host" in SageMaker's resourceconfig.json, when it is an ordinary host name;
+ * else "algo-1". text may be NULL. */
+void tr_report_host(const char *text, char *host, size_t host_bytes);
 
 void tr_report_init(struct tr_report *report, bool quiet, enum tr_loss loss);
 
