@@ -7,31 +7,19 @@
  * before its first byte enters the ring: status, range, total size.
  */
 #include "pipe/clock.h"
-#include "pipe/content_range.h"
 #include "pipe/curl_common.h"
 #include "pipe/error.h"
+#include "pipe/get.h"
 #include "pipe/io.h"
-#include "pipe/s3_explain.h"
-#include "pipe/s3_xml.h"
-#include "pipe/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define RECEIVE_BYTES (256L << 10) /* what one recv may bring; pieces stay 16 KiB */
 #define ERROR_BODY_BYTES 4096
 /* S3 closes connections that were idle for about 5 s: reusing one just then costs a retry. */
 #define IDLE_S_MAX 4L
-
-enum answer {
-    ANSWER_UNKNOWN, /* the status is not known yet */
-    ANSWER_WANTED,  /* exactly the bytes asked for */
-    ANSWER_ERROR,   /* an HTTP error; its body is kept to be explained */
-    ANSWER_WRONG,   /* a success, but not the bytes asked for: `why` */
-    ANSWER_CHANGED, /* the object has another size than was listed */
-};
 
 struct transfer {
     struct transport *transport;
@@ -39,13 +27,10 @@ struct transfer {
     CURL *easy;
     const struct ps_s3_site *prepared_for; /* whose options the handle has */
     struct curl_slist *headers;
-    enum answer answer;
-    bool has_range;
-    struct ps_content_range range;
+    bool judged; /* the answer's head is known, and is: */
+    enum ps_get_body body;
     char why[160];
     char detail[CURL_ERROR_SIZE];
-    char request_id[128];
-    char bucket_region[64];
     char error_body[ERROR_BODY_BYTES];
     size_t error_body_bytes;
     struct ps_s3_request request;
@@ -62,11 +47,6 @@ struct transport {
     uint32_t watch_count;
     struct ps_sigv4_cache signing;
 };
-
-static const struct ps_source *source_of(const struct ps_part *part)
-{
-    return &part->channel->sources[part->object->source_no];
-}
 
 /* ---- what libcurl calls ---- */
 
@@ -116,82 +96,22 @@ static int on_timer(CURLM *multi, long timeout_ms, void *cookie)
     return 0;
 }
 
-/* Copies a header's value, trimmed, if its name is `name` (lower case, with the colon). */
-static bool take_header(const char *line, size_t len, const char *name, char *out, size_t size)
+/* Judges the answer's head, once it is complete. */
+static void judge(struct transfer *transfer)
 {
-    size_t name_len = strlen(name);
-
-    if (len < name_len || strncasecmp(line, name, name_len) != 0)
-        return false;
-    line += name_len;
-    len -= name_len;
-    while (len > 0 && (*line == ' ' || *line == '\t'))
-        line++, len--;
-    while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == '\n' || line[len - 1] == ' '))
-        len--;
-    if (len >= size)
-        len = size - 1;
-    memcpy(out, line, len);
-    out[len] = '\0';
-    return true;
-}
-
-static size_t on_header(char *line, size_t size, size_t count, void *cookie)
-{
-    struct transfer *transfer = cookie;
-    size_t len = size * count;
-    char value[128];
-
-    if (len > 5 && memcmp(line, "HTTP/", 5) == 0)
-        transfer->has_range = false; /* a new head, after a 100 Continue or the like */
-    else if (take_header(line, len, "content-range:", value, sizeof value))
-        transfer->has_range = ps_content_range_parse(value, strlen(value), &transfer->range);
-    else if (!take_header(line, len, "x-amz-request-id:", transfer->request_id,
-                          sizeof transfer->request_id))
-        take_header(line, len, "x-amz-bucket-region:", transfer->bucket_region,
-                    sizeof transfer->bucket_region);
-    return len;
-}
-
-/* Judges the answer's head. */
-static enum answer judge(struct transfer *transfer)
-{
-    const struct ps_part *part = transfer->part;
-    uint64_t first = part->object_offset + part->attempt_from;
-    uint64_t last = part->object_offset + part->len_bytes - 1;
-    uint64_t size_bytes = part->object->size_bytes;
-    const struct ps_content_range *range = &transfer->range;
+    struct ps_get_head head = {.content_length = -1};
+    struct curl_header *range;
+    curl_off_t content_length = -1;
     long status = 0;
 
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (status == 200) {
-        curl_off_t len_bytes = -1;
-
-        curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &len_bytes);
-        if (first == 0 && last == size_bytes - 1 && (uint64_t)len_bytes == size_bytes)
-            return ANSWER_WANTED;
-        snprintf(transfer->why, sizeof transfer->why,
-                 "the server ignored the range and sent 200 with %lld bytes", (long long)len_bytes);
-        return ANSWER_WRONG;
-    }
-    if (status != 206)
-        return ANSWER_ERROR;
-    if (!transfer->has_range) {
-        snprintf(transfer->why, sizeof transfer->why, "206 without a usable Content-Range");
-        return ANSWER_WRONG;
-    }
-    if (range->total_bytes != size_bytes) {
-        snprintf(transfer->why, sizeof transfer->why, "it was listed with %llu bytes and has %llu",
-                 (unsigned long long)size_bytes, (unsigned long long)range->total_bytes);
-        return ANSWER_CHANGED;
-    }
-    if (range->first != first || range->last != last) {
-        snprintf(transfer->why, sizeof transfer->why, "bytes %llu-%llu came for %llu-%llu",
-                 (unsigned long long)range->first, (unsigned long long)range->last,
-                 (unsigned long long)first, (unsigned long long)last);
-        return ANSWER_WRONG;
-    }
-    return ANSWER_WANTED;
+    curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &content_length);
+    head.status = (int)status;
+    head.content_length = content_length;
+    if (curl_easy_header(transfer->easy, "content-range", 0, CURLH_HEADER, -1, &range) == CURLHE_OK)
+        head.has_range = ps_content_range_parse(range->value, strlen(range->value), &head.range);
+    transfer->body = ps_get_judge(transfer->part, &head, transfer->why, sizeof transfer->why);
+    transfer->judged = true;
 }
 
 static void keep_error_body(struct transfer *transfer, const char *bytes, size_t len)
@@ -209,22 +129,21 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *cookie)
     struct transfer *transfer = cookie;
     size_t len = size * count;
 
-    if (transfer->answer == ANSWER_UNKNOWN)
-        transfer->answer = judge(transfer);
-    switch (transfer->answer) {
-    case ANSWER_WANTED:
+    if (!transfer->judged)
+        judge(transfer);
+    switch (transfer->body) {
+    case PS_BODY_WANTED:
         break;
-    case ANSWER_ERROR:
+    case PS_BODY_ERROR:
         keep_error_body(transfer, bytes, len);
         return len;
-    case ANSWER_UNKNOWN:
-    case ANSWER_WRONG:
-    case ANSWER_CHANGED:
+    case PS_BODY_WRONG:
+    case PS_BODY_CHANGED:
         return 0; /* libcurl ends the transfer */
     }
     if (len > ps_part_left_bytes(transfer->part)) {
         snprintf(transfer->why, sizeof transfer->why, "more bytes came than were asked for");
-        transfer->answer = ANSWER_WRONG;
+        transfer->body = PS_BODY_WRONG;
         return 0;
     }
     memcpy(ps_part_into(transfer->part), bytes, len);
@@ -233,63 +152,6 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *cookie)
 }
 
 /* ---- a transfer's life ---- */
-
-static struct ps_attempt_outcome outcome_of(struct transfer *transfer, CURLcode code,
-                                            const struct ps_s3_answer *said)
-{
-    struct ps_attempt_outcome outcome = {.transfer = ps_curl_transfer(code), .s3_code = said->code};
-    long status = 0;
-
-    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-    outcome.http_status = (int)status;
-    if (transfer->answer == ANSWER_WRONG)
-        outcome.transfer = PS_TRANSFER_BAD_ANSWER;
-    else if (code == CURLE_OK && transfer->answer == ANSWER_WANTED &&
-             ps_part_left_bytes(transfer->part) > 0)
-        outcome.transfer = PS_TRANSFER_RESET;
-    else if (code == CURLE_OK && transfer->answer == ANSWER_UNKNOWN && status < 300)
-        outcome.transfer = PS_TRANSFER_BAD_ANSWER; /* a success with no body at all */
-    return outcome;
-}
-
-static void explain(struct transfer *transfer, const struct ps_attempt_outcome *outcome,
-                    const struct ps_s3_answer *said, struct penstock_error *error)
-{
-    const struct ps_part *part = transfer->part;
-    const char *remote_ip = NULL;
-
-    curl_easy_getinfo(transfer->easy, CURLINFO_PRIMARY_IP, &remote_ip);
-    const struct ps_s3_failure failure = {
-        .site = &source_of(part)->site,
-        .key = part->object->key,
-        .offset_bytes = part->object_offset + part->filled_bytes,
-        .attempts = part->attempts,
-        .outcome = *outcome,
-        .detail = transfer->why[0] ? transfer->why : transfer->detail,
-        .s3_message = said->message,
-        .s3_region = transfer->bucket_region[0] ? transfer->bucket_region : said->region,
-        .request_id = transfer->request_id[0] ? transfer->request_id : said->request_id,
-        .remote_ip = remote_ip ? remote_ip : "",
-    };
-
-    ps_s3_explain(&failure, error);
-}
-
-static void explain_changed(const struct transfer *transfer, struct penstock_error *error)
-{
-    const struct ps_part *part = transfer->part;
-    const struct ps_source *source = source_of(part);
-    uint64_t offset = part->object_offset + part->filled_bytes;
-
-    ps_fail(
-        error, PENSTOCK_E_CHANGED,
-        "channel %s: s3://%s/%s was replaced while it was streamed, seen at byte %llu: %s; start "
-        "again with data that stays as it is",
-        part->channel->name, source->uri.bucket, part->object->key, (unsigned long long)offset,
-        transfer->why);
-    ps_error_object(error, source->uri.bucket, part->object->key, offset);
-    ps_error_answer(error, 206, NULL, transfer->request_id, NULL, part->attempts);
-}
 
 static void free_transfer(struct transfer *transfer)
 {
@@ -311,22 +173,21 @@ static void transfer_ended(struct transfer *transfer, CURLcode code)
 {
     struct transport *t = transfer->transport;
     struct ps_part *part = transfer->part;
-    struct ps_s3_answer said = {.code = ""};
+    struct ps_s3_answer said;
+    struct ps_get_failure failure = {.transfer = ps_curl_transfer(code), .said = &said};
     struct penstock_error error;
-    struct ps_retry_decision decision = {.verdict = PS_RETRY_FATAL, .rc = PENSTOCK_E_CHANGED};
 
+    if (code == CURLE_OK && !transfer->judged)
+        judge(transfer); /* an answer without a body */
+    ps_curl_answer(transfer->easy, transfer->error_body, transfer->error_body_bytes, &said,
+                   &failure.status, &failure.remote_ip);
+    failure.body = transfer->judged ? transfer->body : PS_BODY_ERROR;
+    failure.why = transfer->why[0] ? transfer->why : transfer->detail;
+    struct ps_retry_decision decision = ps_get_decide(part, &failure, &error);
+
+    /* Only now: the address is a string of the handle's. */
     curl_multi_remove_handle(t->multi, transfer->easy);
     count_connections(transfer);
-    if (transfer->answer == ANSWER_CHANGED) {
-        explain_changed(transfer, &error);
-    } else {
-        ps_s3_xml_answer(transfer->error_body, transfer->error_body_bytes, &said);
-        struct ps_attempt_outcome outcome = outcome_of(transfer, code, &said);
-
-        decision = ps_retry_classify(&outcome);
-        if (decision.verdict != PS_RETRY_DONE)
-            explain(transfer, &outcome, &said, &error);
-    }
     free_transfer(transfer);
     ps_io_part_ended(t->io, part, decision, &error);
 }
@@ -374,8 +235,6 @@ static int prepare(struct transfer *transfer, const struct ps_s3_site *site,
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, RECEIVE_BYTES);
     curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, IDLE_S_MAX);
     transfer->prepared_for = site;
@@ -385,22 +244,15 @@ static int prepare(struct transfer *transfer, const struct ps_s3_site *site,
 static int begin(struct transfer *transfer, struct penstock_error *error)
 {
     struct transport *t = transfer->transport;
-    struct ps_part *part = transfer->part;
-    const struct ps_s3_site *site = &source_of(part)->site;
-    const struct ps_s3_request_spec spec = {.method = "GET",
-                                            .key = part->object->key,
-                                            .ranged = true,
-                                            .first = part->object_offset + part->filled_bytes,
-                                            .last = part->object_offset + part->len_bytes - 1,
-                                            .if_match =
-                                                part->object->etag[0] ? part->object->etag : NULL};
-    int rc = prepare(transfer, site, error);
+    const struct ps_part *part = transfer->part;
+    const struct ps_s3_request_spec get = {.method = "GET"};
+    int rc = prepare(transfer, &ps_part_source(part)->site, error);
 
     if (rc == PENSTOCK_OK)
-        rc = ps_s3_request_build(site, &spec, time(NULL), &t->signing, &transfer->request, error);
+        rc = ps_get_build(part, &t->signing, &transfer->request, error);
     if (rc != PENSTOCK_OK)
         return rc;
-    transfer->headers = ps_curl_request(transfer->easy, &spec, &transfer->request);
+    transfer->headers = ps_curl_request(transfer->easy, &get, &transfer->request);
     if (!transfer->headers || curl_multi_add_handle(t->multi, transfer->easy) != CURLM_OK)
         return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
     return PENSTOCK_OK;
@@ -415,11 +267,9 @@ static void transport_start(struct ps_transport *base, struct ps_part *part)
     while (transfer->part)
         transfer++; /* the I/O thread never has more under way than there are transfers */
     transfer->part = part;
-    transfer->answer = ANSWER_UNKNOWN;
-    transfer->has_range = false;
+    transfer->judged = false;
     transfer->error_body_bytes = 0;
-    transfer->why[0] = transfer->detail[0] = transfer->request_id[0] = '\0';
-    transfer->bucket_region[0] = '\0';
+    transfer->why[0] = transfer->detail[0] = '\0';
     int rc = begin(transfer, &error);
 
     if (rc == PENSTOCK_OK)

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/get.c - see get.h. */
+#include "pipe/get.h"
+
+#include "pipe/error.h"
+#include "pipe/s3_explain.h"
+#include "pipe/stream.h"
+
+#include <stdio.h>
+
+const struct ps_source *ps_part_source(const struct ps_part *part)
+{
+    return &part->channel->sources[part->object->source_no];
+}
+
+int ps_get_build(const struct ps_part *part, struct ps_sigv4_cache *signing,
+                 struct ps_s3_request *request, struct penstock_error *error)
+{
+    const char *etag = part->object->etag;
+    const struct ps_s3_request_spec spec = {.method = "GET",
+                                            .key = part->object->key,
+                                            .ranged = true,
+                                            .first = part->object_offset + part->filled_bytes,
+                                            .last = part->object_offset + part->len_bytes - 1,
+                                            .if_match = etag[0] ? etag : NULL};
+
+    return ps_s3_request_build(&ps_part_source(part)->site, &spec, time(NULL), signing, request,
+                               error);
+}
+
+enum ps_get_body ps_get_judge(const struct ps_part *part, const struct ps_get_head *head, char *why,
+                              size_t why_size)
+{
+    uint64_t first = part->object_offset + part->attempt_from;
+    uint64_t last = part->object_offset + part->len_bytes - 1;
+    uint64_t size_bytes = part->object->size_bytes;
+    const struct ps_content_range *range = &head->range;
+
+    why[0] = '\0';
+    if (head->status == 200) {
+        if (first == 0 && last == size_bytes - 1 && head->content_length == (int64_t)size_bytes)
+            return PS_BODY_WANTED;
+        snprintf(why, why_size, "the server ignored the range and sent 200 with %lld bytes",
+                 (long long)head->content_length);
+        return PS_BODY_WRONG;
+    }
+    if (head->status != 206)
+        return PS_BODY_ERROR;
+    if (!head->has_range) {
+        snprintf(why, why_size, "206 without a usable Content-Range");
+        return PS_BODY_WRONG;
+    }
+    if (range->total_bytes != size_bytes) {
+        snprintf(why, why_size, "it was listed with %llu bytes and has %llu",
+                 (unsigned long long)size_bytes, (unsigned long long)range->total_bytes);
+        return PS_BODY_CHANGED;
+    }
+    if (range->first != first || range->last != last) {
+        snprintf(why, why_size, "bytes %llu-%llu came for %llu-%llu",
+                 (unsigned long long)range->first, (unsigned long long)range->last,
+                 (unsigned long long)first, (unsigned long long)last);
+        return PS_BODY_WRONG;
+    }
+    if (head->content_length >= 0 && (uint64_t)head->content_length != last - first + 1) {
+        snprintf(why, why_size, "%lld bytes were announced for a range of %llu",
+                 (long long)head->content_length, (unsigned long long)(last - first + 1));
+        return PS_BODY_WRONG;
+    }
+    return PS_BODY_WANTED;
+}
+
+static void explain_changed(const struct ps_part *part, const struct ps_get_failure *failure,
+                            struct penstock_error *error)
+{
+    const struct ps_source *source = ps_part_source(part);
+    uint64_t offset = part->object_offset + part->filled_bytes;
+
+    ps_fail(
+        error, PENSTOCK_E_CHANGED,
+        "channel %s: s3://%s/%s was replaced while it was streamed, seen at byte %llu: %s; start "
+        "again with data that stays as it is",
+        part->channel->name, source->uri.bucket, part->object->key, (unsigned long long)offset,
+        failure->why);
+    ps_error_object(error, source->uri.bucket, part->object->key, offset);
+    ps_error_answer(error, failure->status, NULL, failure->said->request_id, failure->remote_ip,
+                    part->attempts);
+}
+
+static void explain(const struct ps_part *part, const struct ps_get_failure *failure,
+                    const struct ps_attempt_outcome *outcome, struct penstock_error *error)
+{
+    const struct ps_s3_failure words = {.site = &ps_part_source(part)->site,
+                                        .key = part->object->key,
+                                        .offset_bytes = part->object_offset + part->filled_bytes,
+                                        .attempts = part->attempts,
+                                        .outcome = *outcome,
+                                        .detail = failure->why,
+                                        .s3_message = failure->said->message,
+                                        .s3_region = failure->said->region,
+                                        .request_id = failure->said->request_id,
+                                        .remote_ip = failure->remote_ip};
+
+    ps_s3_explain(&words, error);
+}
+
+struct ps_retry_decision ps_get_decide(const struct ps_part *part,
+                                       const struct ps_get_failure *failure,
+                                       struct penstock_error *error)
+{
+    struct ps_attempt_outcome outcome = {.transfer = failure->transfer,
+                                         .http_status = failure->status,
+                                         .s3_code = failure->said->code};
+
+    if (failure->body == PS_BODY_CHANGED) {
+        explain_changed(part, failure, error);
+        return (struct ps_retry_decision){.verdict = PS_RETRY_FATAL, .rc = PENSTOCK_E_CHANGED};
+    }
+    if (failure->body == PS_BODY_WRONG)
+        outcome.transfer = PS_TRANSFER_BAD_ANSWER;
+    else if (failure->body == PS_BODY_WANTED && outcome.transfer == PS_TRANSFER_OK &&
+             ps_part_left_bytes(part) > 0)
+        outcome.transfer = PS_TRANSFER_RESET; /* the body ended early, in good order */
+    struct ps_retry_decision decision = ps_retry_classify(&outcome);
+
+    if (decision.verdict != PS_RETRY_DONE)
+        explain(part, failure, &outcome, error);
+    return decision;
+}
