@@ -114,10 +114,10 @@ static uint32_t skip_whole(const uint8_t *in, size_t len, uint32_t rows_max, siz
 {
     size_t at = 0;
     uint32_t rows = 0;
-    uint64_t head = 0; /* not a head */
-    size_t len_bytes = 0;
+    uint64_t head = 0;
+    size_t len_bytes = 0; /* of a record with that head; 0: none was read yet */
     for (; rows < rows_max && len - at >= FMT_RECORDIO_HEAD_BYTES; rows++) {
-        if (fmt_load_le64(in + at) != head) {
+        if (len_bytes == 0 || fmt_load_le64(in + at) != head) {
             struct part part = unpack_head(in + at);
             if (fmt_load_le32(in + at) != FMT_RECORDIO_MAGIC || part.flag != PART_WHOLE)
                 break;

@@ -140,6 +140,18 @@ static void test_cut_bad_magic_is_found_at_its_fourth_byte(void **state)
     assert_int_equal(cut.len_bytes, 0);
 }
 
+static void test_cut_zeros_are_no_records(void **state)
+{
+    (void)state;
+    static const uint8_t zeros[64];
+    struct fmt_cut cut = {.rows = 0};
+    struct fmt_error error;
+    assert_int_equal(fmt_recordio_cut(NULL, zeros, sizeof(zeros), true, true, 100, &cut, &error),
+                     FMT_E_FORMAT);
+    assert_int_equal(cut.rows, 0);
+    assert_non_null(strstr(error.text, "bad magic 0x00000000"));
+}
+
 static void test_cut_undefined_flags_are_refused(void **state)
 {
     (void)state;
@@ -313,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_cut_at_every_length_gives_the_whole_records_or_more),
         cmocka_unit_test(test_cut_truncated_at_the_end_says_so),
         cmocka_unit_test(test_cut_bad_magic_is_found_at_its_fourth_byte),
+        cmocka_unit_test(test_cut_zeros_are_no_records),
         cmocka_unit_test(test_cut_undefined_flags_are_refused),
         cmocka_unit_test(test_cut_sequences_of_parts),
         cmocka_unit_test(test_join_parts_of_any_length_are_concatenated),
