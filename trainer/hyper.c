@@ -202,8 +202,8 @@ static int set_number(const struct parameter *p, const char *value, double *out,
     bool whole = p->kind == KIND_COUNT;
     char *end;
     double number = strtod(value, &end);
-    if (end == value || *end || value[strspn(value, "0123456789.eE+-")] || !isfinite(number) ||
-        number < p->least || number > p->most || (whole && number != trunc(number)))
+    if (end == value || *end || value[strspn(value, "0123456789.eE+-")] || number < p->least ||
+        number > p->most || (whole && number != trunc(number)))
         return tr_fail(error, "hyperparameter %s: '%s' is not a %s from %.10g to %.10g%s", p->name,
                        value, whole ? "whole number" : "number", p->least, p->most,
                        p->may_be_auto ? " or auto" : "");

@@ -179,9 +179,13 @@ static void check_loss(struct tr_device *device, const struct loss_case *c)
     struct tr_stats before = {10.0, 3.0, 7.0};
     float stats_bits[sizeof before / sizeof(float)];
     memcpy(stats_bits, &before, sizeof before);
+    for (uint32_t j = 0; j < s->outputs; j++)
+        z[j] = 0.5F; /* a tie: the first class is the prediction, as numpy.argmax has it */
     for (uint32_t r = 0; r < s->rows && c->loss != TR_LOSS_SQUARED; r++)
         labels[r * LABEL_DIM] =
             (float)(fixture_random(&random) % (c->loss == TR_LOSS_SOFTMAX ? s->outputs : 2));
+    if (c->loss != TR_LOSS_SQUARED)
+        labels[0] = 0.0F;
     float *dstats = fixture_array(device, stats_bits, sizeof before / sizeof(float));
     float *ddz = fixture_array(device, NULL, z_n);
     struct tr_loss_args args = {

@@ -227,7 +227,7 @@ static void test_head_keeps_what_it_is_told(void **state)
     fake.slot_count = 2;
     struct tr_source source = {&fake, fake_next, fake_release};
     struct tr_head *head = tr_head_new(&source);
-    assert_int_equal(tr_head_fill(head, 2 * BATCH_ROWS + 1, SIZE_MAX, &error), 0);
+    assert_int_equal(tr_head_fill(head, 3 * BATCH_ROWS, SIZE_MAX, &error), 0);
     assert_int_equal(tr_head_rc(head), PENSTOCK_OK);
     assert_int_equal(fake.made, 3);
     assert_int_equal(fake.released, 3);

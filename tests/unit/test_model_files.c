@@ -68,6 +68,23 @@ static void test_safetensors_bytes(void **state)
     assert_memory_equal(b.data + 8 + header_bytes + 24, bias, sizeof bias);
 }
 
+/* Data starts on a multiple of 8 whatever the header's length. */
+static void test_safetensors_data_is_aligned(void **state)
+{
+    (void)state;
+    static struct bytes b;
+    for (size_t len = 0; len < 9; len++) {
+        char value[10] = "";
+        const struct fmt_metadata metadata[] = {{"key", value}};
+        memset(value, 'x', len);
+        memset(&b, 0, sizeof b);
+        assert_int_equal(fmt_safetensors_write(tensors, 2, metadata, 1, collect, &b), 0);
+        assert_int_equal(fmt_load_le64(b.data) % 8, 0);
+        assert_int_equal(b.len, 8 + fmt_load_le64(b.data) + 32);
+        assert_memory_equal(b.data + b.len - 32, weights, sizeof weights);
+    }
+}
+
 /* The archive as `zipfile` and numpy read it, checked field by field for the first member. */
 static void test_npz_bytes(void **state)
 {
@@ -302,6 +319,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_safetensors_bytes),
+        cmocka_unit_test(test_safetensors_data_is_aligned),
         cmocka_unit_test(test_npz_bytes),
         cmocka_unit_test(test_writers_stop_where_the_sink_does),
         cmocka_unit_test(test_json_is_escaped_and_separated),
