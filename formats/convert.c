@@ -36,6 +36,8 @@ static void convert_f64_plainly(const uint8_t *in, size_t count, float *out)
 
 void fmt_convert_f64(const uint8_t *in, size_t count, float *out)
 {
+    if (count == 0)
+        return; /* out may be NULL */
 #if defined(__x86_64__)
     if (fmt_has_avx512()) {
         fmt_f64_avx512(in, count, out);

@@ -99,6 +99,7 @@ static void check_values(const char *name, const struct varints *varints, const 
                  varints->len_bytes, out_max);
 }
 
+#if defined(__x86_64__)
 /* A way that converts some varints from the front. */
 static void check_front(const char *name, const struct varints *varints, size_t out_max,
                         size_t (*convert)(const uint8_t *, size_t, float *, size_t, size_t *))
@@ -114,6 +115,7 @@ static void check_front(const char *name, const struct varints *varints, size_t 
     memset(&canary, 0xa5, sizeof(canary));
     assert_memory_equal(&got[out_max], &canary, sizeof(canary));
 }
+#endif
 
 static void check_varints(const struct varints *varints, size_t out_max)
 {
