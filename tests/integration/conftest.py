@@ -29,6 +29,12 @@ ACCESS_KEY = "AKIDEXAMPLE"
 SECRET_KEY = "wJalrXUtnFEMIEXAMPLEKEY"
 
 
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "plain_build: measures memory or time; not run under sanitizers"
+    )
+
+
 @dataclass
 class Result:
     """What a program did. `rc` is negative when a signal ended it."""

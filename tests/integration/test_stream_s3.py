@@ -323,6 +323,7 @@ def test_the_earliest_bad_record_is_reported(s3_server, tmp_path, settings):
 # --- memory, stop ----------------------------------------------------------------------------------
 
 
+@pytest.mark.plain_build
 def test_memory_stays_within_the_limit_with_a_stalled_consumer(s3_server, data):
     server = s3_server(data)
     job = dict(uri="s3://data", type=RECORDIO, epochs=200, memory_mib=32, rows=100, stall_ms=2000)
@@ -332,6 +333,7 @@ def test_memory_stays_within_the_limit_with_a_stalled_consumer(s3_server, data):
     assert result["ring_bytes"] + result["slot_bytes"] <= 32 << 20
 
 
+@pytest.mark.plain_build
 def test_memory_stays_within_the_limit_over_4_gib(s3_server, tmp_path):
     """64 keys of 64 MiB each: one file under 64 names."""
     bucket = tmp_path / "big"
