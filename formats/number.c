@@ -5,10 +5,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* Powers outside make 0 or infinity of any 64-bit mantissa but 0. */
-#define POW10_MIN (-65)
-#define POW10_MAX 38
-
 /* More digits than these cannot move a float32 but as "more than zero": the longest exact decimal
  * expansion of a tie between two float32 has 113 significant digits. */
 #define DIGITS_KEPT 130
@@ -19,8 +15,7 @@ const double fmt_double_pow10[23] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1
 
 const uint64_t fmt_u64_pow10[9] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
 
-/* 10^k = table[k - POW10_MIN] * 2^(floor(log2(10^k)) - 63), truncated, for k in [-65, 38]. */
-static const uint64_t pow10_top64[POW10_MAX - POW10_MIN + 1] = {
+const uint64_t fmt_pow10_top64[FMT_POW10_MAX - FMT_POW10_MIN + 1] = {
     0x86ccbb52ea94baea, 0xa87fea27a539e9a5, 0xd29fe4b18e88640e, 0x83a3eeeef9153e89,
     0xa48ceaaab75a8e2b, 0xcdb02555653131b6, 0x808e17555f3ebf11, 0xa0b19d2ab70e6ed6,
     0xc8de047564d20a8b, 0xfb158592be068d2e, 0x9ced737bb6c4183d, 0xc428d05aa4751e4c,
@@ -49,36 +44,6 @@ static const uint64_t pow10_top64[POW10_MAX - POW10_MIN + 1] = {
     0x9a130b963a6c115c, 0xc097ce7bc90715b3, 0xf0bdc21abb48db20, 0x96769950b50d88f4,
 };
 
-/* Step 2: one multiply. False when the truncated power cannot decide, or the result is no normal
- * float. The product's error is below 4 units of 2^-40 of the float's last place, allowed are 8. */
-static bool round_by_multiply(uint64_t mantissa, int exponent10, uint32_t *bits)
-{
-    int lz = __builtin_clzll(mantissa);
-    unsigned __int128 product =
-        (unsigned __int128)(mantissa << lz) * pow10_top64[exponent10 - POW10_MIN];
-    uint64_t high = (uint64_t)(product >> 64);
-    int exponent2 = 1 - lz + ((exponent10 * 217706) >> 16) + 63 + 127;
-    if ((high >> 63) == 0) {
-        high = (uint64_t)(product >> 63);
-        exponent2--;
-    }
-    uint64_t rest = high & (((uint64_t)1 << 40) - 1);
-    uint64_t half = (uint64_t)1 << 39;
-    if (rest - half + 8 <= 16 || exponent2 < 1 || exponent2 > 254)
-        return false;
-    /* A carry out of the 24 bits lands in the exponent, as it should. */
-    *bits = ((uint32_t)(exponent2 - 1) << 23) + (uint32_t)(high >> 40) + (rest > half);
-    return true;
-}
-
-static float signed_float(uint32_t bits, bool negative)
-{
-    float value;
-    bits |= (uint32_t)negative << 31;
-    memcpy(&value, &bits, sizeof(value));
-    return value;
-}
-
 /* Step 3: text "<digits>e<exponent>" has no decimal point, so strtof's locale does not matter. */
 static float round_by_strtof(const char *digits, size_t digit_count, int64_t exponent10,
                              bool negative)
@@ -105,12 +70,12 @@ static float round_by_strtof(const char *digits, size_t digit_count, int64_t exp
 float fmt_number_round_slow(uint64_t mantissa, int64_t exponent10, bool negative)
 {
     uint32_t bits;
-    if (mantissa == 0 || exponent10 < POW10_MIN)
+    if (mantissa == 0 || exponent10 < FMT_POW10_MIN)
         return negative ? -0.0f : 0.0f;
-    if (exponent10 > POW10_MAX)
+    if (exponent10 > FMT_POW10_MAX)
         return negative ? -HUGE_VALF : HUGE_VALF;
-    if (round_by_multiply(mantissa, (int)exponent10, &bits))
-        return signed_float(bits, negative);
+    if (fmt_number_multiply(mantissa, (int)exponent10, &bits))
+        return fmt_float_of(bits, negative);
     char digits[20];
     size_t n = sizeof(digits);
     for (; mantissa != 0; mantissa /= 10)
@@ -143,7 +108,7 @@ static const uint8_t *collect_digits(const uint8_t *p, const uint8_t *end, struc
 }
 
 /* An exponent mark without digits after it is not part of the number, as for strtof. */
-static const uint8_t *scan_exponent(const uint8_t *p, const uint8_t *end, int64_t *exponent10)
+const uint8_t *fmt_number_exponent(const uint8_t *p, const uint8_t *end, int64_t *exponent10)
 {
     const uint8_t *q = p;
     bool negative = false;
@@ -175,10 +140,10 @@ static float round_text(struct mantissa_text *m, int64_t exponent10, bool negati
         return fmt_number_round(mantissa, exponent10, negative);
     /* 19 digits and what follows lie between mantissa and mantissa + 1: often enough. */
     int64_t exponent19 = exponent10 + (int64_t)(m->count - used);
-    if (exponent19 >= POW10_MIN && exponent19 <= POW10_MAX &&
-        round_by_multiply(mantissa, (int)exponent19, &low) &&
-        round_by_multiply(mantissa + 1, (int)exponent19, &high) && low == high)
-        return signed_float(low, negative);
+    if (exponent19 >= FMT_POW10_MIN && exponent19 <= FMT_POW10_MAX &&
+        fmt_number_multiply(mantissa, (int)exponent19, &low) &&
+        fmt_number_multiply(mantissa + 1, (int)exponent19, &high) && low == high)
+        return fmt_float_of(low, negative);
     if (m->inexact) {
         m->digits[m->count++] = '1';
         exponent10--;
@@ -199,7 +164,7 @@ static bool word_at(const uint8_t *p, const uint8_t *end, const char *word, size
 static const uint8_t *scan_name(const uint8_t *p, const uint8_t *end, bool negative, float *value)
 {
     if (word_at(p, end, "nan", 3)) {
-        *value = signed_float(0x7fc00000, negative);
+        *value = fmt_float_of(0x7fc00000, negative);
         return p + 3;
     }
     if (word_at(p, end, "inf", 3)) {
@@ -229,7 +194,7 @@ const uint8_t *fmt_number_scan_slow(const uint8_t *p, const uint8_t *end, float 
     }
     if (m.seen == 0)
         return scan_name(first, end, negative, value);
-    p = scan_exponent(p, end, &exponent10);
+    p = fmt_number_exponent(p, end, &exponent10);
     if (m.count == 0)
         *value = negative ? -0.0f : 0.0f;
     else

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bench/perf_csv.c - CSV: cut and decode per core, against strtof, memchr and memcpy.
+ *
+ *     build/release/bench/perf_csv [ROUNDS]
+ *
+ * Generated rows in memory, blocks of 256 rows as a decode thread gets them. Methods take turns,
+ * thread CPU time, medians of ROUNDS (default 11); "x" is the ratio of medians to the strtof loop.
+ */
+#include "formats/fmt.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { BLOCK_ROWS = 256, ROUNDS_MAX = 101, TEXT_BYTES = 16 << 20 };
+
+struct data_set {
+    const char *name;
+    uint32_t columns;
+    const char *row_end;
+    size_t (*field)(char *out, size_t size);
+};
+
+struct text {
+    char *bytes;
+    size_t len;
+    uint32_t rows;
+    uint32_t columns;
+};
+
+static uint64_t seed = 88172645463325252u;
+
+static uint64_t next_random(void)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return seed;
+}
+
+static double uniform(void)
+{
+    return (double)(next_random() >> 11) / 9007199254740992.0;
+}
+
+static size_t pixel(char *out, size_t size)
+{
+    unsigned value = next_random() % 100 < 81 ? 0 : (unsigned)(next_random() % 256);
+    return (size_t)snprintf(out, size, "%u", value);
+}
+
+static size_t fixed6(char *out, size_t size)
+{
+    return (size_t)snprintf(out, size, "%.6f", uniform() * 2 - 1);
+}
+
+static size_t general9(char *out, size_t size)
+{
+    return (size_t)snprintf(out, size, "%.9g", (double)(float)(uniform() * 2 - 1));
+}
+
+static size_t general17(char *out, size_t size)
+{
+    return (size_t)snprintf(out, size, "%.17g", uniform());
+}
+
+static size_t exponent8(char *out, size_t size)
+{
+    return (size_t)snprintf(out, size, "%.8e", uniform() * 2 - 1);
+}
+
+static void *need(void *p)
+{
+    if (p == NULL) {
+        fprintf(stderr, "perf_csv: no memory\n");
+        exit(1);
+    }
+    return p;
+}
+
+static struct text make_text(const struct data_set *set)
+{
+    struct text text = {.bytes = need(malloc(TEXT_BYTES)), .columns = set->columns};
+    size_t row_max = (size_t)set->columns * 32 + 4;
+    while (text.len + row_max < TEXT_BYTES) {
+        for (uint32_t i = 0; i < set->columns; i++) {
+            text.len += set->field(text.bytes + text.len, 32);
+            text.bytes[text.len++] = ',';
+        }
+        text.len--;
+        memcpy(text.bytes + text.len, set->row_end, strlen(set->row_end));
+        text.len += strlen(set->row_end);
+        text.rows++;
+    }
+    return text;
+}
+
+static double thread_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+static volatile float sink;
+
+static void run_strtof(const struct text *text)
+{
+    const char *p = text->bytes;
+    const char *end = text->bytes + text->len;
+    float sum = 0;
+    while (p < end) {
+        char *q;
+        sum += strtof(p, &q);
+        p = q + 1;
+        while (p < end && *p == '\n')
+            p++;
+    }
+    sink = sum;
+}
+
+static void run_memchr(const struct text *text)
+{
+    const char *p = text->bytes;
+    const char *end = text->bytes + text->len;
+    size_t rows = 0;
+    while (p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+        rows++;
+        p++;
+    }
+    if (rows != text->rows)
+        exit(1);
+}
+
+/* Cuts blocks of 256 rows; decodes them too if there is a decoder. */
+static void run_csv(const struct text *text, struct fmt_decoder *decoder, float *features,
+                    float *labels)
+{
+    struct fmt_options options = {.ops = &fmt_csv, .label_size = 1};
+    struct fmt_error error = {0};
+    const uint8_t *in = (const uint8_t *)text->bytes;
+    size_t at = 0;
+    size_t rows = 0;
+    while (at < text->len) {
+        struct fmt_cut cut = {0};
+        if (fmt_csv.cut(&options, in + at, text->len - at, at == 0, true, BLOCK_ROWS, &cut,
+                        &error) != FMT_OK ||
+            (decoder != NULL && fmt_csv.decode(decoder, in + at, cut.len_bytes, cut.rows, features,
+                                               labels, &error) != FMT_OK)) {
+            fprintf(stderr, "perf_csv: %s\n", error.text);
+            exit(1);
+        }
+        rows += cut.rows;
+        at += cut.len_bytes;
+    }
+    if (rows != text->rows)
+        exit(1);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, size_t count)
+{
+    qsort(values, count, sizeof(values[0]), by_value);
+    return values[count / 2];
+}
+
+static void measure(const struct data_set *set, size_t rounds)
+{
+    static double times[4][ROUNDS_MAX];
+    struct text text = make_text(set);
+    struct fmt_options options = {.ops = &fmt_csv, .label_size = 1};
+    struct fmt_shape shape = {.feature_dim = text.columns - 1, .label_dim = 1};
+    struct fmt_decoder *decoder = need(fmt_csv.decoder_new(&options, &shape));
+    float *features = need(malloc((size_t)BLOCK_ROWS * text.columns * sizeof(float)));
+    float *labels = need(malloc(BLOCK_ROWS * sizeof(float)));
+    for (size_t i = 0; i < rounds; i++) {
+        double t0 = thread_seconds();
+        run_memchr(&text);
+        double t1 = thread_seconds();
+        run_csv(&text, NULL, NULL, NULL);
+        double t2 = thread_seconds();
+        run_csv(&text, decoder, features, labels);
+        double t3 = thread_seconds();
+        run_strtof(&text);
+        double t4 = thread_seconds();
+        times[0][i] = t1 - t0;
+        times[1][i] = t2 - t1;
+        times[2][i] = t3 - t2;
+        times[3][i] = t4 - t3;
+    }
+    double seconds[4];
+    for (size_t i = 0; i < 4; i++)
+        seconds[i] = median(times[i], rounds);
+    double bytes = (double)text.len;
+    double values = (double)text.rows * text.columns;
+    printf(
+        "%-28s %5.1f B | memchr %5.2f GB/s  cut %5.2f GB/s (%.2fx) | cut+decode %6.0f MB/s %6.1f "
+        "Mvalue/s | strtof %5.0f MB/s | %.1fx\n",
+        set->name, bytes / values, bytes / seconds[0] / 1e9, bytes / seconds[1] / 1e9,
+        seconds[0] / seconds[1], bytes / seconds[2] / 1e6, values / seconds[2] / 1e6,
+        bytes / seconds[3] / 1e6, seconds[3] / seconds[2]);
+    fmt_csv.decoder_free(decoder);
+    free(features);
+    free(labels);
+    free(text.bytes);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct data_set sets[] = {
+        {"0-255, 81% zero, x785", 785, "\n", pixel},
+        {"0-255, 81% zero, x785 CRLF", 785, "\r\n", pixel},
+        {"0-255, 81% zero, x5", 5, "\n", pixel},
+        {"%.6f x785", 785, "\n", fixed6},
+        {"%.6f x9", 9, "\n", fixed6},
+        {"%.9g x785", 785, "\n", general9},
+        {"%.17g x785", 785, "\n", general17},
+        {"%.8e x785", 785, "\n", exponent8},
+    };
+    size_t rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 11;
+    if (rounds < 1 || rounds > ROUNDS_MAX)
+        rounds = 11;
+    for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++)
+        measure(&sets[i], rounds);
+    return 0;
+}
