@@ -11,6 +11,9 @@
 
 #define CLIP_BYTES 40
 
+/* After a row that is not for bulk decoding, so many go the plain way. */
+#define BULK_PAUSE_ROWS 8
+
 /* One field, found by field_read. */
 struct field {
     const uint8_t *text; /* surrounding blanks and quotes removed */
@@ -164,6 +167,15 @@ static enum fmt_rc row_decode(const struct row_reader *r, const uint8_t *row, co
                     "row has %zu fields, the channel has %u", count_fields(row, end), r->columns);
 }
 
+static void row_reader_advance(struct row_reader *r, const struct fmt_decoder *decoder,
+                               uint32_t rows)
+{
+    r->row_no += rows;
+    r->features += (size_t)rows * decoder->feature_dim;
+    if (r->labels != NULL)
+        r->labels += (size_t)rows * decoder->label_dim;
+}
+
 static enum fmt_rc csv_decode(struct fmt_decoder *decoder, const uint8_t *in, size_t len,
                               uint32_t rows, float *features, float *labels,
                               struct fmt_error *error)
@@ -178,7 +190,18 @@ static enum fmt_rc csv_decode(struct fmt_decoder *decoder, const uint8_t *in, si
         .error = error,
     };
     const uint8_t *p = in;
-    for (; r.row_no < rows; r.row_no++) {
+    uint32_t bulk_row_no = decoder->bulk != NULL ? 0 : rows; /* next row to try in bulk */
+    while (r.row_no < rows) {
+        if (r.row_no >= bulk_row_no) {
+            size_t at = (size_t)(p - in);
+            uint32_t n = fmt_csv_bulk_rows(decoder->bulk, in, len, &at, rows - r.row_no, r.features,
+                                           r.labels);
+            row_reader_advance(&r, decoder, n);
+            p = in + at;
+            if (n > 0)
+                continue;
+            bulk_row_no = r.row_no + BULK_PAUSE_ROWS;
+        }
         p = csv_skip_blank_lines(p, r.end);
         if (p == r.end)
             return fmt_fail(error, len, r.row_no, "the bytes hold %u records, %u were announced",
@@ -186,9 +209,7 @@ static enum fmt_rc csv_decode(struct fmt_decoder *decoder, const uint8_t *in, si
         enum fmt_rc rc = row_decode(&r, p, &p);
         if (rc != FMT_OK)
             return rc;
-        r.features += decoder->feature_dim;
-        if (labels != NULL)
-            r.labels += decoder->label_dim;
+        row_reader_advance(&r, decoder, 1);
     }
     return FMT_OK;
 }
@@ -214,16 +235,25 @@ static struct fmt_decoder *csv_decoder_new(const struct fmt_options *options,
                                            const struct fmt_shape *shape)
 {
     struct fmt_decoder *decoder = malloc(sizeof(*decoder));
+    bool failed;
     (void)options;
     if (decoder == NULL)
         return NULL;
     decoder->feature_dim = shape->feature_dim;
     decoder->label_dim = shape->label_dim;
+    decoder->bulk = fmt_csv_bulk_new(shape->label_dim, shape->feature_dim, &failed);
+    if (failed) {
+        free(decoder);
+        return NULL;
+    }
     return decoder;
 }
 
 static void csv_decoder_free(struct fmt_decoder *decoder)
 {
+    if (decoder == NULL)
+        return;
+    fmt_csv_bulk_free(decoder->bulk);
     free(decoder);
 }
 

@@ -17,7 +17,21 @@
 struct fmt_decoder {
     uint32_t feature_dim;
     uint32_t label_dim;
+    struct csv_bulk *bulk; /* NULL: every row takes the plain path */
 };
+
+/* Bulk decoding of regular rows: no quotes, LF or CRLF, the right number of fields, plain numbers.
+ * Stops in front of the first row that is anything else, which is left to the plain path. */
+struct csv_bulk;
+
+/* NULL when the processor lacks AVX2 (memory: out of it, *failed is set). */
+struct csv_bulk *fmt_csv_bulk_new(uint32_t label_dim, uint32_t feature_dim, bool *failed);
+void fmt_csv_bulk_free(struct csv_bulk *bulk);
+
+/* Decodes up to rows_max rows from in + *at, which is a row's start; moves *at behind them and
+ * returns their number. Reads nothing outside [in, in + len). */
+uint32_t fmt_csv_bulk_rows(struct csv_bulk *bulk, const uint8_t *in, size_t len, size_t *at,
+                           uint32_t rows_max, float *features, float *labels);
 
 static inline bool csv_is_blank(uint8_t c)
 {
@@ -58,7 +72,7 @@ static inline const uint8_t *csv_skip_blank_lines(const uint8_t *p, const uint8_
 
 /* Masks of 64 bytes each: bit i tells of byte i. */
 #define CSV_BLOCK_BYTES 64
-#define CSV_CHUNK_BLOCKS 32
+#define CSV_CHUNK_BLOCKS 16
 
 struct csv_masks {
     uint64_t newline[CSV_CHUNK_BLOCKS]; /* LF and CR */
@@ -67,6 +81,9 @@ struct csv_masks {
 
 /* Fills masks for `blocks` (1..CSV_CHUNK_BLOCKS) whole blocks at p, with AVX2 where there is. */
 void fmt_csv_find(const uint8_t *p, size_t blocks, struct csv_masks *masks);
+
+/* Number of leading blocks, of `blocks` at p, that hold neither a line end nor a quote. */
+size_t fmt_csv_skip(const uint8_t *p, size_t blocks);
 
 /* fmt_ops.cut of CSV. */
 enum fmt_rc fmt_csv_cut(const struct fmt_options *options, const uint8_t *in, size_t len,

@@ -122,12 +122,20 @@ static void walk_all(struct walk *w)
     size_t at = w->known_at;
     while (w->len - at >= CSV_BLOCK_BYTES) {
         size_t blocks = (w->len - at) / CSV_BLOCK_BYTES;
+        if (w->state != WALK_QUOTED) {
+            size_t skipped = fmt_csv_skip(w->in + at, blocks);
+            at += skipped * CSV_BLOCK_BYTES;
+            blocks -= skipped;
+        }
         if (blocks > CSV_CHUNK_BLOCKS)
             blocks = CSV_CHUNK_BLOCKS;
         fmt_csv_find(w->in + at, blocks, &masks);
-        for (size_t i = 0; i < blocks; i++, at += CSV_BLOCK_BYTES)
+        for (size_t i = 0; i < blocks; i++, at += CSV_BLOCK_BYTES) {
+            if ((masks.newline[i] | masks.quote[i]) == 0 && w->state != WALK_QUOTED)
+                continue;
             if (!walk_block(w, at, at + CSV_BLOCK_BYTES, masks.newline[i], masks.quote[i]))
                 return;
+        }
     }
     if (at < w->len) {
         uint8_t last[CSV_BLOCK_BYTES] = {0};
