@@ -11,8 +11,9 @@
 
 #define CLIP_BYTES 40
 
-/* After a row that is not for bulk decoding, so many go the plain way. */
-#define BULK_PAUSE_ROWS 8
+/* After a row that is not for bulk decoding so many go the plain way, doubled each time. */
+#define BULK_PAUSE_MIN_ROWS 8u
+#define BULK_PAUSE_MAX_ROWS 1024u
 
 /* One field, found by field_read. */
 struct field {
@@ -190,7 +191,8 @@ static enum fmt_rc csv_decode(struct fmt_decoder *decoder, const uint8_t *in, si
         .error = error,
     };
     const uint8_t *p = in;
-    uint32_t bulk_row_no = decoder->bulk != NULL ? 0 : rows; /* next row to try in bulk */
+    uint32_t pause_rows = BULK_PAUSE_MIN_ROWS;
+    uint64_t bulk_row_no = decoder->bulk != NULL ? 0 : rows; /* next row to try in bulk */
     while (r.row_no < rows) {
         if (r.row_no >= bulk_row_no) {
             size_t at = (size_t)(p - in);
@@ -198,9 +200,13 @@ static enum fmt_rc csv_decode(struct fmt_decoder *decoder, const uint8_t *in, si
                                            r.labels);
             row_reader_advance(&r, decoder, n);
             p = in + at;
-            if (n > 0)
+            if (n > 0) {
+                pause_rows = BULK_PAUSE_MIN_ROWS;
                 continue;
-            bulk_row_no = r.row_no + BULK_PAUSE_ROWS;
+            }
+            bulk_row_no = r.row_no + pause_rows;
+            if (pause_rows < BULK_PAUSE_MAX_ROWS)
+                pause_rows *= 2;
         }
         p = csv_skip_blank_lines(p, r.end);
         if (p == r.end)

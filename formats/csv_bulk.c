@@ -49,13 +49,6 @@ struct chunk {
     size_t len; /* from base */
     uint32_t rows_max;
     uint32_t rows;
-    bool crlf; /* some row ends in CRLF */
-};
-
-struct block_masks {
-    uint64_t ends; /* commas and line feeds */
-    uint64_t lf;
-    bool odd; /* there is a quote or a CR */
 };
 
 struct csv_bulk *fmt_csv_bulk_new(uint32_t label_dim, uint32_t feature_dim, bool *failed)
@@ -105,29 +98,6 @@ AVX2 static inline __m256i equal(__m256i bytes, char c)
     return _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(c));
 }
 
-AVX2 static inline uint64_t mask_of(const uint8_t *p, char c)
-{
-    __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)p);
-    __m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(p + 32));
-    return mask64(equal(a, c), equal(b, c));
-}
-
-AVX2 static inline struct block_masks masks_of(const uint8_t *p)
-{
-    __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)p);
-    __m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(p + 32));
-    __m256i lf_a = equal(a, '\n');
-    __m256i lf_b = equal(b, '\n');
-    __m256i odd_a = _mm256_or_si256(equal(a, '"'), equal(a, '\r'));
-    __m256i odd_b = _mm256_or_si256(equal(b, '"'), equal(b, '\r'));
-    __m256i odd = _mm256_or_si256(odd_a, odd_b);
-    struct block_masks m;
-    m.lf = mask64(lf_a, lf_b);
-    m.ends = mask64(_mm256_or_si256(lf_a, equal(a, ',')), _mm256_or_si256(lf_b, equal(b, ',')));
-    m.odd = _mm256_testz_si256(odd, odd) == 0;
-    return m;
-}
-
 /* Appends the offsets of four bits of a mask (junk for bits that it lacks); returns the other bits.
  */
 AVX2 static inline uint64_t put_four(uint32_t *out, uint32_t at, uint64_t bits)
@@ -153,36 +123,20 @@ AVX2 static inline uint32_t *put_offsets(uint32_t *out, uint32_t at, uint64_t bi
     return out + count;
 }
 
-/* Looks at the line ends of a block. Returns false when the chunk ends at the rows counted. */
-AVX2 static bool count_rows(struct chunk *chunk, uint64_t columns, uint64_t fields,
-                            const struct block_masks *m)
+/* Counts the rows that end in a block. Returns false when the chunk ends with the last one counted:
+ * it is full, or a line with another number of fields comes next. */
+AVX2 static bool count_rows(struct chunk *chunk, uint64_t columns, uint64_t fields, uint64_t ends,
+                            uint64_t lf)
 {
-    for (uint64_t lf = m->lf; lf != 0; lf = _blsr_u64(lf)) {
-        uint64_t before = _blsmsk_u64(lf);
-        uint64_t here = fields + (uint64_t)__builtin_popcountll(m->ends & before);
+    for (; lf != 0; lf = _blsr_u64(lf)) {
+        uint64_t here = fields + (uint64_t)__builtin_popcountll(ends & _blsmsk_u64(lf));
         if (here != (chunk->rows + 1) * columns || ++chunk->rows == chunk->rows_max)
             return false;
     }
     return true;
 }
 
-/* Cuts masks off at the first thing that bulk decoding does not take: a quote, or a CR without LF.
- * Returns false if there was one. */
-AVX2 static bool cut_masks(struct chunk *chunk, const uint8_t *p, size_t left,
-                           struct block_masks *m)
-{
-    uint64_t next_is_lf = left > CSV_BLOCK_BYTES && p[CSV_BLOCK_BYTES] == '\n';
-    uint64_t cr = mask_of(p, '\r');
-    uint64_t stop = mask_of(p, '"') | (cr & ~(m->lf >> 1 | next_is_lf << 63));
-    chunk->crlf |= cr != 0;
-    if (stop == 0)
-        return true;
-    m->ends &= _blsmsk_u64(stop);
-    m->lf &= _blsmsk_u64(stop);
-    return false;
-}
-
-/* Fills ends[] and chunk->rows. */
+/* Fills ends[] and chunk->rows. Quotes need no look: a row with one will not convert. */
 AVX2 static void index_chunk(struct csv_bulk *bulk, struct chunk *chunk)
 {
     uint32_t *out = bulk->ends;
@@ -191,23 +145,23 @@ AVX2 static void index_chunk(struct csv_bulk *bulk, struct chunk *chunk)
     for (size_t at = 0; more && at < chunk->len && out <= out_max; at += CSV_BLOCK_BYTES) {
         uint8_t last[CSV_BLOCK_BYTES];
         const uint8_t *p = chunk->base + at;
-        size_t left = chunk->len - at;
-        if (left < CSV_BLOCK_BYTES) {
+        if (chunk->len - at < CSV_BLOCK_BYTES) {
             memset(last, 0, sizeof(last));
-            memcpy(last, p, left);
+            memcpy(last, p, chunk->len - at);
             p = last;
         }
-        struct block_masks m = masks_of(p);
+        __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)p);
+        __m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(p + 32));
+        uint64_t lf = mask64(equal(a, '\n'), equal(b, '\n'));
+        uint64_t ends = lf | mask64(equal(a, ','), equal(b, ','));
         uint64_t fields = (uint64_t)(out - bulk->ends);
-        if (m.odd)
-            more = cut_masks(chunk, p, left, &m);
-        out = put_offsets(out, (uint32_t)at, m.ends);
-        if (m.lf != 0)
-            more &= count_rows(chunk, bulk->columns, fields, &m);
+        out = put_offsets(out, (uint32_t)at, ends);
+        if (lf != 0)
+            more = count_rows(chunk, bulk->columns, fields, ends, lf);
     }
 }
 
-/* Fields start behind the one before. */
+/* Fields start behind the one before; the CR of a CRLF belongs to no field. */
 AVX2 static void find_starts(struct csv_bulk *bulk, const struct chunk *chunk, size_t fields)
 {
     const __m256i one = _mm256_set1_epi32(1);
@@ -216,8 +170,6 @@ AVX2 static void find_starts(struct csv_bulk *bulk, const struct chunk *chunk, s
         __m256i ends = _mm256_loadu_si256((const __m256i *)(const void *)(bulk->ends + i));
         _mm256_storeu_si256((__m256i *)(void *)(bulk->starts + i + 1), _mm256_add_epi32(ends, one));
     }
-    if (!chunk->crlf)
-        return;
     for (size_t i = bulk->columns - 1; i < fields; i += bulk->columns)
         if (bulk->ends[i] > bulk->starts[i] && chunk->base[bulk->ends[i] - 1] == '\r')
             bulk->ends[i]--;
@@ -467,9 +419,9 @@ AVX2 static unsigned convert_four_wide(const uint8_t *base, const uint32_t *star
     __m256d wide = _mm256_mul_pd(digits, scale);
     const uint32_t signs[4] = {w[0].sign, w[1].sign, w[2].sign, w[3].sign};
     store_floats(values, wide, signs);
-    __m256d out = _mm256_or_pd(_mm256_cmp_pd(wide, _mm256_set1_pd(3.4e38), _CMP_GT_OQ),
-                               _mm256_cmp_pd(wide, _mm256_set1_pd(1.2e-38), _CMP_LT_OQ));
-    out = _mm256_andnot_pd(_mm256_cmp_pd(digits, _mm256_setzero_pd(), _CMP_EQ_OQ), out);
+    /* Subnormal floats have their ties elsewhere. */
+    __m256d out = _mm256_and_pd(_mm256_cmp_pd(wide, _mm256_set1_pd(1.2e-38), _CMP_LT_OQ),
+                                _mm256_cmp_pd(digits, _mm256_setzero_pd(), _CMP_NEQ_OQ));
     __m128i crowded = _mm_cmpgt_epi32(_mm256_castsi256_si128(first), _mm_setzero_si128());
     unsigned bad = (unsigned)_mm256_movemask_pd(_mm256_or_pd(near_tie(wide), out)) |
                    (unsigned)_mm_movemask_ps(_mm_castsi128_ps(crowded));

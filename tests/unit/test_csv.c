@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "tests/csv_reference.h"
+#include "tests/number_texts.h"
 
 #define N NAN
 #define I HUGE_VALF
@@ -425,6 +426,121 @@ static void test_csv_random_objects_equal_the_reference(void **state)
     }
 }
 
+/* Every odd field where batch conversions meet it, among short, middling and long neighbours. */
+static void test_csv_odd_fields_in_regular_rows(void **state)
+{
+    static const char *const odd[] = {
+        ".",
+        "-",
+        "-.",
+        "..",
+        "1.2.3",
+        "--1",
+        "1-2",
+        "e5",
+        "1e",
+        "-.e+05",
+        ".e-01",
+        "1e+5x",
+        "1e5",
+        "1.2345678901234567.8",
+        "1234567890.12345678.9",
+        "12345678901234567.1.",
+        "-12345678901234567-1",
+        "1.5e-1",
+        "7.0064923216240854e-46",
+        "7.0064923216240853e-46",
+        "1.0e-300",
+        "1.0e+39",
+        "-0",
+        "-0.0",
+        "0.00000000000000000000000000000e+00",
+        "1234567890123456789012345",
+        "3.40282357e+38",
+        "123456789012345678901234567890123",
+        "0.5000000298023223876953125",
+        "16777217",
+        "16777219",
+        "16777217.000000001",
+        "",
+        " ",
+        " 7",
+        "7 ",
+        "\t-7.5\t",
+        "\"7\"",
+        "\"\"",
+        "\"7",
+        "7\"",
+        "+7",
+        "nan",
+        "-inf",
+        "0x7",
+        "7\r8",
+        "\r",
+        "99999",
+        "9999",
+        "1:23",
+        "1/23",
+        "12.3456789:",
+        ",",
+        "1,2",
+        "\xff",
+        "1E+05",
+        "1e-99",
+        "1.7976931348623157e+99",
+    };
+    static const char *const neighbours[] = {"7", "0.25", "0.12345678901234567", "1.5e-05"};
+    static const char *const line_ends[] = {"\n", "\r\n"};
+    enum { COLUMNS = 25 };
+    (void)state;
+    for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]) * 8; i++) {
+        const char *neighbour = neighbours[i / 2 % 4];
+        char text[8 * COLUMNS * 48];
+        struct csv_result reference;
+        struct csv_result r;
+        size_t len = 0;
+        for (uint32_t field = 0; field < 6 * COLUMNS; field++) {
+            bool is_odd = field == 2 * COLUMNS + 12;
+            len = append(text, len, is_odd ? odd[i / 8] : neighbour);
+            len = append(text, len, field % COLUMNS == COLUMNS - 1 ? line_ends[i % 2] : ",");
+        }
+        csv_reference((const uint8_t *)text, len, &reference);
+        run(text, len, 1, 1000, step_all, NULL, &r);
+        expect_same("odd field", odd[i / 8], i, &r, &reference);
+        csv_result_free(&reference);
+        csv_result_free(&r);
+    }
+}
+
+/* Fields of one shape side by side, so that every batch conversion gets its like. */
+static void test_csv_numbers_equal_strtof(void **state)
+{
+    enum { COLUMNS = 25, ROWS = 40, OBJECTS = 1000 };
+    static char text[COLUMNS * ROWS * (TEXT_BYTES + 1)];
+    static float expected[COLUMNS * ROWS];
+    struct csv_drive drive = {.label_size = 3, .rows_max = 1000, .step = step_all};
+    (void)state;
+    for (uint32_t object = 0; object < OBJECTS; object++) {
+        struct csv_result r;
+        size_t len = 0;
+        for (size_t i = 0; i < COLUMNS * ROWS; i++) {
+            char *field = text + len;
+            text_of_shape(field, TEXT_BYTES, object % TEXT_SHAPES);
+            expected[i] = strtof(field, NULL);
+            len += strlen(field);
+            text[len++] = i % COLUMNS == COLUMNS - 1 ? '\n' : ',';
+        }
+        csv_drive(&drive, (const uint8_t *)text, len, &r);
+        if (r.failed || r.rows != ROWS)
+            fail_msg("object %u: %zu rows, '%s'", object, r.rows, r.message);
+        for (size_t i = 0; i < COLUMNS * ROWS; i++)
+            if (memcmp(&r.values[i], &expected[i], sizeof(float)) != 0)
+                fail_msg("object %u of shape %u, value %zu: got %a, strtof says %a", object,
+                         object % TEXT_SHAPES, i, (double)r.values[i], (double)expected[i]);
+        csv_result_free(&r);
+    }
+}
+
 static void test_csv_truncated_anywhere_equals_the_reference(void **state)
 {
     static const char text[] = "\xef\xbb\xbf"
@@ -456,6 +572,8 @@ int main(void)
         cmocka_unit_test(test_csv_cut_stops_at_rows_max),
         cmocka_unit_test(test_csv_cut_resumes_where_it_stopped),
         cmocka_unit_test(test_csv_random_objects_equal_the_reference),
+        cmocka_unit_test(test_csv_odd_fields_in_regular_rows),
+        cmocka_unit_test(test_csv_numbers_equal_strtof),
         cmocka_unit_test(test_csv_truncated_anywhere_equals_the_reference),
     };
     return cmocka_run_group_tests(tests, arena_make, NULL);

@@ -15,21 +15,7 @@
 #include <unistd.h>
 
 #include "formats/number.h"
-
-static uint64_t seed = 0x9e3779b97f4a7c15u;
-
-static uint64_t next_random(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
-}
-
-static uint32_t below(uint32_t n)
-{
-    return (uint32_t)((next_random() >> 11) % n);
-}
+#include "tests/number_texts.h"
 
 static uint32_t bits_of(float value)
 {
@@ -190,93 +176,18 @@ static void test_number_ends_where_the_number_ends(void **state)
     }
 }
 
-static size_t put_digits(char *out, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        out[i] = (char)('0' + below(10));
-    return count;
-}
-
-static size_t put_exponent(char *out, int range)
-{
-    static const char *const forms[] = {"e%d", "E%d", "e%+d", "e%+03d"};
-    return (size_t)snprintf(out, 16, forms[below(4)], (int)below((uint32_t)(2 * range)) - range);
-}
-
-/* Random digits, 1 to 40 of them, with or without a point, leading zeros and an exponent. */
-static void make_digits(char *text)
-{
-    size_t n = 0;
-    uint32_t digits = 1 + below(40);
-    uint32_t before = below(digits + 1);
-    if (below(3) == 0)
-        text[n++] = '-';
-    for (uint32_t zeros = below(8) == 0 ? below(30) : 0; zeros > 0; zeros--)
-        text[n++] = '0';
-    n += put_digits(text + n, before);
-    if (before < digits) {
-        text[n++] = '.';
-        for (uint32_t zeros = below(8) == 0 ? below(50) : 0; zeros > 0; zeros--)
-            text[n++] = '0';
-        n += put_digits(text + n, digits - before);
-    }
-    if (below(2) == 0)
-        n += put_exponent(text + n, below(8) == 0 ? 400 : 60);
-    text[n] = 0;
-}
-
-static float random_float(void)
-{
-    uint32_t bits;
-    float value;
-    do {
-        bits = (uint32_t)(next_random() >> 20);
-        if (below(16) == 0)
-            bits &= 0x80ffffff; /* subnormal, or nearly */
-        if (below(16) == 0)
-            bits |= 0x7e000000;
-        memcpy(&value, &bits, sizeof(value));
-    } while (!isfinite(value));
-    return value;
-}
-
-static void make_printed(char *text, size_t size)
-{
-    static const char *const forms[] = {"%.9g", "%.6f", "%.17g", "%.8e", "%.3f", "%g", "%.12f"};
-    double value = (double)random_float();
-    if (below(2) == 0)
-        value = (double)((int64_t)next_random() >> below(60)) / pow(10, below(12));
-    snprintf(text, size, forms[below(7)], value);
-}
-
-/* Half way between two floats, exactly or off by one in a far digit. */
-static void make_tie(char *text, size_t size)
-{
-    float value = fabsf(random_float());
-    double middle = ((double)value + (double)nextafterf(value, 0)) / 2;
-    if (below(2) == 0)
-        middle = ldexp((double)((1 << 24) | below(1 << 24)) + 0.5, (int)below(40) - 20);
-    int n = snprintf(text, size, "%.*f", value < 1e-20f ? 200 : 60, middle);
-    if (n < 4 || (size_t)n + 2 > size)
-        return;
-    if (below(3) == 0)
-        text[n - 1] = (char)('0' + below(10));
-    else if (below(2) == 0)
-        memcpy(text + n, "1", 2);
-}
-
 static void test_number_generated_equals_strtof(void **state)
 {
     char text[400];
     (void)state;
     for (uint32_t i = 0; i < 850000; i++) {
-        make_digits(text);
+        text_digits(text);
         check(text);
-        make_printed(text, sizeof(text));
+        text_printed(text, sizeof(text));
         check(text);
     }
     for (uint32_t i = 0; i < 300000; i++) {
-        make_tie(text, sizeof(text));
+        text_tie(text, sizeof(text));
         check(text);
     }
 }
