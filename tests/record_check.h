@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/record_check.h - runs one object of recordio-protobuf through the decoder in every way:
+ * whole, in every split, truncated at every byte, at the edges of readable memory. For cmocka
+ * tests.
+ */
+#ifndef TESTS_RECORD_CHECK_H
+#define TESTS_RECORD_CHECK_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <sys/mman.h>
+
+#include "tests/record_reference.h"
+
+/* Objects up to ARENA_BYTES, between two pages that must not be touched. */
+#define ARENA_BYTES ((size_t)1 << 16)
+static uint8_t *arena;
+
+static uint64_t seed = 88172645463325252u;
+
+static inline uint32_t below(uint32_t n)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return (uint32_t)((seed >> 11) % n);
+}
+
+static inline int arena_make(void **state)
+{
+    size_t page = 65536;
+    uint8_t *base =
+        mmap(NULL, ARENA_BYTES + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    (void)state;
+    if (base == MAP_FAILED || mprotect(base + page, ARENA_BYTES, PROT_READ | PROT_WRITE) != 0)
+        return -1;
+    arena = base + page;
+    return 0;
+}
+
+static inline size_t step_all(void *cookie)
+{
+    (void)cookie;
+    return SIZE_MAX / 2;
+}
+
+static inline size_t step_one(void *cookie)
+{
+    (void)cookie;
+    return 1;
+}
+
+/* First *cookie bytes, then all. */
+static inline size_t step_split(void *cookie)
+{
+    size_t *first = cookie;
+    size_t n = *first;
+    *first = SIZE_MAX / 2;
+    return n;
+}
+
+/* Decodes a copy of in[len] that touches one end of the arena. */
+static inline void run(const uint8_t *in, size_t len, uint32_t rows_max, size_t (*step)(void *),
+                       void *cookie, struct drive_result *result)
+{
+    struct drive drive = {.options = {.ops = &fmt_recordio_protobuf},
+                          .rows_max = rows_max,
+                          .step = step,
+                          .cookie = cookie};
+    assert_true(len <= ARENA_BYTES);
+    uint8_t *at = below(4) == 0 ? arena : arena + ARENA_BYTES - len;
+    memcpy(at, in, len);
+    drive_run(&drive, at, len, result);
+}
+
+static inline void expect_same(const char *name, const char *what, size_t where,
+                               const struct drive_result *got, const struct drive_result *expected)
+{
+    if (!drive_result_equal(got, expected))
+        fail_msg("%s, %s %zu: %zu rows, error '%s' at %zu; expected %zu rows, %s at %zu", name,
+                 what, where, got->rows, got->text, got->error_offset_bytes, expected->rows,
+                 expected->failed ? "an error" : "no error", expected->error_offset_bytes);
+}
+
+/* Whole, byte by byte, in two pieces; by one row and by many. */
+static inline void check_splits(const char *name, const uint8_t *in, size_t len,
+                                const struct drive_result *expected)
+{
+    struct drive_result got;
+    for (uint32_t rows_max = 1; rows_max <= 1000; rows_max *= 10) {
+        run(in, len, rows_max, step_all, NULL, &got);
+        expect_same(name, "whole, rows_max", rows_max, &got, expected);
+        drive_result_free(&got);
+        run(in, len, rows_max, step_one, NULL, &got);
+        expect_same(name, "byte by byte, rows_max", rows_max, &got, expected);
+        drive_result_free(&got);
+    }
+    for (size_t split = 1; split < len; split += 1 + len / 500) {
+        size_t first = split;
+        run(in, len, 1000, step_split, &first, &got);
+        expect_same(name, "split at", split, &got, expected);
+        drive_result_free(&got);
+    }
+}
+
+/* An object cut short gives rows that the whole one gives, then an error, unless it ends between
+ * records. */
+static inline void check_truncations(const char *name, const uint8_t *in, size_t len,
+                                     const struct drive_result *whole)
+{
+    for (size_t end = 1; end < len; end += 1 + len / 2000) {
+        struct drive_result got;
+        struct drive_result expected;
+        record_reference(in, end, &expected);
+        run(in, end, 1000, step_all, NULL, &got);
+        expect_same(name, "truncated at", end, &got, &expected);
+        assert_true(got.rows <= whole->rows);
+        if (got.rows > 0)
+            assert_memory_equal(got.values, whole->values,
+                                got.rows * drive_columns(&got) * sizeof(float));
+        if (got.failed && strstr(got.text, "truncated") == NULL)
+            fail_msg("%s, truncated at %zu: error '%s'", name, end, got.text);
+        drive_result_free(&got);
+        drive_result_free(&expected);
+    }
+}
+
+#endif
