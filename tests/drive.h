@@ -131,7 +131,7 @@ static inline void drive_run(const struct drive *drive, const uint8_t *in, size_
             size_t span_bytes = cut.len_bytes - cut.lead_bytes;
             if (cut.rows > 0 && decoder == NULL) {
                 if (ops->learn(&drive->options, span, span_bytes, &r->shape, &error) != FMT_OK) {
-                    drive_fail(r, at, &error);
+                    drive_fail(r, at + cut.lead_bytes, &error);
                 } else {
                     decoder = ops->decoder_new(&drive->options, &r->shape);
                     if (decoder == NULL)

@@ -71,20 +71,32 @@ static size_t step_split(void *cookie)
 }
 
 static void run(const void *text, size_t len, uint32_t label_size, uint32_t rows_max,
-                size_t (*step)(void *), void *cookie, struct csv_result *r)
+                size_t (*step)(void *), void *cookie, struct drive_result *r)
 {
-    struct csv_drive drive = {
-        .label_size = label_size, .rows_max = rows_max, .step = step, .cookie = cookie};
+    struct drive drive = {.options = {.ops = &fmt_csv, .label_size = label_size},
+                          .rows_max = rows_max,
+                          .step = step,
+                          .cookie = cookie};
     uint8_t *at = below(2) == 0 ? arena : arena + ARENA_BYTES - len;
     assert_true(len <= ARENA_BYTES);
     memcpy(at, text, len);
-    csv_drive(&drive, at, len, r);
+    drive_run(&drive, at, len, r);
 }
 
-static void expect_same(const char *what, const char *text, size_t at, const struct csv_result *got,
-                        const struct csv_result *expected)
+/* Rows hold features, then labels; columns count as in the text. */
+static float value_at(const struct drive_result *r, size_t value_no)
 {
-    if (!csv_result_equal(got, expected))
+    size_t columns = drive_columns(r);
+    size_t column = value_no % columns;
+    size_t place =
+        column < r->shape.label_dim ? r->shape.feature_dim + column : column - r->shape.label_dim;
+    return r->values[value_no - column + place];
+}
+
+static void expect_same(const char *what, const char *text, size_t at,
+                        const struct drive_result *got, const struct drive_result *expected)
+{
+    if (!drive_result_equal(got, expected))
         fail_msg("%s at %zu of '%s': %zu rows%s, expected %zu rows%s", what, at, text, got->rows,
                  got->failed ? " and an error" : "", expected->rows,
                  expected->failed ? " and an error" : "");
@@ -92,23 +104,23 @@ static void expect_same(const char *what, const char *text, size_t at, const str
 
 /* Whole, byte by byte, split at every offset, for several rows_max: always the same rows. */
 static void check_every_split(const char *text, size_t len, uint32_t label_size,
-                              const struct csv_result *expected)
+                              const struct drive_result *expected)
 {
     static const uint32_t rows_max[] = {UINT32_MAX, 1, 2, 7};
-    struct csv_result r;
+    struct drive_result r;
     for (size_t i = 0; i < sizeof(rows_max) / sizeof(rows_max[0]); i++) {
         run(text, len, label_size, rows_max[i] < 8 ? rows_max[i] : 1000, step_all, NULL, &r);
         expect_same("whole", text, i, &r, expected);
-        csv_result_free(&r);
+        drive_result_free(&r);
         run(text, len, label_size, rows_max[i] < 8 ? rows_max[i] : 1000, step_one, NULL, &r);
         expect_same("bytewise", text, i, &r, expected);
-        csv_result_free(&r);
+        drive_result_free(&r);
     }
     for (size_t split = 1; split < len; split++) {
         size_t first = split;
         run(text, len, label_size, 1000, step_split, &first, &r);
         expect_same("split", text, split, &r, expected);
-        csv_result_free(&r);
+        drive_result_free(&r);
     }
 }
 
@@ -187,22 +199,22 @@ static void test_csv_good_objects_give_their_rows(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(good_cases) / sizeof(good_cases[0]); i++) {
         const struct good_case *c = &good_cases[i];
-        struct csv_result reference;
-        struct csv_result r;
+        struct drive_result reference;
+        struct drive_result r;
         size_t len = strlen(c->text);
-        csv_reference((const uint8_t *)c->text, len, &reference);
+        csv_reference((const uint8_t *)c->text, len, c->label_size, &reference);
         run(c->text, len, c->label_size, 1000, step_all, NULL, &r);
-        if (r.failed || r.rows != c->rows || (c->rows > 0 && r.columns != c->columns))
-            fail_msg("'%s': %zu rows of %zu%s%s", c->text, r.rows, r.columns,
-                     r.failed ? ", error: " : "", r.message);
+        if (r.failed || r.rows != c->rows || (c->rows > 0 && drive_columns(&r) != c->columns))
+            fail_msg("'%s': %zu rows of %zu%s%s", c->text, r.rows, drive_columns(&r),
+                     r.failed ? ", error: " : "", r.text);
         for (size_t k = 0; k < r.rows * c->columns; k++)
-            if (!same_float(r.values[k], c->values[k]))
-                fail_msg("'%s': value %zu is %g, not %g", c->text, k, (double)r.values[k],
+            if (!same_float(value_at(&r, k), c->values[k]))
+                fail_msg("'%s': value %zu is %g, not %g", c->text, k, (double)value_at(&r, k),
                          (double)c->values[k]);
         expect_same("reference", c->text, 0, &reference, &r);
         check_every_split(c->text, len, c->label_size, &r);
-        csv_result_free(&reference);
-        csv_result_free(&r);
+        drive_result_free(&reference);
+        drive_result_free(&r);
     }
 }
 
@@ -253,14 +265,14 @@ static void test_csv_bad_objects_say_what_and_where(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(bad_cases) / sizeof(bad_cases[0]); i++) {
         const struct bad_case *c = &bad_cases[i];
-        struct csv_result r;
+        struct drive_result r;
         size_t len = strlen(c->text);
         run(c->text, len, c->label_size, 1000, step_all, NULL, &r);
-        if (!r.failed || r.rows != c->rows || strcmp(r.message, c->message) != 0)
+        if (!r.failed || r.rows != c->rows || strcmp(r.text, c->message) != 0)
             fail_msg("'%s': %zu rows, %s '%s'", c->text, r.rows, r.failed ? "error" : "no error",
-                     r.message);
+                     r.text);
         check_every_split(c->text, len, c->label_size, &r);
-        csv_result_free(&r);
+        drive_result_free(&r);
     }
 }
 
@@ -407,26 +419,31 @@ static void test_csv_random_objects_equal_the_reference(void **state)
     static char text[16384];
     (void)state;
     for (uint32_t i = 0; i < 3000; i++) {
-        struct csv_result reference;
-        struct csv_result r;
+        struct drive_result reference;
+        struct drive_result r;
         uint32_t columns = widths[below(9)];
         uint32_t odd = below(3) == 0 ? 20 : below(2) == 0 ? 300 : 1u << 30;
         size_t cap = below(8) == 0 ? sizeof(text) : 200 + below(2000);
         size_t len =
             random_object(text, cap < 48 * columns + 1 ? 48 * columns + 1 : cap, columns, odd);
         uint32_t label_size = columns > 1 ? below(columns < 4 ? columns : 4) : 0;
-        csv_reference((const uint8_t *)text, len, &reference);
-        if (reference.columns <= label_size)
-            label_size = 0;
+        csv_reference((const uint8_t *)text, len, label_size, &reference);
         text[len] = 0;
         run(text, len, label_size, 1 + below(50), i % 2 == 0 ? step_all : step_random, NULL, &r);
         expect_same("random", text, i, &r, &reference);
-        csv_result_free(&reference);
-        csv_result_free(&r);
+        drive_result_free(&reference);
+        drive_result_free(&r);
     }
 }
 
 /* Every odd field where batch conversions meet it, among short, middling and long neighbours. */
+static uint32_t bits_of(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof(bits));
+    return bits;
+}
+
 static void test_csv_odd_fields_in_regular_rows(void **state)
 {
     static const char *const odd[] = {
@@ -496,19 +513,19 @@ static void test_csv_odd_fields_in_regular_rows(void **state)
     for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]) * 8; i++) {
         const char *neighbour = neighbours[i / 2 % 4];
         char text[8 * COLUMNS * 48];
-        struct csv_result reference;
-        struct csv_result r;
+        struct drive_result reference;
+        struct drive_result r;
         size_t len = 0;
         for (uint32_t field = 0; field < 6 * COLUMNS; field++) {
             bool is_odd = field == 2 * COLUMNS + 12;
             len = append(text, len, is_odd ? odd[i / 8] : neighbour);
             len = append(text, len, field % COLUMNS == COLUMNS - 1 ? line_ends[i % 2] : ",");
         }
-        csv_reference((const uint8_t *)text, len, &reference);
+        csv_reference((const uint8_t *)text, len, 1, &reference);
         run(text, len, 1, 1000, step_all, NULL, &r);
         expect_same("odd field", odd[i / 8], i, &r, &reference);
-        csv_result_free(&reference);
-        csv_result_free(&r);
+        drive_result_free(&reference);
+        drive_result_free(&r);
     }
 }
 
@@ -518,10 +535,11 @@ static void test_csv_numbers_equal_strtof(void **state)
     enum { COLUMNS = 25, ROWS = 40, OBJECTS = 1000 };
     static char text[COLUMNS * ROWS * (TEXT_BYTES + 1)];
     static float expected[COLUMNS * ROWS];
-    struct csv_drive drive = {.label_size = 3, .rows_max = 1000, .step = step_all};
+    struct drive drive = {
+        .options = {.ops = &fmt_csv, .label_size = 3}, .rows_max = 1000, .step = step_all};
     (void)state;
     for (uint32_t object = 0; object < OBJECTS; object++) {
-        struct csv_result r;
+        struct drive_result r;
         size_t len = 0;
         for (size_t i = 0; i < COLUMNS * ROWS; i++) {
             char *field = text + len;
@@ -530,14 +548,14 @@ static void test_csv_numbers_equal_strtof(void **state)
             len += strlen(field);
             text[len++] = i % COLUMNS == COLUMNS - 1 ? '\n' : ',';
         }
-        csv_drive(&drive, (const uint8_t *)text, len, &r);
+        drive_run(&drive, (const uint8_t *)text, len, &r);
         if (r.failed || r.rows != ROWS)
-            fail_msg("object %u: %zu rows, '%s'", object, r.rows, r.message);
+            fail_msg("object %u: %zu rows, '%s'", object, r.rows, r.text);
         for (size_t i = 0; i < COLUMNS * ROWS; i++)
-            if (memcmp(&r.values[i], &expected[i], sizeof(float)) != 0)
+            if (bits_of(value_at(&r, i)) != bits_of(expected[i]))
                 fail_msg("object %u of shape %u, value %zu: got %a, strtof says %a", object,
-                         object % TEXT_SHAPES, i, (double)r.values[i], (double)expected[i]);
-        csv_result_free(&r);
+                         object % TEXT_SHAPES, i, (double)value_at(&r, i), (double)expected[i]);
+        drive_result_free(&r);
     }
 }
 
@@ -550,15 +568,15 @@ static void test_csv_truncated_anywhere_equals_the_reference(void **state)
                                "\"1\"\"\",2,3,4\n";
     (void)state;
     for (size_t len = 0; len < sizeof(text); len++) {
-        struct csv_result reference;
-        struct csv_result r;
-        csv_reference((const uint8_t *)text, len, &reference);
+        struct drive_result reference;
+        struct drive_result r;
+        csv_reference((const uint8_t *)text, len, 0, &reference);
         for (uint32_t k = 0; k < 4; k++) {
             run(text, len, 0, 1 + k, k % 2 == 0 ? step_all : step_one, NULL, &r);
             expect_same("truncated", text, len, &r, &reference);
-            csv_result_free(&r);
+            drive_result_free(&r);
         }
-        csv_result_free(&reference);
+        drive_result_free(&reference);
     }
 }
 
