@@ -74,6 +74,9 @@ static struct ps_chunk *take_chunk(struct ps_channel *ch)
     for (;;) {
         if (atomic_load(&ch->stream->stopping))
             return NULL;
+        /* Chunks without rows are released without being taken, and their places used again. */
+        if (ch->chunk_taken < ch->chunk_first)
+            ch->chunk_taken = ch->chunk_first;
         while (ch->chunk_taken < ch->chunk_next) {
             struct ps_chunk *chunk = chunk_at(ch, ch->chunk_taken++);
 

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/unit/test_parts.c - pipe/stream.c: claiming parts, and how head moves over them. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "pipe/error.h"
+#include "pipe/stream.h"
+#include "tests/unit/channel_fixture.h"
+
+#define KIB ((uint64_t)1 << 10)
+#define MIB ((uint64_t)1 << 20)
+
+static void assert_part(const struct ps_part *part, const char *key, uint64_t pos, uint64_t offset,
+                        uint64_t len_bytes)
+{
+    assert_non_null(part);
+    assert_string_equal(part->object->key, key);
+    assert_int_equal(part->pos, pos);
+    assert_int_equal(part->object_offset, offset);
+    assert_int_equal(part->len_bytes, len_bytes);
+    assert_int_equal(ps_part_left_bytes(part), len_bytes);
+    assert_ptr_equal(ps_part_into(part), ps_ring_at(&part->channel->ring, pos));
+}
+
+static void fill(struct ps_part *part)
+{
+    ps_part_advance(part, ps_part_left_bytes(part));
+    ps_part_complete(part);
+}
+
+/* As if everything before `pos` was decoded. */
+static void release(struct fixture *f, uint64_t pos)
+{
+    pthread_mutex_lock(&f->ch->lock);
+    f->ch->released_pos = pos;
+    pthread_mutex_unlock(&f->ch->lock);
+}
+
+static uint64_t head_pos(struct fixture *f)
+{
+    pthread_mutex_lock(&f->ch->lock);
+    uint64_t pos = f->ch->head_pos;
+
+    pthread_mutex_unlock(&f->ch->lock);
+    return pos;
+}
+
+/* ---- claims ---- */
+
+static void test_parts_are_cut_in_plan_order_and_within_objects(void **state)
+{
+    struct fixture *f = fixture_open(100 * KIB, 2);
+
+    (void)state;
+    fixture_add(f, "a", 250 * KIB);
+    fixture_add(f, "b", 1);
+    fixture_add(f, "c", 100 * KIB);
+    ps_plan_complete(f->ch->plan);
+    for (uint64_t epoch = 0; epoch < 2; epoch++) {
+        uint64_t pos = epoch * (350 * KIB + 1);
+
+        assert_part(ps_stream_claim(f->ch), "a", pos, 0, 100 * KIB);
+        assert_part(ps_stream_claim(f->ch), "a", pos + 100 * KIB, 100 * KIB, 100 * KIB);
+        assert_part(ps_stream_claim(f->ch), "a", pos + 200 * KIB, 200 * KIB, 50 * KIB);
+        assert_part(ps_stream_claim(f->ch), "b", pos + 250 * KIB, 0, 1);
+        assert_part(ps_stream_claim(f->ch), "c", pos + 250 * KIB + 1, 0, 100 * KIB);
+    }
+    assert_null(ps_stream_claim(f->ch));
+    fixture_close(f);
+}
+
+static void test_claims_wait_for_the_listing(void **state)
+{
+    struct fixture *f = fixture_open(1 * MIB, 1);
+
+    (void)state;
+    assert_null(ps_stream_claim(f->ch));
+    fixture_add(f, "a", 10);
+    assert_part(ps_stream_claim(f->ch), "a", 0, 0, 10);
+    assert_null(ps_stream_claim(f->ch));
+    fixture_add(f, "b", 10);
+    assert_part(ps_stream_claim(f->ch), "b", 10, 0, 10);
+    ps_plan_complete(f->ch->plan);
+    assert_null(ps_stream_claim(f->ch));
+    fixture_close(f);
+}
+
+static void test_empty_plan_without_end_is_no_endless_search(void **state)
+{
+    struct fixture *f = fixture_open(1 * MIB, 0);
+
+    (void)state;
+    ps_plan_complete(f->ch->plan);
+    assert_null(ps_stream_claim(f->ch));
+    fixture_close(f);
+}
+
+/* A part never crosses the ring's end, and free space is the only credit. */
+static void test_parts_end_with_the_lap_and_need_free_space(void **state)
+{
+    struct fixture *f = fixture_open(1 * MIB, 1);
+    const uint64_t ring_bytes = f->ch->ring.size_bytes;
+    uint64_t pos = 0;
+    struct ps_part *part;
+
+    (void)state;
+    fixture_add(f, "long", 100 * MIB);
+    for (; (part = ps_stream_claim(f->ch)) != NULL; pos += part->len_bytes) {
+        uint64_t left_bytes = ring_bytes - pos;
+
+        assert_part(part, "long", pos, pos, left_bytes < MIB ? left_bytes : MIB);
+        fill(part);
+    }
+    assert_int_equal(pos, ring_bytes); /* the whole ring, and not a byte more */
+    release(f, MIB - 1);
+    assert_null(ps_stream_claim(f->ch));
+    release(f, MIB);
+    part = ps_stream_claim(f->ch);
+    assert_part(part, "long", pos, pos, MIB);
+    assert_ptr_equal(ps_part_into(part), f->ch->ring.base);
+    assert_null(ps_stream_claim(f->ch));
+    fixture_close(f);
+}
+
+static void test_parts_without_end_are_limited_in_number(void **state)
+{
+    struct fixture *f = fixture_open(1 * MIB, 0);
+    struct ps_part *first;
+
+    (void)state;
+    fixture_add(f, "tiny", 1);
+    ps_plan_complete(f->ch->plan);
+    first = ps_stream_claim(f->ch);
+    for (uint64_t i = 1; i < PS_PARTS_MAX; i++)
+        assert_part(ps_stream_claim(f->ch), "tiny", i, 0, 1);
+    assert_null(ps_stream_claim(f->ch));
+    fill(first);
+    assert_part(ps_stream_claim(f->ch), "tiny", PS_PARTS_MAX, 0, 1);
+    assert_null(ps_stream_claim(f->ch));
+    fixture_close(f);
+}
+
+static void test_long_part_size_is_cut_to_a_quarter_of_the_ring(void **state)
+{
+    struct fixture *f = fixture_open(1024 * MIB, 1);
+
+    (void)state;
+    fixture_add(f, "long", 100 * MIB);
+    assert_part(ps_stream_claim(f->ch), "long", 0, 0, f->ch->ring.size_bytes / 4);
+    fixture_close(f);
+}
+
+/* ---- head ---- */
+
+enum { PARTS = 5 };
+
+/* A channel with PARTS parts of 1 MiB claimed. */
+static struct fixture *open_claimed(struct ps_part *parts[PARTS])
+{
+    struct fixture *f = fixture_open(1 * MIB, 1);
+
+    fixture_add(f, "long", 100 * MIB);
+    for (size_t i = 0; i < PARTS; i++) {
+        parts[i] = ps_stream_claim(f->ch);
+        assert_non_null(parts[i]);
+    }
+    return f;
+}
+
+static void test_head_never_passes_a_gap(void **state)
+{
+    struct ps_part *parts[PARTS];
+    struct fixture *f = open_claimed(parts);
+    uint64_t pos;
+
+    (void)state;
+    fill(parts[2]);
+    fill(parts[1]);
+    assert_int_equal(head_pos(f), 0);
+    ps_part_advance(parts[0], 300 * KIB);
+    assert_int_equal(head_pos(f), 300 * KIB);
+    ps_part_advance(parts[4], 300 * KIB);
+    ps_part_advance(parts[0], ps_part_left_bytes(parts[0]));
+    /* Whole, but not yet completed: its end is as far as head goes. */
+    assert_int_equal(head_pos(f), 1 * MIB);
+    ps_part_complete(parts[0]);
+    assert_int_equal(head_pos(f), 3 * MIB);
+    fill(parts[3]);
+    assert_int_equal(head_pos(f), 4 * MIB + 300 * KIB);
+    assert_int_equal(ps_stream_wait_head(f->ch, 4 * MIB, &pos), PS_HEAD_MOVED);
+    assert_int_equal(pos, 4 * MIB + 300 * KIB);
+    assert_int_equal(atomic_load(&f->ch->counts.bytes_received), 4 * MIB + 300 * KIB);
+    assert_true(atomic_load(&f->ch->counts.first_byte_ns) > 0);
+    fixture_close(f);
+}
+
+/* Small steps are not published at once, but whoever asks gets them. */
+static void test_small_steps_are_seen_when_asked_for(void **state)
+{
+    struct ps_part *parts[PARTS];
+    struct fixture *f = open_claimed(parts);
+    uint64_t pos;
+
+    (void)state;
+    ps_part_advance(parts[0], 100);
+    assert_int_equal(ps_stream_wait_head(f->ch, 0, &pos), PS_HEAD_MOVED);
+    assert_int_equal(pos, 100);
+    ps_part_advance(parts[0], 1);
+    assert_int_equal(ps_stream_wait_head(f->ch, 100, &pos), PS_HEAD_MOVED);
+    assert_int_equal(pos, 101);
+    fixture_close(f);
+}
+
+struct waiting {
+    struct fixture *f;
+    uint64_t pos; /* waits for bytes behind it, again and again up to until_pos */
+    uint64_t until_pos;
+    uint64_t calls;
+    enum ps_head_answer answer;
+};
+
+static void *wait_on(void *cookie)
+{
+    struct waiting *w = cookie;
+
+    w->answer = PS_HEAD_MOVED;
+    while (w->answer == PS_HEAD_MOVED && w->pos < w->until_pos) {
+        w->answer = ps_stream_wait_head(w->f->ch, w->pos, &w->pos);
+        w->calls++;
+    }
+    return NULL;
+}
+
+static void wait_hungry(struct fixture *f)
+{
+    while (!atomic_load(&f->ch->framer_hungry))
+        sched_yield();
+}
+
+static void test_waiting_framer_is_told_of_the_first_byte(void **state)
+{
+    struct ps_part *parts[PARTS];
+    struct fixture *f = open_claimed(parts);
+    struct waiting w = {.f = f, .until_pos = 1};
+    pthread_t framer;
+
+    (void)state;
+    assert_int_equal(pthread_create(&framer, NULL, wait_on, &w), 0);
+    wait_hungry(f);
+    ps_part_advance(parts[1], 10); /* of no use to it */
+    ps_part_advance(parts[0], 1);
+    pthread_join(framer, NULL);
+    assert_int_equal(w.answer, PS_HEAD_MOVED);
+    assert_int_equal(w.pos, 1);
+    fixture_close(f);
+}
+
+/* Byte by byte, with the framer falling asleep and waking all the while: no wake-up is lost. */
+static void test_no_wakeup_is_lost(void **state)
+{
+    struct ps_part *parts[PARTS];
+    struct fixture *f = open_claimed(parts);
+    struct waiting w = {.f = f, .until_pos = 20000};
+    pthread_t framer;
+
+    (void)state;
+    assert_int_equal(pthread_create(&framer, NULL, wait_on, &w), 0);
+    for (uint64_t i = 0; i < w.until_pos; i++) {
+        ps_part_advance(parts[0], 1);
+        if (i % 64 == 0)
+            wait_hungry(f); /* it has seen everything so far, or is about to */
+    }
+    pthread_join(framer, NULL);
+    assert_int_equal(w.pos, 20000);
+    fixture_close(f);
+}
+
+/* ---- failures ---- */
+
+static void fail_part(struct ps_part *part, const char *text)
+{
+    struct penstock_error error;
+
+    ps_fail(&error, PENSTOCK_E_NETWORK, "%s", text);
+    ps_part_fail(part, &error);
+}
+
+static void test_failure_is_told_after_every_byte_before_it(void **state)
+{
+    struct ps_part *parts[PARTS];
+    struct fixture *f = open_claimed(parts);
+    uint64_t pos;
+
+    (void)state;
+    fill(parts[3]);
+    ps_part_advance(parts[1], 50);
+    fail_part(parts[1], "second");
+    ps_part_advance(parts[0], 7);
+    assert_int_equal(ps_stream_wait_head(f->ch, 0, &pos), PS_HEAD_MOVED);
+    assert_int_equal(pos, 7);
+    fill(parts[2]);
+    fill(parts[0]);
+    assert_int_equal(ps_stream_wait_head(f->ch, 7, &pos), PS_HEAD_MOVED);
+    assert_int_equal(pos, 1 * MIB + 50);
+    assert_int_equal(ps_stream_wait_head(f->ch, pos, &pos), PS_HEAD_FAILED);
+    assert_int_equal(pos, 1 * MIB + 50);
+    assert_string_equal(f->ch->fetch_error.message, "second");
+    fixture_close(f);
+}
+
+static void test_earliest_failure_in_stream_order_wins(void **state)
+{
+    static const size_t orders[6][3] = {{1, 2, 3}, {1, 3, 2}, {2, 1, 3},
+                                        {2, 3, 1}, {3, 1, 2}, {3, 2, 1}};
+
+    (void)state;
+    for (size_t o = 0; o < 6; o++) {
+        struct ps_part *parts[PARTS];
+        struct fixture *f = open_claimed(parts);
+        uint64_t pos;
+
+        for (size_t i = 0; i < 3; i++) {
+            char text[2] = {(char)('0' + orders[o][i]), '\0'};
+
+            fail_part(parts[orders[o][i]], text);
+        }
+        fill(parts[0]);
+        assert_int_equal(ps_stream_wait_head(f->ch, 0, &pos), PS_HEAD_MOVED);
+        assert_int_equal(pos, 1 * MIB);
+        assert_int_equal(ps_stream_wait_head(f->ch, pos, &pos), PS_HEAD_FAILED);
+        assert_string_equal(f->ch->fetch_error.message, "1");
+        fixture_close(f);
+    }
+}
+
+static void test_nothing_is_claimed_after_a_failure(void **state)
+{
+    struct ps_part *parts[PARTS];
+    struct fixture *f = open_claimed(parts);
+
+    (void)state;
+    fail_part(parts[4], "last");
+    assert_null(ps_stream_claim(f->ch));
+    fixture_close(f);
+}
+
+static void test_failure_wakes_the_framer(void **state)
+{
+    struct ps_part *parts[PARTS];
+    struct fixture *f = open_claimed(parts);
+    struct waiting w = {.f = f, .until_pos = 1};
+    pthread_t framer;
+
+    (void)state;
+    assert_int_equal(pthread_create(&framer, NULL, wait_on, &w), 0);
+    wait_hungry(f);
+    fail_part(parts[1], "not yet");
+    fail_part(parts[0], "now");
+    pthread_join(framer, NULL);
+    assert_int_equal(w.answer, PS_HEAD_FAILED);
+    assert_string_equal(f->ch->fetch_error.message, "now");
+    fixture_close(f);
+}
+
+static void test_stop_and_bad_records_break_off(void **state)
+{
+    struct ps_part *parts[PARTS];
+    struct fixture *f = open_claimed(parts);
+    struct waiting w = {.f = f, .until_pos = 1};
+    pthread_t framer;
+    uint64_t pos;
+
+    (void)state;
+    assert_int_equal(pthread_create(&framer, NULL, wait_on, &w), 0);
+    wait_hungry(f);
+    fixture_stop(f);
+    pthread_join(framer, NULL);
+    assert_int_equal(w.answer, PS_HEAD_BROKEN_OFF);
+    fixture_close(f);
+
+    f = open_claimed(parts);
+    pthread_mutex_lock(&f->ch->lock);
+    f->ch->decode_failed = true;
+    pthread_mutex_unlock(&f->ch->lock);
+    assert_int_equal(ps_stream_wait_head(f->ch, 0, &pos), PS_HEAD_BROKEN_OFF);
+    assert_null(ps_stream_claim(f->ch));
+    fixture_close(f);
+}
+
+static void test_objects_are_counted_when_their_last_part_is_whole(void **state)
+{
+    struct fixture *f = fixture_open(64 * KIB, 1);
+
+    (void)state;
+    fixture_add(f, "two parts", 100 * KIB);
+    fixture_add(f, "one", 1);
+    struct ps_part *first = ps_stream_claim(f->ch);
+    struct ps_part *second = ps_stream_claim(f->ch);
+    struct ps_part *third = ps_stream_claim(f->ch);
+
+    fill(first);
+    assert_int_equal(atomic_load(&f->ch->counts.objects_streamed), 0);
+    fill(third);
+    fill(second);
+    assert_int_equal(atomic_load(&f->ch->counts.objects_streamed), 2);
+    fixture_close(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parts_are_cut_in_plan_order_and_within_objects),
+        cmocka_unit_test(test_claims_wait_for_the_listing),
+        cmocka_unit_test(test_empty_plan_without_end_is_no_endless_search),
+        cmocka_unit_test(test_parts_end_with_the_lap_and_need_free_space),
+        cmocka_unit_test(test_parts_without_end_are_limited_in_number),
+        cmocka_unit_test(test_long_part_size_is_cut_to_a_quarter_of_the_ring),
+        cmocka_unit_test(test_head_never_passes_a_gap),
+        cmocka_unit_test(test_small_steps_are_seen_when_asked_for),
+        cmocka_unit_test(test_waiting_framer_is_told_of_the_first_byte),
+        cmocka_unit_test(test_no_wakeup_is_lost),
+        cmocka_unit_test(test_failure_is_told_after_every_byte_before_it),
+        cmocka_unit_test(test_earliest_failure_in_stream_order_wins),
+        cmocka_unit_test(test_nothing_is_claimed_after_a_failure),
+        cmocka_unit_test(test_failure_wakes_the_framer),
+        cmocka_unit_test(test_stop_and_bad_records_break_off),
+        cmocka_unit_test(test_objects_are_counted_when_their_last_part_is_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
