@@ -93,7 +93,7 @@ static enum step widen(struct framer *f, size_t seen_bytes, size_t run_bytes, si
         f->limit_bytes *= 4;
         return STEP_GO_ON;
     }
-    if (have_bytes > ch->ring.headroom_bytes) {
+    if (have_bytes == ch->ring.headroom_bytes) {
         char cause[160];
 
         snprintf(cause, sizeof cause,
@@ -198,7 +198,10 @@ static enum step frame_some(struct framer *f)
     if (limit_pos <= f->pos)
         return wait_bytes(f, f->pos);
 
-    size_t have_bytes = limit_pos - f->pos < run_bytes ? (size_t)(limit_pos - f->pos) : run_bytes;
+    /* More than the longest record is not looked at: whether a record is too long must not depend
+     * on how much of it happens to be here. */
+    size_t most_bytes = run_bytes < ch->ring.headroom_bytes ? run_bytes : ch->ring.headroom_bytes;
+    size_t have_bytes = limit_pos - f->pos < most_bytes ? (size_t)(limit_pos - f->pos) : most_bytes;
     size_t seen_bytes = have_bytes < f->limit_bytes ? have_bytes : f->limit_bytes;
     bool at_end = f->pos + seen_bytes == f->object_end_pos;
     uint32_t rows_max = ch->config.batch_rows - (f->slot ? f->rows : 0);
