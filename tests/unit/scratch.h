@@ -19,7 +19,7 @@ struct scratch {
 };
 
 struct scratch_name {
-    char text[4400];
+    char text[512];
 };
 
 static inline struct scratch scratch_open(void)
@@ -48,8 +48,9 @@ static inline void scratch_close(const struct scratch *scratch)
 static inline struct scratch_name scratch_path(const struct scratch *scratch, const char *name)
 {
     struct scratch_name path;
+    int len = snprintf(path.text, sizeof path.text, "%s/%s", scratch->path, name);
 
-    snprintf(path.text, sizeof path.text, "%s/%s", scratch->path, name);
+    assert_in_range(len, 0, sizeof path.text - 1);
     return path;
 }
 
