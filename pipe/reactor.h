@@ -43,13 +43,31 @@ struct ps_read {
     struct ps_read *next; /* private */
 };
 
+/* A receive from a stream socket, straight to where the bytes belong. Memory belongs to the caller
+ * until `done` is called, which happens exactly once for each receive() that returned; to end it
+ * early, shut the socket down. The socket is non-blocking and not watched meanwhile. */
+struct ps_receive {
+    int fd;
+    uint8_t *into;
+    size_t len_bytes;
+    bool any; /* done as soon as something has come; else when all has */
+    void (*progress)(struct ps_receive *receive, size_t more_bytes); /* in order; before done */
+    void (*done)(struct ps_receive *receive,
+                 int result); /* 0, -ENODATA at the stream's end, -errno */
+    void *cookie;
+    size_t got_bytes;      /* private */
+    struct ps_watch watch; /* private */
+    void *reactor;         /* private */
+};
+
 struct ps_reactor_ops {
     const char *name; /* "uring" or "epoll" */
 
     /* Returns NULL with errno set when the kernel (or a seccomp filter) refuses. */
     struct ps_reactor *(*open)(void);
 
-    /* Waits for every outstanding read; on the owning thread, before memory read into is freed. */
+    /* Waits for every outstanding read and receive (shut their sockets down first); on the owning
+     * thread, before memory read into is freed. */
     void (*drain)(struct ps_reactor *reactor);
 
     /* Frees; from any thread, once the owner and whoever may call wake() are gone. */
@@ -60,6 +78,8 @@ struct ps_reactor_ops {
     void (*watch)(struct ps_reactor *reactor, struct ps_watch *watch, int fd, unsigned wanted);
 
     void (*read_at)(struct ps_reactor *reactor, struct ps_read *read);
+
+    void (*receive)(struct ps_reactor *reactor, struct ps_receive *receive);
 
     /* Waits for events at most timeout_ms (negative: without limit) and calls their callbacks.
      * Returns early, without a callback, after wake(). Returns 0 or -errno. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define EVENTS_MAX 64
@@ -19,6 +20,7 @@ struct reactor {
     struct ps_read *reads_tail;
     struct epoll_event events[EVENTS_MAX];
     int event_count; /* of the batch being dispatched */
+    size_t receives_outstanding;
 };
 
 static void reactor_close(struct ps_reactor *base);
@@ -61,14 +63,6 @@ static void run_reads(struct reactor *r)
         read->done(read);
         read = next;
     }
-}
-
-static void reactor_drain(struct ps_reactor *base)
-{
-    struct reactor *r = (struct reactor *)base;
-
-    while (r->reads_head)
-        run_reads(r);
 }
 
 static void reactor_close(struct ps_reactor *base)
@@ -122,6 +116,49 @@ static void reactor_read_at(struct ps_reactor *base, struct ps_read *read)
     r->reads_tail = read;
 }
 
+static void end_receive(struct ps_receive *receive, int result)
+{
+    struct reactor *r = receive->reactor;
+
+    reactor_watch(&r->base, &receive->watch, receive->fd, 0);
+    r->receives_outstanding--;
+    receive->done(receive, result);
+}
+
+/* Takes what the socket has, in one piece if it can. */
+static void on_receivable(struct ps_watch *watch, unsigned events)
+{
+    struct ps_receive *receive = watch->cookie;
+    size_t left_bytes = receive->len_bytes - receive->got_bytes;
+    ssize_t got = recv(receive->fd, receive->into + receive->got_bytes, left_bytes, MSG_DONTWAIT);
+
+    (void)events;
+    if (got < 0) {
+        if (errno != EAGAIN && errno != EINTR)
+            end_receive(receive, -errno);
+        return;
+    }
+    if (got == 0) {
+        end_receive(receive, -ENODATA);
+        return;
+    }
+    receive->got_bytes += (size_t)got;
+    receive->progress(receive, (size_t)got);
+    if (receive->any || receive->got_bytes == receive->len_bytes)
+        end_receive(receive, 0);
+}
+
+static void reactor_receive(struct ps_reactor *base, struct ps_receive *receive)
+{
+    struct reactor *r = (struct reactor *)base;
+
+    receive->got_bytes = 0;
+    receive->reactor = r;
+    receive->watch = (struct ps_watch){.fd = -1, .ready = on_receivable, .cookie = receive};
+    r->receives_outstanding++;
+    reactor_watch(base, &receive->watch, receive->fd, PS_READABLE);
+}
+
 static unsigned ready_events(uint32_t events)
 {
     unsigned ready = 0;
@@ -161,6 +198,14 @@ static int reactor_wait(struct ps_reactor *base, int timeout_ms)
     return 0;
 }
 
+static void reactor_drain(struct ps_reactor *base)
+{
+    struct reactor *r = (struct reactor *)base;
+
+    while ((r->reads_head || r->receives_outstanding > 0) && reactor_wait(base, 1000) == 0)
+        continue;
+}
+
 static void reactor_wake(struct ps_reactor *base)
 {
     struct reactor *r = (struct reactor *)base;
@@ -177,6 +222,7 @@ const struct ps_reactor_ops ps_reactor_epoll = {
     .close = reactor_close,
     .watch = reactor_watch,
     .read_at = reactor_read_at,
+    .receive = reactor_receive,
     .wait = reactor_wait,
     .wake = reactor_wake,
 };

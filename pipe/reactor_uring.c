@@ -14,11 +14,16 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define ENTRIES 256
+/* One receive completes when so many bytes are there: few completions, and news often enough. */
+#define RECEIVE_BYTES ((size_t)1 << 20)
 
-enum user_data_kind { KIND_POLL, KIND_READ, KIND_WAKE, KIND_NONE, KIND_MASK = 3 };
+enum user_data_kind { KIND_POLL, KIND_READ, KIND_WAKE, KIND_NONE, KIND_RECEIVE };
+
+#define KIND_MASK 7u /* pointers are aligned to 8 bytes at least */
 
 struct poll {
     struct ps_watch *watch; /* NULL: the watch was cleared or changed meanwhile */
@@ -32,7 +37,7 @@ struct reactor {
     uint64_t wake_count; /* target of the outstanding read of wake_fd */
     struct poll *free_polls;
     struct poll *all_polls; /* blocks, linked by their first element */
-    size_t reads_outstanding;
+    size_t outstanding;     /* reads and receives */
 };
 
 static struct io_uring_sqe *next_sqe(struct reactor *r)
@@ -201,7 +206,44 @@ static void reactor_read_at(struct ps_reactor *base, struct ps_read *read)
 
     io_uring_prep_read(sqe, read->fd, read->into, len_bytes, read->offset_bytes);
     set_user_data(sqe, read, KIND_READ);
-    r->reads_outstanding++;
+    r->outstanding++;
+}
+
+static void submit_receive(struct reactor *r, struct ps_receive *receive)
+{
+    struct io_uring_sqe *sqe = next_sqe(r);
+    size_t left_bytes = receive->len_bytes - receive->got_bytes;
+
+    io_uring_prep_recv(sqe, receive->fd, receive->into + receive->got_bytes,
+                       left_bytes < RECEIVE_BYTES ? left_bytes : RECEIVE_BYTES,
+                       receive->any ? 0 : MSG_WAITALL);
+    set_user_data(sqe, receive, KIND_RECEIVE);
+    r->outstanding++;
+}
+
+static void reactor_receive(struct ps_reactor *base, struct ps_receive *receive)
+{
+    receive->got_bytes = 0;
+    submit_receive((struct reactor *)base, receive);
+}
+
+static void on_received(struct reactor *r, struct ps_receive *receive, int result)
+{
+    r->outstanding--;
+    if (result == -EINTR || result == -EAGAIN) {
+        submit_receive(r, receive);
+        return;
+    }
+    if (result <= 0) {
+        receive->done(receive, result == 0 ? -ENODATA : result);
+        return;
+    }
+    receive->got_bytes += (size_t)result;
+    receive->progress(receive, (size_t)result);
+    if (receive->any || receive->got_bytes == receive->len_bytes)
+        receive->done(receive, 0);
+    else
+        submit_receive(r, receive);
 }
 
 static unsigned ready_events(int result, unsigned wanted)
@@ -240,9 +282,12 @@ static void on_completion(struct reactor *r, uint64_t user_data, int result)
         on_poll(r, pointer, result);
         break;
     case KIND_READ:
-        r->reads_outstanding--;
+        r->outstanding--;
         read->result = result;
         read->done(read);
+        break;
+    case KIND_RECEIVE:
+        on_received(r, pointer, result);
         break;
     case KIND_WAKE:
         arm_wake(r);
@@ -294,7 +339,7 @@ static void reactor_drain(struct ps_reactor *base)
 {
     struct reactor *r = (struct reactor *)base;
 
-    while (r->reads_outstanding > 0 && reactor_wait(base, 1000) == 0)
+    while (r->outstanding > 0 && reactor_wait(base, 1000) == 0)
         continue;
 }
 
@@ -320,6 +365,7 @@ const struct ps_reactor_ops ps_reactor_uring = {
     .close = reactor_close,
     .watch = reactor_watch,
     .read_at = reactor_read_at,
+    .receive = reactor_receive,
     .wait = reactor_wait,
     .wake = reactor_wake,
 };
