@@ -10,6 +10,7 @@
 #include "pipe/framer.h"
 #include "pipe/io.h"
 #include "pipe/lister.h"
+#include "pipe/resolver.h"
 #include "pipe/thread.h"
 
 #include <stdarg.h>
@@ -130,6 +131,47 @@ static int start_ios(struct penstock *stream, struct penstock_error *error)
     return rc;
 }
 
+static void addresses_changed(void *cookie)
+{
+    struct penstock *stream = cookie;
+
+    for (size_t i = 0; i < stream->io_count; i++)
+        ps_io_wake(stream->ios[i]);
+}
+
+/* A proxy is libcurl's business. */
+static bool has_proxy(void)
+{
+    static const char *const names[] = {"https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy",
+                                        "ALL_PROXY"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *value = getenv(names[i]);
+
+        if (value && *value)
+            return true;
+    }
+    return false;
+}
+
+static int choose_transport(struct penstock *stream, struct penstock_error *error)
+{
+    const char *wish = getenv("PENSTOCK_TRANSPORT");
+
+    if (!wish || !*wish || strcmp(wish, "auto") == 0)
+        wish = has_proxy() ? "curl" : "direct";
+    if (strcmp(wish, "curl") == 0)
+        stream->s3_transport = &ps_transport_curl;
+    else if (strcmp(wish, "direct") == 0)
+        stream->s3_transport = &ps_transport_direct;
+    else
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "PENSTOCK_TRANSPORT is \"%s\": use direct, curl or auto", wish);
+    if (!stream->has_s3 || stream->s3_transport == &ps_transport_curl)
+        return PENSTOCK_OK;
+    return ps_resolver_open(&stream->resolver, addresses_changed, stream, error);
+}
+
 /* Pointers into the caller's memory end with penstock_open. */
 static void forget_callers_strings(struct penstock_config *config)
 {
@@ -150,6 +192,8 @@ static int open_stream(struct penstock *stream, const struct penstock_config *co
     if (rc == PENSTOCK_OK)
         rc = open_channels(stream, error);
     forget_callers_strings(&stream->config);
+    if (rc == PENSTOCK_OK)
+        rc = choose_transport(stream, error);
     /* I/O threads first: everyone else may wake them. */
     if (rc == PENSTOCK_OK)
         rc = start_ios(stream, error);
@@ -212,6 +256,8 @@ void penstock_close(struct penstock **out)
     penstock_stop(stream);
     for (size_t i = 0; i < stream->channel_count; i++)
         join_channel(stream->channels[i]);
+    /* Before the I/O threads are freed: it wakes them. */
+    ps_resolver_close(stream->resolver);
     for (size_t i = 0; i < stream->io_count; i++)
         ps_io_join(stream->ios[i]);
     for (size_t i = 0; i < stream->channel_count; i++)

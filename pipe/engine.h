@@ -6,7 +6,8 @@
  *   ps-io-N            each owns a reactor and its connections; fills parts          (io.c)
  *   ps-list-CHANNEL    lists the channel's sources, then ends                        (lister.c)
  *   ps-frame-CHANNEL   cuts records, gives them places in batches                    (framer.c)
- *   ps-dec-CHANNEL     decode_threads of them                                        (decode.c)
+ *   ps-dec-CHANNEL     decode_threads of them                                        (chunks.c)
+ *   ps-resolve         looks up addresses for the direct transport                   (resolver.c)
  */
 #ifndef PIPE_ENGINE_H
 #define PIPE_ENGINE_H
@@ -15,6 +16,8 @@
 #include "pipe/reactor.h"
 
 struct ps_io;
+struct ps_resolver;
+struct ps_transport_ops;
 
 struct penstock {
     struct penstock_config config; /* defaults resolved; strings not owned are NULL after open */
@@ -22,6 +25,8 @@ struct penstock {
     char io_reason[160];
     struct ps_s3_account account; /* loaded when a channel has an s3 source */
     bool has_s3;
+    const struct ps_transport_ops *s3_transport;
+    struct ps_resolver *resolver; /* for the direct transport, else NULL */
     uint64_t opened_ns;
     atomic_bool stopping;
 

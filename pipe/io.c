@@ -24,7 +24,7 @@ static struct ps_transport *transport_of(struct ps_io *io, const struct ps_part 
 {
     const struct ps_source *source = &part->channel->sources[part->object->source_no];
 
-    return source->uri.kind == PS_URI_S3 ? io->curl : io->file;
+    return source->uri.kind == PS_URI_S3 ? io->s3 : io->file;
 }
 
 static void start_part(struct ps_io *io, struct ps_part *part)
@@ -136,7 +136,7 @@ static uint64_t deadline_of(const struct ps_transport *transport)
 
 static int wait_ms(const struct ps_io *io)
 {
-    uint64_t deadline_ns = earliest(deadline_of(io->curl), deadline_of(io->file));
+    uint64_t deadline_ns = earliest(deadline_of(io->s3), deadline_of(io->file));
     uint64_t now_ns = ps_now_ns();
 
     for (const struct ps_part *part = io->waiting; part; part = part->next)
@@ -161,7 +161,7 @@ static int open_transports(struct ps_io *io)
     int rc = ps_transport_file.open(io, &io->file, &io->started_error);
 
     if (rc == PENSTOCK_OK && io->stream->has_s3)
-        rc = ps_transport_curl.open(io, &io->curl, &io->started_error);
+        rc = io->stream->s3_transport->open(io, &io->s3, &io->started_error);
     return rc;
 }
 
@@ -177,11 +177,13 @@ static int open_io(struct ps_io *io)
 /* The reactor itself stays until the thread is joined: others may still wake it. */
 static void close_transports(struct ps_io *io)
 {
-    if (io->curl)
-        io->curl->ops->close(io->curl);
-    /* Reads under way end here, and call back into the file transport. */
+    if (io->s3 && io->s3->ops->cancel)
+        io->s3->ops->cancel(io->s3);
+    /* Reads and receives under way end here, and call back into their transports. */
     if (io->reactor)
         io->reactor->ops->drain(io->reactor);
+    if (io->s3)
+        io->s3->ops->close(io->s3);
     if (io->file)
         io->file->ops->close(io->file);
 }
@@ -207,7 +209,7 @@ static void *io_main(void *cookie)
         start_new_parts(io);
         if (io->reactor->ops->wait(io->reactor, wait_ms(io)) < 0)
             break;
-        tick(io->curl);
+        tick(io->s3);
     }
     /* penstock_stop may come from a signal handler, which can wake only us: pass it on. */
     for (size_t i = 0; i < stream->channel_count; i++) {

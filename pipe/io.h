@@ -18,7 +18,10 @@ struct ps_transport;
 struct ps_transport_ops {
     const char *name;
     int (*open)(struct ps_io *io, struct ps_transport **out, struct penstock_error *error);
-    void (*close)(struct ps_transport *transport); /* drops what is under way */
+
+    /* Drops what is under way, so that the reactor can be drained; NULL: close alone will do. */
+    void (*cancel)(struct ps_transport *transport);
+    void (*close)(struct ps_transport *transport); /* after the reactor was drained */
 
     /* Begins to receive what is left of the part; ends in ps_io_part_ended, perhaps before it
      * returns. At most config.max_connections parts are under way at once. */
@@ -33,6 +36,7 @@ struct ps_transport {
     const struct ps_transport_ops *ops;
 };
 
+extern const struct ps_transport_ops ps_transport_direct;
 extern const struct ps_transport_ops ps_transport_curl;
 extern const struct ps_transport_ops ps_transport_file;
 
@@ -40,7 +44,7 @@ struct ps_io {
     struct penstock *stream;
     unsigned number;
     struct ps_reactor *reactor;
-    struct ps_transport *curl; /* NULL without s3 sources */
+    struct ps_transport *s3; /* direct or curl; NULL without s3 sources */
     struct ps_transport *file;
     uint32_t active;         /* parts claimed and not ended, those waiting for a retry included */
     struct ps_part *waiting; /* for their due_ns */

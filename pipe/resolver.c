@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/resolver.c - see resolver.h. */
+#include "pipe/resolver.h"
+
+#include "pipe/clock.h"
+#include "pipe/error.h"
+#include "pipe/text.h"
+#include "pipe/thread.h"
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HOSTS_MAX 64
+#define ADDRESSES_MAX 32
+#define FRESH_NS (5 * PS_NS_PER_S)    /* S3's answers live about as long */
+#define AVOIDED_NS (30 * PS_NS_PER_S) /* after a failed connection */
+
+struct known_address {
+    struct ps_address address;
+    uint64_t avoid_until_ns;
+};
+
+struct host {
+    const char *name;
+    uint16_t port;
+    struct known_address known[ADDRESSES_MAX];
+    unsigned known_count;
+    unsigned turn;
+    bool numeric; /* its name is its address */
+    bool wanted;  /* look it up */
+    bool failed;  /* the last look-up did, and nobody has been told yet */
+    int failure;  /* of getaddrinfo */
+    uint64_t looked_up_ns;
+};
+
+struct ps_resolver {
+    void (*changed)(void *cookie);
+    void *cookie;
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t asked;
+    bool stopping;
+    struct host hosts[HOSTS_MAX];
+    unsigned host_count;
+};
+
+/* Lock held. Addresses that are still there keep their bad name. */
+static void take_answers(struct host *host, const struct addrinfo *answers)
+{
+    struct known_address before[ADDRESSES_MAX];
+    unsigned before_count = host->known_count;
+
+    memcpy(before, host->known, sizeof before);
+    host->known_count = 0;
+    for (; answers && host->known_count < ADDRESSES_MAX; answers = answers->ai_next) {
+        struct known_address *known = &host->known[host->known_count++];
+
+        *known = (struct known_address){.address.len_bytes = answers->ai_addrlen};
+        memcpy(&known->address.sockaddr, answers->ai_addr, answers->ai_addrlen);
+        if (getnameinfo(answers->ai_addr, answers->ai_addrlen, known->address.text,
+                        sizeof known->address.text, NULL, 0, NI_NUMERICHOST) != 0)
+            ps_text_copy(known->address.text, sizeof known->address.text, "?");
+        for (unsigned i = 0; i < before_count; i++)
+            if (strcmp(before[i].address.text, known->address.text) == 0)
+                known->avoid_until_ns = before[i].avoid_until_ns;
+    }
+}
+
+/* An address given as digits needs no name server. */
+static void take_numeric(struct host *host)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+    struct addrinfo *answers = NULL;
+    char port[8];
+
+    snprintf(port, sizeof port, "%u", host->port);
+    if (getaddrinfo(host->name, port, &hints, &answers) != 0)
+        return;
+    take_answers(host, answers);
+    freeaddrinfo(answers);
+    host->numeric = true;
+}
+
+static struct host *find_host(struct ps_resolver *resolver, const char *name, uint16_t port)
+{
+    for (unsigned i = 0; i < resolver->host_count; i++)
+        if (resolver->hosts[i].port == port && strcmp(resolver->hosts[i].name, name) == 0)
+            return &resolver->hosts[i];
+    if (resolver->host_count == HOSTS_MAX)
+        return NULL;
+    struct host *host = &resolver->hosts[resolver->host_count++];
+
+    *host = (struct host){.name = name, .port = port};
+    take_numeric(host);
+    return host;
+}
+
+static const struct known_address *next_address(struct host *host)
+{
+    uint64_t now_ns = ps_now_ns();
+
+    for (unsigned i = 0; i < host->known_count; i++) {
+        const struct known_address *known = &host->known[host->turn++ % host->known_count];
+
+        if (known->avoid_until_ns <= now_ns)
+            return known;
+    }
+    return &host->known[host->turn++ % host->known_count];
+}
+
+enum ps_resolve_rc ps_resolver_find(struct ps_resolver *resolver, const char *name, uint16_t port,
+                                    struct ps_address *address, const char **why)
+{
+    enum ps_resolve_rc rc = PS_RESOLVE_WAIT;
+
+    pthread_mutex_lock(&resolver->lock);
+    struct host *host = find_host(resolver, name, port);
+
+    if (!host) {
+        *why = "too many hosts in one stream";
+        rc = PS_RESOLVE_FAILED;
+    } else if (host->failed) {
+        host->failed = false;
+        *why = gai_strerror(host->failure);
+        rc = PS_RESOLVE_FAILED;
+    } else {
+        if (host->known_count > 0) {
+            *address = next_address(host)->address;
+            rc = PS_RESOLVED;
+        }
+        if (!host->numeric && !host->wanted && ps_now_ns() - host->looked_up_ns > FRESH_NS) {
+            host->wanted = true;
+            pthread_cond_signal(&resolver->asked);
+        }
+    }
+    pthread_mutex_unlock(&resolver->lock);
+    return rc;
+}
+
+void ps_resolver_report(struct ps_resolver *resolver, const struct ps_address *address)
+{
+    uint64_t until_ns = ps_now_ns() + AVOIDED_NS;
+
+    pthread_mutex_lock(&resolver->lock);
+    for (unsigned h = 0; h < resolver->host_count; h++)
+        for (unsigned i = 0; i < resolver->hosts[h].known_count; i++) {
+            struct known_address *known = &resolver->hosts[h].known[i];
+
+            if (known->address.len_bytes == address->len_bytes &&
+                memcmp(&known->address.sockaddr, &address->sockaddr, address->len_bytes) == 0)
+                known->avoid_until_ns = until_ns;
+        }
+    pthread_mutex_unlock(&resolver->lock);
+}
+
+/* Looks one host up, with the lock released meanwhile. Lock held before and after. */
+static void look_up(struct ps_resolver *resolver, struct host *host)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
+    struct addrinfo *answers = NULL;
+    char port[8];
+
+    snprintf(port, sizeof port, "%u", host->port);
+    pthread_mutex_unlock(&resolver->lock);
+    int failure = getaddrinfo(host->name, port, &hints, &answers);
+
+    if (failure == EAI_NONAME || failure == EAI_ADDRFAMILY) {
+        /* Loopback only, or an address of a family that no interface has. */
+        const struct addrinfo any = {.ai_socktype = SOCK_STREAM};
+
+        failure = getaddrinfo(host->name, port, &any, &answers);
+    }
+    pthread_mutex_lock(&resolver->lock);
+    host->wanted = false;
+    host->looked_up_ns = ps_now_ns();
+    if (failure == 0) {
+        take_answers(host, answers);
+        freeaddrinfo(answers);
+    } else if (host->known_count == 0) { /* old addresses are better than none */
+        host->failed = true;
+        host->failure = failure;
+        host->looked_up_ns = 0;
+    }
+}
+
+static void *resolver_main(void *cookie)
+{
+    struct ps_resolver *resolver = cookie;
+
+    pthread_mutex_lock(&resolver->lock);
+    while (!resolver->stopping) {
+        bool looked = false;
+
+        for (unsigned i = 0; i < resolver->host_count && !resolver->stopping; i++)
+            if (resolver->hosts[i].wanted) {
+                look_up(resolver, &resolver->hosts[i]);
+                looked = true;
+            }
+        if (!looked) {
+            pthread_cond_wait(&resolver->asked, &resolver->lock);
+            continue;
+        }
+        pthread_mutex_unlock(&resolver->lock);
+        resolver->changed(resolver->cookie);
+        pthread_mutex_lock(&resolver->lock);
+    }
+    pthread_mutex_unlock(&resolver->lock);
+    return NULL;
+}
+
+int ps_resolver_open(struct ps_resolver **out, void (*changed)(void *cookie), void *cookie,
+                     struct penstock_error *error)
+{
+    struct ps_resolver *resolver = calloc(1, sizeof *resolver);
+
+    if (!resolver)
+        return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
+    resolver->changed = changed;
+    resolver->cookie = cookie;
+    pthread_mutex_init(&resolver->lock, NULL);
+    pthread_cond_init(&resolver->asked, NULL);
+    int rc = ps_thread_start(&resolver->thread, "ps-resolve", resolver_main, resolver, error);
+
+    if (rc == PENSTOCK_OK)
+        *out = resolver;
+    else
+        free(resolver);
+    return rc;
+}
+
+void ps_resolver_close(struct ps_resolver *resolver)
+{
+    if (!resolver)
+        return;
+    pthread_mutex_lock(&resolver->lock);
+    resolver->stopping = true;
+    pthread_cond_signal(&resolver->asked);
+    pthread_mutex_unlock(&resolver->lock);
+    pthread_join(resolver->thread, NULL);
+    pthread_mutex_destroy(&resolver->lock);
+    pthread_cond_destroy(&resolver->asked);
+    free(resolver);
+}

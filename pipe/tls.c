@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/tls.c - see tls.h. */
+#include "pipe/tls.h"
+
+#include "pipe/error.h"
+#include "pipe/text.h"
+
+#include <arpa/inet.h>
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+
+/* How much ciphertext one recv may bring: four records. */
+#define READ_AHEAD_BYTES ((size_t)64 << 10)
+#define CIPHERS_13 "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+#define CIPHERS_12                                                                                 \
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"                                   \
+    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"                                   \
+    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+
+/* Keeps the newest ticket: TLS 1.3 servers send them after the handshake. */
+static int keep_session(SSL *ssl, SSL_SESSION *session)
+{
+    struct ps_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+    if (tls->session)
+        SSL_SESSION_free(tls->session);
+    tls->session = session;
+    return 1; /* the reference is ours now */
+}
+
+int ps_tls_open(struct ps_tls *tls, const struct ps_s3_site *site, struct penstock_error *error)
+{
+    const char *bundle = site->account->ca_bundle;
+    char words[256];
+
+    *tls = (struct ps_tls){.context = SSL_CTX_new(TLS_client_method())};
+    if (!tls->context)
+        return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory for TLS");
+    SSL_CTX_set_min_proto_version(tls->context, TLS1_2_VERSION);
+    SSL_CTX_set_verify(tls->context, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_mode(tls->context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_read_ahead(tls->context, 1);
+    SSL_CTX_set_default_read_buffer_len(tls->context, READ_AHEAD_BYTES);
+    SSL_CTX_set_session_cache_mode(tls->context,
+                                   SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(tls->context, keep_session);
+    SSL_CTX_set_app_data(tls->context, tls);
+    if (SSL_CTX_set_ciphersuites(tls->context, CIPHERS_13) == 1 &&
+        SSL_CTX_set_cipher_list(tls->context, CIPHERS_12) == 1 &&
+        (bundle[0] ? SSL_CTX_load_verify_locations(tls->context, bundle, NULL)
+                   : SSL_CTX_set_default_verify_paths(tls->context)) == 1)
+        return PENSTOCK_OK;
+    ps_tls_explain(NULL, words, sizeof words);
+    ps_tls_close(tls);
+    return ps_fail(error, PENSTOCK_E_ARGUMENT, "TLS cannot be set up%s%s: %s",
+                   bundle[0] ? " with the CA bundle " : "", bundle, words);
+}
+
+void ps_tls_close(struct ps_tls *tls)
+{
+    SSL_SESSION_free(tls->session);
+    SSL_CTX_free(tls->context);
+    *tls = (struct ps_tls){.context = NULL};
+}
+
+SSL *ps_tls_connect(struct ps_tls *tls, const struct ps_s3_site *site, int fd)
+{
+    struct in6_addr address;
+    SSL *ssl = SSL_new(tls->context);
+    bool numeric = inet_pton(AF_INET, site->host, &address) == 1 ||
+                   inet_pton(AF_INET6, site->host, &address) == 1;
+
+    if (!ssl)
+        return NULL;
+    /* An address has no name to indicate, and is looked for among the certificate's addresses. */
+    if (SSL_set_fd(ssl, fd) != 1 ||
+        (numeric
+             ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), site->host)
+             : SSL_set1_host(ssl, site->host) && SSL_set_tlsext_host_name(ssl, site->host)) != 1) {
+        SSL_free(ssl);
+        return NULL;
+    }
+    if (tls->session)
+        SSL_set_session(ssl, tls->session);
+    SSL_set_connect_state(ssl);
+    return ssl;
+}
+
+void ps_tls_explain(const SSL *ssl, char *out, size_t size)
+{
+    long verified = ssl ? SSL_get_verify_result(ssl) : X509_V_OK;
+    unsigned long code = ERR_peek_last_error();
+    const char *reason = code ? ERR_reason_error_string(code) : NULL;
+
+    if (verified != X509_V_OK)
+        ps_text_copy(out, size, X509_verify_cert_error_string(verified));
+    else
+        ps_text_copy(out, size, reason ? reason : "the connection was closed");
+    ERR_clear_error();
+}
