@@ -39,8 +39,9 @@ class Digest(dict):
         return self
 
 
-def digest(env=None, wrapper=(), timeout=120, **job):
+def digest(env=None, wrapper=(), timeout=120, transport=None, **job):
     """Each argument becomes KEY=VALUE; `uri` may be a list. `wrapper` goes before the command."""
+    env = dict(env or {}) | ({"PENSTOCK_TRANSPORT": transport} if transport else {})
     uris = job.pop("uri")
     words = [f"uri={uri}" for uri in ([uris] if isinstance(uris, (str, Path)) else uris)]
     words += [f"{key}={value}" for key, value in job.items()]

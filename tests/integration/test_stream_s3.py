@@ -44,25 +44,29 @@ def want(data):
     return (data / "digest").read_text()
 
 
-GRID = [
-    dict(io="uring"),
-    dict(io="epoll"),
-    dict(io="uring", connections=1, part_kib=64),
-    dict(io="epoll", connections=1, part_kib=64),
-    dict(io="uring", connections=64, part_kib=64, decode=4, io_threads=3),
-    dict(io="epoll", connections=64, part_kib=64, decode=4, io_threads=3),
-    dict(io="uring", memory_mib=16, rows=37, decode=1),
-    dict(io="epoll", memory_mib=16, rows=1, decode=2),
+SETTINGS = [
+    dict(),
+    dict(connections=1, part_kib=64),
+    dict(connections=64, part_kib=64, decode=4, io_threads=3),
+    dict(memory_mib=16, rows=37, decode=1),
+    dict(memory_mib=16, rows=1, decode=2, part_kib=100),
 ]
+WAYS = [(io, transport) for io in ("uring", "epoll") for transport in ("direct", "curl")]
 
 
-@pytest.mark.parametrize("settings", GRID, ids=str)
-def test_every_setting_gives_the_same_rows(s3_server, data, settings):
+@pytest.fixture(params=WAYS, ids="-".join)
+def way(request):
+    """One of the four ways bytes can come."""
+    return dict(zip(("io", "transport"), request.param))
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_every_setting_gives_the_same_rows(s3_server, data, settings, way):
     server = s3_server(data)
-    result = digest(uri="s3://data/part_", type=RECORDIO, env=server.env, **settings).ok()
+    result = digest(uri="s3://data/part_", type=RECORDIO, env=server.env, **settings, **way).ok()
     assert result["digest"] == want(data)
     assert result["rows"] == SHARDS * ROWS
-    assert result["io"] == settings["io"]
+    assert result["io"] == way["io"]
 
 
 @pytest.mark.parametrize("refusal", ["EPERM", "ENOSYS"])
@@ -115,8 +119,8 @@ def test_first_get_follows_the_first_page(s3_server, tmp_path):
     bucket.mkdir()
     for i in range(2500):
         (bucket / f"{i:05d}.csv").write_text(f"{i % 10},{i}\n")
-    server = s3_server(tmp_path)
-    job = [DRIVER, "uri=s3://many", "type=text/csv", "rows=1", "connections=1", "stall_ms=300"]
+    server = s3_server(tmp_path, "--latency-ms", 200)
+    job = [DRIVER, "uri=s3://many", "type=text/csv", "rows=1", "connections=64", "epochs=1"]
     subprocess.run([str(word) for word in job], env=clean_env(server.env), check=True, timeout=60)
     requests = server.log()
     first_get = next(i for i, line in enumerate(requests) if "list-type" not in line)
@@ -146,21 +150,20 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("io_name", ["uring", "epoll"])
 @pytest.mark.parametrize("fault", FAULTS)
-def test_faults_do_not_change_the_rows(s3_server, data, fault, io_name):
+def test_faults_do_not_change_the_rows(s3_server, data, fault, way):
     specs, settings = FAULTS[fault]
     server = s3_server(data, *(word for spec in specs for word in ("--fault", spec)))
-    job = dict(uri="s3://data", type=RECORDIO, io=io_name, part_kib=64) | settings
+    job = dict(uri="s3://data", type=RECORDIO, part_kib=64) | settings | way
     result = digest(env=server.env, **job).ok()
     assert result["digest"] == want(data)
     if fault != "stalls":
         assert result["retries"] > 0
 
 
-def test_a_cut_body_resumes_from_the_byte_reached(s3_server, data):
+def test_a_cut_body_resumes_from_the_byte_reached(s3_server, data, way):
     server = s3_server(data, "--fault", "cut=50000,times=1")
-    result = digest(uri="s3://data/part_000", type=RECORDIO, env=server.env).ok()
+    result = digest(uri="s3://data/part_000", type=RECORDIO, env=server.env, **way).ok()
     size = (data / "data/part_000.pbr").stat().st_size
     ranges = [line for line in server.log() if "part_000" in line and "list-type" not in line]
     assert len(ranges) == 2
@@ -168,9 +171,11 @@ def test_a_cut_body_resumes_from_the_byte_reached(s3_server, data):
     assert result["bytes"] == size and result["retries"] == 1
 
 
-def test_503_for_ever_ends_in_an_error_after_ten_attempts(s3_server, data):
+@pytest.mark.parametrize("transport", ["direct", "curl"])
+def test_503_for_ever_ends_in_an_error_after_ten_attempts(s3_server, data, transport):
     server = s3_server(data, "--fault", "status=500,code=InternalError,every=1,key=part_003")
-    result = digest(uri="s3://data", type=RECORDIO, env=server.env, timeout=180)
+    job = dict(uri="s3://data", type=RECORDIO, transport=transport)
+    result = digest(env=server.env, timeout=180, **job)
     assert result["result"] == "PENSTOCK_E_HTTP"
     assert (result["http_status"], result["s3_code"], result["attempts"]) == (500, "InternalError", 10)
     assert result["key"] == "part_003.pbr" and result["bucket"] == "data" and result["offset"] == 0
@@ -264,12 +269,14 @@ def test_object_deleted_after_the_listing(s3_server, tmp_path):
     assert "key=b.pbr" in out and "s3_code=NoSuchKey" in out
 
 
-def test_object_replaced_mid_epoch(s3_server, tmp_path):
+@pytest.mark.parametrize("transport", ["direct", "curl"])
+def test_object_replaced_mid_epoch(s3_server, tmp_path, transport):
     """Many small parts and a stalled reader: the object changes while most of it is still to come."""
     rows = 60_000
     content = good(rows, 100)
     server = serve_files(s3_server, tmp_path, a_dot_pbr=content)
     job = [DRIVER, "uri=s3://bad", f"type={RECORDIO}", "memory_mib=16", "part_kib=64", "rows=100"]
+    server.env["PENSTOCK_TRANSPORT"] = transport
     running = start([*job, "stall_ms=3000"], server)
     wait_for(lambda: len(server.log()) > 20)
     time.sleep(0.5)  # until the ring is full: then the rest must be asked for after the change
@@ -352,11 +359,10 @@ def test_memory_stays_within_the_limit_over_4_gib(s3_server, tmp_path):
     assert result["rss_kib"] <= (128 + 64) << 10
 
 
-@pytest.mark.parametrize("io_name", ["uring", "epoll"])
-def test_a_signal_ends_a_waiting_stream_within_a_second(s3_server, data, io_name):
+def test_a_signal_ends_a_waiting_stream_within_a_second(s3_server, data, way):
     server = s3_server(data, "--fault", "stall=30000,every=1")
-    job = [DRIVER, "uri=s3://data", f"type={RECORDIO}", f"io={io_name}"]
-    running = start(job, server)
+    server.env["PENSTOCK_TRANSPORT"] = way["transport"]
+    running = start([DRIVER, "uri=s3://data", f"type={RECORDIO}", f"io={way['io']}"], server)
     wait_for(lambda: any("part_" in line for line in server.log()))
     begin = time.monotonic()
     running.send_signal(signal.SIGINT)
