@@ -82,6 +82,9 @@ struct csv_masks {
 /* Fills masks for `blocks` (1..CSV_CHUNK_BLOCKS) whole blocks at p, with AVX2 where there is. */
 void fmt_csv_find(const uint8_t *p, size_t blocks, struct csv_masks *masks);
 
+/* The same on any processor. */
+void fmt_csv_find_base(const uint8_t *p, size_t blocks, struct csv_masks *masks);
+
 /* Number of leading blocks, of `blocks` at p, that hold neither a line end nor a quote. */
 size_t fmt_csv_skip(const uint8_t *p, size_t blocks);
 

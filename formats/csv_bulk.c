@@ -3,14 +3,14 @@
  * eight at a time, knowing where each ends.
  *
  * Three conversions, by the longest of the eight fields:
- *   up to 4 bytes     one gather, whole digits only (pixels, categories, counts)
+ *   up to 4 bytes     one load per field, whole digits only (pixels, categories, counts)
  *   up to 16 bytes    a 16-byte window per field, two of them per register
  *   up to 32 bytes, or with an exponent    a 32-byte window per field
  * A window's point is closed by a shuffle, its digits are joined by multiply-adds, and the value is
- * digits * 10^k in double arithmetic. Its error is below 3 units in the last place of a double, so
- * rounding to float32 is right unless the double lies within 8 units of a tie between two floats:
- * then, or when the field is anything else (blank, nan ...), number.h reads it. A field that is no
- * number ends the bulk in front of its row.
+ * digits * 10^k in double arithmetic. Its error is at most 5 units in the last place of a double,
+ * so rounding to float32 is right unless the double lies within 8 units of a tie between two
+ * floats: then, or when the field is anything else (blank, nan ...), number.h reads it. A field
+ * that is no number ends the bulk in front of its row.
  */
 #include "formats/csv.h"
 #include "formats/number.h"
@@ -191,14 +191,28 @@ static bool read_field(const struct csv_bulk *bulk, const struct chunk *chunk, s
     return fmt_number_scan(p, end, value) == end;
 }
 
+AVX2 static inline int load4(const uint8_t *p)
+{
+    int v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+/* The last four bytes of LANES fields. Not a gather: those are slow on many processors. */
+AVX2 static inline __m256i load_tails(const uint8_t *base, const uint32_t *ends)
+{
+    return _mm256_setr_epi32(load4(base + ends[0] - 4), load4(base + ends[1] - 4),
+                             load4(base + ends[2] - 4), load4(base + ends[3] - 4),
+                             load4(base + ends[4] - 4), load4(base + ends[5] - 4),
+                             load4(base + ends[6] - 4), load4(base + ends[7] - 4));
+}
+
 /* Lanes that hold one to four digits and nothing else are converted; returns the others. */
-AVX2 static unsigned convert_short(const uint8_t *base, __m256i ends, __m256i lens, float *values)
+AVX2 static unsigned convert_short(__m256i text, __m256i lens, float *values)
 {
     const __m256i zeros = _mm256_set1_epi8('0');
     const __m256i nine = _mm256_set1_epi8(9);
-    /* The last four bytes of each field, what is not of the field shifted out at the bottom. */
-    __m256i at = _mm256_sub_epi32(ends, _mm256_set1_epi32(4));
-    __m256i text = _mm256_i32gather_epi32((const int *)(const void *)base, at, 1);
+    /* What is not of the field is shifted out at the bottom. */
     __m256i shift = _mm256_slli_epi32(_mm256_sub_epi32(_mm256_set1_epi32(4), lens), 3);
     __m256i digits = _mm256_srlv_epi32(_mm256_sub_epi8(text, zeros), shift);
     digits = _mm256_sllv_epi32(digits, shift);
@@ -481,7 +495,7 @@ AVX2 static size_t convert_chunk(struct csv_bulk *bulk, const struct chunk *chun
         bool whole = i + LANES <= fields && before + bulk->ends[i] >= REACH_BYTES;
         unsigned bad = 0xff;
         if (whole && all_up_to(lens, 4))
-            bad = convert_short(chunk->base, ends, lens, bulk->values + i);
+            bad = convert_short(load_tails(chunk->base, bulk->ends + i), lens, bulk->values + i);
         if (whole && bad != 0 && !wide && all_up_to(lens, 16)) {
             bad = convert_windows(bulk, chunk->base, i);
             wide = __builtin_popcount(bad) >= LANES / 2;

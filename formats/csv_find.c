@@ -5,7 +5,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-static void find_sse2(const uint8_t *p, size_t blocks, struct csv_masks *masks)
+void fmt_csv_find_base(const uint8_t *p, size_t blocks, struct csv_masks *masks)
 {
     const __m128i lf = _mm_set1_epi8('\n');
     const __m128i cr = _mm_set1_epi8('\r');
@@ -74,7 +74,7 @@ void fmt_csv_find(const uint8_t *p, size_t blocks, struct csv_masks *masks)
     if (__builtin_cpu_supports("avx2"))
         find_avx2(p, blocks, masks);
     else
-        find_sse2(p, blocks, masks);
+        fmt_csv_find_base(p, blocks, masks);
 }
 
 #else
@@ -86,7 +86,7 @@ size_t fmt_csv_skip(const uint8_t *p, size_t blocks)
     return 0;
 }
 
-void fmt_csv_find(const uint8_t *p, size_t blocks, struct csv_masks *masks)
+void fmt_csv_find_base(const uint8_t *p, size_t blocks, struct csv_masks *masks)
 {
     for (size_t i = 0; i < blocks; i++, p += CSV_BLOCK_BYTES) {
         uint64_t newlines = 0;
@@ -98,6 +98,11 @@ void fmt_csv_find(const uint8_t *p, size_t blocks, struct csv_masks *masks)
         masks->newline[i] = newlines;
         masks->quote[i] = quotes;
     }
+}
+
+void fmt_csv_find(const uint8_t *p, size_t blocks, struct csv_masks *masks)
+{
+    fmt_csv_find_base(p, blocks, masks);
 }
 
 #endif

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "formats/csv.h"
 #include "tests/csv_reference.h"
 #include "tests/number_texts.h"
 
@@ -70,10 +71,30 @@ static size_t step_split(void *cookie)
     return n;
 }
 
+/* Like fmt_csv on a processor without AVX2. */
+static struct fmt_decoder *plain_decoder_new(const struct fmt_options *options,
+                                             const struct fmt_shape *shape)
+{
+    struct fmt_decoder *decoder = fmt_csv.decoder_new(options, shape);
+    if (decoder != NULL) {
+        fmt_csv_bulk_free(decoder->bulk);
+        decoder->bulk = NULL;
+    }
+    return decoder;
+}
+
+static const struct fmt_ops *any_ops(void)
+{
+    static struct fmt_ops plain;
+    plain = fmt_csv;
+    plain.decoder_new = plain_decoder_new;
+    return below(4) == 0 ? &plain : &fmt_csv;
+}
+
 static void run(const void *text, size_t len, uint32_t label_size, uint32_t rows_max,
                 size_t (*step)(void *), void *cookie, struct drive_result *r)
 {
-    struct drive drive = {.options = {.ops = &fmt_csv, .label_size = label_size},
+    struct drive drive = {.options = {.ops = any_ops(), .label_size = label_size},
                           .rows_max = rows_max,
                           .step = step,
                           .cookie = cookie};
@@ -341,6 +362,40 @@ static void test_csv_cut_resumes_where_it_stopped(void **state)
     }
 }
 
+/* The masks of every processor, on every byte value. */
+static void test_csv_find_and_skip_equal_a_plain_search(void **state)
+{
+    enum { BLOCKS = 8 };
+    uint8_t bytes[BLOCKS * CSV_BLOCK_BYTES];
+    struct csv_masks masks[2];
+    (void)state;
+    for (uint32_t round = 0; round < 2000; round++) {
+        size_t blocks = 1 + below(BLOCKS);
+        size_t plain_blocks = blocks;
+        for (size_t i = 0; i < sizeof(bytes); i++)
+            bytes[i] = (uint8_t)(below(round % 300 + 1) < 2 ? below(256) : 'x');
+        fmt_csv_find(bytes, blocks, &masks[0]);
+        fmt_csv_find_base(bytes, blocks, &masks[1]);
+        for (size_t i = blocks; i-- > 0;) {
+            uint64_t newline = 0;
+            uint64_t quote = 0;
+            for (size_t k = 0; k < CSV_BLOCK_BYTES; k++) {
+                uint8_t c = bytes[i * CSV_BLOCK_BYTES + k];
+                newline |= (uint64_t)(c == '\n' || c == '\r') << k;
+                quote |= (uint64_t)(c == '"') << k;
+            }
+            if ((newline | quote) != 0)
+                plain_blocks = i;
+            for (size_t m = 0; m < 2; m++) {
+                assert_true(masks[m].newline[i] == newline);
+                assert_true(masks[m].quote[i] == quote);
+            }
+        }
+        size_t skipped = fmt_csv_skip(bytes, blocks);
+        assert_true(skipped == plain_blocks || skipped == 0);
+    }
+}
+
 static size_t append(char *out, size_t n, const char *text)
 {
     size_t len = strlen(text);
@@ -535,8 +590,7 @@ static void test_csv_numbers_equal_strtof(void **state)
     enum { COLUMNS = 25, ROWS = 40, OBJECTS = 1000 };
     static char text[COLUMNS * ROWS * (TEXT_BYTES + 1)];
     static float expected[COLUMNS * ROWS];
-    struct drive drive = {
-        .options = {.ops = &fmt_csv, .label_size = 3}, .rows_max = 1000, .step = step_all};
+    struct drive drive = {.options = {.label_size = 3}, .rows_max = 1000, .step = step_all};
     (void)state;
     for (uint32_t object = 0; object < OBJECTS; object++) {
         struct drive_result r;
@@ -548,6 +602,7 @@ static void test_csv_numbers_equal_strtof(void **state)
             len += strlen(field);
             text[len++] = i % COLUMNS == COLUMNS - 1 ? '\n' : ',';
         }
+        drive.options.ops = any_ops();
         drive_run(&drive, (const uint8_t *)text, len, &r);
         if (r.failed || r.rows != ROWS)
             fail_msg("object %u: %zu rows, '%s'", object, r.rows, r.text);
@@ -589,6 +644,7 @@ int main(void)
         cmocka_unit_test(test_csv_cut_waits_for_the_byte_after_cr),
         cmocka_unit_test(test_csv_cut_stops_at_rows_max),
         cmocka_unit_test(test_csv_cut_resumes_where_it_stopped),
+        cmocka_unit_test(test_csv_find_and_skip_equal_a_plain_search),
         cmocka_unit_test(test_csv_random_objects_equal_the_reference),
         cmocka_unit_test(test_csv_odd_fields_in_regular_rows),
         cmocka_unit_test(test_csv_numbers_equal_strtof),
