@@ -12,30 +12,11 @@
 /* Values that are copied here rather than by memcpy. */
 enum { SHORT_RUN_MAX = 48 };
 
-/* 16 bytes: one register where the machine has such, else the compiler makes do. */
-typedef uint64_t block __attribute__((vector_size(16)));
-
-static block load_block(const uint8_t *in)
+static fmt_block load_block(const uint8_t *in)
 {
-    block loaded;
+    fmt_block loaded;
     memcpy(&loaded, in, sizeof(loaded));
     return loaded;
-}
-
-/* a[len] equals b[len]. Reads nothing else: blocks overlap instead. */
-static inline bool is_same(const uint8_t *a, const uint8_t *b, size_t len)
-{
-    if (len < sizeof(block)) {
-        uint8_t difference = 0;
-        for (size_t i = 0; i < len; i++)
-            difference |= a[i] ^ b[i];
-        return difference == 0;
-    }
-    size_t last = len - sizeof(block);
-    block difference = load_block(a + last) ^ load_block(b + last);
-    for (size_t i = 0; i < last; i += sizeof(block))
-        difference |= load_block(a + i) ^ load_block(b + i);
-    return (difference[0] | difference[1]) == 0;
 }
 
 /* A run that lies at a fixed place and has a fixed length. */
@@ -55,16 +36,24 @@ static bool learn_run(struct fmt_template_run *run, const uint8_t *in,
     return map->type != FMT_RECORD_I32 || map->run_bytes == map->count;
 }
 
+/* Covers the bytes [from, to), which are alike in all records, with blocks inside the record. (One
+ * with a value in it is longer than a block.) */
 static bool learn_fixed(struct fmt_template *template, const uint8_t *in, size_t from, size_t to)
 {
-    if (from == to)
-        return true;
-    if (to - from > FMT_TEMPLATE_FIXED_MAX)
-        return false;
-    struct fmt_template_fixed *fixed = &template->fixed[template->fixed_count++];
-    fixed->at = from;
-    fixed->len_bytes = to - from;
-    memcpy(fixed->bytes, in + from, to - from);
+    while (from < to) {
+        if (template->block_count == FMT_TEMPLATE_BLOCKS_MAX)
+            return false;
+        struct fmt_template_block *block = &template->blocks[template->block_count++];
+        size_t last = template->len_bytes - sizeof(fmt_block);
+        size_t at = from < last ? from : last;
+        size_t end = to - at < sizeof(fmt_block) ? to : at + sizeof(fmt_block);
+        uint8_t mask[sizeof(fmt_block)] = {0};
+        memset(mask + (from - at), 0xff, end - from);
+        block->at = at;
+        block->mask = load_block(mask);
+        block->bytes = load_block(in + at) & block->mask;
+        from = end;
+    }
     return true;
 }
 
@@ -89,12 +78,23 @@ bool fmt_template_learn(struct fmt_template *template, const uint8_t *in, size_t
     }
     size_t first_end = first->at + first->len_bytes;
     size_t second_end = second->at + second->len_bytes;
-    if (!learn_fixed(template, in, 0, first->at) ||
-        !learn_fixed(template, in, first_end, second->at) ||
-        !learn_fixed(template, in, second_end, end))
-        return false;
     template->len_bytes = (end + 3) & ~(size_t)3;
-    return true;
+    if (learn_fixed(template, in, 0, first->at) &&
+        learn_fixed(template, in, first_end, second->at) &&
+        learn_fixed(template, in, second_end, end))
+        return true;
+    template->len_bytes = 0;
+    return false;
+}
+
+static inline bool is_alike(const struct fmt_template *template, const uint8_t *in)
+{
+    fmt_block difference = {0, 0};
+    for (uint32_t i = 0; i < template->block_count; i++) {
+        const struct fmt_template_block *block = &template->blocks[i];
+        difference |= (load_block(in + block->at) & block->mask) ^ block->bytes;
+    }
+    return (difference[0] | difference[1]) == 0;
 }
 
 /* Short runs without a call: 4 values at a time, the last 4 overlapping those before. */
@@ -106,8 +106,8 @@ static inline void copy_f32(const uint8_t *in, size_t count, float *out)
     }
     size_t last = count - 4;
     for (size_t i = 0; i < last; i += 4)
-        memcpy(out + i, in + 4 * i, sizeof(block));
-    memcpy(out + last, in + 4 * last, sizeof(block));
+        memcpy(out + i, in + 4 * i, sizeof(fmt_block));
+    memcpy(out + last, in + 4 * last, sizeof(fmt_block));
 }
 
 /* False when a varint has more than one byte. */
@@ -151,11 +151,8 @@ uint32_t fmt_template_decode(const struct fmt_template *template, const uint8_t 
     for (uint32_t row = 0; row < rows; row++) {
         if (len < len_bytes)
             return row;
-        for (uint32_t i = 0; i < template->fixed_count; i++) {
-            const struct fmt_template_fixed *fixed = &template->fixed[i];
-            if (!is_same(in + fixed->at, fixed->bytes, fixed->len_bytes))
-                return row;
-        }
+        if (!is_alike(template, in))
+            return row;
         if (template->labels.count > 0) {
             if (!copy_labels(&template->labels, in, labels))
                 return row;

@@ -15,7 +15,10 @@
 #include "formats/fmt.h"
 #include "formats/record.h"
 
-#define FMT_TEMPLATE_FIXED_MAX 64u
+#define FMT_TEMPLATE_BLOCKS_MAX 12u
+
+/* 16 bytes: one register where the machine has such, else the compiler makes do. */
+typedef uint64_t fmt_block __attribute__((vector_size(16)));
 
 struct fmt_template {
     size_t len_bytes; /* of the record, with head and pad; 0: nothing was learnt */
@@ -25,12 +28,12 @@ struct fmt_template {
         uint32_t count;
         enum fmt_record_type type;
     } features, labels;
-    uint32_t fixed_count;
-    struct fmt_template_fixed {
+    uint32_t block_count;
+    struct fmt_template_block {
+        fmt_block bytes; /* what must be in the 16 bytes at `at`, where mask is set */
+        fmt_block mask;
         size_t at;
-        size_t len_bytes;
-        uint8_t bytes[FMT_TEMPLATE_FIXED_MAX];
-    } fixed[3]; /* before, between and after the runs; the pad may hold anything */
+    } blocks[FMT_TEMPLATE_BLOCKS_MAX]; /* these cover all but the values and the pad */
 };
 
 /* Learns from the record in one part at `in`, that has body_bytes of payload and that
