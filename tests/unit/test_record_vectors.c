@@ -72,6 +72,14 @@ static const struct vector {
      {2, 0},
      {1.5f, -2}},
     {"oneof: the last", "0a(12(3a(0a(V5)) 12(0a(F1.5))))", {1, 0}, {1.5f}},
+    {"a uid too long for the template",
+     "1a('"
+     "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+     "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+     "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+     "')" FEATURES,
+     {2, 0},
+     {1.5f, -2}},
     {"NUL ends a name", FEATURES "0a(0a(76616c75657300) 12(12(0a(F7))))", {1, 0}, {7}},
     {"label in pieces, the second by a long tag",
      FEATURES "12(0a('values') 12(12(0a(F1) 8a80808000(F2))))",
