@@ -5,6 +5,8 @@
 #include "pipe/clock.h"
 #include "pipe/engine.h"
 
+#define FIRST_PART_BYTES ((uint64_t)256 << 10)
+
 /* Head is told of a part's progress in steps of this size, or at once while the framer starves. */
 #define PUBLISH_BYTES ((uint64_t)256 << 10)
 
@@ -41,6 +43,15 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* The first parts are small and grow: all are under way at once, and the first batch should not
+ * wait for its bytes behind those of a hundred MiB to come. */
+static uint64_t part_limit(const struct ps_channel *ch)
+{
+    if (ch->part_next < 16 && FIRST_PART_BYTES << ch->part_next < ch->part_bytes)
+        return FIRST_PART_BYTES << ch->part_next;
+    return ch->part_bytes;
+}
+
 static struct ps_part *claim(struct ps_channel *ch)
 {
     if (ch->fetch_failed || ch->decode_failed || ch->ended ||
@@ -48,7 +59,7 @@ static struct ps_part *claim(struct ps_channel *ch)
         return NULL;
 
     const struct ps_object *object = ch->fetch_object;
-    uint64_t len_bytes = min_u64(ch->part_bytes, object->size_bytes - ch->fetch_offset);
+    uint64_t len_bytes = min_u64(part_limit(ch), object->size_bytes - ch->fetch_offset);
 
     len_bytes = min_u64(len_bytes, ps_ring_run_bytes(&ch->ring, ch->reserved_pos));
     if (ch->ring.size_bytes - (ch->reserved_pos - ch->released_pos) < len_bytes)
