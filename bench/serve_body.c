@@ -20,16 +20,16 @@ struct body {
     uint64_t stall_at_bytes; /* UINT64_MAX: nowhere, or it is over */
 };
 
-/* Makes the close that follows a reset. */
-static void set_reset(struct serve_request *request)
+/* Disconnecting a TCP socket sends RST at once (tcp(7), connect(2) on AF_UNSPEC). SO_LINGER would
+ * not do: MHD shuts the connection down before it closes it, and the peer sees an orderly end. */
+static void send_reset(struct serve_request *request)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    struct linger abort_at_once = {.l_onoff = 1, .l_linger = 0};
+    struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 
     if (info)
-        (void)setsockopt(info->connect_fd, SOL_SOCKET, SO_LINGER, &abort_at_once,
-                         sizeof abort_at_once);
+        (void)connect(info->connect_fd, &nowhere, sizeof nowhere);
 }
 
 static ssize_t read_body(void *cookie, uint64_t position_bytes, char *out, size_t out_bytes)
@@ -41,7 +41,7 @@ static ssize_t read_body(void *cookie, uint64_t position_bytes, char *out, size_
 
     if (position_bytes >= body->cut_at_bytes) {
         if (request->fault->kind == SERVE_FAULT_RESET)
-            set_reset(request);
+            send_reset(request);
         return MHD_CONTENT_READER_END_WITH_ERROR;
     }
     if (position_bytes >= body->stall_at_bytes) {
