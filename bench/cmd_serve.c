@@ -7,11 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <pthread.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -270,16 +271,57 @@ static void allow_many_descriptors(void)
     }
 }
 
-static int serve_until(const struct arguments *arguments, const sigset_t *signals)
+/* Where the signal handler reports; written by it, read by the main thread. */
+static int stop_fd = -1;
+
+static void on_stop_signal(int signal_no)
+{
+    int saved = errno;
+    uint64_t one = 1;
+
+    (void)signal_no;
+    if (write(stop_fd, &one, sizeof one) < 0) {
+        /* The counter is full: the server is being stopped already. */
+    }
+    errno = saved;
+}
+
+/* A handler, not sigwait: libraries such as OpenBLAS make threads when they are loaded, which do
+ * not block the signals and would take one that comes early, with the default effect. */
+static bool catch_stop_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_stop_signal, .sa_flags = SA_RESTART};
+
+    sigemptyset(&action.sa_mask);
+    stop_fd = eventfd(0, EFD_CLOEXEC);
+    return stop_fd >= 0 && sigaction(SIGINT, &action, NULL) == 0 &&
+           sigaction(SIGTERM, &action, NULL) == 0 &&
+           signal(SIGPIPE, SIG_IGN) != SIG_ERR; /* sendfile has no MSG_NOSIGNAL */
+}
+
+static void wait_for_stop_signal(void)
+{
+    struct pollfd stop = {.fd = stop_fd, .events = POLLIN};
+
+    while (poll(&stop, 1, -1) < 1)
+        ; /* a signal interrupts it, and has counted by then */
+}
+
+static int serve_until_stopped(const struct arguments *arguments)
 {
     const struct serve_config *config = &arguments->config;
     char error[512];
     struct serve *serve = serve_start(config, error, sizeof error);
     unsigned bucket_count;
-    int rc = EXIT_OK, signal_no;
 
     if (!serve) {
         fprintf(stderr, "penstock serve: %s\n", error);
+        return EXIT_FAILED;
+    }
+    if (arguments->port_file && !write_port_file(arguments->port_file, serve_port(serve))) {
+        fprintf(stderr, "penstock serve: cannot write port file %s: %s\n", arguments->port_file,
+                strerror(errno));
+        serve_stop(serve);
         return EXIT_FAILED;
     }
     bucket_count = serve_bucket_count(serve);
@@ -287,21 +329,14 @@ static int serve_until(const struct arguments *arguments, const sigset_t *signal
            bucket_count == 1 ? "" : "s",
            config->policy.anonymous ? "unsigned requests too" : "signed requests only");
     fflush(stdout);
-    if (arguments->port_file && !write_port_file(arguments->port_file, serve_port(serve))) {
-        fprintf(stderr, "penstock serve: cannot write port file %s: %s\n", arguments->port_file,
-                strerror(errno));
-        rc = EXIT_FAILED;
-    } else {
-        sigwait(signals, &signal_no);
-    }
+    wait_for_stop_signal();
     serve_stop(serve);
-    return rc;
+    return EXIT_OK;
 }
 
 int penstock_cmd_serve(int argc, char **argv)
 {
     struct arguments *arguments = calloc(1, sizeof *arguments);
-    sigset_t signals, before;
     int rc;
 
     if (!arguments) {
@@ -322,14 +357,12 @@ int penstock_cmd_serve(int argc, char **argv)
         }
     }
     allow_many_descriptors();
-    /* Blocked before any thread starts, so that no thread but this one, in sigwait, takes them. */
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &signals, &before);
-    signal(SIGPIPE, SIG_IGN); /* sendfile has no MSG_NOSIGNAL */
-    rc = serve_until(arguments, &signals);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (catch_stop_signals()) {
+        rc = serve_until_stopped(arguments);
+    } else {
+        fprintf(stderr, "penstock serve: cannot catch signals: %s\n", strerror(errno));
+        rc = EXIT_FAILED;
+    }
     if (arguments->config.log_fd >= 0)
         close(arguments->config.log_fd);
 out:
