@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/csv_fixture.h - what the CSV tests share: objects between guard pages, ways to hand them
+ * over, and comparison with the reference. Include after cmocka.h.
+ */
+#ifndef TESTS_CSV_FIXTURE_H
+#define TESTS_CSV_FIXTURE_H
+
+#include <sys/mman.h>
+
+#include "formats/csv.h"
+#include "tests/csv_reference.h"
+
+/* Objects up to ARENA_BYTES, between two pages that must not be touched. */
+#define ARENA_BYTES ((size_t)1 << 16)
+static uint8_t *arena;
+
+static uint64_t seed = 88172645463325252u;
+
+static inline uint32_t below(uint32_t n)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return (uint32_t)((seed >> 11) % n);
+}
+
+static inline int arena_make(void **state)
+{
+    size_t page = 65536;
+    uint8_t *base =
+        mmap(NULL, ARENA_BYTES + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    (void)state;
+    if (base == MAP_FAILED || mprotect(base + page, ARENA_BYTES, PROT_READ | PROT_WRITE) != 0)
+        return -1;
+    arena = base + page;
+    return 0;
+}
+
+static inline size_t step_all(void *cookie)
+{
+    (void)cookie;
+    return SIZE_MAX / 2;
+}
+
+static inline size_t step_one(void *cookie)
+{
+    (void)cookie;
+    return 1;
+}
+
+static inline size_t step_random(void *cookie)
+{
+    (void)cookie;
+    return 1 + below(below(4) == 0 ? 300 : 9);
+}
+
+/* First *cookie bytes, then all. */
+static inline size_t step_split(void *cookie)
+{
+    size_t *first = cookie;
+    size_t n = *first;
+    *first = SIZE_MAX / 2;
+    return n;
+}
+
+/* Like fmt_csv on a processor without AVX2. */
+static inline struct fmt_decoder *plain_decoder_new(const struct fmt_options *options,
+                                                    const struct fmt_shape *shape)
+{
+    struct fmt_decoder *decoder = fmt_csv.decoder_new(options, shape);
+    if (decoder != NULL) {
+        fmt_csv_bulk_free(decoder->bulk);
+        decoder->bulk = NULL;
+    }
+    return decoder;
+}
+
+static inline const struct fmt_ops *any_ops(void)
+{
+    static struct fmt_ops plain;
+    plain = fmt_csv;
+    plain.decoder_new = plain_decoder_new;
+    return below(4) == 0 ? &plain : &fmt_csv;
+}
+
+static inline void run(const void *text, size_t len, uint32_t label_size, uint32_t rows_max,
+                       size_t (*step)(void *), void *cookie, struct drive_result *r)
+{
+    struct drive drive = {.options = {.ops = any_ops(), .label_size = label_size},
+                          .rows_max = rows_max,
+                          .step = step,
+                          .cookie = cookie};
+    uint8_t *at = below(2) == 0 ? arena : arena + ARENA_BYTES - len;
+    assert_true(len <= ARENA_BYTES);
+    memcpy(at, text, len);
+    drive_run(&drive, at, len, r);
+}
+
+/* Rows hold features, then labels; columns count as in the text. */
+static inline float value_at(const struct drive_result *r, size_t value_no)
+{
+    size_t columns = drive_columns(r);
+    size_t column = value_no % columns;
+    size_t place =
+        column < r->shape.label_dim ? r->shape.feature_dim + column : column - r->shape.label_dim;
+    return r->values[value_no - column + place];
+}
+
+static inline void expect_same(const char *what, const char *text, size_t at,
+                               const struct drive_result *got, const struct drive_result *expected)
+{
+    if (!drive_result_equal(got, expected))
+        fail_msg("%s at %zu of '%s': %zu rows%s, expected %zu rows%s", what, at, text, got->rows,
+                 got->failed ? " and an error" : "", expected->rows,
+                 expected->failed ? " and an error" : "");
+}
+
+#endif
