@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/connection.c - a connection's life but for its answers: see connection.h. */
+#include "pipe/connection.h"
+
+#include "pipe/clock.h"
+#include "pipe/error.h"
+#include "pipe/text.h"
+
+#include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TICK_NS (100 * PS_NS_PER_MS)
+#define RESOLVE_POLL_NS (5 * PS_NS_PER_MS)
+#define RESOLVE_NS_MAX (15 * PS_NS_PER_S)
+#define CONNECT_NS_MAX (5 * PS_NS_PER_S)
+#define STALL_NS_MAX (15 * PS_NS_PER_S)
+/* S3 closes connections that were idle for about 5 s: reusing one just then costs a retry. */
+#define IDLE_NS_MAX (4 * PS_NS_PER_S)
+
+uint64_t ps_connection_due_ns(const struct ps_connection *c, uint64_t now_ns)
+{
+    switch (c->state) {
+    case PS_CONN_FREE:
+    case PS_CONN_ENDING:
+        return UINT64_MAX;
+    case PS_CONN_RESOLVING:
+        return now_ns + RESOLVE_POLL_NS;
+    case PS_CONN_CONNECTING:
+    case PS_CONN_HANDSHAKING:
+    case PS_CONN_SENDING:
+    case PS_CONN_HEAD:
+    case PS_CONN_BODY:
+    case PS_CONN_ERROR_BODY:
+    case PS_CONN_IDLE:
+        break;
+    }
+    return now_ns + TICK_NS;
+}
+
+void ps_connection_enter(struct ps_connection *c, enum ps_connection_state state)
+{
+    c->state = state;
+    c->since_ns = ps_now_ns();
+    if (c->all->tick_ns == UINT64_MAX)
+        c->all->tick_ns = ps_connection_due_ns(c, c->since_ns);
+}
+
+void ps_connection_watch(struct ps_connection *c, unsigned wanted)
+{
+    struct ps_reactor *reactor = c->all->io->reactor;
+
+    if (wanted != c->watch.wanted || (wanted && c->watch.fd != c->fd))
+        reactor->ops->watch(reactor, &c->watch, c->fd, wanted);
+}
+
+void ps_connection_close(struct ps_connection *c)
+{
+    ps_connection_watch(c, 0);
+    SSL_free(c->ssl);
+    c->ssl = NULL;
+    if (c->fd >= 0)
+        close(c->fd);
+    c->fd = -1;
+    c->reused = false;
+    c->state = PS_CONN_FREE;
+}
+
+static struct ps_tls *tls_of(struct ps_connections *all, const struct ps_s3_site *site)
+{
+    for (size_t i = 0; i < all->site_tls_count; i++)
+        if (all->site_tls[i].site == site)
+            return &all->site_tls[i].tls;
+    return NULL;
+}
+
+static void send_request(struct ps_connection *c)
+{
+    while (c->out_sent < c->out_bytes) {
+        size_t left = c->out_bytes - c->out_sent;
+        size_t sent_bytes = 0;
+
+        if (c->ssl) {
+            int rc = SSL_write_ex(c->ssl, c->out + c->out_sent, left, &sent_bytes);
+
+            if (rc != 1) {
+                ps_connection_wait_tls(c, rc);
+                return;
+            }
+        } else {
+            ssize_t sent = send(c->fd, c->out + c->out_sent, left, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+            if (sent < 0 && errno == EAGAIN) {
+                ps_connection_watch(c, PS_WRITABLE);
+                return;
+            }
+            if (sent < 0) {
+                ps_connection_end(c, PS_TRANSFER_RESET, strerror(errno));
+                return;
+            }
+            sent_bytes = (size_t)sent;
+        }
+        c->out_sent += sent_bytes;
+    }
+    ps_answer_begin(c);
+}
+
+static int write_request(struct ps_connection *c, struct penstock_error *error)
+{
+    struct ps_connections *t = c->all;
+    struct ps_text out = ps_text_in(c->out, sizeof c->out);
+    int rc = ps_get_build(c->part, &t->signing, &t->request, error);
+
+    if (rc != PENSTOCK_OK)
+        return rc;
+    ps_text_addf(&out, "GET %s HTTP/1.1\r\n", t->request.target);
+    for (size_t i = 0; i < t->request.header_count; i++) {
+        ps_text_add(&out, t->request.headers[i]);
+        ps_text_add(&out, "\r\n");
+    }
+    ps_text_add(&out, "\r\n");
+    c->out_bytes = out.len;
+    c->out_sent = 0;
+    return out.cut ? ps_fail(error, PENSTOCK_E_ARGUMENT, "the request for %s is too long",
+                             c->part->object->key)
+                   : PENSTOCK_OK;
+}
+
+/* Asks for the part. Signed only now: a signature ages. */
+static void ask(struct ps_connection *c)
+{
+    struct penstock_error error;
+    int rc = write_request(c, &error);
+
+    if (rc == PENSTOCK_OK) {
+        ps_connection_enter(c, PS_CONN_SENDING);
+        send_request(c);
+        return;
+    }
+    struct ps_part *part = c->part;
+
+    c->part = NULL;
+    ps_connection_close(c);
+    ps_io_part_ended(c->all->io, part,
+                     (struct ps_retry_decision){.verdict = PS_RETRY_FATAL, .rc = rc}, &error);
+}
+
+static void handshake(struct ps_connection *c)
+{
+    int rc = SSL_do_handshake(c->ssl);
+
+    if (rc == 1)
+        ask(c);
+    else
+        ps_connection_wait_tls(c, rc);
+}
+
+static void connected(struct ps_connection *c)
+{
+    int sys_errno = 0;
+    socklen_t len = sizeof sys_errno;
+
+    getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &sys_errno, &len);
+    if (sys_errno != 0) {
+        ps_resolver_report(c->all->io->stream->resolver, &c->address);
+        ps_connection_end(c, PS_TRANSFER_CONNECT, strerror(sys_errno));
+        return;
+    }
+    if (!c->site->tls) {
+        ask(c);
+        return;
+    }
+    c->ssl = ps_tls_connect(tls_of(c->all, c->site), c->site, c->fd);
+    if (!c->ssl) {
+        ps_connection_end(c, PS_TRANSFER_NO_MEMORY, "out of memory for TLS");
+        return;
+    }
+    ps_connection_enter(c, PS_CONN_HANDSHAKING);
+    handshake(c);
+}
+
+static void connect_to(struct ps_connection *c)
+{
+    const struct sockaddr *address = (const struct sockaddr *)&c->address.sockaddr;
+    int on = 1;
+
+    c->fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (c->fd < 0) {
+        ps_connection_end(c, PS_TRANSFER_CONNECT, strerror(errno));
+        return;
+    }
+    atomic_fetch_add_explicit(&c->part->channel->counts.connections, 1, memory_order_relaxed);
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    ps_connection_enter(c, PS_CONN_CONNECTING);
+    if (connect(c->fd, address, c->address.len_bytes) == 0)
+        connected(c);
+    else if (errno == EINPROGRESS)
+        ps_connection_watch(c, PS_WRITABLE);
+    else {
+        ps_resolver_report(c->all->io->stream->resolver, &c->address);
+        ps_connection_end(c, PS_TRANSFER_CONNECT, strerror(errno));
+    }
+}
+
+static void forget_answer(struct ps_connection *c)
+{
+    c->head.status = 0;
+    c->in_bytes = 0;
+    c->why[0] = '\0';
+}
+
+void ps_connection_open(struct ps_connection *c)
+{
+    const char *why = "";
+
+    forget_answer(c);
+    switch (ps_resolver_find(c->all->io->stream->resolver, c->site->host, c->site->port,
+                             &c->address, &why)) {
+    case PS_RESOLVED:
+        connect_to(c);
+        return;
+    case PS_RESOLVE_WAIT:
+        if (c->state != PS_CONN_RESOLVING)
+            ps_connection_enter(c, PS_CONN_RESOLVING);
+        return;
+    case PS_RESOLVE_FAILED:
+        c->address.text[0] = '\0';
+        ps_connection_end(c, PS_TRANSFER_RESOLVE, why);
+        return;
+    }
+}
+
+static void on_ready(struct ps_watch *ready, unsigned events)
+{
+    struct ps_connection *c = ready->cookie;
+
+    (void)events;
+    switch (c->state) {
+    case PS_CONN_CONNECTING:
+        connected(c);
+        return;
+    case PS_CONN_HANDSHAKING:
+        handshake(c);
+        return;
+    case PS_CONN_SENDING:
+        send_request(c);
+        return;
+    case PS_CONN_HEAD:
+    case PS_CONN_BODY:
+    case PS_CONN_ERROR_BODY:
+        ps_answer_read_tls(c);
+        return;
+    case PS_CONN_FREE:
+    case PS_CONN_RESOLVING:
+    case PS_CONN_IDLE:
+    case PS_CONN_ENDING:
+        return;
+    }
+}
+
+bool ps_connection_is_open(const struct ps_connection *c)
+{
+    char byte;
+    ssize_t got = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+    /* On TLS a ticket may lie there, which is no end. */
+    return got < 0 ? errno == EAGAIN : got > 0 && c->ssl;
+}
+
+/* What the kernel has received on the socket: a receive under way does not tell. */
+static uint64_t received_bytes(const struct ps_connection *c)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+
+    getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len);
+    return info.tcpi_bytes_received;
+}
+
+static void check_stall(struct ps_connection *c, uint64_t now_ns)
+{
+    uint64_t bytes = received_bytes(c);
+
+    if (bytes != c->seen_bytes) {
+        c->seen_bytes = bytes;
+        c->since_ns = now_ns;
+    } else if (now_ns - c->since_ns > STALL_NS_MAX) {
+        ps_connection_end(c, PS_TRANSFER_STALL, "no byte came for 15 s");
+    }
+}
+
+void ps_connection_look_over(struct ps_connection *c, uint64_t now_ns)
+{
+    uint64_t age_ns = now_ns - c->since_ns;
+
+    switch (c->state) {
+    case PS_CONN_RESOLVING:
+        if (age_ns > RESOLVE_NS_MAX)
+            ps_connection_end(c, PS_TRANSFER_RESOLVE, "the name server did not answer for 15 s");
+        else
+            ps_connection_open(c);
+        return;
+    case PS_CONN_CONNECTING:
+    case PS_CONN_HANDSHAKING:
+        if (age_ns > CONNECT_NS_MAX) {
+            ps_resolver_report(c->all->io->stream->resolver, &c->address);
+            ps_connection_end(c, PS_TRANSFER_CONNECT, "no connection within 5 s");
+        }
+        return;
+    case PS_CONN_SENDING:
+    case PS_CONN_HEAD:
+    case PS_CONN_BODY:
+    case PS_CONN_ERROR_BODY:
+        check_stall(c, now_ns);
+        return;
+    case PS_CONN_IDLE:
+        if (age_ns > IDLE_NS_MAX)
+            ps_connection_close(c);
+        return;
+    case PS_CONN_FREE:
+    case PS_CONN_ENDING:
+        return;
+    }
+}
+
+void ps_connection_init(struct ps_connection *c, struct ps_connections *all)
+{
+    c->all = all;
+    c->fd = -1;
+    c->watch = (struct ps_watch){.fd = -1, .ready = on_ready, .cookie = c};
+    c->receive = (struct ps_receive){
+        .progress = ps_answer_progress, .done = ps_answer_received, .cookie = c};
+}
+
+void ps_connection_start(struct ps_connection *c, struct ps_part *part)
+{
+    c->part = part;
+    if (c->state == PS_CONN_IDLE) {
+        forget_answer(c);
+        ask(c);
+        return;
+    }
+    c->site = &ps_part_source(part)->site;
+    ps_connection_open(c);
+}
+
+void ps_connection_cancel(struct ps_connection *c)
+{
+    c->part = NULL;
+    if (c->receiving)
+        ps_connection_end(c, PS_TRANSFER_LOCAL_FAILURE, "stopped");
+}

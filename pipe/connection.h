@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/connection.h - one HTTP/1.1 connection of the direct transport, which carries one part at a
+ * time.
+ *
+ *   FREE -> RESOLVING -> CONNECTING -> (HANDSHAKING) -> SENDING -> HEAD -> BODY -> IDLE -> SENDING
+ * ...
+ *                                                                    \-> ERROR_BODY -/
+ *
+ * The body of an answer goes from the socket to its place in the ring: one copy by the kernel on
+ * plain connections (and not a byte more but what came in one piece with the head), OpenSSL's
+ * decryption on TLS ones. While a receive is under way on a plain connection the kernel may write
+ * to its memory, so a connection is only ever ended by shutting its socket down and waiting for the
+ * receive's end.
+ *
+ * Files: connection.c opens, asks and keeps time; connection_answer.c reads the answer and tells
+ * the I/O thread what came of it.
+ *
+ * Owner: the transport. Threads: its I/O thread.
+ */
+#ifndef PIPE_CONNECTION_H
+#define PIPE_CONNECTION_H
+
+#include "pipe/get.h"
+#include "pipe/http_head.h"
+#include "pipe/io.h"
+#include "pipe/resolver.h"
+#include "pipe/tls.h"
+
+#define PS_REQUEST_BYTES 28672 /* URL, headers, session token */
+#define PS_ANSWER_BYTES 32768  /* a head, and the error document after it */
+
+enum ps_connection_state {
+    PS_CONN_FREE,
+    PS_CONN_RESOLVING,
+    PS_CONN_CONNECTING,
+    PS_CONN_HANDSHAKING,
+    PS_CONN_SENDING,
+    PS_CONN_HEAD,
+    PS_CONN_BODY,
+    PS_CONN_ERROR_BODY,
+    PS_CONN_IDLE,
+    PS_CONN_ENDING, /* shut down; a receive has still to end */
+};
+
+struct ps_site_tls {
+    const struct ps_s3_site *site;
+    struct ps_tls tls;
+};
+
+/* What the connections of a transport share. */
+struct ps_connections {
+    struct ps_transport base; /* first: a transport is one */
+    struct ps_io *io;
+    struct ps_connection *items;
+    uint32_t count;
+    uint64_t tick_ns; /* when connections are looked over next; UINT64_MAX: none needs it */
+    struct ps_site_tls *site_tls;
+    size_t site_tls_count;
+    struct ps_sigv4_cache signing;
+    struct ps_s3_request request; /* being built */
+};
+
+struct ps_connection {
+    struct ps_watch watch;
+    struct ps_receive receive;
+    struct ps_connections *all;
+    enum ps_connection_state state;
+    bool receiving; /* the receive is under way */
+    bool reused;    /* carried a part before: the server may have closed it meanwhile */
+    int fd;
+    SSL *ssl;
+    const struct ps_s3_site *site;
+    struct ps_address address;
+    struct ps_part *part;
+    uint64_t since_ns;   /* of the state, or of the last sign of life while receiving */
+    uint64_t seen_bytes; /* what the kernel had received then */
+    size_t out_bytes, out_sent;
+    size_t in_bytes, in_scanned;
+    struct ps_http_head head; /* status 0: not known yet */
+    enum ps_get_body body;
+    enum ps_transfer transfer; /* how it ended, while ENDING */
+    char why[256];
+    char out[PS_REQUEST_BYTES];
+    char in[PS_ANSWER_BYTES];
+};
+
+/* Makes a zeroed connection FREE. */
+void ps_connection_init(struct ps_connection *c, struct ps_connections *all);
+
+/* Fetches what is left of the part: over the connection as it is (IDLE, to the part's site), or
+ * over a new one (FREE). Ends in ps_io_part_ended, perhaps before it returns. */
+void ps_connection_start(struct ps_connection *c, struct ps_part *part);
+
+/* Whether an IDLE connection can be used: nothing has come, not even its end. */
+bool ps_connection_is_open(const struct ps_connection *c);
+
+/* When ps_connection_look_over wants to be called; UINT64_MAX for never. */
+uint64_t ps_connection_due_ns(const struct ps_connection *c, uint64_t now_ns);
+
+/* Checks time limits. */
+void ps_connection_look_over(struct ps_connection *c, uint64_t now_ns);
+
+/* Drops the part without a word and ends what is under way. */
+void ps_connection_cancel(struct ps_connection *c);
+
+/* Closes the socket; nothing is under way on it. The connection is FREE. */
+void ps_connection_close(struct ps_connection *c);
+
+/* ---- between the two files ---- */
+
+void ps_connection_enter(struct ps_connection *c, enum ps_connection_state state);
+void ps_connection_watch(struct ps_connection *c, unsigned wanted);
+
+/* Makes a new connection for c->part. */
+void ps_connection_open(struct ps_connection *c);
+
+/* Ends the attempt and the connection; `why` is kept for the report. */
+void ps_connection_end(struct ps_connection *c, enum ps_transfer transfer, const char *why);
+
+/* Waits for what a failed SSL call wants, or ends the connection. */
+void ps_connection_wait_tls(struct ps_connection *c, int rc);
+
+/* The request is sent: reads the answer. */
+void ps_answer_begin(struct ps_connection *c);
+
+/* A TLS connection is readable, in one of the states of an answer. */
+void ps_answer_read_tls(struct ps_connection *c);
+
+/* The receive operation's callbacks. */
+void ps_answer_progress(struct ps_receive *receive, size_t more_bytes);
+void ps_answer_received(struct ps_receive *receive, int result);
+
+#endif

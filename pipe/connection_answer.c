@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/connection_answer.c - the answer to a ranged GET: its head, its body, and how it ends. */
+#include "pipe/clock.h"
+#include "pipe/connection.h"
+#include "pipe/text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* What is asked for before the head is known: the less, the less body is copied behind it. */
+#define HEAD_STEP_BYTES 2048
+
+/* Reads the error document that came after the head, if one did. */
+static void read_answer(struct ps_connection *c, bool has_head, struct ps_s3_answer *said)
+{
+    size_t body_bytes = has_head ? c->in_bytes - c->head.len_bytes : 0;
+    char *body = c->in + (has_head ? c->head.len_bytes : 0);
+
+    *said = (struct ps_s3_answer){.code = ""};
+    if (!has_head)
+        return;
+    if (c->body == PS_BODY_ERROR && !c->head.chunked) /* else it was cut off among its chunks */
+        ps_s3_xml_answer(body, body_bytes, said);
+    if (!said->request_id[0])
+        ps_text_copy(said->request_id, sizeof said->request_id, c->head.request_id);
+    if (!said->region[0])
+        ps_text_copy(said->region, sizeof said->region, c->head.region);
+}
+
+/* Tells the I/O thread what the attempt came to. The connection is free or idle by now. */
+static void report(struct ps_connection *c, bool has_head, enum ps_transfer transfer,
+                   const char *why)
+{
+    struct ps_part *part = c->part;
+    struct ps_s3_answer said;
+    struct penstock_error error;
+    struct ps_get_failure failure = {.body = has_head ? c->body : PS_BODY_ERROR,
+                                     .transfer = transfer,
+                                     .status = has_head ? c->head.status : 0,
+                                     .said = &said,
+                                     .why = why,
+                                     .remote_ip = c->address.text};
+
+    read_answer(c, has_head, &said);
+    c->part = NULL;
+    struct ps_retry_decision decision = ps_get_decide(part, &failure, &error);
+
+    ps_io_part_ended(c->all->io, part, decision, &error);
+}
+
+static bool has_head(const struct ps_connection *c)
+{
+    return c->head.status != 0;
+}
+
+/* Nothing is under way on the socket any more: forget it, and say why. */
+static void ended(struct ps_connection *c)
+{
+    bool stale = c->reused && c->in_bytes == 0 && c->transfer == PS_TRANSFER_RESET;
+
+    ps_connection_close(c);
+    if (!c->part)
+        return;
+    if (stale) {
+        /* The server closed it while it was idle: no attempt was made. */
+        ps_connection_open(c);
+        return;
+    }
+    report(c, has_head(c), c->transfer, c->why);
+}
+
+void ps_connection_end(struct ps_connection *c, enum ps_transfer transfer, const char *why)
+{
+    c->transfer = transfer;
+    if (why != c->why)
+        ps_text_copy(c->why, sizeof c->why, why);
+    if (!c->receiving) {
+        ended(c);
+        return;
+    }
+    ps_connection_enter(c, PS_CONN_ENDING);
+    shutdown(c->fd, SHUT_RDWR);
+}
+
+static void end_tls(struct ps_connection *c, enum ps_transfer transfer)
+{
+    char words[200];
+    bool untrusted = SSL_get_verify_result(c->ssl) != X509_V_OK;
+
+    ps_tls_explain(c->ssl, words, sizeof words);
+    ps_connection_end(c, untrusted ? PS_TRANSFER_CERTIFICATE : transfer, words);
+}
+
+/* The answer is whole and the connection in good order: keep it if the server does. */
+static void answered(struct ps_connection *c)
+{
+    if (c->head.keep_alive) {
+        ps_connection_watch(c, 0);
+        c->reused = true;
+        ps_connection_enter(c, PS_CONN_IDLE);
+    } else {
+        ps_connection_close(c);
+    }
+    report(c, true, PS_TRANSFER_OK, c->why);
+}
+
+/* ---- the answer ---- */
+
+static void receive(struct ps_connection *c, uint8_t *into, size_t len_bytes, bool any)
+{
+    struct ps_reactor *reactor = c->all->io->reactor;
+
+    ps_connection_watch(c, 0);
+    c->receive.fd = c->fd;
+    c->receive.into = into;
+    c->receive.len_bytes = len_bytes;
+    c->receive.any = any;
+    c->receiving = true;
+    reactor->ops->receive(reactor, &c->receive);
+}
+
+/* Whether the error document has come to its end. If it came in chunks they are joined. */
+static bool error_body_is_whole(struct ps_connection *c)
+{
+    size_t body_bytes = c->in_bytes - c->head.len_bytes;
+
+    if (!c->head.chunked)
+        return c->head.content_length >= 0 && body_bytes >= (size_t)c->head.content_length;
+    if (ps_http_unchunk(c->in + c->head.len_bytes, body_bytes, &body_bytes) != PS_HTTP_OK)
+        return false;
+    c->head.chunked = false;
+    c->in_bytes = c->head.len_bytes + body_bytes;
+    return true;
+}
+
+/* The body is not what was asked for. Read it while it is short, for what it says. */
+static void go_error_body(struct ps_connection *c)
+{
+    if (c->body == PS_BODY_ERROR && error_body_is_whole(c)) {
+        answered(c);
+        return;
+    }
+    if (c->body != PS_BODY_ERROR || c->in_bytes == PS_ANSWER_BYTES) {
+        ps_connection_end(c, PS_TRANSFER_OK, c->why);
+        return;
+    }
+    ps_connection_enter(c, PS_CONN_ERROR_BODY);
+    if (!c->ssl)
+        receive(c, (uint8_t *)c->in + c->in_bytes, PS_ANSWER_BYTES - c->in_bytes, true);
+}
+
+/* The head has come, perhaps with a first piece of the body behind it. */
+static void on_head(struct ps_connection *c)
+{
+    struct ps_part *part = c->part;
+    const struct ps_get_head head = {.status = c->head.status,
+                                     .content_length = c->head.content_length,
+                                     .has_range = c->head.has_range,
+                                     .range = c->head.range};
+    size_t more_bytes = c->in_bytes - c->head.len_bytes;
+
+    c->body = ps_get_judge(part, &head, c->why, sizeof c->why);
+    if (c->body == PS_BODY_WANTED && (c->head.chunked || c->head.content_length < 0)) {
+        ps_text_copy(c->why, sizeof c->why, "the answer's length is not known");
+        c->body = PS_BODY_WRONG;
+    }
+    if (c->body != PS_BODY_WANTED) {
+        go_error_body(c);
+        return;
+    }
+    if (more_bytes > ps_part_left_bytes(part)) {
+        ps_text_copy(c->why, sizeof c->why, "more bytes came than were announced");
+        c->body = PS_BODY_WRONG;
+        ps_connection_end(c, PS_TRANSFER_OK, c->why);
+        return;
+    }
+    if (more_bytes > 0) {
+        memcpy(ps_part_into(part), c->in + c->head.len_bytes, more_bytes);
+        ps_part_advance(part, more_bytes);
+    }
+    ps_connection_enter(c, PS_CONN_BODY);
+    if (ps_part_left_bytes(part) == 0)
+        answered(c);
+    else if (!c->ssl)
+        receive(c, ps_part_into(part), ps_part_left_bytes(part), false);
+}
+
+/* More of the head is in c->in. */
+static void parse_head(struct ps_connection *c)
+{
+    switch (ps_http_head_parse(c->in, c->in_bytes, &c->in_scanned, &c->head)) {
+    case PS_HTTP_OK:
+        if (c->head.status >= 200) {
+            on_head(c);
+            return;
+        }
+        /* An interim answer, e.g. 100 Continue: the real one follows. */
+        c->in_bytes -= c->head.len_bytes;
+        memmove(c->in, c->in + c->head.len_bytes, c->in_bytes);
+        c->in_scanned = 0;
+        c->head.status = 0;
+        if (c->in_bytes > 0) {
+            parse_head(c);
+            return;
+        }
+        break;
+    case PS_HTTP_MORE:
+        break;
+    case PS_HTTP_BAD:
+        ps_connection_end(c, PS_TRANSFER_BAD_ANSWER, "the answer is not HTTP/1.1");
+        return;
+    }
+    if (!c->ssl)
+        receive(c, (uint8_t *)c->in + c->in_bytes, HEAD_STEP_BYTES, true);
+}
+
+void ps_answer_progress(struct ps_receive *received, size_t more_bytes)
+{
+    struct ps_connection *c = received->cookie;
+
+    if (c->state == PS_CONN_BODY)
+        ps_part_advance(c->part, more_bytes);
+    else if (c->state == PS_CONN_HEAD || c->state == PS_CONN_ERROR_BODY)
+        c->in_bytes += more_bytes;
+    c->since_ns = ps_now_ns();
+}
+
+void ps_answer_received(struct ps_receive *received, int result)
+{
+    struct ps_connection *c = received->cookie;
+
+    c->receiving = false;
+    if (c->state == PS_CONN_ENDING) {
+        ended(c);
+    } else if (result == -ENODATA && c->state == PS_CONN_ERROR_BODY) {
+        ps_connection_end(c, PS_TRANSFER_OK,
+                          c->why); /* a body without a length ends with the connection */
+    } else if (result == -ENODATA) {
+        ps_connection_end(c, PS_TRANSFER_RESET, "the server closed the connection early");
+    } else if (result < 0) {
+        ps_connection_end(c, PS_TRANSFER_RESET, strerror(-result));
+    } else if (c->state == PS_CONN_BODY) {
+        answered(c);
+    } else if (c->state == PS_CONN_HEAD) {
+        parse_head(c);
+    } else {
+        go_error_body(c);
+    }
+}
+
+/* ---- the same over TLS ---- */
+
+void ps_connection_wait_tls(struct ps_connection *c, int rc)
+{
+    switch (SSL_get_error(c->ssl, rc)) {
+    case SSL_ERROR_WANT_READ:
+        ps_connection_watch(c, PS_READABLE);
+        return;
+    case SSL_ERROR_WANT_WRITE:
+        ps_connection_watch(c, PS_WRITABLE);
+        return;
+    case SSL_ERROR_ZERO_RETURN:
+        ps_connection_end(c, c->state == PS_CONN_ERROR_BODY ? PS_TRANSFER_OK : PS_TRANSFER_RESET,
+                          "the server closed the connection early");
+        return;
+    case SSL_ERROR_SYSCALL:
+        ps_connection_end(c, c->state == PS_CONN_ERROR_BODY ? PS_TRANSFER_OK : PS_TRANSFER_RESET,
+                          "the connection was reset");
+        return;
+    default:
+        end_tls(c, c->state == PS_CONN_HANDSHAKING ? PS_TRANSFER_TLS : PS_TRANSFER_RESET);
+        return;
+    }
+}
+
+/* Reads what there is in the current state; the state may change, and the connection may end. */
+void ps_answer_read_tls(struct ps_connection *c)
+{
+    while (c->state == PS_CONN_HEAD || c->state == PS_CONN_BODY || c->state == PS_CONN_ERROR_BODY) {
+        bool in_body = c->state == PS_CONN_BODY;
+        uint8_t *into = in_body ? ps_part_into(c->part) : (uint8_t *)c->in + c->in_bytes;
+        uint64_t room = in_body ? ps_part_left_bytes(c->part) : PS_ANSWER_BYTES - c->in_bytes;
+        size_t step = c->state == PS_CONN_HEAD && room > HEAD_STEP_BYTES ? HEAD_STEP_BYTES : room;
+        size_t got_bytes = 0;
+        int rc = SSL_read_ex(c->ssl, into, step, &got_bytes);
+
+        if (rc != 1) {
+            ps_connection_wait_tls(c, rc);
+            return;
+        }
+        c->since_ns = ps_now_ns();
+        if (in_body) {
+            ps_part_advance(c->part, got_bytes);
+            if (ps_part_left_bytes(c->part) == 0)
+                answered(c);
+            continue;
+        }
+        c->in_bytes += got_bytes;
+        if (c->state == PS_CONN_HEAD)
+            parse_head(c);
+        else
+            go_error_body(c);
+    }
+}
+
+void ps_answer_begin(struct ps_connection *c)
+{
+    c->in_bytes = c->in_scanned = 0;
+    ps_connection_enter(c, PS_CONN_HEAD);
+    if (c->ssl)
+        ps_answer_read_tls(c);
+    else
+        receive(c, (uint8_t *)c->in, HEAD_STEP_BYTES, true);
+}
