@@ -14,6 +14,7 @@
 
 #define KIB ((uint64_t)1 << 10)
 #define MIB ((uint64_t)1 << 20)
+#define PART (256 * KIB) /* as long as the first part may be, and a step of head's */
 
 static void assert_part(const struct ps_part *part, const char *key, uint64_t pos, uint64_t offset,
                         uint64_t len_bytes)
@@ -103,7 +104,7 @@ static void test_empty_plan_without_end_is_no_endless_search(void **state)
 /* A part never crosses the ring's end, and free space is the only credit. */
 static void test_parts_end_with_the_lap_and_need_free_space(void **state)
 {
-    struct fixture *f = fixture_open(1 * MIB, 1);
+    struct fixture *f = fixture_open(PART, 1);
     const uint64_t ring_bytes = f->ch->ring.size_bytes;
     uint64_t pos = 0;
     struct ps_part *part;
@@ -113,15 +114,15 @@ static void test_parts_end_with_the_lap_and_need_free_space(void **state)
     for (; (part = ps_stream_claim(f->ch)) != NULL; pos += part->len_bytes) {
         uint64_t left_bytes = ring_bytes - pos;
 
-        assert_part(part, "long", pos, pos, left_bytes < MIB ? left_bytes : MIB);
+        assert_part(part, "long", pos, pos, left_bytes < PART ? left_bytes : PART);
         fill(part);
     }
     assert_int_equal(pos, ring_bytes); /* the whole ring, and not a byte more */
-    release(f, MIB - 1);
+    release(f, PART - 1);
     assert_null(ps_stream_claim(f->ch));
-    release(f, MIB);
+    release(f, PART);
     part = ps_stream_claim(f->ch);
-    assert_part(part, "long", pos, pos, MIB);
+    assert_part(part, "long", pos, pos, PART);
     assert_ptr_equal(ps_part_into(part), f->ch->ring.base);
     assert_null(ps_stream_claim(f->ch));
     fixture_close(f);
@@ -145,13 +146,22 @@ static void test_parts_without_end_are_limited_in_number(void **state)
     fixture_close(f);
 }
 
-static void test_long_part_size_is_cut_to_a_quarter_of_the_ring(void **state)
+/* The first ones are small and double; a quarter of the ring is the most. */
+static void test_parts_grow_to_a_quarter_of_the_ring(void **state)
 {
     struct fixture *f = fixture_open(1024 * MIB, 1);
+    uint64_t most_bytes = f->ch->ring.size_bytes / 4;
+    uint64_t pos = 0;
 
     (void)state;
     fixture_add(f, "long", 100 * MIB);
-    assert_part(ps_stream_claim(f->ch), "long", 0, 0, f->ch->ring.size_bytes / 4);
+    for (uint64_t len_bytes = PART; pos + most_bytes < f->ch->ring.size_bytes; len_bytes *= 2) {
+        struct ps_part *part = ps_stream_claim(f->ch);
+
+        assert_part(part, "long", pos, pos, len_bytes < most_bytes ? len_bytes : most_bytes);
+        pos += part->len_bytes;
+    }
+    assert_true(pos > 3 * most_bytes);
     fixture_close(f);
 }
 
@@ -159,10 +169,10 @@ static void test_long_part_size_is_cut_to_a_quarter_of_the_ring(void **state)
 
 enum { PARTS = 5 };
 
-/* A channel with PARTS parts of 1 MiB claimed. */
+/* A channel with PARTS parts of PART bytes claimed. */
 static struct fixture *open_claimed(struct ps_part *parts[PARTS])
 {
-    struct fixture *f = fixture_open(1 * MIB, 1);
+    struct fixture *f = fixture_open(PART, 1);
 
     fixture_add(f, "long", 100 * MIB);
     for (size_t i = 0; i < PARTS; i++) {
@@ -182,19 +192,20 @@ static void test_head_never_passes_a_gap(void **state)
     fill(parts[2]);
     fill(parts[1]);
     assert_int_equal(head_pos(f), 0);
-    ps_part_advance(parts[0], 300 * KIB);
-    assert_int_equal(head_pos(f), 300 * KIB);
-    ps_part_advance(parts[4], 300 * KIB);
+    ps_part_advance(parts[0], 100 * KIB);
+    ps_part_advance(parts[4], 100 * KIB);
+    assert_int_equal(ps_stream_wait_head(f->ch, 0, &pos), PS_HEAD_MOVED);
+    assert_int_equal(pos, 100 * KIB);
     ps_part_advance(parts[0], ps_part_left_bytes(parts[0]));
-    /* Whole, but not yet completed: its end is as far as head goes. */
-    assert_int_equal(head_pos(f), 1 * MIB);
+    /* Whole, but not yet completed: its end is as far as head goes, and it goes there unasked. */
+    assert_int_equal(head_pos(f), PART);
     ps_part_complete(parts[0]);
-    assert_int_equal(head_pos(f), 3 * MIB);
+    assert_int_equal(head_pos(f), 3 * PART);
     fill(parts[3]);
-    assert_int_equal(head_pos(f), 4 * MIB + 300 * KIB);
-    assert_int_equal(ps_stream_wait_head(f->ch, 4 * MIB, &pos), PS_HEAD_MOVED);
-    assert_int_equal(pos, 4 * MIB + 300 * KIB);
-    assert_int_equal(atomic_load(&f->ch->counts.bytes_received), 4 * MIB + 300 * KIB);
+    assert_int_equal(head_pos(f), 4 * PART + 100 * KIB);
+    assert_int_equal(ps_stream_wait_head(f->ch, 4 * PART, &pos), PS_HEAD_MOVED);
+    assert_int_equal(pos, 4 * PART + 100 * KIB);
+    assert_int_equal(atomic_load(&f->ch->counts.bytes_received), 4 * PART + 100 * KIB);
     assert_true(atomic_load(&f->ch->counts.first_byte_ns) > 0);
     fixture_close(f);
 }
@@ -306,9 +317,9 @@ static void test_failure_is_told_after_every_byte_before_it(void **state)
     fill(parts[2]);
     fill(parts[0]);
     assert_int_equal(ps_stream_wait_head(f->ch, 7, &pos), PS_HEAD_MOVED);
-    assert_int_equal(pos, 1 * MIB + 50);
+    assert_int_equal(pos, PART + 50);
     assert_int_equal(ps_stream_wait_head(f->ch, pos, &pos), PS_HEAD_FAILED);
-    assert_int_equal(pos, 1 * MIB + 50);
+    assert_int_equal(pos, PART + 50);
     assert_string_equal(f->ch->fetch_error.message, "second");
     fixture_close(f);
 }
@@ -331,7 +342,7 @@ static void test_earliest_failure_in_stream_order_wins(void **state)
         }
         fill(parts[0]);
         assert_int_equal(ps_stream_wait_head(f->ch, 0, &pos), PS_HEAD_MOVED);
-        assert_int_equal(pos, 1 * MIB);
+        assert_int_equal(pos, PART);
         assert_int_equal(ps_stream_wait_head(f->ch, pos, &pos), PS_HEAD_FAILED);
         assert_string_equal(f->ch->fetch_error.message, "1");
         fixture_close(f);
@@ -419,7 +430,7 @@ int main(void)
         cmocka_unit_test(test_empty_plan_without_end_is_no_endless_search),
         cmocka_unit_test(test_parts_end_with_the_lap_and_need_free_space),
         cmocka_unit_test(test_parts_without_end_are_limited_in_number),
-        cmocka_unit_test(test_long_part_size_is_cut_to_a_quarter_of_the_ring),
+        cmocka_unit_test(test_parts_grow_to_a_quarter_of_the_ring),
         cmocka_unit_test(test_head_never_passes_a_gap),
         cmocka_unit_test(test_small_steps_are_seen_when_asked_for),
         cmocka_unit_test(test_waiting_framer_is_told_of_the_first_byte),

@@ -267,6 +267,31 @@ static void test_quote_that_is_never_closed_is_told_by_its_row(void **state)
     data_close(d);
 }
 
+/* The byte order mark belongs to no record, but to the object. */
+static void test_offset_counts_the_byte_order_mark(void **state)
+{
+    static const uint32_t rows[] = {0, 1, 30};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct data *d = data_open(false, 2, 60, 4);
+        const struct place place = {1, rows[i], BAD_CONTENT};
+        struct bytes text = data_bytes(d, 1);
+        struct bytes marked = {.at = NULL};
+
+        text.at[d->offsets[1][rows[i]]] = 'x';
+        bytes_add_text(&marked, "\xef\xbb\xbf");
+        bytes_add(&marked, text.at, text.len);
+        for (uint32_t row = 0; row <= d->rows[1]; row++)
+            d->offsets[1][row] += 3;
+        scratch_file(&d->scratch, data_name(1).text, marked.at, marked.len);
+        assert_error_at(d, (struct how){.batch_rows = 7}, place, "not a number");
+        free(text.at);
+        free(marked.at);
+        data_close(d);
+    }
+}
+
 /* Rows of other widths than the first one's. */
 static void test_other_number_of_features_is_told(void **state)
 {
@@ -370,6 +395,7 @@ int main(void)
         cmocka_unit_test(test_error_of_one_channel_leaves_the_others_alone),
         cmocka_unit_test(test_truncated_record_is_told_by_its_beginning),
         cmocka_unit_test(test_quote_that_is_never_closed_is_told_by_its_row),
+        cmocka_unit_test(test_offset_counts_the_byte_order_mark),
         cmocka_unit_test(test_other_number_of_features_is_told),
         cmocka_unit_test(test_feature_dim_is_checked_against_the_first_record),
         cmocka_unit_test(test_label_size_must_leave_a_feature),
