@@ -9,11 +9,20 @@
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int signal_no)
+{
+    (void)signal_no;
+    interrupted = 1;
+}
 
 static const char usage[] =
     "usage: penstock pack --features FILE[:MEMBER] [--labels FILE[:MEMBER]] [OPTION...] --output "
@@ -36,7 +45,7 @@ static const char usage[] =
     "  --label-dtype T   of labels, likewise\n"
     "                    keep: float32, float64 and int64 stay, other types become float32\n"
     "  --scale F         divide features by F\n"
-    "  --force           replace existing shards\n"
+    "  --force           replace the shards of this prefix and format in DIR, all of them\n"
     "  --help\n";
 
 struct options {
@@ -193,7 +202,7 @@ static int open_inputs(const struct options *o, struct ps_pack_input *features,
 static int fail(const char *message)
 {
     fprintf(stderr, "penstock pack: %s\n", message);
-    return EXIT_FAILURE;
+    return interrupted ? EXIT_INTERRUPTED : EXIT_FAILURE;
 }
 
 static int pack(const struct options *o, const struct ps_pack_input *features,
@@ -206,7 +215,8 @@ static int pack(const struct options *o, const struct ps_pack_input *features,
                               .directory = o->output,
                               .prefix = o->prefix,
                               .shards = o->shards,
-                              .force = o->force};
+                              .force = o->force,
+                              .stop = &interrupted};
     struct ps_pack_report report;
     struct penstock_error error;
 
@@ -245,11 +255,21 @@ int penstock_cmd_pack(int argc, char **argv)
     }
     if (code != 0)
         return code;
+    /* So that an interruption leaves no temporary file. */
+    struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction old_int;
+    struct sigaction old_term;
+
+    interrupted = 0;
+    sigaction(SIGINT, &action, &old_int);
+    sigaction(SIGTERM, &action, &old_term);
     if (open_inputs(&o, &features, &labels, &error) == PENSTOCK_OK)
         code = pack(&o, &features, &labels);
     else
         code = fail(error.message);
     ps_pack_input_close(&features);
     ps_pack_input_close(&labels);
+    sigaction(SIGINT, &old_int, NULL);
+    sigaction(SIGTERM, &old_term, NULL);
     return code;
 }

@@ -9,6 +9,8 @@
 #include "formats/array.h"
 #include "pipe/penstock.h"
 
+#include <signal.h>
+
 struct ps_pack_job {
     const struct fmt_array *features;
     const struct fmt_array *labels; /* as many rows; NULL for none */
@@ -18,8 +20,9 @@ struct ps_pack_job {
     bool csv;     /* else recordio-protobuf */
     const char *directory;
     const char *prefix;
-    uint64_t shards; /* 1 .. rows */
-    bool force;      /* overwrite */
+    uint64_t shards;                   /* 1 .. rows */
+    bool force;                        /* replace existing shards of the prefix */
+    const volatile sig_atomic_t *stop; /* set by a signal handler: give up */
 };
 
 struct ps_pack_report {
@@ -27,11 +30,11 @@ struct ps_pack_report {
     uint64_t shards;
 };
 
-/* Writes every shard: under a temporary name, synced, then renamed, so that a shard under its own
- * name is whole. Rows are dealt as the SageMaker SDK's upload_numpy_to_s3_shards does: rows /
- * shards to each (rounded down), the rest to the last. On an error the shards already renamed stay;
- * the one under way is removed. Returns PENSTOCK_OK, PENSTOCK_E_SYSTEM, _DENIED, _NOT_FOUND,
- * _MEMORY, _FORMAT or _ARGUMENT. */
+/* Writes every shard; all get their names together when the last one is whole, and then old shards
+ * of the prefix that are not of this set are removed (pack_shards.h). On an error none is left.
+ * Rows are dealt as the SageMaker SDK's upload_numpy_to_s3_shards does: rows / shards to each
+ * (rounded down), the rest to the last. Returns PENSTOCK_OK, PENSTOCK_E_SYSTEM, _DENIED,
+ * _NOT_FOUND, _MEMORY, _FORMAT, _ARGUMENT or _STOPPED. */
 int ps_pack_write(const struct ps_pack_job *job, struct ps_pack_report *report,
                   struct penstock_error *error);
 

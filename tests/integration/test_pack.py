@@ -4,8 +4,10 @@
 import gzip
 import io
 import os
+import signal
 import struct
 import subprocess
+import time
 
 import numpy
 import pytest
@@ -230,6 +232,48 @@ def test_existing_shards_are_kept_without_force(run_penstock, tmp_path):
     assert shards(tmp_path / "out") == [b"mine"]
     run_penstock([*args, "--force"]).ok()
     assert shards(tmp_path / "out") != [b"mine"]
+
+
+def test_force_replaces_the_whole_set_and_nothing_else(run_penstock, tmp_path):
+    numpy.save(tmp_path / "x.npy", numpy.zeros((12, 2), "float32"))
+    out = tmp_path / "out"
+    args = ["pack", "--features", tmp_path / "x.npy", "--output", out, "--shards"]
+    run_penstock([*args, 12]).ok()
+    others = ["matrix_1.csv", "matrix_x.pbr", "matrix.pbr", "other_1.pbr"]
+    for name in others:
+        (out / name).write_bytes(b"mine")
+    done = run_penstock([*args, 2])  # other names, but the rows would be there twice
+    assert done.rc == 1 and "--force" in done.stderr
+    run_penstock([*args, 2, "--force"]).ok()
+    assert sorted(os.listdir(out)) == sorted(["matrix_0.pbr", "matrix_1.pbr", *others])
+
+
+def test_a_failure_in_a_late_shard_leaves_no_shard(run_penstock, tmp_path):
+    numpy.save(tmp_path / "x.npy", numpy.array([[1], [2], [2**31]]))
+    args = ["pack", "--features", tmp_path / "x.npy", "--output", tmp_path / "out", "--shards", 3]
+    done = run_penstock(args)
+    assert done.rc == 1 and "2147483648 does not fit" in done.stderr
+    assert os.listdir(tmp_path / "out") == []
+
+
+def test_an_interruption_leaves_nothing(penstock, tmp_path):
+    out = tmp_path / "out"
+    numpy.save(tmp_path / "x.npy", DRAW.standard_normal((20000, 784)))  # float64: seconds
+    args = [penstock, "pack", "--features", tmp_path / "x.npy", "--format", "csv", "--output", out]
+    done = subprocess.Popen(list(map(str, args)), env=clean_env(), stderr=subprocess.PIPE)
+    while not (out.exists() and any(out.iterdir())) and done.poll() is None:
+        time.sleep(0.005)
+    done.send_signal(signal.SIGINT)
+    assert "interrupted" in done.communicate(timeout=60)[1].decode()
+    assert done.returncode == 130
+    assert os.listdir(out) == []
+
+
+def test_csv_of_one_column_keeps_missing_values(run_penstock, tmp_path):
+    numpy.save(tmp_path / "x.npy", numpy.array([[1], [numpy.nan], [3]], "float32"))
+    args = ["pack", "--features", tmp_path / "x.npy", "--format", "csv"]
+    run_penstock([*args, "--output", tmp_path / "a"]).ok()
+    assert (tmp_path / "a/matrix_0.csv").read_text() == "1\nnan\n3\n"
 
 
 def test_a_full_disk_leaves_no_half_written_shard(penstock, tmp_path):
