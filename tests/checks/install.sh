@@ -76,5 +76,20 @@ for mode in shared static; do
     said=$(LD_LIBRARY_PATH="$at/lib" "$root/example" "$root/rows.csv")
     [ "$said" = "PENSTOCK_EPOCH_END 140" ] || fail "the example ($mode) said: $said"
 done
+# the example in README.md, made a whole program
+snippet=$(awk '/^```c$/ {on = 1; next} /^```$/ {on = 0} on' README.md)
+{
+    echo '#include <penstock.h>'
+    echo 'void complain(const char *message);'
+    echo 'void step(const float *features, const float *labels, uint32_t rows);'
+    echo 'void example(void);'
+    echo 'void example(void)'
+    printf '{\n%s\n}\n' "$(echo "$snippet" | grep -v '^#include')"
+} >"$root/readme.c"
+echo "$snippet" | grep -q penstock_next || fail "there is no example in README.md"
+# shellcheck disable=SC2046 # a list of words
+gcc -std=c11 -Wall -Wextra -Werror $(pkg-config --cflags penstock) -c -o "$root/readme.o" \
+    "$root/readme.c" || fail "the example in README.md does not compile"
+
 [ "$("$at/bin/penstock" --version)" = "penstock $version" ] || fail "the installed program does not say its version"
 echo "installed, and the example ran against it"
