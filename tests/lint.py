@@ -253,6 +253,18 @@ def rule_manual_is_complete(files):
             yield page, 1, f"result code {name} is not described"
 
 
+def rule_environment_is_documented(files):
+    """Each variable that the program names stands in a manual page (result codes apart)."""
+    pages = "\n".join(text for path, text in files.items() if re.search(r"\.[13]$", path))
+    documented = set(re.findall(r"[A-Z_0-9]+", "\n".join(re.findall(r"^\.It Ev (.*)", pages, re.M))))
+    codes = set(public_names(files)[1])
+    for path, text in files.items():
+        if is_c(path) and room(path) in ROOMS:
+            for line, match in grep(r'"((?:AWS|PENSTOCK)_[A-Z0-9_]+)"', text):
+                if match[1] not in documented | codes:
+                    yield path, line, f"{match[1]} is in no manual page"
+
+
 RULES = [
     rule_layers,
     rule_banned_functions,
@@ -264,6 +276,7 @@ RULES = [
     rule_changelog,
     rule_links,
     rule_manual_is_complete,
+    rule_environment_is_documented,
 ]
 
 SEEDED = {  # files in which each rule must find something
@@ -293,6 +306,9 @@ SEEDED = {  # files in which each rule must find something
     ],
     rule_left_behind: [{"pipe/a.c": "/* TODO: later */\n"}],
     rule_changelog: [{"CHANGELOG.md": "# Changelog\n\n## 0.1.0\n"}],
+    rule_environment_is_documented: [
+        {"pipe/a.c": 'getenv("PENSTOCK_SECRET_SWITCH");\n', "pipe/a.3": ".It Ev PENSTOCK_IO\n"}
+    ],
     rule_links: [{"docs/a.md": "see [b](b.md)\n", "b.md": ""}],
     rule_manual_is_complete: [
         {
