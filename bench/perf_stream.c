@@ -158,6 +158,8 @@ static void stop_server(void)
 
 struct result {
     double first_batch_s;
+    double objects_per_s;
+    double cpu_us_per_object;
     double gb_per_s;
     double cpu_s_per_gib;
 };
@@ -201,6 +203,8 @@ static struct result run(const char *uri, const char *io, uint32_t batch_rows, u
     penstock_get_counters(stream, 0, &counters);
     penstock_close(&stream);
     return (struct result){.first_batch_s = (double)counters.first_batch_ns * 1e-9,
+                           .objects_per_s = (double)counters.objects_streamed / took,
+                           .cpu_us_per_object = cpu * 1e6 / (double)counters.objects_streamed,
                            .gb_per_s = (double)counters.bytes_received / took / 1e9,
                            .cpu_s_per_gib =
                                cpu / ((double)counters.bytes_received / (double)(1 << 30))};
@@ -272,6 +276,27 @@ static void measure_rate(int rounds)
                median(cost[v], rounds));
 }
 
+static void measure_small(int rounds)
+{
+    static const char *const transports[] = {"direct", "curl"};
+    static double rate[2][ROUNDS_MAX], cost[2][ROUNDS_MAX];
+
+    start_server("0");
+    for (int i = 0; i < rounds; i++)
+        for (int v = 0; v < 2; v++) {
+            setenv("PENSTOCK_TRANSPORT", transports[v], 1);
+            struct result result = run("s3://small/", NULL, 1000, 1);
+
+            rate[v][i] = result.objects_per_s;
+            cost[v][i] = result.cpu_us_per_object;
+        }
+    stop_server();
+    printf("\n5,000 objects of 3 KB                     objects/s   CPU us/object\n");
+    for (int v = 0; v < 2; v++)
+        printf("  s3, %-34s %10.0f %15.1f\n", transports[v], median(rate[v], rounds),
+               median(cost[v], rounds));
+}
+
 int main(int argc, char **argv)
 {
     long rounds = argc > 1 ? strtol(argv[1], NULL, 10) : 5;
@@ -284,7 +309,9 @@ int main(int argc, char **argv)
     make_bucket("one", 1, 80000);
     make_bucket("many", 400, 200);
     make_bucket("bulk", 16, 20000);
+    make_bucket("small", 5000, 1);
     measure_start((int)rounds);
     measure_rate((int)rounds);
+    measure_small((int)rounds);
     return 0;
 }
