@@ -30,7 +30,8 @@ struct ps_s3_account {
     bool region_given;        /* by configuration, environment or profile; else us-east-1 */
     char endpoint_url[512];   /* "" for AWS itself */
     char endpoint_origin[64]; /* what set it, for messages, e.g. "AWS_ENDPOINT_URL_S3" */
-    char ca_bundle[4096];     /* $AWS_CA_BUNDLE or the profile's ca_bundle; "" for the system's */
+    char ca_bundle[4096];     /* $AWS_CA_BUNDLE, the profile's ca_bundle, $SSL_CERT_FILE; "" for the
+                                 system's */
 };
 
 /* Loads keys, region and endpoint from `config`, the environment and the profile, in that order.

@@ -84,6 +84,7 @@ static int set_ca_bundle(const struct ps_profile *profile, struct ps_s3_account 
     const struct place places[] = {
         {getenv("AWS_CA_BUNDLE"), "AWS_CA_BUNDLE"},
         {profile->ca_bundle, "the profile"},
+        {getenv("SSL_CERT_FILE"), "SSL_CERT_FILE"}, /* OpenSSL's, which libcurl does not look at */
     };
     const struct place *found = first_set(places, sizeof places / sizeof *places);
     if (found && !ps_text_copy(out->ca_bundle, sizeof out->ca_bundle, found->value))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pipe/tls.h - TLS on our own sockets, by OpenSSL: verified, resumed, read straight into the ring.
  *
- * Certificates are verified against the account's CA bundle ($AWS_CA_BUNDLE), else OpenSSL's own
- * ($SSL_CERT_FILE, $SSL_CERT_DIR, /etc/ssl). AES-128-GCM is offered first: it is the cheapest.
+ * Certificates are verified against the account's CA bundle, else OpenSSL's own ($SSL_CERT_DIR,
+ * /etc/ssl). AES-128-GCM is offered first: it is the cheapest.
  *
  * Owner: a transport. Threads: the I/O thread that opened it, alone.
  */

@@ -7,8 +7,8 @@
     fashion       Fashion-MNIST packed once: .train (16 shards, 60,000 rows), .test (10,000 rows)
     radosgw       a real S3 server (Ceph) on loopback, with a boto3 client
 
-Programs see none of the caller's AWS_* and PENSTOCK_* variables and no profile files: what a test
-needs it passes, usually as server.env. Nothing leaves 127.0.0.1.
+Programs see none of the caller's AWS_*, PENSTOCK_* and SSL_CERT_* variables and no profile files:
+what a test needs it passes, usually as server.env. Nothing leaves 127.0.0.1.
 """
 
 import fcntl
@@ -53,7 +53,8 @@ class Result:
 
 def clean_env(extra=None):
     """The environment for a program under test: the caller's, less all that could steer it."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "PENSTOCK_"))}
+    steers = ("AWS_", "PENSTOCK_", "SSL_CERT_")
+    env = {k: v for k, v in os.environ.items() if not k.startswith(steers)}
     for proxy in ("http_proxy", "https_proxy", "all_proxy", "HTTPS_PROXY", "ALL_PROXY"):
         env.pop(proxy, None)
     env.update(
