@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define HOSTS_MAX 64
+#define HOST_NAME_BYTES 400
 #define ADDRESSES_MAX 32
 #define FRESH_NS (5 * PS_NS_PER_S)    /* S3's answers live about as long */
 #define AVOIDED_NS (30 * PS_NS_PER_S) /* after a failed connection */
@@ -24,7 +25,7 @@ struct known_address {
 };
 
 struct host {
-    const char *name;
+    char name[HOST_NAME_BYTES];
     uint16_t port;
     struct known_address known[ADDRESSES_MAX];
     unsigned known_count;
@@ -43,6 +44,8 @@ struct ps_resolver {
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t asked;
     bool stopping;
+    bool busy;     /* a look-up is under way, with the lock released */
+    bool orphaned; /* closed meanwhile: the thread frees the resolver */
     struct host hosts[HOSTS_MAX];
     unsigned host_count;
 };
@@ -94,7 +97,8 @@ static struct host *find_host(struct ps_resolver *resolver, const char *name, ui
         return NULL;
     struct host *host = &resolver->hosts[resolver->host_count++];
 
-    *host = (struct host){.name = name, .port = port};
+    *host = (struct host){.port = port};
+    ps_text_copy(host->name, sizeof host->name, name);
     take_numeric(host);
     return host;
 }
@@ -165,6 +169,7 @@ static void look_up(struct ps_resolver *resolver, struct host *host)
     char port[8];
 
     snprintf(port, sizeof port, "%u", host->port);
+    resolver->busy = true;
     pthread_mutex_unlock(&resolver->lock);
     int failure = getaddrinfo(host->name, port, &hints, &answers);
 
@@ -175,6 +180,7 @@ static void look_up(struct ps_resolver *resolver, struct host *host)
         failure = getaddrinfo(host->name, port, &any, &answers);
     }
     pthread_mutex_lock(&resolver->lock);
+    resolver->busy = false;
     host->wanted = false;
     host->looked_up_ns = ps_now_ns();
     if (failure == 0) {
@@ -187,28 +193,45 @@ static void look_up(struct ps_resolver *resolver, struct host *host)
     }
 }
 
+static void free_resolver(struct ps_resolver *resolver)
+{
+    pthread_mutex_destroy(&resolver->lock);
+    pthread_cond_destroy(&resolver->asked);
+    free(resolver);
+}
+
+/* Looks up what is wanted; true if anything was. Lock held. */
+static bool look_up_wanted(struct ps_resolver *resolver)
+{
+    bool looked = false;
+
+    for (unsigned i = 0; i < resolver->host_count && !resolver->stopping; i++)
+        if (resolver->hosts[i].wanted) {
+            look_up(resolver, &resolver->hosts[i]);
+            looked = true;
+        }
+    return looked;
+}
+
 static void *resolver_main(void *cookie)
 {
     struct ps_resolver *resolver = cookie;
 
     pthread_mutex_lock(&resolver->lock);
     while (!resolver->stopping) {
-        bool looked = false;
-
-        for (unsigned i = 0; i < resolver->host_count && !resolver->stopping; i++)
-            if (resolver->hosts[i].wanted) {
-                look_up(resolver, &resolver->hosts[i]);
-                looked = true;
-            }
-        if (!looked) {
+        if (!look_up_wanted(resolver)) {
             pthread_cond_wait(&resolver->asked, &resolver->lock);
-            continue;
+        } else if (!resolver->stopping) {
+            pthread_mutex_unlock(&resolver->lock);
+            resolver->changed(resolver->cookie);
+            pthread_mutex_lock(&resolver->lock);
         }
-        pthread_mutex_unlock(&resolver->lock);
-        resolver->changed(resolver->cookie);
-        pthread_mutex_lock(&resolver->lock);
     }
+    bool orphaned = resolver->orphaned;
+
     pthread_mutex_unlock(&resolver->lock);
+    if (orphaned)
+        free_resolver(resolver);
     return NULL;
 }
 
@@ -238,10 +261,17 @@ void ps_resolver_close(struct ps_resolver *resolver)
         return;
     pthread_mutex_lock(&resolver->lock);
     resolver->stopping = true;
+    /* A name server may take half a minute to not answer. */
+    bool orphaned = resolver->orphaned = resolver->busy;
+
     pthread_cond_signal(&resolver->asked);
+    if (orphaned)
+        pthread_detach(resolver->thread);
+    pthread_t thread = resolver->thread;
+
     pthread_mutex_unlock(&resolver->lock);
-    pthread_join(resolver->thread, NULL);
-    pthread_mutex_destroy(&resolver->lock);
-    pthread_cond_destroy(&resolver->asked);
-    free(resolver);
+    if (orphaned)
+        return;
+    pthread_join(thread, NULL);
+    free_resolver(resolver);
 }

@@ -30,11 +30,12 @@ enum ps_resolve_rc { PS_RESOLVED, PS_RESOLVE_WAIT, PS_RESOLVE_FAILED };
 int ps_resolver_open(struct ps_resolver **out, void (*changed)(void *cookie), void *cookie,
                      struct penstock_error *error);
 
-/* Ends the thread and frees; NULL is ignored. A look-up under way is waited for. */
+/* Ends the thread and frees; NULL is ignored. Does not wait for a look-up under way: its thread
+ * goes on alone, calls nobody, and frees the resolver. */
 void ps_resolver_close(struct ps_resolver *resolver);
 
 /* The next address of host:port. WAIT: a look-up has been asked for, ask again later. FAILED: *why
- * receives the reason, and the next call tries again. `host` is lent for the resolver's life. */
+ * receives the reason, and the next call tries again. */
 enum ps_resolve_rc ps_resolver_find(struct ps_resolver *resolver, const char *host, uint16_t port,
                                     struct ps_address *address, const char **why);
 
