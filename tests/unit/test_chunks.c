@@ -180,6 +180,16 @@ static void wait_decoded(struct bench *b, uint32_t rows)
     }
 }
 
+/* Waits until the decoders have looked at every chunk there is. */
+static void wait_all_taken(struct bench *b)
+{
+    for (bool all = false; !all; sched_yield()) {
+        pthread_mutex_lock(&b->ch->lock);
+        all = b->ch->chunk_taken == b->ch->chunk_next;
+        pthread_mutex_unlock(&b->ch->lock);
+    }
+}
+
 /* ---- release ---- */
 
 static void test_space_is_released_in_stream_order(void **state)
@@ -240,6 +250,7 @@ static void test_many_blank_chunks_pass_sleeping_decoders(void **state)
     }
     start_decoders(b, 1);
     assert_true(ps_chunks_wait_released(b->ch, b->pos));
+    wait_all_taken(b);
     fixture_stop(b->f);
     pthread_join(b->threads[0], NULL);
     b->thread_count = 0;

@@ -324,6 +324,28 @@ static void test_failure_is_told_after_every_byte_before_it(void **state)
     fixture_close(f);
 }
 
+/* The framer sleeps when the failure comes: it must go on waiting for what is before it. */
+static void test_failure_further_on_ends_no_wait(void **state)
+{
+    struct ps_part *parts[PARTS];
+    struct fixture *f = open_claimed(parts);
+    struct waiting w = {.f = f, .until_pos = PART};
+    pthread_t framer;
+
+    (void)state;
+    assert_int_equal(pthread_create(&framer, NULL, wait_on, &w), 0);
+    wait_hungry(f);
+    fail_part(parts[1], "second");
+    fixture_wake_all(f);
+    for (int i = 0; i < 100; i++)
+        sched_yield();
+    fill(parts[0]);
+    pthread_join(framer, NULL);
+    assert_int_equal(w.answer, PS_HEAD_MOVED);
+    assert_int_equal(w.pos, PART);
+    fixture_close(f);
+}
+
 static void test_earliest_failure_in_stream_order_wins(void **state)
 {
     static const size_t orders[6][3] = {{1, 2, 3}, {1, 3, 2}, {2, 1, 3},
@@ -436,6 +458,7 @@ int main(void)
         cmocka_unit_test(test_waiting_framer_is_told_of_the_first_byte),
         cmocka_unit_test(test_no_wakeup_is_lost),
         cmocka_unit_test(test_failure_is_told_after_every_byte_before_it),
+        cmocka_unit_test(test_failure_further_on_ends_no_wait),
         cmocka_unit_test(test_earliest_failure_in_stream_order_wins),
         cmocka_unit_test(test_nothing_is_claimed_after_a_failure),
         cmocka_unit_test(test_failure_wakes_the_framer),
