@@ -204,7 +204,6 @@ struct penstock_batch {
  */
 struct penstock_counters {
     uint64_t bytes_received;   /* body bytes that entered the stream ring */
-    uint64_t bytes_refetched;  /* body bytes received and thrown away by retries */
     uint64_t bytes_carried;    /* bytes copied because a record crossed the ring's end */
     uint64_t records;          /* records decoded */
     uint64_t batches;          /* batches delivered */

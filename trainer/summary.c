@@ -77,7 +77,6 @@ static void put_stream(struct tr_json *json, const struct tr_summary *summary)
     tr_json_number(json, "first_batch_s", (double)c->first_batch_ns * 1e-9);
     tr_json_number(json, "wait_s", (double)c->wait_ns * 1e-9);
     tr_json_count(json, "bytes_received", c->bytes_received);
-    tr_json_count(json, "bytes_refetched", c->bytes_refetched);
     tr_json_count(json, "bytes_carried", c->bytes_carried);
     tr_json_count(json, "records", c->records);
     tr_json_count(json, "objects_listed", c->objects_listed);

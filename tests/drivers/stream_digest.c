@@ -161,17 +161,15 @@ static void print_counters(void)
     struct penstock_counters c;
 
     penstock_get_counters(stream, 0, &c);
-    printf(
-        "bytes=%llu\nrefetched=%llu\ncarried=%llu\nobjects_listed=%llu\nobjects=%llu\nlists=%llu\n"
-        "gets=%llu\nretries=%llu\nconnections=%llu\nfirst_batch_us=%llu\nring_bytes=%llu\n"
-        "slot_bytes=%llu\nio=%s\nreason=%s\nrss_kib=%ld\n",
-        (unsigned long long)c.bytes_received, (unsigned long long)c.bytes_refetched,
-        (unsigned long long)c.bytes_carried, (unsigned long long)c.objects_listed,
-        (unsigned long long)c.objects_streamed, (unsigned long long)c.list_requests,
-        (unsigned long long)c.get_requests, (unsigned long long)c.retries,
-        (unsigned long long)c.connections, (unsigned long long)c.first_batch_ns / 1000,
-        (unsigned long long)c.ring_bytes, (unsigned long long)c.slot_bytes, c.io_backend,
-        c.io_reason, peak_rss_kib());
+    printf("bytes=%llu\ncarried=%llu\nobjects_listed=%llu\nobjects=%llu\nlists=%llu\n"
+           "gets=%llu\nretries=%llu\nconnections=%llu\nfirst_batch_us=%llu\nring_bytes=%llu\n"
+           "slot_bytes=%llu\nio=%s\nreason=%s\nrss_kib=%ld\n",
+           (unsigned long long)c.bytes_received, (unsigned long long)c.bytes_carried,
+           (unsigned long long)c.objects_listed, (unsigned long long)c.objects_streamed,
+           (unsigned long long)c.list_requests, (unsigned long long)c.get_requests,
+           (unsigned long long)c.retries, (unsigned long long)c.connections,
+           (unsigned long long)c.first_batch_ns / 1000, (unsigned long long)c.ring_bytes,
+           (unsigned long long)c.slot_bytes, c.io_backend, c.io_reason, peak_rss_kib());
 }
 
 static int read_all(const struct job *job)

@@ -508,7 +508,6 @@ static void test_counters_add_up(void **state)
     assert_whole(d, stream, how);
     penstock_get_counters(stream, 0, &c);
     assert_int_equal(c.bytes_received, 3 * bytes);
-    assert_int_equal(c.bytes_refetched, 0);
     assert_int_equal(c.records, 3 * rows);
     assert_int_equal(c.batches, 3 * ((rows + 63) / 64));
     assert_int_equal(c.objects_listed, 4);
