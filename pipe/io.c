@@ -197,6 +197,20 @@ static void tell_started(struct ps_io *io, int rc)
     pthread_mutex_unlock(&io->start_lock);
 }
 
+/* No error names what was under way: the kernel refuses to tell of any of it. */
+static void break_down(struct ps_io *io, int sys_errno)
+{
+    struct penstock *stream = io->stream;
+    struct penstock_error error;
+
+    for (size_t i = 0; i < stream->channel_count; i++) {
+        ps_fail_errno(&error, PENSTOCK_E_SYSTEM, sys_errno,
+                      "channel %s: I/O thread %u cannot wait for the %s backend any more",
+                      stream->channels[i]->name, io->number, stream->reactor_ops->name);
+        ps_stream_fail(stream->channels[i], &error);
+    }
+}
+
 static void *io_main(void *cookie)
 {
     struct ps_io *io = cookie;
@@ -207,8 +221,12 @@ static void *io_main(void *cookie)
     while (rc == PENSTOCK_OK && !atomic_load(&stream->stopping)) {
         start_due_parts(io);
         start_new_parts(io);
-        if (io->reactor->ops->wait(io->reactor, wait_ms(io)) < 0)
+        int waited = io->reactor->ops->wait(io->reactor, wait_ms(io));
+
+        if (waited < 0) {
+            break_down(io, -waited);
             break;
+        }
         tick(io->s3);
     }
     /* penstock_stop may come from a signal handler, which can wake only us: pass it on. */

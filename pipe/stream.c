@@ -149,19 +149,32 @@ void ps_part_complete(struct ps_part *part)
     pthread_mutex_unlock(&ch->lock);
 }
 
-void ps_part_fail(struct ps_part *part, const struct penstock_error *error)
+/* Lock held. */
+static void fail_at(struct ps_channel *ch, uint64_t fail_pos, const struct penstock_error *error)
 {
-    struct ps_channel *ch = part->channel;
-    uint64_t fail_pos = part->pos + part->filled_bytes;
-
-    pthread_mutex_lock(&ch->lock);
     if (!ch->fetch_failed || fail_pos < ch->fail_pos) {
         ch->fetch_failed = true;
         ch->fail_pos = fail_pos;
         ch->fetch_error = *error;
     }
-    move_head(ch);
     pthread_cond_signal(&ch->framer_wakes);
+}
+
+void ps_part_fail(struct ps_part *part, const struct penstock_error *error)
+{
+    struct ps_channel *ch = part->channel;
+
+    pthread_mutex_lock(&ch->lock);
+    move_head(ch);
+    fail_at(ch, part->pos + part->filled_bytes, error);
+    pthread_mutex_unlock(&ch->lock);
+}
+
+void ps_stream_fail(struct ps_channel *ch, const struct penstock_error *error)
+{
+    pthread_mutex_lock(&ch->lock);
+    move_head(ch);
+    fail_at(ch, ch->head_pos, error);
     pthread_mutex_unlock(&ch->lock);
 }
 

@@ -27,6 +27,10 @@ void ps_part_complete(struct ps_part *part);
 /* The part will never be whole. The earliest failure of a channel, in stream order, wins. */
 void ps_part_fail(struct ps_part *part, const struct penstock_error *error);
 
+/* An I/O thread broke down: whatever it had under way will never come, so the stream ends with what
+ * head has passed. */
+void ps_stream_fail(struct ps_channel *channel, const struct penstock_error *error);
+
 enum ps_head_answer { PS_HEAD_MOVED, PS_HEAD_FAILED, PS_HEAD_BROKEN_OFF };
 
 /* Waits until head is past `pos` and returns it in *head_pos; or FAILED when it never will be
