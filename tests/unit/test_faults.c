@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
@@ -109,6 +110,20 @@ int __wrap_open(const char *path, int flags, ...)
         return -1;
     }
     return __real_open(path, flags, mode);
+}
+
+static atomic_long wait_fails; /* this call of epoll_wait fails with EBADF, from 1 on; 0: none */
+static atomic_long waits;
+
+int __real_epoll_wait(int fd, struct epoll_event *events, int most, int timeout_ms);
+int __wrap_epoll_wait(int fd, struct epoll_event *events, int most, int timeout_ms);
+int __wrap_epoll_wait(int fd, struct epoll_event *events, int most, int timeout_ms)
+{
+    if (atomic_fetch_add(&waits, 1) + 1 == atomic_load(&wait_fails)) {
+        errno = EBADF;
+        return -1;
+    }
+    return __real_epoll_wait(fd, events, most, timeout_ms);
 }
 
 /* How pread misbehaves: brings less than was asked for, is interrupted, or fails. */
@@ -346,6 +361,33 @@ static void test_failed_read_names_file_and_offset(void **state)
     data_close(d);
 }
 
+/* The kernel will not tell an I/O thread what is ready: an error, and no endless wait. */
+static void test_io_thread_that_breaks_down_is_told(void **state)
+{
+    struct data *d = data_open(true, 3, 3000, 50);
+    struct how how = {
+        .backend = "epoll", .batch_rows = 10, .epochs = ENDLESS, .part_bytes = 64 << 10};
+
+    (void)state;
+    for (long call = 1; call <= 40; call++) {
+        how.io_threads = 1 + (uint32_t)(call % 2);
+        struct reading r = reading_of(d, how);
+
+        atomic_store(&waits, 0);
+        atomic_store(&wait_fails, call);
+        struct penstock *stream = open_data(d, how);
+        int rc = reading_go_on(&r, stream, 0, UINT64_MAX);
+
+        assert_string_equal(r.why, "");
+        assert_int_equal(rc, PENSTOCK_E_SYSTEM);
+        assert_int_equal(penstock_last_error(stream, 0)->sys_errno, EBADF);
+        assert_non_null(strstr(penstock_last_error(stream, 0)->message, "I/O thread"));
+        penstock_close(&stream);
+        atomic_store(&wait_fails, 0);
+    }
+    data_close(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -355,6 +397,7 @@ int main(void)
         cmocka_unit_test(test_every_refusal_of_an_s3_stream_is_survived),
         cmocka_unit_test(test_short_and_interrupted_reads_change_nothing),
         cmocka_unit_test(test_failed_read_names_file_and_offset),
+        cmocka_unit_test(test_io_thread_that_breaks_down_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -371,6 +371,27 @@ static void test_earliest_failure_in_stream_order_wins(void **state)
     }
 }
 
+/* An I/O thread's own failure takes effect behind what has come, unless a part fails before. */
+static void test_failure_of_a_thread_comes_behind_head(void **state)
+{
+    struct ps_part *parts[PARTS];
+    struct fixture *f = open_claimed(parts);
+    struct penstock_error error;
+    uint64_t pos;
+
+    (void)state;
+    fill(parts[1]);
+    ps_part_advance(parts[0], 9);
+    ps_fail(&error, PENSTOCK_E_SYSTEM, "broken");
+    ps_stream_fail(f->ch, &error);
+    assert_null(ps_stream_claim(f->ch));
+    assert_int_equal(ps_stream_wait_head(f->ch, 0, &pos), PS_HEAD_MOVED);
+    assert_int_equal(pos, 9);
+    assert_int_equal(ps_stream_wait_head(f->ch, 9, &pos), PS_HEAD_FAILED);
+    assert_string_equal(f->ch->fetch_error.message, "broken");
+    fixture_close(f);
+}
+
 static void test_nothing_is_claimed_after_a_failure(void **state)
 {
     struct ps_part *parts[PARTS];
@@ -460,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_failure_is_told_after_every_byte_before_it),
         cmocka_unit_test(test_failure_further_on_ends_no_wait),
         cmocka_unit_test(test_earliest_failure_in_stream_order_wins),
+        cmocka_unit_test(test_failure_of_a_thread_comes_behind_head),
         cmocka_unit_test(test_nothing_is_claimed_after_a_failure),
         cmocka_unit_test(test_failure_wakes_the_framer),
         cmocka_unit_test(test_stop_and_bad_records_break_off),

@@ -332,6 +332,9 @@ static void test_progress_is_told_on_the_way(void **state)
     pthread_join(thread, NULL);
     assert_int_equal(in.result, 0);
     assert_int_equal(in.progressed, len_bytes);
+    for (size_t b = 0; b < len_bytes; b++)
+        if (into[b] != byte_at(b % (len_bytes / 2)))
+            fail_msg("byte %zu is wrong", b);
     free(into);
     close_inlet(&in);
 }
