@@ -106,7 +106,8 @@ clear=
 first_s=$(metric first_batch_s)
 printf '\n'
 row "first batch" "$(awk -v s="$first_s" 'BEGIN {printf "%.3f", s}') s" \
-    "streamed: $(awk -v s="$first_s" -v d="$download_s" 'BEGIN {printf "%.0f", d / s}') times sooner than with a download first"
+    "streamed: $(awk -v s="$first_s" -v d="$download_s" 'BEGIN {
+        if (s < d) printf "%.1f times sooner than", d / s; else printf "no sooner than"}') with a download first"
 row throughput "$(metric received_gb_per_second | awk '{printf "%.2f", $1}') GB/s" \
     "from the server to trained on, over 15 epochs"
 row accuracy "$(metric multiclass_accuracy | awk '{printf "%.4f", $1}')" \
