@@ -232,6 +232,9 @@ static enum step frame_object(struct framer *f)
     f->epoch_objects++;
     while (step == STEP_GO_ON && f->pos < f->object_end_pos)
         step = frame_some(f);
+    /* Counted here, so that the count is right when the epoch's end is told. */
+    if (step == STEP_GO_ON)
+        atomic_fetch_add_explicit(&f->ch->counts.objects_streamed, 1, memory_order_relaxed);
     return step;
 }
 

@@ -141,8 +141,6 @@ void ps_part_complete(struct ps_part *part)
 {
     struct ps_channel *ch = part->channel;
 
-    if (part->object_offset + part->len_bytes == part->object->size_bytes)
-        atomic_fetch_add_explicit(&ch->counts.objects_streamed, 1, memory_order_relaxed);
     pthread_mutex_lock(&ch->lock);
     part->done = true;
     move_head(ch);

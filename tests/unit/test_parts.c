@@ -446,25 +446,6 @@ static void test_stop_and_bad_records_break_off(void **state)
     fixture_close(f);
 }
 
-static void test_objects_are_counted_when_their_last_part_is_whole(void **state)
-{
-    struct fixture *f = fixture_open(64 * KIB, 1);
-
-    (void)state;
-    fixture_add(f, "two parts", 100 * KIB);
-    fixture_add(f, "one", 1);
-    struct ps_part *first = ps_stream_claim(f->ch);
-    struct ps_part *second = ps_stream_claim(f->ch);
-    struct ps_part *third = ps_stream_claim(f->ch);
-
-    fill(first);
-    assert_int_equal(atomic_load(&f->ch->counts.objects_streamed), 0);
-    fill(third);
-    fill(second);
-    assert_int_equal(atomic_load(&f->ch->counts.objects_streamed), 2);
-    fixture_close(f);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -485,7 +466,6 @@ int main(void)
         cmocka_unit_test(test_nothing_is_claimed_after_a_failure),
         cmocka_unit_test(test_failure_wakes_the_framer),
         cmocka_unit_test(test_stop_and_bad_records_break_off),
-        cmocka_unit_test(test_objects_are_counted_when_their_last_part_is_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
