@@ -33,7 +33,9 @@ void penstock_get_counters(const struct penstock *stream, size_t channel_no,
     out->ring_bytes = ch->ring.size_bytes;
     pthread_mutex_lock(&ch->lock);
     out->slot_count = ch->slot_count;
-    out->slot_bytes = ch->slot_count * (uint64_t)ch->slot_bytes;
+    /* The framer sets slot_bytes before it tells the count. */
+    if (ch->slot_count > 0)
+        out->slot_bytes = ch->slot_count * (uint64_t)ch->slot_bytes;
     pthread_mutex_unlock(&ch->lock);
     ps_text_copy(out->io_backend, sizeof out->io_backend, stream->reactor_ops->name);
     ps_text_copy(out->io_reason, sizeof out->io_reason, stream->io_reason);
