@@ -154,7 +154,7 @@ build/deps-found:
 	    echo "penstock: run 'make deps' to install the Debian packages that have them"; exit 1; }
 	@touch $@
 
-build/venv/ready: tests/requirements.txt
+build/venv/ready: tests/requirements.txt | test-deps
 	@echo "penstock: preparing build/venv (Python packages for the tests)"
 	@mkdir -p build
 	@python3 -m venv build/venv
