@@ -428,6 +428,69 @@ static void test_channels_are_read_by_different_threads(void **state)
         data_close(data[i]);
 }
 
+struct counting {
+    struct penstock *stream;
+    atomic_bool stop;
+    bool fell; /* a counter went back */
+};
+
+static void *count_on(void *cookie)
+{
+    struct counting *counting = cookie;
+    struct penstock_counters before = {.records = 0};
+
+    while (!atomic_load(&counting->stop)) {
+        struct penstock_counters now;
+
+        penstock_get_counters(counting->stream, 0, &now);
+        counting->fell |= now.records < before.records || now.batches < before.batches ||
+                          now.bytes_received < before.bytes_received ||
+                          now.objects_listed < before.objects_listed ||
+                          now.slot_count < before.slot_count;
+        before = now;
+        sched_yield();
+    }
+    return NULL;
+}
+
+/* Slow, so that others look on while the slots are being made. */
+static int pin_slowly(void *cookie, void *base, size_t len_bytes)
+{
+    const struct timespec nap = {.tv_nsec = 100000};
+
+    (void)cookie;
+    (void)base;
+    (void)len_bytes;
+    nanosleep(&nap, NULL);
+    return 0;
+}
+
+/* From before the first record on; what races here a thread sanitizer sees. */
+static void test_counters_are_read_by_another_thread_all_the_while(void **state)
+{
+    struct data *d = data_open(true, 5, 100, 20);
+
+    (void)state;
+    for (int round = 0; round < 10; round++) {
+        struct how how = {.batch_rows = 30, .epochs = 2};
+        const char *path = d->scratch.path;
+        struct penstock_channel_config channel = how_channel(&how, true, &path, 1);
+        struct penstock_config config = how_config(&how, &channel, 1);
+        struct counting counting = {.stop = false};
+        pthread_t thread;
+
+        config.pin = pin_slowly;
+        counting.stream = open_config(&config);
+        assert_int_equal(pthread_create(&thread, NULL, count_on, &counting), 0);
+        assert_whole(d, counting.stream, how);
+        atomic_store(&counting.stop, true);
+        pthread_join(thread, NULL);
+        assert_false(counting.fell);
+        penstock_close(&counting.stream);
+    }
+    data_close(d);
+}
+
 static char epoll[] = "epoll";
 static char uring[] = "uring";
 
@@ -454,6 +517,7 @@ int main(void)
         cmocka_unit_test(test_shards_partition_the_rows),
         cmocka_unit_test(test_several_uris_follow_each_other),
         BOTH(test_channels_are_read_by_different_threads),
+        cmocka_unit_test(test_counters_are_read_by_another_thread_all_the_while),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
