@@ -127,6 +127,24 @@ static bool as_int64(const struct item *item, int64_t *out)
     return true;
 }
 
+enum fmt_rc fmt_array_place(struct fmt_array *array, const uint8_t *in, size_t len,
+                            size_t head_bytes, const char *what, struct fmt_error *error)
+{
+    uint64_t row_bytes;
+    uint64_t data_bytes;
+
+    if (__builtin_mul_overflow(array->cols, array->item_bytes, &row_bytes) ||
+        __builtin_mul_overflow(array->rows, row_bytes, &data_bytes) ||
+        data_bytes != len - head_bytes)
+        return fmt_fail(error, head_bytes, 0,
+                        "the %s announces %llu rows of %llu items of %u bytes, the file holds %zu "
+                        "bytes of data",
+                        what, (unsigned long long)array->rows, (unsigned long long)array->cols,
+                        array->item_bytes, len - head_bytes);
+    array->data = in + head_bytes;
+    return FMT_OK;
+}
+
 static const uint8_t *item_at(const struct fmt_array *array, uint64_t row, uint64_t col)
 {
     uint64_t index = array->column_major ? col * array->rows + row : row * array->cols + col;

@@ -35,6 +35,12 @@ size_t fmt_type_bytes(enum fmt_type type);
 enum fmt_rc fmt_array_row(const struct fmt_array *array, uint64_t row, enum fmt_type type,
                           void *out, struct fmt_error *error);
 
+/* Points the array, whose rows, cols and item_bytes are known, at the data that follows the head:
+ * in[head_bytes
+ * .. len) must be exactly that many items. `what` names the format in the error. */
+enum fmt_rc fmt_array_place(struct fmt_array *array, const uint8_t *in, size_t len,
+                            size_t head_bytes, const char *what, struct fmt_error *error);
+
 /* Parses a whole .npy file (format versions 1 to 3) of 1 or more dimensions.
  * Source: NumPy Enhancement Proposal 1 and numpy.lib.format. */
 enum fmt_rc fmt_npy_parse(const uint8_t *in, size_t len, struct fmt_array *array,

@@ -44,18 +44,5 @@ enum fmt_rc fmt_idx_parse(const uint8_t *in, size_t len, struct fmt_array *array
         else if (__builtin_mul_overflow(array->cols, extent, &array->cols))
             return fmt_fail(error, 4 + 4 * d, 0, "the IDX dimensions overflow");
     }
-    uint64_t row_bytes;
-    uint64_t data_bytes;
-
-    if (__builtin_mul_overflow(array->cols, array->item_bytes, &row_bytes) ||
-        __builtin_mul_overflow(array->rows, row_bytes, &data_bytes) ||
-        data_bytes != len - head_bytes)
-        return fmt_fail(
-            error, head_bytes, 0,
-            "the IDX head announces %llu rows of %llu items of %u bytes, the file holds "
-            "%zu bytes of data",
-            (unsigned long long)array->rows, (unsigned long long)array->cols, array->item_bytes,
-            len - head_bytes);
-    array->data = in + head_bytes;
-    return FMT_OK;
+    return fmt_array_place(array, in, len, head_bytes, "IDX head", error);
 }

@@ -112,8 +112,6 @@ enum fmt_rc fmt_npy_parse(const uint8_t *in, size_t len, struct fmt_array *array
                           struct fmt_error *error)
 {
     static const uint8_t magic[6] = {0x93, 'N', 'U', 'M', 'P', 'Y'};
-    uint64_t row_bytes;
-    uint64_t data_bytes;
 
     *array = (struct fmt_array){.rows = 0};
     if (len < 12 || memcmp(in, magic, sizeof magic) != 0)
@@ -133,15 +131,5 @@ enum fmt_rc fmt_npy_parse(const uint8_t *in, size_t len, struct fmt_array *array
     if (rc != FMT_OK)
         return rc;
     head_bytes += header_bytes;
-    if (__builtin_mul_overflow(array->cols, array->item_bytes, &row_bytes) ||
-        __builtin_mul_overflow(array->rows, row_bytes, &data_bytes) ||
-        data_bytes != len - head_bytes)
-        return fmt_fail(
-            error, head_bytes, 0,
-            "the .npy header announces %llu x %llu items of %u bytes, the file holds %zu "
-            "bytes of data",
-            (unsigned long long)array->rows, (unsigned long long)array->cols, array->item_bytes,
-            len - head_bytes);
-    array->data = in + head_bytes;
-    return FMT_OK;
+    return fmt_array_place(array, in, len, head_bytes, ".npy header", error);
 }
