@@ -5,62 +5,14 @@
 #ifndef TESTS_CSV_FIXTURE_H
 #define TESTS_CSV_FIXTURE_H
 
-#include <sys/mman.h>
-
 #include "formats/csv.h"
+#include "tests/arena.h"
 #include "tests/csv_reference.h"
-
-/* Objects up to ARENA_BYTES, between two pages that must not be touched. */
-#define ARENA_BYTES ((size_t)1 << 16)
-static uint8_t *arena;
-
-static uint64_t seed = 88172645463325252u;
-
-static inline uint32_t below(uint32_t n)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return (uint32_t)((seed >> 11) % n);
-}
-
-static inline int arena_make(void **state)
-{
-    size_t page = 65536;
-    uint8_t *base =
-        mmap(NULL, ARENA_BYTES + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    (void)state;
-    if (base == MAP_FAILED || mprotect(base + page, ARENA_BYTES, PROT_READ | PROT_WRITE) != 0)
-        return -1;
-    arena = base + page;
-    return 0;
-}
-
-static inline size_t step_all(void *cookie)
-{
-    (void)cookie;
-    return SIZE_MAX / 2;
-}
-
-static inline size_t step_one(void *cookie)
-{
-    (void)cookie;
-    return 1;
-}
 
 static inline size_t step_random(void *cookie)
 {
     (void)cookie;
     return 1 + below(below(4) == 0 ? 300 : 9);
-}
-
-/* First *cookie bytes, then all. */
-static inline size_t step_split(void *cookie)
-{
-    size_t *first = cookie;
-    size_t n = *first;
-    *first = SIZE_MAX / 2;
-    return n;
 }
 
 /* Like fmt_csv on a processor without AVX2. */

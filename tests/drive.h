@@ -148,6 +148,16 @@ static inline void drive_run(const struct drive *drive, const uint8_t *in, size_
     ops->decoder_free(decoder);
 }
 
+/* Pieces of pseudo-random lengths from *cookie, a uint32_t; 0: all at once. */
+static inline size_t drive_step_by_seed(void *cookie)
+{
+    uint32_t *state = cookie;
+    if (*state == 0)
+        return SIZE_MAX / 2;
+    *state = *state * 1664525u + 1013904223u;
+    return 1 + (*state >> 24) % (*state >> 16 & 1 ? 4 : 200);
+}
+
 /* The same rows, bit for bit, and the same end. */
 static inline bool drive_result_equal(const struct drive_result *a, const struct drive_result *b)
 {

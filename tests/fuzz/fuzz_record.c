@@ -14,21 +14,12 @@ enum { FLAG_BODY = 1, FLAG_ONE_ROW = 2, BODY_BYTES_MAX = 4096, VALUES_MAX = 8192
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static size_t step_by_seed(void *cookie)
-{
-    uint32_t *seed = cookie;
-    if (*seed == 0)
-        return SIZE_MAX / 2;
-    *seed = *seed * 1664525u + 1013904223u;
-    return 1 + (*seed >> 24) % (*seed >> 16 & 1 ? 4 : 200);
-}
-
 static void check_object(const uint8_t *in, size_t len, uint32_t rows_max, uint32_t seed)
 {
     struct drive drive = {.options = {.ops = &fmt_recordio_protobuf},
                           .rows_max = rows_max,
                           .exact = true,
-                          .step = step_by_seed,
+                          .step = drive_step_by_seed,
                           .cookie = &seed};
     struct drive_result got;
     struct drive_result expected;
