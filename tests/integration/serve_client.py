@@ -75,3 +75,21 @@ def listed(s3, **arguments):
     keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
     prefixes = [item["Prefix"] for page in pages for item in page.get("CommonPrefixes", [])]
     return keys, prefixes, pages
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A directory with bucket "b", which holds "data" and the empty object "empty"."""
+    put_file(tmp_path / "root", "b", "data", BODY)
+    put_file(tmp_path / "root", "b", "empty")
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def server(s3_server, root):
+    return s3_server(root)
+
+
+@pytest.fixture
+def s3(server):
+    return server.client()

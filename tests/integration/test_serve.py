@@ -23,6 +23,9 @@ from serve_client import (
     listed,
     put_file,
     refused,
+    root,  # a fixture, as are the next two
+    s3,
+    server,
     signed_headers,
 )
 
@@ -48,24 +51,6 @@ ODD_KEYS = [
     "..a/b..",
     "Z",
 ]
-
-
-@pytest.fixture
-def root(tmp_path):
-    """A directory with bucket "b", which holds "data" and the empty object "empty"."""
-    put_file(tmp_path / "root", "b", "data", BODY)
-    put_file(tmp_path / "root", "b", "empty")
-    return tmp_path / "root"
-
-
-@pytest.fixture
-def server(s3_server, root):
-    return s3_server(root)
-
-
-@pytest.fixture
-def s3(server):
-    return server.client()
 
 
 # ---- listings ----

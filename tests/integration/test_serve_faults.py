@@ -13,24 +13,7 @@ import time
 import pytest
 from botocore.exceptions import ClientError
 from serve_client import BODY, ask, client_for, listed, put_file, refused, signed_headers
-
-
-@pytest.fixture
-def root(tmp_path):
-    """A directory with bucket "b", which holds "data" and the empty object "empty"."""
-    put_file(tmp_path / "root", "b", "data", BODY)
-    put_file(tmp_path / "root", "b", "empty")
-    return tmp_path / "root"
-
-
-@pytest.fixture
-def server(s3_server, root):
-    return s3_server(root)
-
-
-@pytest.fixture
-def s3(server):
-    return server.client()
+from serve_client import root, s3, server  # fixtures
 
 
 # ---- faults ----
