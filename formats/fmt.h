@@ -32,8 +32,8 @@ struct fmt_error {
 
 /* Channel options, parsed from a content type by fmt_options_parse. */
 struct fmt_options {
-    const struct fmt_ops *ops;
-    uint32_t label_size; /* CSV: leading columns that are labels */
+    const struct fmt_ops *ops; /* NULL for application/octet-stream: bytes without records */
+    uint32_t label_size;       /* CSV: leading columns that are labels */
 };
 
 /* The shape that every record of a channel shares. */

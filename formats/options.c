@@ -23,6 +23,7 @@ static const struct format {
     {"application/x-recordio-protobuf", &fmt_recordio_protobuf, 0, false},
     {"text/csv", &fmt_csv, 1, true},
     {"csv", &fmt_csv, 1, true},
+    {"application/octet-stream", NULL, 0, false},
 };
 
 /* A piece of the content type; not terminated. */
@@ -119,10 +120,9 @@ static enum fmt_rc parse_parameter(const struct format *format, struct token par
     if (!token_is(name, "label_size"))
         return refuse(error, "content type: unknown parameter", name);
     if (!format->takes_label_size) {
-        (void)fmt_fail(
-            error, 0, 0,
-            "content type: %s has no parameter label_size: its labels are named in the data",
-            format->name);
+        (void)fmt_fail(error, 0, 0,
+                       "content type: %s has no parameter label_size: it is for text/csv",
+                       format->name);
         return FMT_E_ARGUMENT;
     }
     if (!parse_u32(value, &options->label_size))
@@ -141,8 +141,8 @@ enum fmt_rc fmt_options_parse(const char *content_type, struct fmt_options *opti
             format = &FORMATS[i];
     if (format == NULL)
         return refuse(error,
-                      "content type must be application/x-recordio-protobuf or "
-                      "text/csv[;label_size=N], not",
+                      "content type must be application/x-recordio-protobuf, "
+                      "text/csv[;label_size=N] or application/octet-stream, not",
                       type);
     *options = (struct fmt_options){.ops = format->ops, .label_size = format->label_size};
     while (*end == ';') {

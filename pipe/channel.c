@@ -21,6 +21,50 @@ void ps_channel_wake_all(struct ps_channel *ch)
     pthread_cond_broadcast(&ch->consumer_wakes);
 }
 
+bool ps_channel_is_empty(struct ps_channel *ch, struct penstock_error *error)
+{
+    if (ps_plan_count(ch->plan) > 0)
+        return false;
+    ps_fail(error, PENSTOCK_E_EMPTY, "channel %s is empty: no object with data under %s%s",
+            ch->name, ch->sources[0].text, ch->source_count > 1 ? " and its other URIs" : "");
+    return true;
+}
+
+int ps_channel_end(struct ps_channel *ch, int rc, const struct penstock_error *error)
+{
+    if (error)
+        ch->error = *error;
+    ch->ended = true;
+    ch->ended_rc = rc;
+    return rc;
+}
+
+int ps_channel_check_ended(struct ps_channel *ch)
+{
+    if (!atomic_load(&ch->stream->stopping))
+        return ch->ended ? ch->ended_rc : PENSTOCK_OK;
+    if (!ch->ended)
+        ps_fail(&ch->error, PENSTOCK_E_STOPPED, "channel %s: the stream was stopped", ch->name);
+    ch->ended = true;
+    return PENSTOCK_E_STOPPED;
+}
+
+int ps_channel_misused(struct ps_channel *ch)
+{
+    struct penstock_error error;
+
+    ps_fail(&error, PENSTOCK_E_ARGUMENT, "channel %s holds %s: read it with %s", ch->name,
+            ch->plain ? "plain bytes" : "records",
+            ch->plain ? "penstock_next_span" : "penstock_next");
+    pthread_mutex_lock(&ch->lock);
+    int rc = ps_channel_check_ended(ch);
+
+    if (rc == PENSTOCK_OK)
+        rc = ps_channel_end(ch, PENSTOCK_E_ARGUMENT, &error);
+    pthread_mutex_unlock(&ch->lock);
+    return rc;
+}
+
 static void init_locks(struct ps_channel *ch)
 {
     pthread_condattr_t attributes;
@@ -56,8 +100,8 @@ static int open_sources(struct ps_channel *ch, const struct penstock_channel_con
 
 static int open_memory(struct ps_channel *ch, size_t share_bytes, struct penstock_error *error)
 {
-    size_t ring_bytes = share_bytes / 2;
-    size_t headroom_bytes = ring_bytes / HEADROOM_SHARE;
+    size_t ring_bytes = ch->plain ? share_bytes : share_bytes / 2;
+    size_t headroom_bytes = ch->plain ? 0 : ring_bytes / HEADROOM_SHARE;
     int rc = ps_ring_open(&ch->ring, ring_bytes - headroom_bytes, headroom_bytes, error);
 
     if (rc != PENSTOCK_OK)
@@ -103,6 +147,7 @@ int ps_channel_open(struct penstock *stream, const struct penstock_channel_confi
     if (fmt_options_parse(config->content_type, &ch->options, &cause) != FMT_OK)
         return ps_fail(error, PENSTOCK_E_ARGUMENT, "channel %s: content type \"%s\": %s", ch->name,
                        config->content_type, cause.text);
+    ch->plain = !ch->options.ops;
     int rc = open_sources(ch, config, error);
 
     if (rc == PENSTOCK_OK)

@@ -13,6 +13,9 @@
  * Stream positions count from 0 at penstock_open and never restart; each object of each epoch
  * occupies size_bytes of them, in plan order.
  *
+ * A channel of plain bytes ("application/octet-stream") has neither framer nor decoders: its
+ * consumer takes [released, head) in spans (spans.c).
+ *
  * Owner: struct penstock. Threads: `lock` guards every field without another note; it is held for
  * short, bounded work and never across a system call that can block.
  */
@@ -33,6 +36,7 @@ enum {
     PS_CHUNKS_MAX = 128, /* chunks between released and framed */
     PS_EVENTS_MAX = 64,  /* batches and flow marks waiting for penstock_next */
     PS_SLOTS_MAX = 32,
+    PS_SPANS_MAX = 64, /* spans on loan */
 };
 
 /* One ranged read, from the claim until head has passed it. */
@@ -89,6 +93,26 @@ struct ps_event {
     struct ps_slot *slot; /* BATCH: the batch; ERROR: the batch the error cut short, or NULL */
 };
 
+/* A run of an object's bytes on loan. */
+struct ps_span {
+    struct ps_channel *channel;
+    struct penstock_span span; /* what the caller sees */
+    uint64_t end_pos;          /* released moves here when this span and all before it are back */
+    bool lent;
+};
+
+/* The consumer's end of a channel of plain bytes: the stream from [pos, head) goes out in spans. */
+struct ps_bytes {
+    struct ps_cursor cursor;
+    const struct ps_object *object; /* whose bytes are next; NULL: ask the plan */
+    uint64_t object_pos;            /* stream position of its first byte */
+    uint64_t epoch_pos;             /* of the epoch's first byte */
+    uint64_t pos;                   /* next byte to lend */
+    struct ps_span spans[PS_SPANS_MAX];
+    uint64_t span_first; /* oldest not released */
+    uint64_t span_next;
+};
+
 struct ps_channel {
     struct penstock *stream;
     char *name; /* constant after open, down to slot_budget_bytes */
@@ -100,6 +124,7 @@ struct ps_channel {
     struct ps_ring ring; /* bytes are guarded by positions, not by the lock */
     size_t part_bytes;
     size_t slot_budget_bytes;
+    bool plain; /* bytes as they are: no framer, no decoders, no slots */
 
     pthread_mutex_t lock;
     pthread_cond_t framer_wakes;   /* head, plan, free slot, chunk or event room, stop */
@@ -141,7 +166,8 @@ struct ps_channel {
     uint64_t event_first;
     uint64_t event_next;
     struct penstock_error frame_error; /* what an ERROR event is about; set before it is queued */
-    bool ended; /* an END or ERROR event was delivered: ended_rc from now on */
+    struct ps_bytes bytes;             /* of a plain channel, instead of all from framing on */
+    bool ended;                        /* the end or an error was delivered: ended_rc from now on */
     int ended_rc;
     struct penstock_error error; /* ps_last_error; written once, before ended */
 
@@ -166,6 +192,20 @@ int ps_channel_open(struct penstock *stream, const struct penstock_channel_confi
 
 /* Frees everything; the channel's threads are gone. Accepts NULL. */
 void ps_channel_close(struct ps_channel *channel);
+
+/* Whether the complete plan holds nothing to stream, in any shard; then *error says so. */
+bool ps_channel_is_empty(struct ps_channel *channel, struct penstock_error *error);
+
+/* What is delivered from now on: `rc`, with an error unless that is PENSTOCK_END. Returns rc. Lock
+ * held. */
+int ps_channel_end(struct ps_channel *channel, int rc, const struct penstock_error *error);
+
+/* What a consumer is told before anything else: PENSTOCK_E_STOPPED, or what ended the channel; else
+ * PENSTOCK_OK. Lock held. */
+int ps_channel_check_ended(struct ps_channel *channel);
+
+/* The caller used the call for the other kind of channel: ends it. Returns PENSTOCK_E_ARGUMENT. */
+int ps_channel_misused(struct ps_channel *channel);
 
 /* Wakes every thread that waits on the channel, to look at its world again. Lock held. */
 void ps_channel_wake_all(struct ps_channel *channel);

@@ -102,9 +102,9 @@ static int start_decoders(struct ps_channel *ch, struct penstock_error *error)
 static int start_channel(struct ps_channel *ch, struct penstock_error *error)
 {
     char name[80];
-    int rc = start_decoders(ch, error);
+    int rc = ch->plain ? PENSTOCK_OK : start_decoders(ch, error);
 
-    if (rc == PENSTOCK_OK) {
+    if (rc == PENSTOCK_OK && !ch->plain) {
         snprintf(name, sizeof name, "ps-frame-%s", ch->name);
         rc = ps_thread_start(&ch->framer_thread, name, ps_framer_main, ch, error);
         ch->framer_started = rc == PENSTOCK_OK;

@@ -67,6 +67,7 @@ static enum step wait_bytes(struct framer *f, uint64_t pos)
         return STEP_GO_ON;
     case PS_HEAD_BROKEN_OFF:
         return STEP_BROKEN_OFF;
+    case PS_HEAD_WAIT:
     case PS_HEAD_FAILED:
         break;
     }
@@ -244,12 +245,8 @@ static enum step end_epoch(struct framer *f)
     struct ps_channel *ch = f->ch;
     struct ps_slot *slot = f->slot;
 
-    if (f->position == 0 && ps_plan_count(ch->plan) == 0) {
-        ps_fail(&ch->frame_error, PENSTOCK_E_EMPTY,
-                "channel %s is empty: no object with data under %s%s", ch->name,
-                ch->sources[0].text, ch->source_count > 1 ? " and its other URIs" : "");
+    if (ps_channel_is_empty(ch, &ch->frame_error))
         return STEP_ERROR;
-    }
     if (f->position == 0 && f->epoch_objects > 0) {
         ps_fail(&ch->frame_error, PENSTOCK_E_EMPTY,
                 "channel %s is empty: %llu objects under %s hold no record", ch->name,

@@ -129,7 +129,8 @@ struct penstock_channel_config {
     size_t uri_count;
 
     /* "application/x-recordio-protobuf" or "text/csv", with parameters: for CSV label_size=K (the
-     * first K columns are labels; default 1), e.g. "text/csv;label_size=0". */
+     * first K columns are labels; default 1), e.g. "text/csv;label_size=0". Or
+     * "application/octet-stream": the objects' bytes as they are, read with penstock_next_span. */
     const char *content_type;
 
     uint32_t batch_rows;  /* rows of a full batch, 1 .. 2^24; default 1000 */
@@ -157,7 +158,7 @@ struct penstock_config {
 
     /* Upper bound of the memory for streamed bytes and batches, all channels together. Default 1
      * GiB, least 16 MiB a channel. Half of a channel's share is its stream ring, the other half
-     * batch slots. */
+     * batch slots; for plain bytes all of it is ring. */
     size_t memory_limit_bytes;
 
     uint32_t decode_threads;  /* per channel; default: CPUs, at most 8 */
@@ -200,13 +201,27 @@ struct penstock_batch {
     size_t len_bytes; /* bytes from base that hold this batch's features and labels */
 };
 
+/* A run of an object's bytes on loan, of a channel of content type "application/octet-stream": in
+ * place, where they were received. Objects come whole and one after another in stream order; a new
+ * one begins where object_offset is 0, and ends where object_offset + len_bytes is object_bytes. */
+struct penstock_span {
+    const void *data;
+    size_t len_bytes;       /* 1 .. 1 MiB */
+    const char *key;        /* S3 key, or path of the file; valid until penstock_close */
+    uint32_t uri_no;        /* index of the channel's URI that it was found under */
+    uint32_t epoch;         /* from 0 */
+    uint64_t object_offset; /* of data[0] in the object */
+    uint64_t object_bytes;  /* size of the object */
+    uint64_t position;      /* of data[0] in this stream's epoch, from 0 */
+};
+
 /* Counters of one channel since penstock_open. Times are from penstock_open, 0 = has not happened.
  */
 struct penstock_counters {
     uint64_t bytes_received;   /* body bytes that entered the stream ring */
     uint64_t bytes_carried;    /* bytes copied because a record crossed the ring's end */
     uint64_t records;          /* records decoded */
-    uint64_t batches;          /* batches delivered */
+    uint64_t batches;          /* batches delivered; for plain bytes: spans */
     uint64_t objects_listed;   /* objects with data, all shards, once per handle */
     uint64_t objects_streamed; /* objects received to their end, every epoch counted */
     uint64_t list_requests;
@@ -253,6 +268,17 @@ PENSTOCK_API PENSTOCK_MUST_CHECK int penstock_next(struct penstock *stream, size
 
 /* Gives a batch back. Its memory may be overwritten at once. NULL is ignored. */
 PENSTOCK_API void penstock_release(struct penstock *stream, const struct penstock_batch *batch);
+
+/* The same for a channel of plain bytes ("application/octet-stream", on which penstock_next is
+ * PENSTOCK_E_ARGUMENT, as this is on all others): waits for the next span. Up to 64 spans may be on
+ * loan; with all of them, or the whole stream ring, on loan the call waits for a release. */
+PENSTOCK_API PENSTOCK_MUST_CHECK int penstock_next_span(struct penstock *stream, size_t channel_no,
+                                                        int timeout_ms,
+                                                        const struct penstock_span **span);
+
+/* Gives a span back, in any order, from any thread. Its memory may be overwritten at once. NULL is
+ * ignored. */
+PENSTOCK_API void penstock_release_span(struct penstock *stream, const struct penstock_span *span);
 
 /* Copies the channel's counters. Values are current, not a consistent snapshot. */
 PENSTOCK_API void penstock_get_counters(const struct penstock *stream, size_t channel_no,

@@ -163,22 +163,13 @@ static const struct ps_event *ready_event(const struct ps_channel *ch)
     return event;
 }
 
-static int end_channel(struct ps_channel *ch, int rc, const struct penstock_error *error)
-{
-    if (error)
-        ch->error = *error;
-    ch->ended = true;
-    ch->ended_rc = rc;
-    return rc;
-}
-
 static int lend_batch(struct ps_channel *ch, struct ps_slot *slot,
                       const struct penstock_batch **out)
 {
     struct penstock_batch *batch = &slot->batch;
 
     if (slot->bad)
-        return end_channel(ch, slot->error.rc, &slot->error);
+        return ps_channel_end(ch, slot->error.rc, &slot->error);
     batch->rows = slot->rows_framed;
     batch->len_bytes =
         batch->label_dim == 0
@@ -204,7 +195,7 @@ static int deliver(struct ps_channel *ch, const struct ps_event *ready,
     case PS_EVENT_EPOCH_END:
         return PENSTOCK_EPOCH_END;
     case PS_EVENT_END:
-        return end_channel(ch, PENSTOCK_END, NULL);
+        return ps_channel_end(ch, PENSTOCK_END, NULL);
     case PS_EVENT_ERROR:
         break;
     }
@@ -212,7 +203,7 @@ static int deliver(struct ps_channel *ch, const struct ps_event *ready,
     const struct penstock_error *error =
         event.slot && event.slot->bad ? &event.slot->error : &ch->frame_error;
 
-    return end_channel(ch, error->rc, error);
+    return ps_channel_end(ch, error->rc, error);
 }
 
 static int wait_event(struct ps_channel *ch, int timeout_ms, const struct penstock_batch **out)
@@ -221,15 +212,10 @@ static int wait_event(struct ps_channel *ch, int timeout_ms, const struct pensto
         ps_timespec(ps_now_ns() + (timeout_ms > 0 ? (uint64_t)timeout_ms : 0) * PS_NS_PER_MS);
 
     for (;;) {
-        if (atomic_load(&ch->stream->stopping)) {
-            if (!ch->ended)
-                ps_fail(&ch->error, PENSTOCK_E_STOPPED, "channel %s: the stream was stopped",
-                        ch->name);
-            ch->ended = true;
-            return PENSTOCK_E_STOPPED;
-        }
-        if (ch->ended)
-            return ch->ended_rc;
+        int ended_rc = ps_channel_check_ended(ch);
+
+        if (ended_rc != PENSTOCK_OK)
+            return ended_rc;
         const struct ps_event *event = ready_event(ch);
 
         if (event)
@@ -251,6 +237,9 @@ int penstock_next(struct penstock *stream, size_t channel_no, int timeout_ms,
         return PENSTOCK_E_ARGUMENT;
     struct ps_channel *ch = stream->channels[channel_no];
     uint64_t start_ns = ps_now_ns();
+
+    if (ch->plain)
+        return ps_channel_misused(ch);
 
     pthread_mutex_lock(&ch->lock);
     int rc = wait_event(ch, timeout_ms, batch);

@@ -176,28 +176,33 @@ void ps_stream_fail(struct ps_channel *ch, const struct penstock_error *error)
     pthread_mutex_unlock(&ch->lock);
 }
 
+enum ps_head_answer ps_stream_look_head(struct ps_channel *ch, uint64_t pos)
+{
+    move_head(ch);
+    if (ch->head_pos > pos)
+        return PS_HEAD_MOVED;
+    if (ch->decode_failed || atomic_load(&ch->stream->stopping))
+        return PS_HEAD_BROKEN_OFF;
+    if (ch->fetch_failed && ch->head_pos >= ch->fail_pos)
+        return PS_HEAD_FAILED;
+    return PS_HEAD_WAIT;
+}
+
+void ps_stream_hunger(struct ps_channel *ch, bool hungry)
+{
+    atomic_store(&ch->framer_hungry, hungry);
+    ch->framer_waits_head = hungry;
+}
+
 enum ps_head_answer ps_stream_wait_head(struct ps_channel *ch, uint64_t pos, uint64_t *head_pos)
 {
     enum ps_head_answer answer;
 
     pthread_mutex_lock(&ch->lock);
-    atomic_store(&ch->framer_hungry, true);
-    ch->framer_waits_head = true;
-    for (;;) {
-        move_head(ch);
-        answer = PS_HEAD_MOVED;
-        if (ch->head_pos > pos)
-            break;
-        answer = PS_HEAD_BROKEN_OFF;
-        if (ch->decode_failed || atomic_load(&ch->stream->stopping))
-            break;
-        answer = PS_HEAD_FAILED;
-        if (ch->fetch_failed && ch->head_pos >= ch->fail_pos)
-            break;
+    ps_stream_hunger(ch, true);
+    while ((answer = ps_stream_look_head(ch, pos)) == PS_HEAD_WAIT)
         pthread_cond_wait(&ch->framer_wakes, &ch->lock);
-    }
-    ch->framer_waits_head = false;
-    atomic_store(&ch->framer_hungry, false);
+    ps_stream_hunger(ch, false);
     *head_pos = ch->head_pos;
     pthread_mutex_unlock(&ch->lock);
     return answer;

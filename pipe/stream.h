@@ -2,7 +2,8 @@
 /* pipe/stream.h - the fetching side of a channel: parts are claimed, filled in place, and passed by
  * head.
  *
- * Threads: I/O threads, each for the parts it claimed; ps_stream_wait_head is the framer's.
+ * Threads: I/O threads, each for the parts it claimed; head is looked at by the framer, or by the
+ *   consumer of a channel of plain bytes, which has no framer.
  */
 #ifndef PIPE_STREAM_H
 #define PIPE_STREAM_H
@@ -31,10 +32,18 @@ void ps_part_fail(struct ps_part *part, const struct penstock_error *error);
  * head has passed. */
 void ps_stream_fail(struct ps_channel *channel, const struct penstock_error *error);
 
-enum ps_head_answer { PS_HEAD_MOVED, PS_HEAD_FAILED, PS_HEAD_BROKEN_OFF };
+enum ps_head_answer { PS_HEAD_MOVED, PS_HEAD_FAILED, PS_HEAD_BROKEN_OFF, PS_HEAD_WAIT };
 
-/* Waits until head is past `pos` and returns it in *head_pos; or FAILED when it never will be
- * (channel->fetch_error); or BROKEN_OFF when the stream stops or a decoder met a bad record. */
+/* Whether head is past `pos`: MOVED when it is; FAILED when it never will be
+ * (channel->fetch_error); BROKEN_OFF when the stream stops or a decoder met a bad record; else
+ * WAIT. Lock held. */
+enum ps_head_answer ps_stream_look_head(struct ps_channel *channel, uint64_t pos);
+
+/* Before waiting for head on framer_wakes, with the lock held: parts publish every byte at once
+ * from now on. Look again before the first wait. */
+void ps_stream_hunger(struct ps_channel *channel, bool hungry);
+
+/* Waits until the answer is not WAIT; *head_pos receives head. */
 enum ps_head_answer ps_stream_wait_head(struct ps_channel *channel, uint64_t pos,
                                         uint64_t *head_pos);
 

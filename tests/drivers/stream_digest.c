@@ -6,11 +6,13 @@
  * decode= io_threads= connections= part_kib= io= shuffle=SEED shard=H/N stall_ms= hold=BATCHES
  *
  * Prints KEY=VALUE lines: result (a name of enum penstock_rc), rows, batches, digest (FNV-1a over
- * every float's bits, row by row), epoch_digest (one a epoch), counters, and the fields of the last
+ * every float's bits, row by row), epoch_digest (one a epoch); for type=application/octet-stream
+ * sha256_digest (of all bytes, all epochs); counters, and the fields of the last
  * error. Exit code 0 if the stream ended with PENSTOCK_END, else 1; 2 for a bad argument.
  */
 #include "pipe/penstock.h"
 
+#include <openssl/evp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,6 +174,47 @@ static void print_counters(void)
            (unsigned long long)c.slot_bytes, c.io_backend, c.io_reason, peak_rss_kib());
 }
 
+static void stall(const struct job *job)
+{
+    nanosleep(&(struct timespec){.tv_sec = (time_t)(job->stall_ms / 1000),
+                                 .tv_nsec = (long)(job->stall_ms % 1000) * 1000000},
+              NULL);
+}
+
+static bool is_plain(const struct job *job)
+{
+    return strcmp(job->channel.content_type, "application/octet-stream") == 0;
+}
+
+/* The same for plain bytes. */
+static int read_spans(const struct job *job)
+{
+    EVP_MD_CTX *sha = EVP_MD_CTX_new();
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned digest_bytes = 0;
+    unsigned long long spans = 0;
+    const struct penstock_span *span;
+    int rc;
+
+    EVP_DigestInit(sha, EVP_sha256());
+    while ((rc = penstock_next_span(stream, 0, -1, &span)) == PENSTOCK_OK ||
+           rc == PENSTOCK_EPOCH_END) {
+        if (rc == PENSTOCK_EPOCH_END)
+            continue;
+        if (spans++ == 0)
+            stall(job);
+        EVP_DigestUpdate(sha, span->data, span->len_bytes);
+        penstock_release_span(stream, span);
+    }
+    EVP_DigestFinal(sha, digest, &digest_bytes);
+    EVP_MD_CTX_free(sha);
+    printf("result=%s\nbatches=%llu\nsha256_digest=", penstock_rc_name(rc), spans);
+    for (unsigned i = 0; i < digest_bytes; i++)
+        printf("%02x", digest[i]);
+    printf("\n");
+    return rc;
+}
+
 static int read_all(const struct job *job)
 {
     uint64_t digest = UINT64_C(0xcbf29ce484222325);
@@ -188,10 +231,8 @@ static int read_all(const struct job *job)
             epoch_digest = start;
             continue;
         }
-        if (batches++ == 0 && job->stall_ms)
-            nanosleep(&(struct timespec){.tv_sec = (time_t)(job->stall_ms / 1000),
-                                         .tv_nsec = (long)(job->stall_ms % 1000) * 1000000},
-                      NULL);
+        if (batches++ == 0)
+            stall(job);
         digest = digest_batch(digest, batch);
         epoch_digest = digest_batch(epoch_digest, batch);
         rows += batch->rows;
@@ -220,7 +261,7 @@ int main(int argc, char **argv)
     }
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
-    rc = read_all(&job);
+    rc = is_plain(&job) ? read_spans(&job) : read_all(&job);
     print_counters();
     print_error(penstock_last_error(stream, 0));
     penstock_close(&stream);

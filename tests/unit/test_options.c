@@ -26,6 +26,7 @@ static const struct good {
     {" TEXT/CSV ;\tLabel_Size = 3 ; charset=utf8 ; ", &fmt_csv, 3},
     {"text/csv;label_size=\"2\";charset=\"utf-8\"", &fmt_csv, 2},
     {"text/csv;label_size=1;label_size=2", &fmt_csv, 2},
+    {"application/octet-stream", NULL, 0},
 };
 
 static const struct bad {
@@ -47,6 +48,7 @@ static const struct bad {
     {"text/csv;charset=\"a;b\";x", "not 'a;b'"},
     {"text/csv;charset=latin1", "only charset=utf-8 is supported, not 'latin1'"},
     {"application/x-recordio-protobuf;label_size=1", "has no parameter label_size"},
+    {"application/octet-stream;label_size=1", "has no parameter label_size"},
 };
 
 static void test_options_good_content_types(void **state)

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/spans.c - the consumer's end of a channel of plain bytes: penstock_next_span and
+ * penstock_release_span.
+ *
+ * Nothing is framed or copied: a span is a run of the stream ring between released and head, within
+ * one object and one lap. Spans may come back in any order; their space is free again in stream
+ * order.
+ */
+#include "pipe/clock.h"
+#include "pipe/engine.h"
+#include "pipe/error.h"
+#include "pipe/stream.h"
+
+#include <errno.h>
+
+/* A longer one would keep more of the ring from being filled anew until it comes back. */
+#define SPAN_BYTES_MAX ((uint64_t)1 << 20)
+
+enum look { LOOK_LENT, LOOK_WAIT, LOOK_EPOCH_END, LOOK_END, LOOK_BROKEN_OFF, LOOK_FAILED };
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Lends the bytes from bytes->pos on, of which there is at least one. Lock held. */
+static const struct penstock_span *lend(struct ps_channel *ch)
+{
+    struct ps_bytes *bytes = &ch->bytes;
+    const struct ps_object *object = bytes->object;
+    struct ps_span *span = &bytes->spans[bytes->span_next++ % PS_SPANS_MAX];
+    uint64_t end_pos = least(ch->head_pos, bytes->object_pos + object->size_bytes);
+
+    end_pos = least(end_pos, bytes->pos + ps_ring_run_bytes(&ch->ring, bytes->pos));
+    end_pos = least(end_pos, bytes->pos + SPAN_BYTES_MAX);
+    *span = (struct ps_span){.channel = ch,
+                             .end_pos = end_pos,
+                             .lent = true,
+                             .span = {.data = ps_ring_at(&ch->ring, bytes->pos),
+                                      .len_bytes = (size_t)(end_pos - bytes->pos),
+                                      .key = object->key,
+                                      .uri_no = object->source_no,
+                                      .object_offset = bytes->pos - bytes->object_pos,
+                                      .object_bytes = object->size_bytes,
+                                      .epoch = bytes->cursor.epoch,
+                                      .position = bytes->pos - bytes->epoch_pos}};
+    bytes->pos = end_pos;
+    if (end_pos == bytes->object_pos + object->size_bytes) {
+        bytes->object = NULL;
+        atomic_fetch_add_explicit(&ch->counts.objects_streamed, 1, memory_order_relaxed);
+    }
+    if (atomic_fetch_add_explicit(&ch->counts.batches, 1, memory_order_relaxed) == 0)
+        atomic_store(&ch->counts.first_batch_ns, ps_now_ns() - ch->stream->opened_ns);
+    return &span->span;
+}
+
+static enum look end_epoch(struct ps_channel *ch)
+{
+    struct ps_bytes *bytes = &ch->bytes;
+
+    if (ps_channel_is_empty(ch, &ch->frame_error))
+        return LOOK_FAILED;
+    bytes->cursor = (struct ps_cursor){.epoch = bytes->cursor.epoch + 1};
+    bytes->epoch_pos = bytes->pos;
+    return LOOK_EPOCH_END;
+}
+
+/* Makes bytes->object the one that bytes->pos is in. LOOK_LENT: it is. */
+static enum look find_object(struct ps_channel *ch)
+{
+    struct ps_bytes *bytes = &ch->bytes;
+
+    if (bytes->object)
+        return LOOK_LENT;
+    switch (ps_plan_at(ch->plan, &bytes->cursor, &bytes->object)) {
+    case PS_PLAN_OBJECT:
+        bytes->cursor.index++;
+        bytes->object_pos = bytes->pos;
+        return LOOK_LENT;
+    case PS_PLAN_WAIT:
+        return LOOK_WAIT;
+    case PS_PLAN_EPOCH_END:
+        return end_epoch(ch);
+    case PS_PLAN_END:
+        return LOOK_END;
+    case PS_PLAN_FAILED:
+        break;
+    }
+    ch->frame_error = *ps_plan_error(ch->plan);
+    return LOOK_FAILED;
+}
+
+static enum look look(struct ps_channel *ch, const struct penstock_span **out)
+{
+    struct ps_bytes *bytes = &ch->bytes;
+
+    if (bytes->span_next - bytes->span_first == PS_SPANS_MAX)
+        return LOOK_WAIT;
+    enum look found = find_object(ch);
+
+    if (found != LOOK_LENT)
+        return found;
+    switch (ps_stream_look_head(ch, bytes->pos)) {
+    case PS_HEAD_MOVED:
+        *out = lend(ch);
+        return LOOK_LENT;
+    case PS_HEAD_WAIT:
+        return LOOK_WAIT;
+    case PS_HEAD_BROKEN_OFF:
+        return LOOK_BROKEN_OFF;
+    case PS_HEAD_FAILED:
+        break;
+    }
+    ch->frame_error = ch->fetch_error;
+    return LOOK_FAILED;
+}
+
+/* Looks once. PENSTOCK_AGAIN: there is nothing to tell yet. */
+static int try_span(struct ps_channel *ch, const struct penstock_span **out)
+{
+    int ended_rc = ps_channel_check_ended(ch);
+
+    if (ended_rc != PENSTOCK_OK)
+        return ended_rc;
+    switch (look(ch, out)) {
+    case LOOK_LENT:
+        return PENSTOCK_OK;
+    case LOOK_EPOCH_END:
+        return PENSTOCK_EPOCH_END;
+    case LOOK_END:
+        return ps_channel_end(ch, PENSTOCK_END, NULL);
+    case LOOK_FAILED:
+        return ps_channel_end(ch, ch->frame_error.rc, &ch->frame_error);
+    case LOOK_BROKEN_OFF:
+    case LOOK_WAIT:
+        break;
+    }
+    return PENSTOCK_AGAIN;
+}
+
+static int wait_span(struct ps_channel *ch, int timeout_ms, const struct penstock_span **out)
+{
+    struct timespec deadline =
+        ps_timespec(ps_now_ns() + (timeout_ms > 0 ? (uint64_t)timeout_ms : 0) * PS_NS_PER_MS);
+    bool late = false;
+    int rc;
+
+    ps_stream_hunger(ch, true);
+    while ((rc = try_span(ch, out)) == PENSTOCK_AGAIN && !late) {
+        if (timeout_ms < 0)
+            pthread_cond_wait(&ch->framer_wakes, &ch->lock);
+        else
+            late = pthread_cond_timedwait(&ch->framer_wakes, &ch->lock, &deadline) == ETIMEDOUT;
+    }
+    ps_stream_hunger(ch, false);
+    return rc;
+}
+
+int penstock_next_span(struct penstock *stream, size_t channel_no, int timeout_ms,
+                       const struct penstock_span **span)
+{
+    *span = NULL;
+    if (channel_no >= stream->channel_count)
+        return PENSTOCK_E_ARGUMENT;
+    struct ps_channel *ch = stream->channels[channel_no];
+    uint64_t start_ns = ps_now_ns();
+
+    if (!ch->plain)
+        return ps_channel_misused(ch);
+
+    pthread_mutex_lock(&ch->lock);
+    int rc = try_span(ch, span);
+
+    if (rc == PENSTOCK_AGAIN && timeout_ms != 0)
+        rc = wait_span(ch, timeout_ms, span);
+    pthread_mutex_unlock(&ch->lock);
+    atomic_fetch_add_explicit(&ch->counts.wait_ns, ps_now_ns() - start_ns, memory_order_relaxed);
+    return rc;
+}
+
+/* Moves released over spans that are back, without a gap. Lock held. True when space was freed. */
+static bool release_back(struct ps_channel *ch)
+{
+    struct ps_bytes *bytes = &ch->bytes;
+    uint64_t before = bytes->span_first;
+
+    while (bytes->span_first < bytes->span_next) {
+        const struct ps_span *span = &bytes->spans[bytes->span_first % PS_SPANS_MAX];
+
+        if (span->lent)
+            break;
+        ch->released_pos = span->end_pos;
+        bytes->span_first++;
+    }
+    if (bytes->span_first == before)
+        return false;
+    pthread_cond_signal(&ch->framer_wakes);
+    return true;
+}
+
+void penstock_release_span(struct penstock *stream, const struct penstock_span *lent)
+{
+    if (!lent)
+        return;
+    struct ps_span *span =
+        (struct ps_span *)((char *)(uintptr_t)lent - offsetof(struct ps_span, span));
+    struct ps_channel *ch = span->channel;
+
+    pthread_mutex_lock(&ch->lock);
+    span->lent = false;
+    bool freed = release_back(ch);
+
+    pthread_mutex_unlock(&ch->lock);
+    if (freed)
+        ps_engine_wake_io(stream);
+}
