@@ -2,11 +2,10 @@
 /* trainer/cmd_train.c - penstock train: options in, exit code out. The work is trainer/train.c. */
 #include "trainer/cmd_train.h"
 
-#include "trainer/size.h"
-#include "trainer/stop.h"
+#include "pipe/stop.h"
+#include "pipe/stream_options.h"
 #include "trainer/train.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,9 +24,7 @@ static const char help[] =
     "  --content-type TYPE            application/x-recordio-protobuf (the default) or\n"
     "                                 text/csv;label_size=1\n"
     "  --validation-content-type TYPE, --test-content-type TYPE\n"
-    "                                 where they differ from the training channel's\n"
-    "  --shuffle-seed N               shuffle the order of objects in every epoch\n"
-    "  --shard H/N                    train on shard H (from 0) of N\n"
+    "                                 where they differ from the training channel's\n" PS_ORDER_HELP
     "\n"
     "Model:\n"
     "  --algorithm linear-learner     (required)\n"
@@ -39,15 +36,8 @@ static const char help[] =
     "  --model-dir DIR                write model.safetensors, model.npz and config.json there\n"
     "  --metrics-json FILE            write what was measured as one JSON object\n"
     "\n"
-    "Stream:\n"
-    "  --memory-limit SIZE            memory for streamed data (1GiB)\n"
+    "Stream:\n" PS_STREAM_HELP
     "  --decode-threads N             decoding threads per channel (CPUs, at most 8)\n"
-    "  --connections N                ranged GETs in flight (16)\n"
-    "  --part-size SIZE               bytes of one ranged GET (8MiB)\n"
-    "  --io uring|epoll|auto          I/O backend (auto)\n"
-    "  --endpoint-url URL, --region REGION\n"
-    "                                 of the S3 service\n"
-    "  --anonymous                    send unsigned requests\n"
     "\n"
     "  --quiet                        print metric lines only\n"
     "  --help                         show this text and exit\n"
@@ -61,21 +51,12 @@ enum option_id {
     OPTION_CONTENT_TYPE, /* likewise */
     OPTION_VALIDATION_CONTENT_TYPE,
     OPTION_TEST_CONTENT_TYPE,
-    OPTION_SHUFFLE_SEED,
-    OPTION_SHARD,
     OPTION_ALGORITHM,
     OPTION_HP,
     OPTION_DEVICE,
     OPTION_MODEL_DIR,
     OPTION_METRICS_JSON,
-    OPTION_MEMORY_LIMIT,
     OPTION_DECODE_THREADS,
-    OPTION_CONNECTIONS,
-    OPTION_PART_SIZE,
-    OPTION_IO,
-    OPTION_ENDPOINT_URL,
-    OPTION_REGION,
-    OPTION_ANONYMOUS,
     OPTION_QUIET,
     OPTION_HELP
 };
@@ -87,21 +68,13 @@ static const struct option long_options[] = {
     {"content-type", required_argument, NULL, OPTION_CONTENT_TYPE},
     {"validation-content-type", required_argument, NULL, OPTION_VALIDATION_CONTENT_TYPE},
     {"test-content-type", required_argument, NULL, OPTION_TEST_CONTENT_TYPE},
-    {"shuffle-seed", required_argument, NULL, OPTION_SHUFFLE_SEED},
-    {"shard", required_argument, NULL, OPTION_SHARD},
     {"algorithm", required_argument, NULL, OPTION_ALGORITHM},
     {"hp", required_argument, NULL, OPTION_HP},
     {"device", required_argument, NULL, OPTION_DEVICE},
     {"model-dir", required_argument, NULL, OPTION_MODEL_DIR},
     {"metrics-json", required_argument, NULL, OPTION_METRICS_JSON},
-    {"memory-limit", required_argument, NULL, OPTION_MEMORY_LIMIT},
     {"decode-threads", required_argument, NULL, OPTION_DECODE_THREADS},
-    {"connections", required_argument, NULL, OPTION_CONNECTIONS},
-    {"part-size", required_argument, NULL, OPTION_PART_SIZE},
-    {"io", required_argument, NULL, OPTION_IO},
-    {"endpoint-url", required_argument, NULL, OPTION_ENDPOINT_URL},
-    {"region", required_argument, NULL, OPTION_REGION},
-    {"anonymous", no_argument, NULL, OPTION_ANONYMOUS},
+    PS_STREAM_LONG_OPTIONS,
     {"quiet", no_argument, NULL, OPTION_QUIET},
     {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0}};
@@ -115,53 +88,14 @@ struct command {
 /* --- values --------------------------------------------------------------------------------------
  */
 
-static bool parse_number(const char *text, uint64_t most, const char **end, uint64_t *out)
+static int set_decode_threads(struct tr_train_options *options, const char *name, const char *value,
+                              struct tr_error *error)
 {
-    char *stop;
-    if (*text < '0' || *text > '9')
-        return false;
-    errno = 0;
-    *out = strtoull(text, &stop, 10);
-    *end = stop;
-    return errno == 0 && *out <= most;
-}
-
-static int set_number(const char *name, const char *text, uint64_t least, uint64_t most,
-                      uint64_t *out, struct tr_error *error)
-{
-    const char *end = text;
-    if (parse_number(text, most, &end, out) && *end == '\0' && *out >= least)
-        return 0;
-    return tr_fail(error, "--%s: '%s' is not a whole number from %llu to %llu", name, text,
-                   (unsigned long long)least, (unsigned long long)most);
-}
-
-static int set_count(const char *name, const char *text, uint32_t *out, struct tr_error *error)
-{
+    struct penstock_error why;
     uint64_t number;
-    if (set_number(name, text, 1, 65535, &number, error) < 0)
-        return -1;
-    *out = (uint32_t)number;
-    return 0;
-}
-
-static int set_size(const char *name, const char *text, size_t *out, struct tr_error *error)
-{
-    if (tr_parse_size(text, out) && *out > 0)
-        return 0;
-    return tr_fail(error, "--%s: '%s' is not a size such as 64MiB or 1GiB", name, text);
-}
-
-static int set_shard(struct tr_train_options *options, const char *text, struct tr_error *error)
-{
-    uint64_t index;
-    uint64_t count;
-    const char *end;
-    if (!parse_number(text, UINT32_MAX, &end, &index) || *end != '/' ||
-        !parse_number(end + 1, UINT32_MAX, &end, &count) || *end != '\0' || index >= count)
-        return tr_fail(error, "--shard: '%s' is not H/N with H from 0 to N - 1", text);
-    options->shard_index = (uint32_t)index;
-    options->shard_count = (uint32_t)count;
+    if (ps_option_number(name, value, 1, 256, &number, &why) != PENSTOCK_OK)
+        return tr_fail(error, "%s", why.message);
+    options->stream.config.decode_threads = (uint32_t)number;
     return 0;
 }
 
@@ -180,29 +114,10 @@ static int add_uri(struct tr_channel_options *channel, const char *name, const c
 static int take_stream_option(struct tr_train_options *options, const char *name, enum option_id id,
                               const char *value, struct tr_error *error)
 {
-    struct penstock_config *stream = &options->stream;
-    switch ((int)id) {
-    case OPTION_MEMORY_LIMIT:
-        return set_size(name, value, &stream->memory_limit_bytes, error);
-    case OPTION_DECODE_THREADS:
-        return set_count(name, value, &stream->decode_threads, error);
-    case OPTION_CONNECTIONS:
-        return set_count(name, value, &stream->max_connections, error);
-    case OPTION_PART_SIZE:
-        return set_size(name, value, &stream->part_bytes, error);
-    case OPTION_IO:
-        stream->io_backend = value;
-        return 0;
-    case OPTION_ENDPOINT_URL:
-        stream->endpoint_url = value;
-        return 0;
-    case OPTION_REGION:
-        stream->region = value;
-        return 0;
-    default: /* OPTION_ANONYMOUS */
-        stream->anonymous = true;
-        return 0;
-    }
+    struct penstock_error why;
+    if (ps_stream_options_take(&options->stream, (int)id, name, value, &why) < 0)
+        return tr_fail(error, "%s", why.message);
+    return 0;
 }
 
 static int take_option(struct command *command, const char *name, enum option_id id,
@@ -219,11 +134,6 @@ static int take_option(struct command *command, const char *name, enum option_id
     case OPTION_TEST_CONTENT_TYPE:
         options->channels[id - OPTION_CONTENT_TYPE].content_type = value;
         return 0;
-    case OPTION_SHUFFLE_SEED:
-        options->shuffle = true;
-        return set_number(name, value, 0, UINT64_MAX, &options->seed, error);
-    case OPTION_SHARD:
-        return set_shard(options, value, error);
     case OPTION_ALGORITHM:
         command->algorithm = value;
         return 0;
@@ -238,6 +148,8 @@ static int take_option(struct command *command, const char *name, enum option_id
     case OPTION_METRICS_JSON:
         options->metrics_json = value;
         return 0;
+    case OPTION_DECODE_THREADS:
+        return set_decode_threads(options, name, value, error);
     case OPTION_QUIET:
         options->quiet = true;
         return 0;
@@ -268,10 +180,9 @@ static int parse(struct command *command, int argc, char **argv, struct tr_error
     int index = 0;
     int id;
     tr_hyper_init(&options->hyper);
-    penstock_config_init(&options->stream);
+    ps_stream_options_init(&options->stream);
     options->channels[TR_CHANNEL_TRAIN].content_type = "application/x-recordio-protobuf";
     options->device = "auto";
-    options->shard_count = 1;
     error->text[0] = '\0';
     optind = 0; /* GNU getopt: start afresh */
     while ((id = getopt_long(argc, argv, "", long_options, &index)) != -1) {
@@ -302,9 +213,9 @@ int penstock_cmd_train(int argc, char **argv)
         fputs(help, stdout);
         return EXIT_SUCCESS;
     }
-    tr_stop_install();
+    ps_stop_install();
     if (tr_train(&command.options, &error) == 0)
         return EXIT_SUCCESS;
     fprintf(stderr, "penstock train: %s\n", error.text);
-    return tr_stop_signal() ? 128 + tr_stop_signal() : EXIT_FAILURE;
+    return ps_stop_signal() ? 128 + ps_stop_signal() : EXIT_FAILURE;
 }

@@ -7,11 +7,11 @@
  */
 #include "trainer/train.h"
 
+#include "pipe/stop.h"
 #include "trainer/feed.h"
 #include "trainer/head.h"
 #include "trainer/report.h"
 #include "trainer/scaler.h"
-#include "trainer/stop.h"
 #include "trainer/summary.h"
 
 #include <float.h>
@@ -92,14 +92,14 @@ static void unpin(void *cookie, void *base, size_t len_bytes)
 static int interrupted(struct tr_error *error)
 {
     return tr_fail(error, "stopped by signal %d before the end; no model was written",
-                   tr_stop_signal());
+                   ps_stop_signal());
 }
 
 static int stream_failed(const struct run *run, enum tr_channel channel, struct tr_error *error)
 {
     const struct penstock_error *last =
         penstock_last_error(run->stream, run->inputs[channel].channel_no);
-    if (tr_stop_signal())
+    if (ps_stop_signal())
         return interrupted(error);
     return tr_fail(error, "%s", last->message);
 }
@@ -124,12 +124,8 @@ static void configure_channels(struct run *run, struct penstock_channel_config *
         to->batch_rows = options->hyper.mini_batch_size;
         to->feature_dim = options->hyper.feature_dim;
         to->epochs = epochs[i];
-        if (i == TR_CHANNEL_TRAIN) {
-            to->shuffle = options->shuffle;
-            to->seed = options->seed;
-            to->shard_index = options->shard_index;
-            to->shard_count = options->shard_count;
-        }
+        if (i == TR_CHANNEL_TRAIN)
+            ps_stream_options_order(&options->stream, to);
         run->inputs[i].channel_no = count++;
     }
     config->channels = channels;
@@ -139,7 +135,7 @@ static void configure_channels(struct run *run, struct penstock_channel_config *
 static int open_stream(struct run *run, struct tr_error *error)
 {
     struct penstock_channel_config channels[TR_CHANNEL_COUNT];
-    struct penstock_config config = run->options->stream;
+    struct penstock_config config = run->options->stream.config;
     struct penstock_error why;
     struct penstock_counters counters;
     configure_channels(run, channels, &config);
@@ -155,7 +151,7 @@ static int open_stream(struct run *run, struct tr_error *error)
     run->opened_s = tr_now_s();
     if (penstock_open(&config, &run->stream, &why) != PENSTOCK_OK)
         return tr_fail(error, "%s", why.message);
-    tr_stop_watch(run->stream);
+    ps_stop_watch(run->stream);
     for (int i = 0; i < TR_CHANNEL_COUNT; i++)
         run->inputs[i].stream = run->stream;
     penstock_get_counters(run->stream, 0, &counters);
@@ -197,7 +193,7 @@ static int read_head(struct run *run, struct tr_error *error)
         return stream_failed(run, TR_CHANNEL_TRAIN, error);
     if (!first)
         return tr_fail(error, "shard %u of %u of the training channel holds no rows",
-                       run->options->shard_index, run->options->shard_count);
+                       run->options->stream.shard_index, run->options->stream.shard_count);
     if (first->label_dim == 0)
         return tr_fail(error, "the training channel has no labels: give a content type such as "
                               "text/csv;label_size=1");
@@ -344,7 +340,7 @@ static int step(void *cookie, const struct tr_device_batch *batch, struct tr_err
 {
     struct run *run = cookie;
     const struct penstock_batch *host = batch->host;
-    if (tr_stop_signal())
+    if (ps_stop_signal())
         return interrupted(error);
     if (check_batch(run, host, error) < 0)
         return -1;
@@ -469,7 +465,7 @@ static int finish(struct run *run, struct tr_error *error)
     int rc = weights ? tr_linear_export(run->model, weights, weights + n, error)
                      : tr_fail(error, "no memory for the model");
     report_data(run);
-    if (rc == 0 && tr_stop_signal())
+    if (rc == 0 && ps_stop_signal())
         rc = interrupted(error);
     if (rc == 0)
         rc = tr_summary_save(&run->summary, options, &run->config, run->device->ops->name,
@@ -490,7 +486,7 @@ static void close_run(struct run *run)
         tr_feed_free(&run->feeds[i]);
     tr_linear_free(&run->model);
     tr_head_free(&run->head);
-    tr_stop_watch(NULL);
+    ps_stop_watch(NULL);
     penstock_close(&run->stream);
     tr_device_close(&run->device);
     free(run->mean);

@@ -7,7 +7,7 @@
 #ifndef TRAINER_TRAIN_H
 #define TRAINER_TRAIN_H
 
-#include "pipe/penstock.h"
+#include "pipe/stream_options.h"
 #include "trainer/error.h"
 #include "trainer/hyper.h"
 
@@ -27,15 +27,12 @@ struct tr_train_options {
     const char *device;
     const char *model_dir;    /* NULL: no model is written */
     const char *metrics_json; /* NULL: none */
-    bool shuffle;
-    uint64_t seed;
-    uint32_t shard_index; /* of the training channel; the others are read whole */
-    uint32_t shard_count;
     bool quiet;
-    struct penstock_config stream; /* everything but channels, log and pin */
+    struct ps_stream_options stream; /* order and shard are the training channel's; the others are
+                                        read whole */
 };
 
-/* Trains, evaluates, writes. Returns 0, or -1 with *error; tr_stop_signal tells whether a signal
+/* Trains, evaluates, writes. Returns 0, or -1 with *error; ps_stop_signal tells whether a signal
  * was the reason. */
 int tr_train(const struct tr_train_options *options, struct tr_error *error);
 

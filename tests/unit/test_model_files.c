@@ -22,7 +22,6 @@
 #include "trainer/json.h"
 #include "trainer/model_files.h"
 #include "trainer/output.h"
-#include "trainer/size.h"
 
 struct bytes {
     uint8_t data[8192];
@@ -157,35 +156,6 @@ static void test_json_is_escaped_and_separated(void **state)
     assert_string_equal(text, "{\"a\\\"\": \"b\\\\\\u0009\xc3\xa9\", \"list\": "
                               "[18446744073709551615, 0.5, null, {}], \"yes\": true}");
     free(text);
-}
-
-static void test_sizes(void **state)
-{
-    (void)state;
-    size_t n = 7;
-    const struct {
-        const char *text;
-        size_t want;
-    } good[] = {{"0", 0},           {"500000", 500000},  {"8MiB", 8U << 20},
-                {"1GiB", 1U << 30}, {"2GB", 2000000000}, {"64kib", 64U << 10},
-                {"3KB", 3000},      {"9B", 9},           {"1TiB", (size_t)1 << 40}};
-    const char *const bad[] = {"",
-                               "MiB",
-                               "-1",
-                               " 1",
-                               "1 MiB",
-                               "1.5GiB",
-                               "1M",
-                               "1XiB",
-                               "0x10",
-                               "99999999999999999999",
-                               "99999999999GiB"};
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
-        assert_true(tr_parse_size(good[i].text, &n));
-        assert_true(n == good[i].want);
-    }
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_false(tr_parse_size(bad[i], &n));
 }
 
 /* --- files ---------------------------------------------------------------------------------------
@@ -323,7 +293,6 @@ int main(void)
         cmocka_unit_test(test_npz_bytes),
         cmocka_unit_test(test_writers_stop_where_the_sink_does),
         cmocka_unit_test(test_json_is_escaped_and_separated),
-        cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_output_appears_whole),
         cmocka_unit_test(test_output_says_what_is_wrong),
         cmocka_unit_test(test_failed_save_leaves_the_old_model),

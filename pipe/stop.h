@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* trainer/stop.h - SIGINT and SIGTERM end the run in order: the stream is stopped, which ends the
- * loop, and files in the making are discarded. A second signal kills at once.
+/* pipe/stop.h - for commands: SIGINT and SIGTERM end the run in order. The stream is stopped, which
+ * ends the loop, and files in the making are discarded. A second signal kills at once.
  *
  * Owner: process-wide state. Threads: the main thread; the handler runs on any.
  */
-#ifndef TRAINER_STOP_H
-#define TRAINER_STOP_H
+#ifndef PIPE_STOP_H
+#define PIPE_STOP_H
 
 #include "pipe/penstock.h"
 
 /* Installs the handlers; also makes a file that grows beyond its limit an error of write. */
-void tr_stop_install(void);
+void ps_stop_install(void);
 
 /* The stream that a signal stops; at once when one came before. NULL before it is closed. */
-void tr_stop_watch(struct penstock *stream);
+void ps_stop_watch(struct penstock *stream);
 
 /* The signal that came, 0 = none. */
-int tr_stop_signal(void);
+int ps_stop_signal(void);
 
 #endif

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* trainer/size.c - see trainer/size.h. */
-#include "trainer/size.h"
+/* pipe/size.c - see pipe/size.h. */
+#include "pipe/size.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <strings.h>
 
-bool tr_parse_size(const char *text, size_t *len_bytes)
+bool ps_parse_size(const char *text, size_t *len_bytes)
 {
     static const struct {
         const char *name;

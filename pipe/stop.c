@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* trainer/stop.c - see trainer/stop.h. */
-#include "trainer/stop.h"
+/* pipe/stop.c - see pipe/stop.h. */
+#include "pipe/stop.h"
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -18,7 +18,7 @@ static void on_signal(int number)
         penstock_stop(stream);
 }
 
-void tr_stop_install(void)
+void ps_stop_install(void)
 {
     struct sigaction action;
     memset(&action, 0, sizeof action);
@@ -32,14 +32,14 @@ void tr_stop_install(void)
     sigaction(SIGXFSZ, &action, NULL);
 }
 
-void tr_stop_watch(struct penstock *stream)
+void ps_stop_watch(struct penstock *stream)
 {
     atomic_store(&watched, stream);
     if (stream && came)
         penstock_stop(stream);
 }
 
-int tr_stop_signal(void)
+int ps_stop_signal(void)
 {
     return came;
 }

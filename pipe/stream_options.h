@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/stream_options.h - the command-line options of every command that opens a stream.
+ *
+ * A command puts PS_STREAM_LONG_OPTIONS into its getopt_long table and PS_STREAM_HELP and
+ * PS_ORDER_HELP into its help, and hands what it does not know to ps_stream_options_take.
+ *
+ * Owner: the caller; strings stay argv's. Threads: one.
+ */
+#ifndef PIPE_STREAM_OPTIONS_H
+#define PIPE_STREAM_OPTIONS_H
+
+#include "pipe/penstock.h"
+
+#include <getopt.h>
+
+enum ps_stream_option {
+    PS_OPTION_SHUFFLE_SEED = 2000,
+    PS_OPTION_SHARD,
+    PS_OPTION_MEMORY_LIMIT,
+    PS_OPTION_CONNECTIONS,
+    PS_OPTION_PART_SIZE,
+    PS_OPTION_IO,
+    PS_OPTION_ENDPOINT_URL,
+    PS_OPTION_REGION,
+    PS_OPTION_ANONYMOUS
+};
+
+#define PS_STREAM_LONG_OPTIONS                                                                     \
+    {"shuffle-seed", required_argument, NULL, PS_OPTION_SHUFFLE_SEED},                             \
+        {"shard", required_argument, NULL, PS_OPTION_SHARD},                                       \
+        {"memory-limit", required_argument, NULL, PS_OPTION_MEMORY_LIMIT},                         \
+        {"connections", required_argument, NULL, PS_OPTION_CONNECTIONS},                           \
+        {"part-size", required_argument, NULL, PS_OPTION_PART_SIZE},                               \
+        {"io", required_argument, NULL, PS_OPTION_IO},                                             \
+        {"endpoint-url", required_argument, NULL, PS_OPTION_ENDPOINT_URL},                         \
+        {"region", required_argument, NULL, PS_OPTION_REGION},                                     \
+    {                                                                                              \
+        "anonymous", no_argument, NULL, PS_OPTION_ANONYMOUS                                        \
+    }
+
+#define PS_ORDER_HELP                                                                              \
+    "  --shuffle-seed N               shuffle the order of objects in every epoch\n"               \
+    "  --shard H/N                    take shard H (from 0) of N of the objects\n"
+
+#define PS_STREAM_HELP                                                                             \
+    "  --memory-limit SIZE            memory for streamed data (1GiB)\n"                           \
+    "  --connections N                ranged GETs in flight (16)\n"                                \
+    "  --part-size SIZE               bytes of one ranged GET (8MiB)\n"                            \
+    "  --io uring|epoll|auto          I/O backend (auto)\n"                                        \
+    "  --endpoint-url URL, --region REGION\n"                                                      \
+    "                                 of the S3 service\n"                                         \
+    "  --anonymous                    send unsigned requests\n"
+
+struct ps_stream_options {
+    struct penstock_config config; /* all but channels, log and pin */
+    bool shuffle;
+    uint64_t seed;
+    uint32_t shard_index;
+    uint32_t shard_count;
+};
+
+/* Puts defaults in place. */
+void ps_stream_options_init(struct ps_stream_options *options);
+
+/* Takes option `id` (`name` is its long name). Returns 1, or 0 when it is none of these, or
+ * PENSTOCK_E_ARGUMENT with *error. */
+int ps_stream_options_take(struct ps_stream_options *options, int id, const char *name,
+                           const char *value, struct penstock_error *error);
+
+/* Sets a channel's order and share. */
+void ps_stream_options_order(const struct ps_stream_options *options,
+                             struct penstock_channel_config *channel);
+
+/* Takes a whole number from `least` to `most`, for other options. Returns as penstock_open. */
+int ps_option_number(const char *name, const char *text, uint64_t least, uint64_t most,
+                     uint64_t *out, struct penstock_error *error);
+
+#endif
