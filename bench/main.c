@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bench/cmd_serve.h"
+#include "pipe/cmd_cat.h"
 #include "pipe/cmd_pack.h"
 #include "pipe/penstock.h"
 #include "trainer/cmd_train.h"
@@ -15,6 +16,7 @@ static const struct command {
     int (*run)(int argc, char **argv);
     const char *summary;
 } commands[] = {
+    {"cat", penstock_cmd_cat, "write the bytes of objects to standard output"},
     {"pack", penstock_cmd_pack, "turn CSV, NumPy or IDX files into shards"},
     {"train", penstock_cmd_train, "train a model on a stream"},
     {"serve", penstock_cmd_serve,

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/cmd_cat.c - penstock cat: the bytes of objects, one after another, to standard output. */
+#include "pipe/cmd_cat.h"
+
+#include "pipe/stop.h"
+#include "pipe/stream_options.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { EXIT_USAGE = 2 };
+
+static const char help[] =
+    "Usage: penstock cat URI... [OPTION]...\n"
+    "Write the bytes of every object under the URIs (s3://BUCKET/PREFIX, a file or a directory) "
+    "to\n"
+    "standard output, in listing order, fetched by many requests at once.\n"
+    "\n"
+    "  --epochs N                     pass over the objects N times (1)\n" PS_ORDER_HELP
+    "\n" PS_STREAM_HELP "\n"
+    "  --verbose                      say on standard error what is retried, and what was read\n"
+    "  --help                         show this text and exit\n"
+    "\n"
+    "Exit code: 0 success, 1 failure, 2 usage error, 130 or 143 interrupted, 141 when the reader\n"
+    "of a pipe went away.\n";
+
+enum { OPTION_EPOCHS = 1000, OPTION_VERBOSE, OPTION_HELP };
+
+static const struct option long_options[] = {{"epochs", required_argument, NULL, OPTION_EPOCHS},
+                                             PS_STREAM_LONG_OPTIONS,
+                                             {"verbose", no_argument, NULL, OPTION_VERBOSE},
+                                             {"help", no_argument, NULL, OPTION_HELP},
+                                             {NULL, 0, NULL, 0}};
+
+struct command {
+    struct ps_stream_options stream;
+    uint32_t epochs;
+    bool verbose;
+    bool help;
+};
+
+/* ---- options ---- */
+
+static int take_option(struct command *command, int id, const char *name, const char *value,
+                       struct penstock_error *error)
+{
+    uint64_t number = 0;
+    int rc;
+
+    switch (id) {
+    case OPTION_EPOCHS:
+        rc = ps_option_number(name, value, 1, UINT32_MAX, &number, error);
+        command->epochs = (uint32_t)number;
+        return rc;
+    case OPTION_VERBOSE:
+        command->verbose = true;
+        return PENSTOCK_OK;
+    case OPTION_HELP:
+        command->help = true;
+        return PENSTOCK_OK;
+    default:
+        rc = ps_stream_options_take(&command->stream, id, name, value, error);
+        return rc < 0 ? rc : PENSTOCK_OK;
+    }
+}
+
+/* Returns 0, or EXIT_USAGE after saying why. The URIs are argv from optind on. */
+static int parse(struct command *command, int argc, char **argv)
+{
+    struct penstock_error error;
+    int index = 0;
+    int id;
+
+    ps_stream_options_init(&command->stream);
+    command->epochs = 1;
+    optind = 0; /* GNU getopt: start afresh */
+    while ((id = getopt_long(argc, argv, "", long_options, &index)) != -1) {
+        if (id == '?')
+            return EXIT_USAGE;
+        if (take_option(command, id, long_options[index].name, optarg, &error) != PENSTOCK_OK) {
+            fprintf(stderr, "penstock cat: %s\n", error.message);
+            return EXIT_USAGE;
+        }
+        if (command->help)
+            return 0;
+    }
+    if (optind < argc)
+        return 0;
+    fputs("penstock cat: no URI is given\n", stderr);
+    return EXIT_USAGE;
+}
+
+/* ---- the copy ---- */
+
+/* Returns 0 or an errno. A standard output that does not block is waited for. */
+static int write_all(const uint8_t *data, size_t len_bytes)
+{
+    while (len_bytes > 0) {
+        ssize_t written = write(STDOUT_FILENO, data, len_bytes);
+
+        if (written >= 0) {
+            data += written;
+            len_bytes -= (size_t)written;
+        } else if (errno == EAGAIN) {
+            struct pollfd wait = {.fd = STDOUT_FILENO, .events = POLLOUT};
+
+            poll(&wait, 1, 1000);
+        } else if (errno != EINTR) {
+            return errno;
+        }
+        if (ps_stop_signal())
+            return EINTR;
+    }
+    return 0;
+}
+
+static int fail(const char *message)
+{
+    if (ps_stop_signal())
+        return 128 + ps_stop_signal();
+    fprintf(stderr, "penstock cat: %s\n", message);
+    return EXIT_FAILURE;
+}
+
+/* As a program that SIGPIPE ends, without a word: `penstock cat ... | head` is no failure. */
+static int fail_to_write(int sys_errno)
+{
+    char message[160];
+
+    if (sys_errno == EPIPE)
+        return 128 + SIGPIPE;
+    snprintf(message, sizeof message, "cannot write to standard output: %s", strerror(sys_errno));
+    return fail(message);
+}
+
+static int copy(struct penstock *stream)
+{
+    const struct penstock_span *span;
+    int rc;
+
+    while ((rc = penstock_next_span(stream, 0, -1, &span)) == PENSTOCK_OK ||
+           rc == PENSTOCK_EPOCH_END) {
+        int sys_errno = span ? write_all(span->data, span->len_bytes) : 0;
+
+        if (sys_errno != 0)
+            return fail_to_write(sys_errno);
+        penstock_release_span(stream, span);
+    }
+    return rc == PENSTOCK_END ? EXIT_SUCCESS : fail(penstock_last_error(stream, 0)->message);
+}
+
+static void log_line(void *cookie, int level, const char *line)
+{
+    (void)cookie;
+    (void)level;
+    fprintf(stderr, "penstock cat: %s\n", line);
+}
+
+static void report(const struct penstock *stream)
+{
+    struct penstock_counters c;
+
+    penstock_get_counters(stream, 0, &c);
+    fprintf(stderr,
+            "penstock cat: %llu objects, %llu bytes, %llu requests, %llu retries, %llu "
+            "connections, first byte after %.1f ms, %s\n",
+            (unsigned long long)c.objects_streamed, (unsigned long long)c.bytes_received,
+            (unsigned long long)c.get_requests, (unsigned long long)c.retries,
+            (unsigned long long)c.connections, (double)c.first_byte_ns / 1e6, c.io_backend);
+}
+
+static int run(struct command *command, const char *const *uris, size_t uri_count)
+{
+    struct penstock_channel_config channel;
+    struct penstock_config config = command->stream.config;
+    struct penstock_error error;
+    struct penstock *stream;
+
+    penstock_channel_config_init(&channel);
+    channel.name = "cat";
+    channel.uris = uris;
+    channel.uri_count = uri_count;
+    channel.content_type = "application/octet-stream";
+    channel.epochs = command->epochs;
+    ps_stream_options_order(&command->stream, &channel);
+    config.channels = &channel;
+    config.channel_count = 1;
+    config.log = command->verbose ? log_line : NULL;
+    if (penstock_open(&config, &stream, &error) != PENSTOCK_OK)
+        return fail(error.message);
+    ps_stop_watch(stream);
+    int code = copy(stream);
+
+    if (command->verbose)
+        report(stream);
+    ps_stop_watch(NULL);
+    penstock_close(&stream);
+    return code;
+}
+
+int penstock_cmd_cat(int argc, char **argv)
+{
+    static char program[] = "penstock cat"; /* for getopt's messages */
+    struct command command = {.help = false};
+
+    argv[0] = program;
+    int code = parse(&command, argc, argv);
+
+    if (code == 0 && command.help) {
+        fputs(help, stdout);
+        return EXIT_SUCCESS;
+    }
+    if (code != 0) {
+        fputs("Try 'penstock cat --help'.\n", stderr);
+        return code;
+    }
+    ps_stop_install();
+    signal(SIGPIPE, SIG_IGN);
+    return run(&command, (const char *const *)(argv + optind), (size_t)(argc - optind));
+}
