@@ -108,9 +108,11 @@ struct ps_bytes {
     uint64_t object_pos;            /* stream position of its first byte */
     uint64_t epoch_pos;             /* of the epoch's first byte */
     uint64_t pos;                   /* next byte to lend */
+    uint64_t skip_pos;              /* bytes before it are let go unseen: the epoch was skipped */
     struct ps_span spans[PS_SPANS_MAX];
     uint64_t span_first; /* oldest not released */
     uint64_t span_next;
+    bool freed; /* ring space, of which the I/O threads have not been told */
 };
 
 struct ps_channel {

@@ -280,6 +280,13 @@ PENSTOCK_API PENSTOCK_MUST_CHECK int penstock_next_span(struct penstock *stream,
  * ignored. */
 PENSTOCK_API void penstock_release_span(struct penstock *stream, const struct penstock_span *span);
 
+/* Ends the current epoch of a channel of plain bytes here: what is left of it is not delivered, nor
+ * asked for unless it has been already, and no PENSTOCK_EPOCH_END comes; the next span is the next
+ * epoch's first. Spans on loan stay valid. By the thread that calls penstock_next_span. Returns
+ * PENSTOCK_OK, or what ended the channel. */
+PENSTOCK_API PENSTOCK_MUST_CHECK int penstock_skip_epoch(struct penstock *stream,
+                                                         size_t channel_no);
+
 /* Copies the channel's counters. Values are current, not a consistent snapshot. */
 PENSTOCK_API void penstock_get_counters(const struct penstock *stream, size_t channel_no,
                                         struct penstock_counters *counters);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pipe/spans.c - the consumer's end of a channel of plain bytes: penstock_next_span and
- * penstock_release_span.
+/* pipe/spans.c - the consumer's end of a channel of plain bytes: penstock_next_span,
+ * penstock_release_span and penstock_skip_epoch.
  *
  * Nothing is framed or copied: a span is a run of the stream ring between released and head, within
  * one object and one lap. Spans may come back in any order; their space is free again in stream
@@ -21,6 +21,37 @@ enum look { LOOK_LENT, LOOK_WAIT, LOOK_EPOCH_END, LOOK_END, LOOK_BROKEN_OFF, LOO
 static uint64_t least(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
+}
+
+/* Moves released over spans that are back, without a gap. Lock held. True when space was freed. */
+static bool release_back(struct ps_channel *ch)
+{
+    struct ps_bytes *bytes = &ch->bytes;
+    uint64_t before = bytes->span_first;
+
+    while (bytes->span_first < bytes->span_next) {
+        const struct ps_span *span = &bytes->spans[bytes->span_first % PS_SPANS_MAX];
+
+        if (span->lent)
+            break;
+        ch->released_pos = span->end_pos;
+        bytes->span_first++;
+    }
+    if (bytes->span_first == before)
+        return false;
+    pthread_cond_signal(&ch->framer_wakes);
+    return true;
+}
+
+/* What it means for the caller that head is not past a position. */
+static enum look look_of(struct ps_channel *ch, enum ps_head_answer answer)
+{
+    if (answer == PS_HEAD_WAIT)
+        return LOOK_WAIT;
+    if (answer == PS_HEAD_BROKEN_OFF)
+        return LOOK_BROKEN_OFF;
+    ch->frame_error = ch->fetch_error;
+    return LOOK_FAILED;
 }
 
 /* Lends the bytes from bytes->pos on, of which there is at least one. Lock held. */
@@ -65,6 +96,27 @@ static enum look end_epoch(struct ps_channel *ch)
     return LOOK_EPOCH_END;
 }
 
+/* Lets go what has arrived of a skipped epoch. LOOK_LENT: all of it has. */
+static enum look let_go(struct ps_channel *ch)
+{
+    struct ps_bytes *bytes = &ch->bytes;
+
+    while (bytes->pos < bytes->skip_pos) {
+        enum ps_head_answer answer = ps_stream_look_head(ch, bytes->pos);
+
+        if (answer != PS_HEAD_MOVED)
+            return look_of(ch, answer);
+        bytes->pos = least(ch->head_pos, bytes->skip_pos);
+        bytes->spans[bytes->span_next++ % PS_SPANS_MAX] =
+            (struct ps_span){.channel = ch, .end_pos = bytes->pos};
+        if (release_back(ch))
+            bytes->freed = true;
+        else if (bytes->span_next - bytes->span_first == PS_SPANS_MAX)
+            return LOOK_WAIT;
+    }
+    return LOOK_LENT;
+}
+
 /* Makes bytes->object the one that bytes->pos is in. LOOK_LENT: it is. */
 static enum look find_object(struct ps_channel *ch)
 {
@@ -96,23 +148,18 @@ static enum look look(struct ps_channel *ch, const struct penstock_span **out)
 
     if (bytes->span_next - bytes->span_first == PS_SPANS_MAX)
         return LOOK_WAIT;
-    enum look found = find_object(ch);
+    enum look found = let_go(ch);
 
+    if (found == LOOK_LENT)
+        found = find_object(ch);
     if (found != LOOK_LENT)
         return found;
-    switch (ps_stream_look_head(ch, bytes->pos)) {
-    case PS_HEAD_MOVED:
-        *out = lend(ch);
-        return LOOK_LENT;
-    case PS_HEAD_WAIT:
-        return LOOK_WAIT;
-    case PS_HEAD_BROKEN_OFF:
-        return LOOK_BROKEN_OFF;
-    case PS_HEAD_FAILED:
-        break;
-    }
-    ch->frame_error = ch->fetch_error;
-    return LOOK_FAILED;
+    enum ps_head_answer answer = ps_stream_look_head(ch, bytes->pos);
+
+    if (answer != PS_HEAD_MOVED)
+        return look_of(ch, answer);
+    *out = lend(ch);
+    return LOOK_LENT;
 }
 
 /* Looks once. PENSTOCK_AGAIN: there is nothing to tell yet. */
@@ -138,6 +185,19 @@ static int try_span(struct ps_channel *ch, const struct penstock_span **out)
     return PENSTOCK_AGAIN;
 }
 
+/* Tells the I/O threads of freed space before the wait for what they bring. The lock is released
+ * meanwhile: true means look again. */
+static bool bytes_freed(struct ps_channel *ch)
+{
+    if (!ch->bytes.freed)
+        return false;
+    ch->bytes.freed = false;
+    pthread_mutex_unlock(&ch->lock);
+    ps_engine_wake_io(ch->stream);
+    pthread_mutex_lock(&ch->lock);
+    return true;
+}
+
 static int wait_span(struct ps_channel *ch, int timeout_ms, const struct penstock_span **out)
 {
     struct timespec deadline =
@@ -147,6 +207,8 @@ static int wait_span(struct ps_channel *ch, int timeout_ms, const struct penstoc
 
     ps_stream_hunger(ch, true);
     while ((rc = try_span(ch, out)) == PENSTOCK_AGAIN && !late) {
+        if (bytes_freed(ch))
+            continue;
         if (timeout_ms < 0)
             pthread_cond_wait(&ch->framer_wakes, &ch->lock);
         else
@@ -173,29 +235,14 @@ int penstock_next_span(struct penstock *stream, size_t channel_no, int timeout_m
 
     if (rc == PENSTOCK_AGAIN && timeout_ms != 0)
         rc = wait_span(ch, timeout_ms, span);
+    bool freed = ch->bytes.freed;
+
+    ch->bytes.freed = false;
     pthread_mutex_unlock(&ch->lock);
+    if (freed)
+        ps_engine_wake_io(stream);
     atomic_fetch_add_explicit(&ch->counts.wait_ns, ps_now_ns() - start_ns, memory_order_relaxed);
     return rc;
-}
-
-/* Moves released over spans that are back, without a gap. Lock held. True when space was freed. */
-static bool release_back(struct ps_channel *ch)
-{
-    struct ps_bytes *bytes = &ch->bytes;
-    uint64_t before = bytes->span_first;
-
-    while (bytes->span_first < bytes->span_next) {
-        const struct ps_span *span = &bytes->spans[bytes->span_first % PS_SPANS_MAX];
-
-        if (span->lent)
-            break;
-        ch->released_pos = span->end_pos;
-        bytes->span_first++;
-    }
-    if (bytes->span_first == before)
-        return false;
-    pthread_cond_signal(&ch->framer_wakes);
-    return true;
 }
 
 void penstock_release_span(struct penstock *stream, const struct penstock_span *lent)
@@ -213,4 +260,52 @@ void penstock_release_span(struct penstock *stream, const struct penstock_span *
     pthread_mutex_unlock(&ch->lock);
     if (freed)
         ps_engine_wake_io(stream);
+}
+
+/* Where the epoch of bytes->cursor ends, of which every byte has a place in the ring. */
+static uint64_t find_epoch_end(struct ps_channel *ch, uint64_t pos)
+{
+    struct ps_bytes *bytes = &ch->bytes;
+    struct ps_cursor cursor = bytes->cursor;
+    const struct ps_object *object;
+
+    if (bytes->object)
+        pos = bytes->object_pos + bytes->object->size_bytes;
+    while (ps_plan_at(ch->plan, &cursor, &object) == PS_PLAN_OBJECT) {
+        pos += object->size_bytes;
+        cursor.index++;
+    }
+    return pos;
+}
+
+static void skip_epoch(struct ps_channel *ch)
+{
+    struct ps_bytes *bytes = &ch->bytes;
+    uint64_t skip_pos;
+
+    if (!ps_stream_skip_epoch(ch, bytes->cursor.epoch, &skip_pos))
+        skip_pos = find_epoch_end(ch, bytes->pos > bytes->skip_pos ? bytes->pos : bytes->skip_pos);
+    bytes->skip_pos = skip_pos;
+    bytes->epoch_pos = skip_pos;
+    bytes->object = NULL;
+    bytes->cursor = (struct ps_cursor){.epoch = bytes->cursor.epoch + 1};
+}
+
+int penstock_skip_epoch(struct penstock *stream, size_t channel_no)
+{
+    if (channel_no >= stream->channel_count)
+        return PENSTOCK_E_ARGUMENT;
+    struct ps_channel *ch = stream->channels[channel_no];
+
+    if (!ch->plain)
+        return ps_channel_misused(ch);
+    pthread_mutex_lock(&ch->lock);
+    int rc = ps_channel_check_ended(ch);
+
+    if (rc == PENSTOCK_OK)
+        skip_epoch(ch);
+    pthread_mutex_unlock(&ch->lock);
+    if (rc == PENSTOCK_OK)
+        ps_engine_wake_io(stream);
+    return rc;
 }

@@ -88,6 +88,16 @@ struct ps_part *ps_stream_claim(struct ps_channel *ch)
     return part;
 }
 
+bool ps_stream_skip_epoch(struct ps_channel *ch, uint32_t epoch, uint64_t *end_pos)
+{
+    if (ch->fetch_cursor.epoch != epoch)
+        return false;
+    ch->fetch_object = NULL;
+    ch->fetch_cursor = (struct ps_cursor){.epoch = epoch + 1};
+    *end_pos = ch->reserved_pos;
+    return true;
+}
+
 uint8_t *ps_part_into(const struct ps_part *part)
 {
     return ps_ring_at(&part->channel->ring, part->pos) + part->filled_bytes;

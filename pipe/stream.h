@@ -15,6 +15,10 @@
  */
 struct ps_part *ps_stream_claim(struct ps_channel *channel);
 
+/* No further part of `epoch` is claimed; *end_pos receives the stream position that its parts end
+ * at. False when every part of it has been claimed already. Lock held. */
+bool ps_stream_skip_epoch(struct ps_channel *channel, uint32_t epoch, uint64_t *end_pos);
+
 /* Where the part's next byte goes, and how many bytes may still come. */
 uint8_t *ps_part_into(const struct ps_part *part);
 uint64_t ps_part_left_bytes(const struct ps_part *part);

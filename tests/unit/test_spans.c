@@ -255,6 +255,68 @@ static void test_shards_cut_the_objects_among_them(void **state)
     scratch_close(&scratch);
 }
 
+/* Skips at every kind of moment: before the first span, within, after the last, several at once. */
+static void test_skipped_epochs_leave_the_others_whole(void **state)
+{
+    static const size_t part_bytes[] = {64 << 10, 1 << 20};
+    struct scratch scratch = make_files();
+    uint32_t chance = 7;
+
+    (void)state;
+    for (size_t round = 0; round < 12; round++) {
+        struct penstock *stream =
+            open_plain(scratch.path, (struct how){.epochs = ENDLESS,
+                                                  .part_bytes = part_bytes[round % 2],
+                                                  .backend = round % 3 ? "auto" : "epoll"});
+        struct expected e = {.file = 0};
+
+        for (unsigned step = 0; step < 40; step++) {
+            chance = chance * 1664525u + 1013904223u;
+            unsigned spans = (chance >> 16) % 40;
+            unsigned skips = (chance >> 24) % 3;
+
+            while (spans-- > 0) {
+                const struct penstock_span *span;
+                int rc = penstock_next_span(stream, 0, -1, &span);
+
+                if (rc == PENSTOCK_EPOCH_END) {
+                    assert_int_equal(e.file, FILES);
+                    e = (struct expected){.epoch = e.epoch + 1};
+                    break;
+                }
+                assert_int_equal(rc, PENSTOCK_OK);
+                check_span(&e, span);
+                penstock_release_span(stream, span);
+            }
+            for (; skips > 0; skips--) {
+                assert_int_equal(penstock_skip_epoch(stream, 0), PENSTOCK_OK);
+                e = (struct expected){.epoch = e.epoch + 1};
+            }
+        }
+        penstock_close(&stream);
+    }
+    scratch_close(&scratch);
+}
+
+static void test_skipping_the_last_epoch_ends_the_stream(void **state)
+{
+    struct scratch scratch = make_files();
+    struct penstock *stream = open_plain(scratch.path, (struct how){.epochs = 2});
+    const struct penstock_span *span;
+
+    (void)state;
+    assert_int_equal(penstock_skip_epoch(stream, 0), PENSTOCK_OK);
+    assert_int_equal(penstock_next_span(stream, 0, -1, &span), PENSTOCK_OK);
+    assert_int_equal(span->epoch, 1);
+    assert_int_equal(penstock_skip_epoch(stream, 0), PENSTOCK_OK);
+    assert_int_equal(((const uint8_t *)span->data)[0], byte_of(0, 0)); /* still on loan */
+    penstock_release_span(stream, span);
+    assert_int_equal(penstock_next_span(stream, 0, -1, &span), PENSTOCK_END);
+    assert_int_equal(penstock_skip_epoch(stream, 0), PENSTOCK_END);
+    penstock_close(&stream);
+    scratch_close(&scratch);
+}
+
 static void test_each_kind_of_channel_has_its_own_call(void **state)
 {
     struct data *d = data_open(false, 1, 10, 4);
@@ -308,6 +370,8 @@ int main(void)
         cmocka_unit_test(test_error_comes_after_the_bytes_before_it),
         cmocka_unit_test(test_empty_directory_is_an_error),
         cmocka_unit_test(test_shards_cut_the_objects_among_them),
+        cmocka_unit_test(test_skipped_epochs_leave_the_others_whole),
+        cmocka_unit_test(test_skipping_the_last_epoch_ends_the_stream),
         cmocka_unit_test(test_each_kind_of_channel_has_its_own_call),
         cmocka_unit_test(test_stop_ends_the_wait),
     };
