@@ -78,6 +78,21 @@ static void init_locks(struct ps_channel *ch)
     pthread_condattr_destroy(&attributes);
 }
 
+/* Sources of one bucket, of other channels too, share a budget of retries. */
+static int share_budgets(struct ps_channel *ch, struct penstock_error *error)
+{
+    for (size_t i = 0; i < ch->source_count; i++) {
+        struct ps_s3_site *site = &ch->sources[i].site;
+
+        if (ch->sources[i].uri.kind != PS_URI_S3)
+            continue;
+        site->budget = ps_budget_find(&ch->stream->budgets, site->authority, site->bucket);
+        if (!site->budget)
+            return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
+    }
+    return PENSTOCK_OK;
+}
+
 static int open_sources(struct ps_channel *ch, const struct penstock_channel_config *config,
                         struct penstock_error *error)
 {
@@ -95,7 +110,7 @@ static int open_sources(struct ps_channel *ch, const struct penstock_channel_con
         if (rc != PENSTOCK_OK)
             return rc;
     }
-    return PENSTOCK_OK;
+    return share_budgets(ch, error);
 }
 
 static int open_memory(struct ps_channel *ch, size_t share_bytes, struct penstock_error *error)

@@ -54,6 +54,7 @@ struct ps_part {
     uint32_t vain_attempts;   /* since the last one that brought bytes */
     uint64_t attempt_from;    /* filled_bytes when the attempt began */
     uint64_t due_ns;          /* when to try again */
+    bool unpinned;            /* asked for without If-Match, to learn what replaced the object */
     uint64_t published_bytes; /* filled_bytes when head was last told */
     struct ps_part *next;
     void *transfer;

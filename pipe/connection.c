@@ -18,6 +18,8 @@
 #define RESOLVE_NS_MAX (15 * PS_NS_PER_S)
 #define CONNECT_NS_MAX (5 * PS_NS_PER_S)
 #define STALL_NS_MAX (15 * PS_NS_PER_S)
+#define FLOOR_NS (15 * PS_NS_PER_S) /* a connection has to bring ... */
+#define FLOOR_BYTES (15 << 10)      /* ... so much in that time: 1 KiB/s */
 /* S3 closes connections that were idle for about 5 s: reusing one just then costs a retry. */
 #define IDLE_NS_MAX (4 * PS_NS_PER_S)
 
@@ -69,6 +71,16 @@ void ps_connection_close(struct ps_connection *c)
     c->state = PS_CONN_FREE;
 }
 
+/* What the kernel has received on the socket: a receive under way does not tell. */
+static uint64_t received_bytes(const struct ps_connection *c)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+
+    getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len);
+    return info.tcpi_bytes_received;
+}
+
 static struct ps_tls *tls_of(struct ps_connections *all, const struct ps_s3_site *site)
 {
     for (size_t i = 0; i < all->site_tls_count; i++)
@@ -112,7 +124,7 @@ static int write_request(struct ps_connection *c, struct penstock_error *error)
 {
     struct ps_connections *t = c->all;
     struct ps_text out = ps_text_in(c->out, sizeof c->out);
-    int rc = ps_get_build(c->part, &t->signing, &t->request, error);
+    int rc = ps_get_build(c->part, c->part->attempt_from, &t->signing, &t->request, error);
 
     if (rc != PENSTOCK_OK)
         return rc;
@@ -137,6 +149,8 @@ static void ask(struct ps_connection *c)
 
     if (rc == PENSTOCK_OK) {
         ps_connection_enter(c, PS_CONN_SENDING);
+        c->floor_ns = c->since_ns;
+        c->floor_bytes = c->seen_bytes = received_bytes(c);
         send_request(c);
         return;
     }
@@ -270,16 +284,6 @@ bool ps_connection_is_open(const struct ps_connection *c)
     return got < 0 ? errno == EAGAIN : got > 0 && c->ssl;
 }
 
-/* What the kernel has received on the socket: a receive under way does not tell. */
-static uint64_t received_bytes(const struct ps_connection *c)
-{
-    struct tcp_info info = {0};
-    socklen_t len = sizeof info;
-
-    getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len);
-    return info.tcpi_bytes_received;
-}
-
 static void check_stall(struct ps_connection *c, uint64_t now_ns)
 {
     uint64_t bytes = received_bytes(c);
@@ -289,7 +293,16 @@ static void check_stall(struct ps_connection *c, uint64_t now_ns)
         c->since_ns = now_ns;
     } else if (now_ns - c->since_ns > STALL_NS_MAX) {
         ps_connection_end(c, PS_TRANSFER_STALL, "no byte came for 15 s");
+        return;
     }
+    if (now_ns - c->floor_ns < FLOOR_NS)
+        return;
+    if (bytes - c->floor_bytes < FLOOR_BYTES) {
+        ps_connection_end(c, PS_TRANSFER_STALL, "less than 1 KiB/s came for 15 s");
+        return;
+    }
+    c->floor_ns = now_ns;
+    c->floor_bytes = bytes;
 }
 
 void ps_connection_look_over(struct ps_connection *c, uint64_t now_ns)

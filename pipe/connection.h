@@ -72,14 +72,16 @@ struct ps_connection {
     const struct ps_s3_site *site;
     struct ps_address address;
     struct ps_part *part;
-    uint64_t since_ns;   /* of the state, or of the last sign of life while receiving */
-    uint64_t seen_bytes; /* what the kernel had received then */
+    uint64_t since_ns;    /* of the state, or of the last sign of life while receiving */
+    uint64_t seen_bytes;  /* what the kernel had received then */
+    uint64_t floor_ns;    /* since when bytes are counted for the least rate, */
+    uint64_t floor_bytes; /* and what had been received then */
     size_t out_bytes, out_sent;
     size_t in_bytes, in_scanned;
     struct ps_http_head head; /* status 0: not known yet */
     enum ps_get_body body;
     enum ps_transfer transfer; /* how it ended, while ENDING */
-    char why[256];
+    char why[400];             /* two entity tags at most */
     char out[PS_REQUEST_BYTES];
     char in[PS_ANSWER_BYTES];
 };

@@ -27,6 +27,7 @@ static void read_answer(struct ps_connection *c, bool has_head, struct ps_s3_ans
         ps_text_copy(said->request_id, sizeof said->request_id, c->head.request_id);
     if (!said->region[0])
         ps_text_copy(said->region, sizeof said->region, c->head.region);
+    said->retry_after_ms = ps_retry_after_ms(c->head.retry_after, time(NULL));
 }
 
 /* Tells the I/O thread what the attempt came to. The connection is free or idle by now. */
@@ -158,10 +159,11 @@ static void on_head(struct ps_connection *c)
     const struct ps_get_head head = {.status = c->head.status,
                                      .content_length = c->head.content_length,
                                      .has_range = c->head.has_range,
-                                     .range = c->head.range};
+                                     .range = c->head.range,
+                                     .etag = c->head.etag};
     size_t more_bytes = c->in_bytes - c->head.len_bytes;
 
-    c->body = ps_get_judge(part, &head, c->why, sizeof c->why);
+    c->body = ps_get_judge(part, part->attempt_from, &head, c->why, sizeof c->why);
     if (c->body == PS_BODY_WANTED && (c->head.chunked || c->head.content_length < 0)) {
         ps_text_copy(c->why, sizeof c->why, "the answer's length is not known");
         c->body = PS_BODY_WRONG;

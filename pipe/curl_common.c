@@ -9,7 +9,7 @@
 
 #define CONNECT_TIMEOUT_MS 5000L
 #define STALL_BYTES_S 1024L  /* a transfer slower than this ... */
-#define STALL_S 30L          /* ... for this long is given up; a paused one is not counted */
+#define STALL_S 15L          /* ... for this long is given up; a paused one is not counted */
 #define IDLE_CONNECTION_S 4L /* S3 closes idle connections after about 5 s */
 
 static pthread_once_t start_once = PTHREAD_ONCE_INIT;
@@ -94,6 +94,7 @@ static void copy_header(CURL *easy, const char *name, char *out, size_t size)
 void ps_curl_answer(CURL *easy, const char *body, size_t body_len, struct ps_s3_answer *answer,
                     int *http_status, const char **remote_ip)
 {
+    char retry_after[40] = "";
     long status = 0;
     char *ip = NULL;
 
@@ -106,6 +107,8 @@ void ps_curl_answer(CURL *easy, const char *body, size_t body_len, struct ps_s3_
         ps_s3_xml_answer(body, body_len, answer);
     copy_header(easy, "x-amz-request-id", answer->request_id, sizeof answer->request_id);
     copy_header(easy, "x-amz-bucket-region", answer->region, sizeof answer->region);
+    copy_header(easy, "retry-after", retry_after, sizeof retry_after);
+    answer->retry_after_ms = ps_retry_after_ms(retry_after, time(NULL));
 }
 
 enum ps_transfer ps_curl_transfer(CURLcode code)

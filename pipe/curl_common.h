@@ -15,7 +15,7 @@
 int ps_curl_start(struct penstock_error *error);
 
 /* Sets the options that do not depend on the request: HTTP/1.1, no redirects, no signals, paths as
- * they are, verification with the account's CA file, time-outs (connect 5 s, and 30 s with less
+ * they are, verification with the account's CA file, time-outs (connect 5 s, and 15 s with less
  * than 1 KiB/s), TCP_NODELAY, and `detail` (CURL_ERROR_SIZE bytes, lent as long as the handle
  * lives) for the words of an error. Returns PENSTOCK_OK or PENSTOCK_E_MEMORY. */
 int ps_curl_prepare(CURL *easy, const struct ps_s3_site *site, char *detail,

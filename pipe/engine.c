@@ -262,6 +262,7 @@ void penstock_close(struct penstock **out)
         ps_io_join(stream->ios[i]);
     for (size_t i = 0; i < stream->channel_count; i++)
         ps_channel_close(stream->channels[i]);
+    ps_budget_free(&stream->budgets);
     ps_s3_account_wipe(&stream->account);
     pthread_mutex_destroy(&stream->log_lock);
     free(stream->channels);

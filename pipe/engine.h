@@ -27,6 +27,7 @@ struct penstock {
     bool has_s3;
     const struct ps_transport_ops *s3_transport;
     struct ps_resolver *resolver; /* for the direct transport, else NULL */
+    struct ps_budget *budgets;    /* of retries, one for each bucket and host */
     uint64_t opened_ns;
     atomic_bool stopping;
 

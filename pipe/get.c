@@ -6,37 +6,81 @@
 #include "pipe/s3_explain.h"
 #include "pipe/stream.h"
 
+#include "pipe/text.h"
+
 #include <stdio.h>
+#include <string.h>
 
 const struct ps_source *ps_part_source(const struct ps_part *part)
 {
     return &part->channel->sources[part->object->source_no];
 }
 
-int ps_get_build(const struct ps_part *part, struct ps_sigv4_cache *signing,
+int ps_get_build(const struct ps_part *part, uint64_t from_bytes, struct ps_sigv4_cache *signing,
                  struct ps_s3_request *request, struct penstock_error *error)
 {
     const char *etag = part->object->etag;
     const struct ps_s3_request_spec spec = {.method = "GET",
                                             .key = part->object->key,
                                             .ranged = true,
-                                            .first = part->object_offset + part->filled_bytes,
+                                            .first = part->object_offset + from_bytes,
                                             .last = part->object_offset + part->len_bytes - 1,
-                                            .if_match = etag[0] ? etag : NULL};
+                                            .if_match = etag[0] && !part->unpinned ? etag : NULL};
 
     return ps_s3_request_build(&ps_part_source(part)->site, &spec, time(NULL), signing, request,
                                error);
 }
 
-enum ps_get_body ps_get_judge(const struct ps_part *part, const struct ps_get_head *head, char *why,
-                              size_t why_size)
+struct etag {
+    const char *at;
+    size_t len;
+};
+
+/* What is between the quotes, which some servers leave out in listings. */
+static struct etag bare_etag(const char *etag)
 {
-    uint64_t first = part->object_offset + part->attempt_from;
+    if (etag[0] == 'W' && etag[1] == '/')
+        etag += 2;
+    size_t len = strlen(etag);
+
+    if (len >= 2 && etag[0] == '"' && etag[len - 1] == '"')
+        return (struct etag){etag + 1, len - 2};
+    return (struct etag){etag, len};
+}
+
+/* Whether the head tells of another version of the object; says so. */
+static bool is_changed(const struct ps_part *part, const struct ps_get_head *head, char *why,
+                       size_t why_size)
+{
+    struct etag listed = bare_etag(part->object->etag);
+    struct etag now = bare_etag(head->etag);
+    uint64_t size_bytes = part->object->size_bytes;
+    struct ps_text words = ps_text_in(why, why_size);
+
+    if (head->has_range && head->range.total_bytes != size_bytes)
+        ps_text_addf(&words, "it was listed with %llu bytes and has %llu",
+                     (unsigned long long)size_bytes, (unsigned long long)head->range.total_bytes);
+    if (listed.len > 0 && now.len > 0 &&
+        (listed.len != now.len || memcmp(listed.at, now.at, now.len) != 0))
+        ps_text_addf(&words, "%sit was listed with ETag \"%.*s\" and has \"%.*s\"",
+                     why[0] ? ", " : "", (int)listed.len, listed.at, (int)now.len, now.at);
+    else if (part->unpinned && now.len == 0)
+        ps_text_addf(&words, "%sits ETag is not the listed \"%.*s\" any more", why[0] ? ", " : "",
+                     (int)listed.len, listed.at);
+    return why[0] != '\0';
+}
+
+enum ps_get_body ps_get_judge(const struct ps_part *part, uint64_t from_bytes,
+                              const struct ps_get_head *head, char *why, size_t why_size)
+{
+    uint64_t first = part->object_offset + from_bytes;
     uint64_t last = part->object_offset + part->len_bytes - 1;
     uint64_t size_bytes = part->object->size_bytes;
     const struct ps_content_range *range = &head->range;
 
     why[0] = '\0';
+    if ((head->status == 200 || head->status == 206) && is_changed(part, head, why, why_size))
+        return PS_BODY_CHANGED;
     if (head->status == 200) {
         if (first == 0 && last == size_bytes - 1 && head->content_length == (int64_t)size_bytes)
             return PS_BODY_WANTED;
@@ -49,11 +93,6 @@ enum ps_get_body ps_get_judge(const struct ps_part *part, const struct ps_get_he
     if (!head->has_range) {
         snprintf(why, why_size, "206 without a usable Content-Range");
         return PS_BODY_WRONG;
-    }
-    if (range->total_bytes != size_bytes) {
-        snprintf(why, why_size, "it was listed with %llu bytes and has %llu",
-                 (unsigned long long)size_bytes, (unsigned long long)range->total_bytes);
-        return PS_BODY_CHANGED;
     }
     if (range->first != first || range->last != last) {
         snprintf(why, why_size, "bytes %llu-%llu came for %llu-%llu",
@@ -122,6 +161,11 @@ struct ps_retry_decision ps_get_decide(const struct ps_part *part,
         outcome.transfer = PS_TRANSFER_RESET; /* the body ended early, in good order */
     struct ps_retry_decision decision = ps_retry_classify(&outcome);
 
+    decision.wait_ms = failure->said->retry_after_ms;
+    if (failure->status == 412 && outcome.transfer == PS_TRANSFER_OK && !part->unpinned) {
+        decision.verdict = PS_RETRY_AGAIN;
+        decision.unpin = true;
+    }
     if (decision.verdict != PS_RETRY_DONE)
         explain(part, failure, &outcome, error);
     return decision;

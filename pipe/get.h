@@ -18,23 +18,24 @@ struct ps_get_head {
     int64_t content_length; /* -1 if none was given */
     bool has_range;         /* a usable Content-Range was given */
     struct ps_content_range range;
+    const char *etag; /* "" if none was given */
 };
 
 enum ps_get_body {
     PS_BODY_WANTED,  /* exactly the bytes asked for */
     PS_BODY_ERROR,   /* an error document */
     PS_BODY_WRONG,   /* a success with other bytes than were asked for: try again */
-    PS_BODY_CHANGED, /* the object has another size than was listed */
+    PS_BODY_CHANGED, /* the object has another size or entity tag than was listed */
 };
 
-/* Builds the signed request for what is left of the part; see ps_s3_request_build. */
-int ps_get_build(const struct ps_part *part, struct ps_sigv4_cache *signing,
+/* Builds the signed request for the part's bytes from `from_bytes` on; see ps_s3_request_build. It
+ * pins the entity tag that was listed, unless the part is unpinned. */
+int ps_get_build(const struct ps_part *part, uint64_t from_bytes, struct ps_sigv4_cache *signing,
                  struct ps_s3_request *request, struct penstock_error *error);
 
-/* Judges the answer to the attempt that began at part->attempt_from. `why` receives words for WRONG
- * and CHANGED, "" otherwise. */
-enum ps_get_body ps_get_judge(const struct ps_part *part, const struct ps_get_head *head, char *why,
-                              size_t why_size);
+/* Judges the answer to such a request. `why` receives words for WRONG and CHANGED, "" otherwise. */
+enum ps_get_body ps_get_judge(const struct ps_part *part, uint64_t from_bytes,
+                              const struct ps_get_head *head, char *why, size_t why_size);
 
 /* What an attempt came to. Texts may be "". */
 struct ps_get_failure {

@@ -88,6 +88,12 @@ static bool take_field(struct slice name, struct slice value, struct ps_http_hea
             head->keep_alive = true;
     } else if (is_word(name, "content-range")) {
         head->has_range = ps_content_range_parse(value.at, value.len, &head->range);
+    } else if (is_word(name, "etag")) {
+        /* A part of one would look like another one. */
+        if (value.len < sizeof head->etag)
+            copy(value, head->etag, sizeof head->etag);
+    } else if (is_word(name, "retry-after")) {
+        copy(value, head->retry_after, sizeof head->retry_after);
     } else if (is_word(name, "x-amz-request-id")) {
         copy(value, head->request_id, sizeof head->request_id);
     } else if (is_word(name, "x-amz-bucket-region")) {

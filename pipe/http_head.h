@@ -13,6 +13,7 @@
 #include "pipe/content_range.h"
 
 #define PS_HTTP_HEAD_BYTES_MAX 16384
+#define PS_HTTP_ETAG_BYTES 128 /* S3's have at most 38 characters */
 
 struct ps_http_head {
     size_t len_bytes;       /* of the head, its empty line included */
@@ -22,6 +23,8 @@ struct ps_http_head {
     bool keep_alive; /* the connection stays open after the body */
     bool has_range;
     struct ps_content_range range;
+    char etag[PS_HTTP_ETAG_BYTES]; /* with its quotes; "" if none was given, or a longer one */
+    char retry_after[40];          /* seconds or a date, as it came */
     char request_id[128];
     char region[64];
 };

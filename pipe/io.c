@@ -95,12 +95,40 @@ static void fail_part(struct ps_io *io, struct ps_part *part, const struct penst
     ps_part_fail(part, error);
 }
 
+static struct ps_budget *budget_of(const struct ps_part *part)
+{
+    return part->channel->sources[part->object->source_no].site.budget;
+}
+
+static uint32_t most(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+/* How long the part waits for its next attempt. */
+static uint32_t retry_delay_ms(struct ps_io *io, const struct ps_part *part,
+                               const struct ps_retry_decision *decision, bool brought_bytes)
+{
+    struct ps_budget *budget = budget_of(part);
+    uint32_t budget_ms = ps_budget_take_ms(budget, brought_bytes, ps_now_ns());
+    /* One request turned away among many that are served is no sign of a server in trouble. */
+    bool throttled =
+        decision->throttle && (part->vain_attempts > 1 || ps_budget_is_strained(budget));
+    uint32_t jitter_ms = ps_retry_delay_ms(part->vain_attempts, throttled, next_random(io));
+
+    /* What came shows that the server works: the rest may be asked for at once. */
+    if (decision->unpin || (brought_bytes && !decision->throttle))
+        jitter_ms = 0;
+    return most(most(jitter_ms, budget_ms), decision->wait_ms);
+}
+
 void ps_io_part_ended(struct ps_io *io, struct ps_part *part, struct ps_retry_decision decision,
                       const struct penstock_error *error)
 {
     switch (decision.verdict) {
     case PS_RETRY_DONE:
         io->active--;
+        ps_budget_refund(budget_of(part), part->attempts > 1);
         ps_part_complete(part);
         return;
     case PS_RETRY_FATAL:
@@ -109,12 +137,15 @@ void ps_io_part_ended(struct ps_io *io, struct ps_part *part, struct ps_retry_de
     case PS_RETRY_AGAIN:
         break;
     }
-    part->vain_attempts = part->filled_bytes > part->attempt_from ? 1 : part->vain_attempts + 1;
-    if (part->vain_attempts >= PS_ATTEMPTS_MAX) {
+    bool brought_bytes = part->filled_bytes > part->attempt_from;
+
+    part->vain_attempts = brought_bytes ? 1 : part->vain_attempts + 1;
+    if (part->vain_attempts >= PS_ATTEMPTS_MAX && !decision.unpin) {
         fail_part(io, part, error);
         return;
     }
-    uint32_t delay_ms = ps_retry_delay_ms(part->vain_attempts, decision.throttle, next_random(io));
+    part->unpinned = part->unpinned || decision.unpin;
+    uint32_t delay_ms = retry_delay_ms(io, part, &decision, brought_bytes);
 
     atomic_fetch_add_explicit(&part->channel->counts.retries, 1, memory_order_relaxed);
     ps_engine_log(io->stream, 1, "%s Trying again in %u ms.", error->message, delay_ms);

@@ -2,11 +2,13 @@
 /* pipe/retry.c - what to do after an attempt at a request. */
 #include "pipe/retry.h"
 
+#include <curl/curl.h>
 #include <string.h>
 
 #define BASE_MS 50
 #define THROTTLE_BASE_MS 1000
 #define DELAY_MS_MAX 20000
+#define RETRY_AFTER_S_MAX 60
 
 static bool is_one_of(const char *code, const char *const *list, size_t count)
 {
@@ -110,4 +112,22 @@ uint32_t ps_retry_delay_ms(uint32_t attempt, bool throttle, uint64_t random)
     if (bound > DELAY_MS_MAX)
         bound = DELAY_MS_MAX;
     return (uint32_t)(((random >> 32) * (bound + 1)) >> 32);
+}
+
+uint32_t ps_retry_after_ms(const char *value, time_t now)
+{
+    size_t digits = strspn(value, "0123456789");
+    long long wait_s = 0;
+
+    if (digits > 0 && value[digits] == '\0') {
+        for (size_t i = 0; i < digits && wait_s < RETRY_AFTER_S_MAX; i++)
+            wait_s = 10 * wait_s + (value[i] - '0');
+    } else if (digits == 0 && *value) {
+        time_t then = curl_getdate(value, NULL);
+
+        wait_s = then == -1 ? 0 : (long long)then - now;
+    }
+    if (wait_s > RETRY_AFTER_S_MAX)
+        wait_s = RETRY_AFTER_S_MAX;
+    return wait_s > 0 ? (uint32_t)wait_s * 1000 : 0;
 }

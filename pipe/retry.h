@@ -12,6 +12,8 @@
 
 #include "pipe/penstock.h"
 
+#include <time.h>
+
 #define PS_ATTEMPTS_MAX 10 /* as Mountpoint for Amazon S3 */
 
 /* How far an attempt came. */
@@ -40,6 +42,10 @@ struct ps_retry_decision {
     enum ps_retry_verdict verdict;
     int rc;        /* PENSTOCK_OK if done; else the error, also for the last attempt of AGAIN */
     bool throttle; /* the server asks for fewer requests: wait longer */
+
+    /* What only the caller of ps_retry_classify may know, else zero. */
+    uint32_t wait_ms; /* and at least so long, by its Retry-After */
+    bool unpin;       /* 412: ask once more without If-Match, to learn what is there now */
 };
 
 struct ps_retry_decision ps_retry_classify(const struct ps_attempt_outcome *outcome);
@@ -49,5 +55,9 @@ struct ps_retry_decision ps_retry_classify(const struct ps_attempt_outcome *outc
  * bits.
  */
 uint32_t ps_retry_delay_ms(uint32_t attempt, bool throttle, uint64_t random);
+
+/* What a Retry-After header asks for, at most 60 s: `value` is a number of seconds or an HTTP date,
+ * `now` the time of day. 0 for anything else, and for dates gone by. */
+uint32_t ps_retry_after_ms(const char *value, time_t now);
 
 #endif

@@ -16,6 +16,7 @@
 
 #include <time.h>
 
+#include "pipe/budget.h"
 #include "pipe/credentials.h"
 #include "pipe/sigv4.h"
 #include "pipe/uri.h"
@@ -50,6 +51,7 @@ struct ps_s3_site {
     char host[400];      /* to connect to: name or address, without brackets */
     char authority[416]; /* for the Host header: host[:port], the port only if unusual */
     char bucket[PS_BUCKET_BYTES_MAX + 1];
+    struct ps_budget *budget; /* of retries; shared by the sites of the bucket; NULL: unlimited */
 };
 
 /* Finds out where `bucket` is. `account` is lent until the site is no longer used. Returns

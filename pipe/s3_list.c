@@ -7,6 +7,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "pipe/clock.h"
 #include "pipe/curl_common.h"
 #include "pipe/error.h"
 #include "pipe/s3_explain.h"
@@ -243,8 +244,10 @@ static int fetch(struct ps_s3_lister *lister, struct ps_s3_page *page, struct pe
         if (rc != PENSTOCK_OK)
             return rc;
         struct ps_retry_decision decision = ps_retry_classify(&failure.outcome);
-        if (decision.verdict == PS_RETRY_DONE)
+        if (decision.verdict == PS_RETRY_DONE) {
+            ps_budget_refund(lister->site->budget, attempts > 1);
             return PENSTOCK_OK;
+        }
         if (decision.verdict == PS_RETRY_FATAL || attempts == PS_ATTEMPTS_MAX)
             return ps_s3_explain(&failure, error);
 
@@ -252,7 +255,14 @@ static int fetch(struct ps_s3_lister *lister, struct ps_s3_page *page, struct pe
         if (getrandom(&random, sizeof random, GRND_NONBLOCK) != sizeof random)
             random = (uint64_t)clock() << 40;
         lister->retries++;
-        if (!wait_ms(lister, ps_retry_delay_ms(attempts, decision.throttle, random)))
+        uint32_t delay_ms = ps_retry_delay_ms(attempts, decision.throttle, random);
+        uint32_t budget_ms = ps_budget_take_ms(lister->site->budget, false, ps_now_ns());
+
+        if (delay_ms < budget_ms)
+            delay_ms = budget_ms;
+        if (delay_ms < answer.retry_after_ms)
+            delay_ms = answer.retry_after_ms;
+        if (!wait_ms(lister, delay_ms))
             return stopped(lister, error);
     }
 }

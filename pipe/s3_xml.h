@@ -30,12 +30,13 @@ struct ps_s3_page {
     size_t text_bytes, capacity;
 };
 
-/* What an error document says. Texts are "" when absent. */
+/* What an error document says, and the head before it. Texts are "" when absent. */
 struct ps_s3_answer {
     char code[64];
     char message[512];
     char request_id[128];
     char region[64];
+    uint32_t retry_after_ms; /* 0: not said */
 };
 
 /* Parses a ListBucketResult. Keys are decoded if the document says that they are encoded. Returns

@@ -29,7 +29,7 @@ struct transfer {
     struct curl_slist *headers;
     bool judged; /* the answer's head is known, and is: */
     enum ps_get_body body;
-    char why[160];
+    char why[400];
     char detail[CURL_ERROR_SIZE];
     char error_body[ERROR_BODY_BYTES];
     size_t error_body_bytes;
@@ -99,8 +99,8 @@ static int on_timer(CURLM *multi, long timeout_ms, void *cookie)
 /* Judges the answer's head, once it is complete. */
 static void judge(struct transfer *transfer)
 {
-    struct ps_get_head head = {.content_length = -1};
-    struct curl_header *range;
+    struct ps_get_head head = {.content_length = -1, .etag = ""};
+    struct curl_header *range, *etag;
     curl_off_t content_length = -1;
     long status = 0;
 
@@ -110,7 +110,11 @@ static void judge(struct transfer *transfer)
     head.content_length = content_length;
     if (curl_easy_header(transfer->easy, "content-range", 0, CURLH_HEADER, -1, &range) == CURLHE_OK)
         head.has_range = ps_content_range_parse(range->value, strlen(range->value), &head.range);
-    transfer->body = ps_get_judge(transfer->part, &head, transfer->why, sizeof transfer->why);
+    /* Last: a header found is lent until the next one is looked for. */
+    if (curl_easy_header(transfer->easy, "etag", 0, CURLH_HEADER, -1, &etag) == CURLHE_OK)
+        head.etag = etag->value;
+    transfer->body = ps_get_judge(transfer->part, transfer->part->attempt_from, &head,
+                                  transfer->why, sizeof transfer->why);
     transfer->judged = true;
 }
 
@@ -249,7 +253,7 @@ static int begin(struct transfer *transfer, struct penstock_error *error)
     int rc = prepare(transfer, &ps_part_source(part)->site, error);
 
     if (rc == PENSTOCK_OK)
-        rc = ps_get_build(part, &t->signing, &transfer->request, error);
+        rc = ps_get_build(part, part->attempt_from, &t->signing, &transfer->request, error);
     if (rc != PENSTOCK_OK)
         return rc;
     transfer->headers = ps_curl_request(transfer->easy, &get, &transfer->request);

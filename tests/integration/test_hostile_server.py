@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 import time
+from email.utils import formatdate
 
 import pytest
 from digest import csv_rows, digest, expected_digest
@@ -23,10 +24,10 @@ WAYS = [(io, transport) for io in ("uring", "epoll") for transport in ("direct",
 
 class Server:
     """Answers the listing itself and leaves each ranged GET to `script(server, sock, first, last)`, which
-    returns whether the connection is kept. `gets` lists the ranges asked for."""
+    returns whether the connection is kept. `gets` lists the ranges asked for, `requests` their heads."""
 
     def __init__(self, script):
-        self.script, self.gets = script, []
+        self.script, self.gets, self.requests = script, [], []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.env = {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.listener.getsockname()[1]}",
@@ -56,6 +57,7 @@ class Server:
                     sock.sendall(head(200, len(LIST)) + LIST)
                     continue
                 first, last = map(int, re.search(rb"bytes=(\d+)-(\d+)", request).groups())
+                self.requests.append(request)
                 self.gets.append((first, last))
                 if not self.script(self, sock, first, last):
                     return
@@ -213,6 +215,9 @@ def error_document(code):
     return f"<Error><Code>{code}</Code><Message>m</Message></Error>".encode()
 
 
+FAILED = error_document("PreconditionFailed")
+
+
 def chunked(body):
     return f"{len(body):x}\r\n".encode() + body + b"\r\n0\r\n\r\n"
 
@@ -283,7 +288,6 @@ def test_another_size_is_a_changed_object(hostile, transport):
     [
         (403, "AccessDenied", "PENSTOCK_E_DENIED"),
         (404, "NoSuchKey", "PENSTOCK_E_NOT_FOUND"),
-        (412, "PreconditionFailed", "PENSTOCK_E_CHANGED"),
         (400, "InvalidArgument", "PENSTOCK_E_HTTP"),
     ],
 )
@@ -295,6 +299,87 @@ def test_final_answers_are_not_repeated(hostile, transport, status, code, rc):
     assert (result["result"], result["http_status"], result["s3_code"]) == (rc, status, code)
     assert (result["request_id"], result["key"], result["attempts"]) == ("R77", "k.csv", 1)
     assert len(server.gets) == 1
+
+
+@pytest.mark.parametrize("transport", ["direct", "curl"])
+def test_a_failed_precondition_names_both_etags(hostile, transport):
+    """S3's 412 does not tell what is there now: one GET without If-Match does."""
+
+    def script(server, sock, first, last):
+        if b"If-Match" in server.requests[-1]:
+            sock.sendall(head(412, None, "Transfer-Encoding: chunked") + chunked(FAILED))
+        else:
+            sock.sendall(part(first, last, 'ETag: "e2"') + BODY[first : last + 1])
+        return True
+
+    server = hostile(script)
+    result = stream(server, transport=transport)
+    assert result["result"] == "PENSTOCK_E_CHANGED" and result["rows"] == 0
+    assert '"e1"' in result["message"] and '"e2"' in result["message"]
+    assert result["key"] == "k.csv" and len(server.gets) == 2
+
+
+@pytest.mark.parametrize("transport", ["direct", "curl"])
+def test_a_failed_precondition_for_good(hostile, transport):
+    body = head(412, None, "Transfer-Encoding: chunked") + chunked(FAILED)
+    server = hostile(answer(lambda a, b: body, keep=True))
+    result = stream(server, transport=transport)
+    assert (result["result"], result["http_status"]) == ("PENSTOCK_E_CHANGED", 412)
+    assert len(server.gets) == 2
+
+
+@pytest.mark.parametrize("etag", ["", 'ETag: "e1"'])
+def test_unpinned_bytes_need_the_listed_etag(hostile, etag):
+    """A server that says 412 once and then sends an answer: without the listed tag none of it is used."""
+
+    def script(server, sock, first, last):
+        if len(server.gets) == 1:
+            sock.sendall(head(412, 0))
+        else:
+            fields = [etag] if etag else []
+            sock.sendall(part(first, last, *fields) + BODY[first : last + 1])
+        return True
+
+    result = stream(hostile(script), transport="direct")
+    if etag:
+        assert result.ok()["digest"] == expected_digest(csv_rows(TEXT))
+    else:
+        assert (result["result"], result["rows"]) == ("PENSTOCK_E_CHANGED", 0)
+        assert 'not the listed "e1"' in result["message"]
+
+
+@pytest.mark.parametrize("transport", ["direct", "curl"])
+def test_another_etag_is_a_changed_object(hostile, transport):
+    """Of a server that does not heed If-Match."""
+
+    def script(server, sock, first, last):
+        etag = "e1" if len(server.gets) == 1 else "e2"
+        sock.sendall(part(first, last, f'ETag: "{etag}"') + BODY[first : (first + last) // 2])
+        return False
+
+    result = stream(hostile(script), transport=transport)
+    assert result["result"] == "PENSTOCK_E_CHANGED"
+    assert 'listed with ETag "e1" and has "e2"' in result["message"]
+    assert result["offset"] > 0
+
+
+@pytest.mark.parametrize("transport", ["direct", "curl"])
+@pytest.mark.parametrize("dated", [False, True])
+def test_retry_after_is_heeded(hostile, transport, dated):
+    """The answer's word counts, not our own back-off of 50 ms at most. A date has whole seconds."""
+    asked = []
+
+    def script(server, sock, first, last):
+        asked.append(time.monotonic())
+        if len(asked) > 1:
+            return good(server, sock, first, last)
+        after = formatdate(time.time() + 3, usegmt=True) if dated else "2"
+        sock.sendall(head(503, 0, f"Retry-After: {after}"))
+        return True
+
+    result = stream(hostile(script), transport=transport).ok()
+    assert result["digest"] == expected_digest(csv_rows(TEXT))
+    assert asked[1] - asked[0] > 0.9
 
 
 @pytest.mark.parametrize("transport", ["direct", "curl"])

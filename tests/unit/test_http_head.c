@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -226,6 +227,26 @@ static void test_every_prefix_of_chunks_wants_more_and_is_left_alone(void **stat
     }
 }
 
+static void test_etag_and_retry_after(void **state)
+{
+    char text[512];
+    struct ps_http_head head;
+
+    (void)state;
+    assert_int_equal(parse("HTTP/1.1 503 x\r\nETag: \"a-2\" \r\nretry-after:  17\r\n\r\n", &head),
+                     PS_HTTP_OK);
+    assert_string_equal(head.etag, "\"a-2\"");
+    assert_string_equal(head.retry_after, "17");
+    /* A tag that has no room is not cut, for then it would be another one. */
+    snprintf(text, sizeof text, "HTTP/1.1 206 x\r\nETag: %0128d\r\n\r\n", 0);
+    assert_int_equal(parse(text, &head), PS_HTTP_OK);
+    assert_string_equal(head.etag, "");
+    assert_string_equal(head.retry_after, "");
+    snprintf(text, sizeof text, "HTTP/1.1 206 x\r\nETag: %0127d\r\n\r\n", 0);
+    assert_int_equal(parse(text, &head), PS_HTTP_OK);
+    assert_int_equal(strlen(head.etag), 127);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +257,7 @@ int main(void)
         cmocka_unit_test(test_a_nul_byte_is_refused),
         cmocka_unit_test(test_an_unusable_range_is_none),
         cmocka_unit_test(test_an_endless_head_is_refused),
+        cmocka_unit_test(test_etag_and_retry_after),
         cmocka_unit_test(test_chunks_are_joined),
         cmocka_unit_test(test_every_prefix_of_chunks_wants_more_and_is_left_alone),
     };

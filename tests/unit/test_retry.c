@@ -107,12 +107,41 @@ static void test_delay_has_full_jitter_and_a_cap(void **state)
     assert_int_equal(ps_retry_delay_ms(6, true, 0), 0);
 }
 
+static void test_retry_after(void **state)
+{
+    const time_t now = 784111777; /* Sun, 06 Nov 1994 08:49:37 GMT */
+    static const struct {
+        const char *value;
+        uint32_t wait_ms;
+    } table[] = {
+        {"0", 0},
+        {"1", 1000},
+        {"7", 7000},
+        {"60", 60000},
+        {"61", 60000},
+        {"99999999999999999999999999", 60000},
+        {"Sun, 06 Nov 1994 08:49:41 GMT", 4000},
+        {"Sun, 06 Nov 1994 08:49:37 GMT", 0},
+        {"Sun, 06 Nov 1994 08:49:36 GMT", 0},
+        {"Fri, 31 Dec 1999 23:59:59 GMT", 60000},
+        {"", 0},
+        {"-5", 0},
+        {"soon", 0},
+        {"5s", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        assert_int_equal(ps_retry_after_ms(table[i].value, now), table[i].wait_ms);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_statuses_and_codes),
         cmocka_unit_test(test_transfers),
         cmocka_unit_test(test_delay_has_full_jitter_and_a_cap),
+        cmocka_unit_test(test_retry_after),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
