@@ -1,24 +1,58 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pipe/sigv4.c - sign a request for S3 with AWS Signature Version 4. */
+/* pipe/sigv4.c - sign a request for S3 with AWS Signature Version 4.
+ *
+ * SHA-256 through libcrypto's plain functions, which it calls deprecated: its newer interface
+ * allocates memory for every digest, and every part of a stream is signed. */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include "pipe/sigv4.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define DIGEST_BYTES 32
+#define DIGEST_BYTES SHA256_DIGEST_LENGTH
+#define BLOCK_BYTES SHA256_CBLOCK
 #define CANONICAL_BYTES_MAX (28 * 1024) /* path 3 KiB, query 16 KiB, headers 9 KiB */
 
-static bool sha256(const void *data, size_t len, unsigned char out[DIGEST_BYTES])
+static void sha256(const void *data, size_t len, unsigned char out[DIGEST_BYTES])
 {
-    return EVP_Digest(data, len, out, NULL, EVP_sha256(), NULL) == 1;
+    SHA256_CTX hash;
+
+    SHA256_Init(&hash);
+    SHA256_Update(&hash, data, len);
+    SHA256_Final(out, &hash);
+    explicit_bzero(&hash, sizeof hash);
 }
 
-static bool hmac(const void *key, size_t key_len, const char *text, unsigned char out[DIGEST_BYTES])
+/* One half of an HMAC: the digest of the key, padded with `pad`, and of the data. */
+static void hash_keyed(const unsigned char key[BLOCK_BYTES], unsigned char pad, const void *data,
+                       size_t len, unsigned char out[DIGEST_BYTES])
 {
-    return HMAC(EVP_sha256(), key, (int)key_len, (const unsigned char *)text, strlen(text), out,
-                NULL) != NULL;
+    unsigned char block[BLOCK_BYTES];
+    SHA256_CTX hash;
+
+    for (size_t i = 0; i < sizeof block; i++)
+        block[i] = key[i] ^ pad;
+    SHA256_Init(&hash);
+    SHA256_Update(&hash, block, sizeof block);
+    SHA256_Update(&hash, data, len);
+    SHA256_Final(out, &hash);
+    explicit_bzero(block, sizeof block);
+    explicit_bzero(&hash, sizeof hash);
+}
+
+/* RFC 2104; `out` may be the key. */
+static void hmac(const void *key, size_t key_len, const char *text, unsigned char out[DIGEST_BYTES])
+{
+    unsigned char whole_key[BLOCK_BYTES] = {0}, inner[DIGEST_BYTES];
+
+    if (key_len > sizeof whole_key)
+        sha256(key, key_len, whole_key);
+    else
+        memcpy(whole_key, key, key_len);
+    hash_keyed(whole_key, 0x36, text, strlen(text), inner);
+    hash_keyed(whole_key, 0x5c, inner, sizeof inner, out);
+    explicit_bzero(whole_key, sizeof whole_key);
 }
 
 static void add_hex(struct ps_text *text, const unsigned char digest[DIGEST_BYTES])
@@ -141,9 +175,9 @@ static bool canonical_digest(const struct ps_sigv4_request *request,
     ps_text_add(&text, "\n");
     add_signed_names(&text, sorted, request->header_count);
     ps_text_addf(&text, "\n%s", request->payload_sha256);
-    bool done = !text.cut && sha256(bytes, text.len, digest);
-    explicit_bzero(bytes, sizeof bytes); /* it held the session token */
-    return done;
+    sha256(bytes, text.len, digest);
+    explicit_bzero(bytes, text.len); /* it held the session token */
+    return !text.cut;
 }
 
 /* Step 3: the signing key, from the cache if the secret and the scope are the same as last time. */
@@ -154,25 +188,24 @@ static bool derive_key(const struct ps_sigv4_request *request, const char *scope
     char seed[512], date[9];
     struct ps_text text = ps_text_in(seed, sizeof seed);
 
-    if (!sha256(request->secret_access_key, strlen(request->secret_access_key), digest))
-        return false;
+    sha256(request->secret_access_key, strlen(request->secret_access_key), digest);
     if (!strcmp(cache->scope, scope) && !memcmp(cache->secret_digest, digest, sizeof digest))
         return true;
     memcpy(date, scope, 8);
     date[8] = '\0';
     ps_text_addf(&text, "AWS4%s", request->secret_access_key);
-    bool done = !text.cut && hmac(seed, text.len, date, key) &&
-                hmac(key, sizeof key, request->region, key) &&
-                hmac(key, sizeof key, request->service, key) &&
-                hmac(key, sizeof key, "aws4_request", key);
-    if (done) {
+    hmac(seed, text.len, date, key);
+    hmac(key, sizeof key, request->region, key);
+    hmac(key, sizeof key, request->service, key);
+    hmac(key, sizeof key, "aws4_request", key);
+    if (!text.cut) {
         ps_text_copy(cache->scope, sizeof cache->scope, scope);
         memcpy(cache->secret_digest, digest, sizeof digest);
         memcpy(cache->signing_key, key, sizeof key);
     }
     explicit_bzero(seed, sizeof seed);
     explicit_bzero(key, sizeof key);
-    return done;
+    return !text.cut;
 }
 
 bool ps_sigv4_authorization(const struct ps_sigv4_request *request, struct ps_sigv4_cache *cache,
@@ -196,9 +229,9 @@ bool ps_sigv4_authorization(const struct ps_sigv4_request *request, struct ps_si
     ps_text_addf(&scope, "%.8s/%s/%s/aws4_request", date, request->region, request->service);
     ps_text_addf(&to_sign, "AWS4-HMAC-SHA256\n%s\n%s\n", date, scope.bytes);
     add_hex(&to_sign, digest);
-    if (scope.cut || to_sign.cut || !derive_key(request, scope.bytes, cache) ||
-        !hmac(cache->signing_key, sizeof cache->signing_key, to_sign.bytes, digest))
+    if (scope.cut || to_sign.cut || !derive_key(request, scope.bytes, cache))
         return false;
+    hmac(cache->signing_key, sizeof cache->signing_key, to_sign.bytes, digest);
 
     ps_text_addf(&result,
                  "AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=", request->access_key_id,

@@ -57,7 +57,7 @@ void ps_sigv4_add_query(struct ps_text *text, const struct ps_sigv4_pair *pairs,
 bool ps_sigv4_date(time_t time, char out[17]);
 
 /* Writes the value of the Authorization header into `out`. Returns false if it, or the canonical
- * request, is too long, or if libcrypto fails. */
+ * request, is too long. */
 bool ps_sigv4_authorization(const struct ps_sigv4_request *request, struct ps_sigv4_cache *cache,
                             char *out, size_t size);
 
