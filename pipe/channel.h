@@ -182,7 +182,7 @@ struct ps_channel {
     bool framer_started;
 
     struct ps_counts {
-        _Atomic uint64_t bytes_received, bytes_carried, records, batches;
+        _Atomic uint64_t bytes_received, bytes_copied, bytes_carried, records, batches;
         _Atomic uint64_t objects_streamed, list_requests, get_requests, retries, connections;
         _Atomic uint64_t first_byte_ns, first_batch_ns, wait_ns;
     } counts;

@@ -180,6 +180,8 @@ static void on_head(struct ps_connection *c)
     }
     if (more_bytes > 0) {
         memcpy(ps_part_into(part), c->in + c->head.len_bytes, more_bytes);
+        atomic_fetch_add_explicit(&part->channel->counts.bytes_copied, more_bytes,
+                                  memory_order_relaxed);
         ps_part_advance(part, more_bytes);
     }
     ps_connection_enter(c, PS_CONN_BODY);

@@ -18,6 +18,7 @@ void penstock_get_counters(const struct penstock *stream, size_t channel_no,
     const struct ps_counts *counts = &ch->counts;
 
     out->bytes_received = count(&counts->bytes_received);
+    out->bytes_copied = count(&counts->bytes_copied);
     out->bytes_carried = count(&counts->bytes_carried);
     out->records = count(&counts->records);
     out->batches = count(&counts->batches);

@@ -219,6 +219,8 @@ struct penstock_span {
  */
 struct penstock_counters {
     uint64_t bytes_received;   /* body bytes that entered the stream ring */
+    uint64_t bytes_copied;     /* of those, copied there: what came with an answer's head; with curl
+                                  all */
     uint64_t bytes_carried;    /* bytes copied because a record crossed the ring's end */
     uint64_t records;          /* records decoded */
     uint64_t batches;          /* batches delivered; for plain bytes: spans */

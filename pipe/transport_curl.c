@@ -151,6 +151,8 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *cookie)
         return 0;
     }
     memcpy(ps_part_into(transfer->part), bytes, len);
+    atomic_fetch_add_explicit(&transfer->part->channel->counts.bytes_copied, len,
+                              memory_order_relaxed);
     ps_part_advance(transfer->part, len);
     return len;
 }
