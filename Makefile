@@ -89,7 +89,7 @@ ifeq ($(NVCC),)
 	@echo "penstock: no nvcc in PATH or /usr/local/cuda/bin: the CUDA plug-in is left out; training runs on the CPU"
 endif
 
-unit: $(UNIT) $(FUZZ) $(DRIVERS) $B/tests/seccomp_deny # the unit tests and fuzz replays
+unit: $(UNIT) $(FUZZ) $(DRIVERS) $(PERF) $B/tests/seccomp_deny # the unit tests and fuzz replays
 
 deps: ## install the Debian packages that building and the demo need
 	@$(call install_packages,$(PACKAGES))
@@ -111,7 +111,10 @@ format: ## run clang-format on every C file
 
 bench: all $(PERF) ## run the benchmark programs
 	@$(if $(PERF),,echo "penstock: there is no bench/perf_*.c") \
-	for p in $(PERF); do echo "== $$p"; $$p || exit 1; done
+	for p in $(filter-out %/perf_transport,$(PERF)); do echo "== $$p"; $$p || exit 1; done
+
+bench-transport: all $B/bench/perf_transport ## what it costs to read from S3, beside other clients
+	@python3 bench/transport.py --build $B
 
 fuzz: ## fuzz every target for TIME=60 seconds in all
 	@$(if $(FUZZ),,echo "penstock: there is no tests/fuzz/fuzz_*.c"; exit 1;) \
@@ -119,7 +122,7 @@ fuzz: ## fuzz every target for TIME=60 seconds in all
 	$(MAKE) --no-print-directory CC=$(CLANG) SAN=fuzzer-no-link,address,undefined TIME=$(TIME) fuzz-run
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 clean: ## remove build/, but not the Python environment in build/venv
 	find build -mindepth 1 -maxdepth 1 ! -name venv -exec rm -rf {} + 2>/dev/null || true
@@ -253,4 +256,4 @@ install: all ## install program, library, header and manual pages under PREFIX=/
 
 -include $(shell find $B -name '*.d' 2>/dev/null)
 
-.PHONY: all unit deps test-deps demo test lint format bench fuzz fuzz-run help clean install
+.PHONY: all unit deps test-deps demo test lint format bench bench-transport fuzz fuzz-run help clean install
