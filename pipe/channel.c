@@ -152,6 +152,7 @@ int ps_channel_open(struct penstock *stream, const struct penstock_channel_confi
         return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
     init_locks(ch);
     ch->stream = stream;
+    ch->sum_guess = FMT_CRC64NVME; /* what S3 computes unless the uploader says otherwise */
     ch->config = *config;
     /* The caller's strings are copied or not kept. */
     ch->config.name = ch->config.content_type = NULL;

@@ -22,6 +22,7 @@
 #ifndef PIPE_CHANNEL_H
 #define PIPE_CHANNEL_H
 
+#include "formats/crc.h"
 #include "formats/fmt.h"
 #include "pipe/penstock.h"
 #include "pipe/plan.h"
@@ -39,6 +40,21 @@ enum {
     PS_SPANS_MAX = 64, /* spans on loan */
 };
 
+enum ps_sum_state {
+    PS_SUM_UNKNOWN, /* no answer told yet */
+    PS_SUM_KNOWN,   /* kind and expected are */
+    PS_SUM_NONE,    /* there is nothing to compare with, and none is demanded */
+    PS_SUM_MISSING, /* verify=always, and the object has none */
+};
+
+/* What verify.c knows of an object under way. */
+struct ps_object_sum {
+    atomic_int state; /* enum ps_sum_state; leaves UNKNOWN once, after what it speaks of is set */
+    enum fmt_crc_kind kind;
+    uint64_t expected;
+    uint64_t sum; /* of the parts that head has passed */
+};
+
 /* One ranged read, from the claim until head has passed it. */
 struct ps_part {
     struct ps_channel *channel; /* constant while claimed, down to len_bytes */
@@ -46,8 +62,12 @@ struct ps_part {
     uint64_t pos;           /* stream position of the first byte */
     uint64_t object_offset; /* and its offset in the object */
     uint64_t len_bytes;
+    struct ps_object_sum *object_sum; /* NULL: the object is not verified */
+    bool asks; /* for the object's checksum, by HEAD: a part of no bytes before its first */
+    bool held; /* head passes it once it is done, but for one that turns out to have no checksum */
     _Atomic uint64_t filled_bytes; /* bytes received; written by the part's I/O thread */
     bool done;
+    bool refused; /* it is done, and head must not pass it */
 
     /* Used by the I/O thread that claimed the part, and by its transport, alone. */
     uint32_t attempts;        /* in all */
@@ -56,6 +76,9 @@ struct ps_part {
     uint64_t due_ns;          /* when to try again */
     bool unpinned;            /* asked for without If-Match, to learn what replaced the object */
     uint64_t published_bytes; /* filled_bytes when head was last told */
+    enum fmt_crc_kind sum_kind;
+    uint64_t sum; /* of filled_bytes, if object_sum wants one */
+    bool fetched_again;
     struct ps_part *next;
     void *transfer;
 };
@@ -138,6 +161,11 @@ struct ps_channel {
     struct ps_cursor fetch_cursor;
     const struct ps_object *fetch_object; /* being cut into parts */
     uint64_t fetch_offset;
+    struct ps_object_sum *fetch_sum; /* of fetch_object, or NULL */
+    struct ps_object_sum object_sums[PS_PARTS_MAX];
+    uint64_t object_sum_next;
+    enum fmt_crc_kind sum_guess; /* what the last object had */
+    atomic_bool warned_unverifiable;
     struct ps_part parts[PS_PARTS_MAX];
     uint64_t part_first; /* oldest part not passed by head; counts up */
     uint64_t part_next;
@@ -184,6 +212,7 @@ struct ps_channel {
     struct ps_counts {
         _Atomic uint64_t bytes_received, bytes_copied, bytes_carried, records, batches;
         _Atomic uint64_t objects_streamed, list_requests, get_requests, retries, connections;
+        _Atomic uint64_t head_requests, objects_verified, objects_unverified, bytes_verified;
         _Atomic uint64_t first_byte_ns, first_batch_ns, wait_ns;
     } counts;
 };

@@ -133,3 +133,18 @@ int ps_config_resolve(const struct penstock_config *config, struct penstock_conf
         rc = check_channel(&out->channels[i], i, error);
     return rc;
 }
+
+int ps_config_verify(const struct penstock_config *config, enum ps_verify_mode *out,
+                     struct penstock_error *error)
+{
+    static const char *const names[] = {
+        [PS_VERIFY_AUTO] = "auto", [PS_VERIFY_ALWAYS] = "always", [PS_VERIFY_OFF] = "off"};
+    const char *name = config->verify ? config->verify : names[PS_VERIFY_AUTO];
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0) {
+            *out = (enum ps_verify_mode)i;
+            return PENSTOCK_OK;
+        }
+    return ps_fail(error, PENSTOCK_E_ARGUMENT, "verify is \"%s\": use auto, always or off", name);
+}

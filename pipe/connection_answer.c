@@ -3,6 +3,7 @@
 #include "pipe/clock.h"
 #include "pipe/connection.h"
 #include "pipe/text.h"
+#include "pipe/verify.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -160,10 +161,15 @@ static void on_head(struct ps_connection *c)
                                      .content_length = c->head.content_length,
                                      .has_range = c->head.has_range,
                                      .range = c->head.range,
-                                     .etag = c->head.etag};
+                                     .etag = c->head.etag,
+                                     .checksum = c->head.checksum};
     size_t more_bytes = c->in_bytes - c->head.len_bytes;
 
     c->body = ps_get_judge(part, part->attempt_from, &head, c->why, sizeof c->why);
+    if (part->asks) { /* no body follows, whatever the head says of it */
+        c->head.content_length = 0;
+        c->head.chunked = false;
+    }
     if (c->body == PS_BODY_WANTED && (c->head.chunked || c->head.content_length < 0)) {
         ps_text_copy(c->why, sizeof c->why, "the answer's length is not known");
         c->body = PS_BODY_WRONG;
@@ -178,6 +184,7 @@ static void on_head(struct ps_connection *c)
         ps_connection_end(c, PS_TRANSFER_OK, c->why);
         return;
     }
+    ps_verify_answer(part, c->head.status, &c->head.checksum);
     if (more_bytes > 0) {
         memcpy(ps_part_into(part), c->in + c->head.len_bytes, more_bytes);
         atomic_fetch_add_explicit(&part->channel->counts.bytes_copied, more_bytes,

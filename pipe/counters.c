@@ -26,6 +26,10 @@ void penstock_get_counters(const struct penstock *stream, size_t channel_no,
     out->objects_streamed = count(&counts->objects_streamed);
     out->list_requests = count(&counts->list_requests);
     out->get_requests = count(&counts->get_requests);
+    out->head_requests = count(&counts->head_requests);
+    out->objects_verified = count(&counts->objects_verified);
+    out->objects_unverified = count(&counts->objects_unverified);
+    out->bytes_verified = count(&counts->bytes_verified);
     out->retries = count(&counts->retries);
     out->connections = count(&counts->connections);
     out->first_byte_ns = count(&counts->first_byte_ns);
@@ -76,6 +80,7 @@ const char *penstock_rc_name(int rc)
         NAME(PENSTOCK_E_NOT_FOUND);
         NAME(PENSTOCK_E_CHANGED);
         NAME(PENSTOCK_E_EMPTY);
+        NAME(PENSTOCK_E_CORRUPT);
         NAME(PENSTOCK_E_FORMAT);
     }
 #undef NAME

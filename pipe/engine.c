@@ -177,6 +177,7 @@ static void forget_callers_strings(struct penstock_config *config)
 {
     config->channels = NULL;
     config->io_backend = config->endpoint_url = config->region = config->profile = NULL;
+    config->verify = NULL;
 }
 
 static int open_stream(struct penstock *stream, const struct penstock_config *config,
@@ -184,6 +185,8 @@ static int open_stream(struct penstock *stream, const struct penstock_config *co
 {
     int rc = ps_config_resolve(config, &stream->config, error);
 
+    if (rc == PENSTOCK_OK)
+        rc = ps_config_verify(&stream->config, &stream->verify, error);
     if (rc == PENSTOCK_OK)
         rc = ps_reactor_choose(stream->config.io_backend, &stream->reactor_ops, stream->io_reason,
                                sizeof stream->io_reason, error);

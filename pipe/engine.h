@@ -13,6 +13,7 @@
 #define PIPE_ENGINE_H
 
 #include "pipe/channel.h"
+#include "pipe/config.h"
 #include "pipe/reactor.h"
 
 struct ps_io;
@@ -25,6 +26,7 @@ struct penstock {
     char io_reason[160];
     struct ps_s3_account account; /* loaded when a channel has an s3 source */
     bool has_s3;
+    enum ps_verify_mode verify;
     const struct ps_transport_ops *s3_transport;
     struct ps_resolver *resolver; /* for the direct transport, else NULL */
     struct ps_budget *budgets;    /* of retries, one for each bucket and host */

@@ -5,6 +5,7 @@
 #include "pipe/error.h"
 #include "pipe/s3_explain.h"
 #include "pipe/stream.h"
+#include "pipe/verify.h"
 
 #include "pipe/text.h"
 
@@ -16,19 +17,39 @@ const struct ps_source *ps_part_source(const struct ps_part *part)
     return &part->channel->sources[part->object->source_no];
 }
 
+const char *ps_get_method(const struct ps_part *part)
+{
+    return part->asks ? "HEAD" : "GET";
+}
+
+/* A whole object is asked for without a range: only such an answer has the object's checksum. */
 int ps_get_build(const struct ps_part *part, uint64_t from_bytes, struct ps_sigv4_cache *signing,
                  struct ps_s3_request *request, struct penstock_error *error)
 {
     const char *etag = part->object->etag;
-    const struct ps_s3_request_spec spec = {.method = "GET",
+    bool whole = from_bytes == 0 && part->object_sum && ps_verify_part_is_whole(part);
+    const struct ps_s3_request_spec spec = {.method = ps_get_method(part),
                                             .key = part->object->key,
-                                            .ranged = true,
+                                            .ranged = !whole && !part->asks,
                                             .first = part->object_offset + from_bytes,
                                             .last = part->object_offset + part->len_bytes - 1,
-                                            .if_match = etag[0] && !part->unpinned ? etag : NULL};
+                                            .if_match = etag[0] && !part->unpinned ? etag : NULL,
+                                            .checksum = part->asks || whole};
 
     return ps_s3_request_build(&ps_part_source(part)->site, &spec, time(NULL), signing, request,
                                error);
+}
+
+static enum ps_get_body judge_whole(const struct ps_part *part, int64_t content_length, char *why,
+                                    size_t why_size)
+{
+    uint64_t size_bytes = part->object->size_bytes;
+
+    if (content_length == (int64_t)size_bytes || (part->asks && content_length < 0))
+        return PS_BODY_WANTED;
+    snprintf(why, why_size, "it was listed with %llu bytes and has %lld",
+             (unsigned long long)size_bytes, (long long)content_length);
+    return content_length < 0 ? PS_BODY_WRONG : PS_BODY_CHANGED;
 }
 
 struct etag {
@@ -75,15 +96,14 @@ enum ps_get_body ps_get_judge(const struct ps_part *part, uint64_t from_bytes,
 {
     uint64_t first = part->object_offset + from_bytes;
     uint64_t last = part->object_offset + part->len_bytes - 1;
-    uint64_t size_bytes = part->object->size_bytes;
     const struct ps_content_range *range = &head->range;
 
     why[0] = '\0';
     if ((head->status == 200 || head->status == 206) && is_changed(part, head, why, why_size))
         return PS_BODY_CHANGED;
     if (head->status == 200) {
-        if (first == 0 && last == size_bytes - 1 && head->content_length == (int64_t)size_bytes)
-            return PS_BODY_WANTED;
+        if (part->asks || (first == 0 && ps_verify_part_is_whole(part)))
+            return judge_whole(part, head->content_length, why, why_size);
         snprintf(why, why_size, "the server ignored the range and sent 200 with %lld bytes",
                  (long long)head->content_length);
         return PS_BODY_WRONG;

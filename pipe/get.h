@@ -8,6 +8,7 @@
 #define PIPE_GET_H
 
 #include "pipe/channel.h"
+#include "pipe/checksum.h"
 #include "pipe/content_range.h"
 #include "pipe/retry.h"
 #include "pipe/s3_xml.h"
@@ -19,6 +20,7 @@ struct ps_get_head {
     bool has_range;         /* a usable Content-Range was given */
     struct ps_content_range range;
     const char *etag; /* "" if none was given */
+    struct ps_checksum checksum;
 };
 
 enum ps_get_body {
@@ -32,6 +34,9 @@ enum ps_get_body {
  * pins the entity tag that was listed, unless the part is unpinned. */
 int ps_get_build(const struct ps_part *part, uint64_t from_bytes, struct ps_sigv4_cache *signing,
                  struct ps_s3_request *request, struct penstock_error *error);
+
+/* "GET", or "HEAD" for a part that asks for the object's checksum. */
+const char *ps_get_method(const struct ps_part *part);
 
 /* Judges the answer to such a request. `why` receives words for WRONG and CHANGED, "" otherwise. */
 enum ps_get_body ps_get_judge(const struct ps_part *part, uint64_t from_bytes,

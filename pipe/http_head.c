@@ -98,6 +98,8 @@ static bool take_field(struct slice name, struct slice value, struct ps_http_hea
         copy(value, head->request_id, sizeof head->request_id);
     } else if (is_word(name, "x-amz-bucket-region")) {
         copy(value, head->region, sizeof head->region);
+    } else {
+        ps_checksum_take(&head->checksum, name.at, name.len, value.at, value.len);
     }
     return true;
 }

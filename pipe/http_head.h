@@ -10,6 +10,7 @@
 #ifndef PIPE_HTTP_HEAD_H
 #define PIPE_HTTP_HEAD_H
 
+#include "pipe/checksum.h"
 #include "pipe/content_range.h"
 
 #define PS_HTTP_HEAD_BYTES_MAX 16384
@@ -23,6 +24,7 @@ struct ps_http_head {
     bool keep_alive; /* the connection stays open after the body */
     bool has_range;
     struct ps_content_range range;
+    struct ps_checksum checksum;
     char etag[PS_HTTP_ETAG_BYTES]; /* with its quotes; "" if none was given, or a longer one */
     char retry_after[40];          /* seconds or a date, as it came */
     char request_id[128];

@@ -4,7 +4,9 @@
 
 #include "pipe/clock.h"
 #include "pipe/error.h"
+#include "pipe/get.h"
 #include "pipe/thread.h"
+#include "pipe/verify.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -33,7 +35,9 @@ static void start_part(struct ps_io *io, struct ps_part *part)
 
     part->attempts++;
     part->attempt_from = part->filled_bytes;
-    atomic_fetch_add_explicit(&part->channel->counts.get_requests, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(part->asks ? &part->channel->counts.head_requests
+                                         : &part->channel->counts.get_requests,
+                              1, memory_order_relaxed);
     transport->ops->start(transport, part);
 }
 
@@ -122,11 +126,31 @@ static uint32_t retry_delay_ms(struct ps_io *io, const struct ps_part *part,
     return most(most(jitter_ms, budget_ms), decision->wait_ms);
 }
 
+/* One wrong copy among all that were made on the way costs one more request, not the stream. */
+static void fetch_again(struct ps_io *io, struct ps_part *part)
+{
+    struct ps_channel *ch = part->channel;
+
+    atomic_fetch_add_explicit(&ch->counts.retries, 1, memory_order_relaxed);
+    ps_engine_log(
+        io->stream, 1,
+        "channel %s: s3://%s/%s came with bytes that do not have its checksum. Fetching it "
+        "once more.",
+        ch->name, ps_part_source(part)->uri.bucket, part->object->key);
+    part->due_ns = ps_now_ns();
+    part->next = io->waiting;
+    io->waiting = part;
+}
+
 void ps_io_part_ended(struct ps_io *io, struct ps_part *part, struct ps_retry_decision decision,
                       const struct penstock_error *error)
 {
     switch (decision.verdict) {
     case PS_RETRY_DONE:
+        if (ps_verify_again(part)) {
+            fetch_again(io, part);
+            return;
+        }
         io->active--;
         ps_budget_refund(budget_of(part), part->attempts > 1);
         ps_part_complete(part);

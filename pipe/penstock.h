@@ -83,6 +83,7 @@ enum penstock_rc {
     PENSTOCK_E_NOT_FOUND = -14,   /* no such bucket, object or file */
     PENSTOCK_E_CHANGED = -15,     /* an object was replaced while it was being streamed */
     PENSTOCK_E_EMPTY = -16,       /* the channel holds no object with data, or no record */
+    PENSTOCK_E_CORRUPT = -17,     /* an object's bytes do not have the checksum that S3 keeps */
 
     PENSTOCK_E_FORMAT = -20 /* a record is malformed or has another shape than the first one */
 };
@@ -176,6 +177,16 @@ struct penstock_config {
     const char *profile;
     bool anonymous; /* send unsigned requests */
 
+    /* Whether objects are compared with the checksums that S3 keeps of them (CRC64NVME, CRC32C or
+     * CRC32, of the whole object). A stream whose object differs ends in PENSTOCK_E_CORRUPT before
+     * the object's last byte is delivered; an object that came in one GET is fetched once more
+     * before that. "auto" (the default, also for NULL): where the checksum comes for free, with the
+     * answer to a GET of a whole object, which is one of up to part_bytes. "always": every object,
+     * by a HEAD request beside the GETs of a longer one; one that has no checksum is
+     * PENSTOCK_E_ARGUMENT, one whose checksum is of another kind (of its upload's parts, or a hash)
+     * is warned of and streamed. "off": nothing. Files have no checksums. */
+    const char *verify;
+
     penstock_log_fn log;
     void *log_cookie;
     penstock_pin_fn pin;
@@ -218,16 +229,20 @@ struct penstock_span {
 /* Counters of one channel since penstock_open. Times are from penstock_open, 0 = has not happened.
  */
 struct penstock_counters {
-    uint64_t bytes_received;   /* body bytes that entered the stream ring */
-    uint64_t bytes_copied;     /* of those, copied there: what came with an answer's head; with curl
-                                  all */
-    uint64_t bytes_carried;    /* bytes copied because a record crossed the ring's end */
-    uint64_t records;          /* records decoded */
-    uint64_t batches;          /* batches delivered; for plain bytes: spans */
-    uint64_t objects_listed;   /* objects with data, all shards, once per handle */
-    uint64_t objects_streamed; /* objects received to their end, every epoch counted */
+    uint64_t bytes_received;     /* body bytes that entered the stream ring */
+    uint64_t bytes_copied;       /* of those, copied there: what came with an answer's head; with
+                                    curl all */
+    uint64_t bytes_carried;      /* bytes copied because a record crossed the ring's end */
+    uint64_t records;            /* records decoded */
+    uint64_t batches;            /* batches delivered; for plain bytes: spans */
+    uint64_t objects_listed;     /* objects with data, all shards, once per handle */
+    uint64_t objects_streamed;   /* objects received to their end, every epoch counted */
+    uint64_t objects_verified;   /* those that had the checksum that S3 keeps */
+    uint64_t objects_unverified; /* those of S3 not compared, though verify is not "off" */
+    uint64_t bytes_verified;
     uint64_t list_requests;
-    uint64_t get_requests; /* ranged GETs sent, or file reads issued */
+    uint64_t get_requests;  /* GETs of objects sent, or file reads issued */
+    uint64_t head_requests; /* for checksums */
     uint64_t retries;
     uint64_t connections; /* connections opened */
     uint64_t first_byte_ns;

@@ -70,6 +70,7 @@ struct ps_s3_request_spec {
     bool ranged;          /* ask for bytes first .. last, both included */
     uint64_t first, last; /* used if ranged */
     const char *if_match; /* entity tag with its quotes, or NULL */
+    bool checksum;        /* ask for the object's checksum */
 };
 
 /* A request, ready to send: `headers` are all of it, so a client must add nothing but what it needs

@@ -122,6 +122,8 @@ int ps_s3_request_build(const struct ps_s3_site *site, const struct ps_s3_reques
     }
     if (spec->if_match)
         add_header(&set, "If-Match", "if-match", spec->if_match);
+    if (spec->checksum)
+        add_header(&set, "x-amz-checksum-mode", "x-amz-checksum-mode", "ENABLED");
     if (!credentials->anonymous) {
         add_header(&set, "x-amz-content-sha256", "x-amz-content-sha256", PS_SIGV4_EMPTY_SHA256);
         add_header(&set, "x-amz-date", "x-amz-date", date);

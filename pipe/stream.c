@@ -4,6 +4,8 @@
 
 #include "pipe/clock.h"
 #include "pipe/engine.h"
+#include "pipe/error.h"
+#include "pipe/verify.h"
 
 #define FIRST_PART_BYTES ((uint64_t)256 << 10)
 
@@ -23,6 +25,7 @@ static bool find_object(struct ps_channel *ch)
         case PS_PLAN_OBJECT:
             ch->fetch_cursor.index++;
             ch->fetch_offset = 0;
+            ch->fetch_sum = NULL;
             break;
         case PS_PLAN_EPOCH_END:
             if (ch->fetch_cursor.index == 0)
@@ -65,13 +68,18 @@ static struct ps_part *claim(struct ps_channel *ch)
     if (ch->ring.size_bytes - (ch->reserved_pos - ch->released_pos) < len_bytes)
         return NULL;
 
+    bool asks = ps_verify_asks_first(ch, len_bytes);
     struct ps_part *part = part_at(ch, ch->part_next++);
 
+    if (asks)
+        len_bytes = 0;
     *part = (struct ps_part){.channel = ch,
                              .object = object,
                              .pos = ch->reserved_pos,
                              .object_offset = ch->fetch_offset,
-                             .len_bytes = len_bytes};
+                             .len_bytes = len_bytes,
+                             .asks = asks};
+    ps_verify_claimed(ch, part);
     ch->reserved_pos += len_bytes;
     ch->fetch_offset += len_bytes;
     if (ch->fetch_offset == object->size_bytes)
@@ -108,17 +116,35 @@ uint64_t ps_part_left_bytes(const struct ps_part *part)
     return part->len_bytes - part->filled_bytes;
 }
 
+/* Lock held. */
+static void fail_at(struct ps_channel *ch, uint64_t fail_pos, const struct penstock_error *error)
+{
+    if (!ch->fetch_failed || fail_pos < ch->fail_pos) {
+        ch->fetch_failed = true;
+        ch->fail_pos = fail_pos;
+        ch->fetch_error = *error;
+    }
+    pthread_cond_signal(&ch->framer_wakes);
+}
+
 /* Moves head over what has arrived without a gap. Lock held. */
 static void move_head(struct ps_channel *ch)
 {
     uint64_t head_pos = ch->head_pos;
+    struct penstock_error error;
 
     while (ch->part_first < ch->part_next) {
         struct ps_part *part = part_at(ch, ch->part_first);
 
-        head_pos = part->pos + atomic_load(&part->filled_bytes);
-        if (!part->done)
+        head_pos = part->pos + ps_verify_shown_bytes(part);
+        if (!part->done || part->refused)
             break;
+        if (!ps_verify_pass(part, &error)) {
+            part->refused = true;
+            fail_at(ch, head_pos, &error);
+            break;
+        }
+        head_pos = part->pos + part->len_bytes;
         ch->part_first++;
     }
     if (head_pos == ch->head_pos)
@@ -133,6 +159,7 @@ void ps_part_advance(struct ps_part *part, uint64_t len_bytes)
     struct ps_channel *ch = part->channel;
     uint64_t filled_bytes = part->filled_bytes + len_bytes;
 
+    ps_verify_add(part, len_bytes);
     atomic_fetch_add_explicit(&ch->counts.bytes_received, len_bytes, memory_order_relaxed);
     if (atomic_load_explicit(&ch->counts.first_byte_ns, memory_order_relaxed) == 0)
         atomic_store(&ch->counts.first_byte_ns, ps_now_ns() - ch->stream->opened_ns);
@@ -157,24 +184,13 @@ void ps_part_complete(struct ps_part *part)
     pthread_mutex_unlock(&ch->lock);
 }
 
-/* Lock held. */
-static void fail_at(struct ps_channel *ch, uint64_t fail_pos, const struct penstock_error *error)
-{
-    if (!ch->fetch_failed || fail_pos < ch->fail_pos) {
-        ch->fetch_failed = true;
-        ch->fail_pos = fail_pos;
-        ch->fetch_error = *error;
-    }
-    pthread_cond_signal(&ch->framer_wakes);
-}
-
 void ps_part_fail(struct ps_part *part, const struct penstock_error *error)
 {
     struct ps_channel *ch = part->channel;
 
     pthread_mutex_lock(&ch->lock);
     move_head(ch);
-    fail_at(ch, part->pos + part->filled_bytes, error);
+    fail_at(ch, part->pos + ps_verify_shown_bytes(part), error);
     pthread_mutex_unlock(&ch->lock);
 }
 

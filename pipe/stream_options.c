@@ -93,6 +93,9 @@ static int take(struct ps_stream_options *options, enum ps_stream_option id, con
     case PS_OPTION_IO:
         config->io_backend = value;
         return PENSTOCK_OK;
+    case PS_OPTION_VERIFY:
+        config->verify = value;
+        return PENSTOCK_OK;
     case PS_OPTION_ENDPOINT_URL:
         config->endpoint_url = value;
         return PENSTOCK_OK;

@@ -20,6 +20,7 @@ enum ps_stream_option {
     PS_OPTION_CONNECTIONS,
     PS_OPTION_PART_SIZE,
     PS_OPTION_IO,
+    PS_OPTION_VERIFY,
     PS_OPTION_ENDPOINT_URL,
     PS_OPTION_REGION,
     PS_OPTION_ANONYMOUS
@@ -32,6 +33,7 @@ enum ps_stream_option {
         {"connections", required_argument, NULL, PS_OPTION_CONNECTIONS},                           \
         {"part-size", required_argument, NULL, PS_OPTION_PART_SIZE},                               \
         {"io", required_argument, NULL, PS_OPTION_IO},                                             \
+        {"verify", required_argument, NULL, PS_OPTION_VERIFY},                                     \
         {"endpoint-url", required_argument, NULL, PS_OPTION_ENDPOINT_URL},                         \
         {"region", required_argument, NULL, PS_OPTION_REGION},                                     \
     {                                                                                              \
@@ -47,6 +49,7 @@ enum ps_stream_option {
     "  --connections N                ranged GETs in flight (16)\n"                                \
     "  --part-size SIZE               bytes of one ranged GET (8MiB)\n"                            \
     "  --io uring|epoll|auto          I/O backend (auto)\n"                                        \
+    "  --verify auto|always|off       compare objects with their checksums (auto)\n"               \
     "  --endpoint-url URL, --region REGION\n"                                                      \
     "                                 of the S3 service\n"                                         \
     "  --anonymous                    send unsigned requests\n"

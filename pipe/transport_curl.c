@@ -11,6 +11,7 @@
 #include "pipe/error.h"
 #include "pipe/get.h"
 #include "pipe/io.h"
+#include "pipe/verify.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,11 +111,16 @@ static void judge(struct transfer *transfer)
     head.content_length = content_length;
     if (curl_easy_header(transfer->easy, "content-range", 0, CURLH_HEADER, -1, &range) == CURLHE_OK)
         head.has_range = ps_content_range_parse(range->value, strlen(range->value), &head.range);
+    for (struct curl_header *h = NULL;
+         (h = curl_easy_nextheader(transfer->easy, CURLH_HEADER, -1, h)) != NULL;)
+        ps_checksum_take(&head.checksum, h->name, strlen(h->name), h->value, strlen(h->value));
     /* Last: a header found is lent until the next one is looked for. */
     if (curl_easy_header(transfer->easy, "etag", 0, CURLH_HEADER, -1, &etag) == CURLHE_OK)
         head.etag = etag->value;
     transfer->body = ps_get_judge(transfer->part, transfer->part->attempt_from, &head,
                                   transfer->why, sizeof transfer->why);
+    if (transfer->body == PS_BODY_WANTED)
+        ps_verify_answer(transfer->part, head.status, &head.checksum);
     transfer->judged = true;
 }
 
@@ -251,7 +257,7 @@ static int begin(struct transfer *transfer, struct penstock_error *error)
 {
     struct transport *t = transfer->transport;
     const struct ps_part *part = transfer->part;
-    const struct ps_s3_request_spec get = {.method = "GET"};
+    const struct ps_s3_request_spec get = {.method = ps_get_method(part)};
     int rc = prepare(transfer, &ps_part_source(part)->site, error);
 
     if (rc == PENSTOCK_OK)

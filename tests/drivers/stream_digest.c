@@ -4,6 +4,7 @@
  *
  *     stream_digest KEY=VALUE...      uri=... (repeatable) type=... rows= epochs= memory_mib=
  * decode= io_threads= connections= part_kib= io= shuffle=SEED shard=H/N stall_ms= hold=BATCHES
+ * verify=
  *
  * Prints KEY=VALUE lines: result (a name of enum penstock_rc), rows, batches, digest (FNV-1a over
  * every float's bits, row by row), epoch_digest (one a epoch); for type=application/octet-stream
@@ -99,6 +100,8 @@ static bool set_text(struct job *job, const char *key, const char *value)
         job->channel.content_type = value;
     } else if (strcmp(key, "io") == 0) {
         job->config.io_backend = value;
+    } else if (strcmp(key, "verify") == 0) {
+        job->config.verify = value;
     } else if (strcmp(key, "anonymous") == 0) {
         job->config.anonymous = true;
     } else if (strcmp(key, "shuffle") == 0) {
@@ -172,6 +175,9 @@ static void print_counters(void)
            (unsigned long long)c.retries, (unsigned long long)c.connections,
            (unsigned long long)c.first_batch_ns / 1000, (unsigned long long)c.ring_bytes,
            (unsigned long long)c.slot_bytes, c.io_backend, c.io_reason, peak_rss_kib());
+    printf("heads=%llu\nverified=%llu\nunverified=%llu\nverified_bytes=%llu\n",
+           (unsigned long long)c.head_requests, (unsigned long long)c.objects_verified,
+           (unsigned long long)c.objects_unverified, (unsigned long long)c.bytes_verified);
 }
 
 static void stall(const struct job *job)

@@ -56,7 +56,8 @@ class Server:
                 if b"list-type" in request:
                     sock.sendall(head(200, len(LIST)) + LIST)
                     continue
-                first, last = map(int, re.search(rb"bytes=(\d+)-(\d+)", request).groups())
+                asked = re.search(rb"bytes=(\d+)-(\d+)", request)
+                first, last = map(int, asked.groups()) if asked else (0, SIZE - 1)
                 self.requests.append(request)
                 self.gets.append((first, last))
                 if not self.script(self, sock, first, last):

@@ -261,15 +261,16 @@ static void test_channel_fields(void **state)
 static void test_open_refuses_what_cannot_work(void **state)
 {
     static const struct {
-        const char *uri, *content_type, *io_backend, *names;
+        const char *uri, *content_type, *io_backend, *names, *verify;
     } cases[] = {
-        {"/data", "image/png", NULL, "channel train: content type \"image/png\""},
-        {"/data", "text/csv;label_size=x", NULL, "label_size"},
-        {"/data", "text/csv;header=1", NULL, "header"},
-        {"/data", "", NULL, "content type"},
-        {"", "text/csv", NULL, "URI is empty"},
-        {"ftp://host/x", "text/csv", NULL, "ftp://host/x"},
-        {"/data", "text/csv", "kqueue", "kqueue"},
+        {"/data", "image/png", NULL, "channel train: content type \"image/png\"", NULL},
+        {"/data", "text/csv;label_size=x", NULL, "label_size", NULL},
+        {"/data", "text/csv;header=1", NULL, "header", NULL},
+        {"/data", "", NULL, "content type", NULL},
+        {"", "text/csv", NULL, "URI is empty", NULL},
+        {"ftp://host/x", "text/csv", NULL, "ftp://host/x", NULL},
+        {"/data", "text/csv", "kqueue", "kqueue", NULL},
+        {"/data", "text/csv", NULL, "verify is \"on\": use auto, always or off", "on"},
     };
 
     (void)state;
@@ -283,6 +284,7 @@ static void test_open_refuses_what_cannot_work(void **state)
         channel.uri_count = 1;
         channel.content_type = cases[i].content_type;
         config.io_backend = cases[i].io_backend;
+        config.verify = cases[i].verify;
         assert_int_equal(penstock_open(&config, &stream, &error), PENSTOCK_E_ARGUMENT);
         assert_null(stream);
         assert_int_equal(error.rc, PENSTOCK_E_ARGUMENT);

@@ -20,7 +20,8 @@
 #define OK_HEAD                                                                                    \
     "HTTP/1.1 206 Partial Content" CRLF "Content-Length: 10" CRLF                                  \
     "content-RANGE:  bytes 5-14/100\t" CRLF "x-amz-request-id: R1" CRLF                            \
-    "x-amz-bucket-region: eu-west-1" CRLF CRLF
+    "x-amz-bucket-region: eu-west-1" CRLF "x-amz-checksum-crc32: y/Q5Jg==" CRLF                    \
+    "x-amz-checksum-type: FULL_OBJECT" CRLF CRLF
 
 /* Parses a copy that ends at a page that cannot be read. */
 static enum ps_http_rc parse_guarded(const char *in, size_t len, size_t *scanned,
@@ -58,6 +59,8 @@ static void test_fields_of_a_good_head_are_read(void **state)
     assert_int_equal(parse(OK_HEAD "body follows", &head), PS_HTTP_OK);
     assert_int_equal(head.len_bytes, strlen(OK_HEAD));
     assert_int_equal(head.status, 206);
+    assert_true(ps_checksum_is_comparable(&head.checksum));
+    assert_int_equal(head.checksum.sum, 0xcbf43926);
     assert_int_equal(head.content_length, 10);
     assert_true(head.keep_alive);
     assert_false(head.chunked);

@@ -271,6 +271,20 @@ static void test_list_with_token_and_if_match(void **state)
     assert_string_equal(header(&request, "Authorization"), GET_ODD_AUTHORIZATION);
 }
 
+static void test_checksum_mode_is_signed(void **state)
+{
+    (void)state;
+    const struct penstock_config config = {.region = "us-east-1"};
+    struct ps_s3_request_spec spec = {.method = "HEAD", .key = "k"};
+    build(&config, "bucket", &spec);
+    assert_null(header(&request, "x-amz-checksum-mode"));
+    spec.checksum = true;
+    build(&config, "bucket", &spec);
+    assert_string_equal(header(&request, "x-amz-checksum-mode"), "ENABLED");
+    assert_non_null(strstr(header(&request, "Authorization"),
+                           "SignedHeaders=host;x-amz-checksum-mode;x-amz-content-sha256;"));
+}
+
 static void test_anonymous_requests_are_unsigned(void **state)
 {
     (void)state;
@@ -336,6 +350,7 @@ int main(void)
         cmocka_unit_test_setup(test_bad_endpoints, fresh),
         cmocka_unit_test_setup(test_ranged_get, fresh),
         cmocka_unit_test_setup(test_list_with_token_and_if_match, fresh),
+        cmocka_unit_test_setup(test_checksum_mode_is_signed, fresh),
         cmocka_unit_test_setup(test_anonymous_requests_are_unsigned, fresh),
         cmocka_unit_test_setup(test_extreme_keys, fresh),
         cmocka_unit_test_setup(test_longest_list_request_fits, fresh),

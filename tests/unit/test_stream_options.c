@@ -36,6 +36,7 @@ static void test_every_option_reaches_its_field(void **state)
         {"connections", "7"},
         {"part-size", "1MiB"},
         {"io", "epoll"},
+        {"verify", "always"},
         {"endpoint-url", "http://h:1"},
         {"region", "r"},
         {"anonymous", NULL},
@@ -50,6 +51,7 @@ static void test_every_option_reaches_its_field(void **state)
     assert_int_equal(options.config.max_connections, 7);
     assert_int_equal(options.config.part_bytes, 1 << 20);
     assert_string_equal(options.config.io_backend, "epoll");
+    assert_string_equal(options.config.verify, "always");
     assert_string_equal(options.config.endpoint_url, "http://h:1");
     assert_string_equal(options.config.region, "r");
     assert_true(options.config.anonymous);
