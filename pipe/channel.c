@@ -123,8 +123,7 @@ static int open_memory(struct ps_channel *ch, size_t share_bytes, struct penstoc
         return rc;
     ch->slot_budget_bytes = share_bytes - ring_bytes;
     ch->part_bytes = ch->stream->config.part_bytes;
-    if (ch->part_bytes > ch->ring.size_bytes / PARTS_IN_RING)
-        ch->part_bytes = ch->ring.size_bytes / PARTS_IN_RING;
+    ch->part_bytes_most = ch->ring.size_bytes / PARTS_IN_RING;
     return PENSTOCK_OK;
 }
 

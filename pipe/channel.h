@@ -73,6 +73,9 @@ struct ps_part {
     uint32_t attempts;        /* in all */
     uint32_t vain_attempts;   /* since the last one that brought bytes */
     uint64_t attempt_from;    /* filled_bytes when the attempt began */
+    uint64_t asked_ns;        /* when that was */
+    uint64_t first_byte_ns;   /* when its first byte came; 0: not yet */
+    uint64_t *meter;          /* counts the bytes that the I/O thread received; NULL: nobody does */
     uint64_t due_ns;          /* when to try again */
     bool unpinned;            /* asked for without If-Match, to learn what replaced the object */
     uint64_t published_bytes; /* filled_bytes when head was last told */
@@ -148,7 +151,8 @@ struct ps_channel {
     size_t source_count;
     struct ps_plan *plan;
     struct ps_ring ring; /* bytes are guarded by positions, not by the lock */
-    size_t part_bytes;
+    size_t part_bytes;   /* 0: the I/O threads choose */
+    size_t part_bytes_most;
     size_t slot_budget_bytes;
     bool plain; /* bytes as they are: no framer, no decoders, no slots */
 

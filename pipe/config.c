@@ -11,10 +11,8 @@
 #define MIB ((size_t)1 << 20)
 #define MEMORY_LIMIT_BYTES (1024 * MIB)
 #define CHANNEL_BYTES_LEAST (16 * MIB)
-#define PART_BYTES (8 * MIB)
 #define PART_BYTES_LEAST ((size_t)64 << 10)
 #define PART_BYTES_MOST (1024 * MIB)
-#define CONNECTIONS 16
 #define IO_THREADS_MAX 64
 #define DECODE_THREADS_DEFAULT_MAX 8
 #define DECODE_THREADS_MAX 256
@@ -92,10 +90,6 @@ static void put_defaults(struct penstock_config *config)
             cpus < DECODE_THREADS_DEFAULT_MAX ? cpus : DECODE_THREADS_DEFAULT_MAX;
     if (config->io_threads == 0)
         config->io_threads = 1;
-    if (config->max_connections == 0)
-        config->max_connections = CONNECTIONS;
-    if (config->part_bytes == 0)
-        config->part_bytes = PART_BYTES;
     if (!config->io_backend)
         config->io_backend = getenv("PENSTOCK_IO");
 }
@@ -125,9 +119,9 @@ int ps_config_resolve(const struct penstock_config *config, struct penstock_conf
         rc = check_range("decode_threads", out->decode_threads, 1, DECODE_THREADS_MAX, error);
     if (rc == PENSTOCK_OK)
         rc = check_range("io_threads", out->io_threads, 1, IO_THREADS_MAX, error);
-    if (rc == PENSTOCK_OK)
+    if (rc == PENSTOCK_OK && out->max_connections != 0)
         rc = check_range("max_connections", out->max_connections, 1, PS_CONNECTIONS_MAX, error);
-    if (rc == PENSTOCK_OK)
+    if (rc == PENSTOCK_OK && out->part_bytes != 0)
         rc = check_range("part_bytes", out->part_bytes, PART_BYTES_LEAST, PART_BYTES_MOST, error);
     for (size_t i = 0; rc == PENSTOCK_OK && i < out->channel_count; i++)
         rc = check_channel(&out->channels[i], i, error);

@@ -9,7 +9,8 @@ enum ps_verify_mode { PS_VERIFY_AUTO, PS_VERIFY_ALWAYS, PS_VERIFY_OFF };
 
 enum { PS_CHANNELS_MAX = 20, PS_CONNECTIONS_MAX = 256 };
 
-/* Copies `config` to *out with defaults resolved. Every message names the field. Returns
+/* Copies `config` to *out with defaults resolved; max_connections and part_bytes stay 0 when it is
+ * the I/O threads that choose (pace.h). Every message names the field. Returns
  * PENSTOCK_OK or PENSTOCK_E_ARGUMENT. */
 int ps_config_resolve(const struct penstock_config *config, struct penstock_config *out,
                       struct penstock_error *error);

@@ -10,6 +10,7 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -123,7 +124,7 @@ static void send_request(struct ps_connection *c)
 static int write_request(struct ps_connection *c, struct penstock_error *error)
 {
     struct ps_connections *t = c->all;
-    struct ps_text out = ps_text_in(c->out, sizeof c->out);
+    struct ps_text out = ps_text_in(c->out, PS_REQUEST_BYTES);
     int rc = ps_get_build(c->part, c->part->attempt_from, &t->signing, &t->request, error);
 
     if (rc != PENSTOCK_OK)
@@ -348,8 +349,36 @@ void ps_connection_init(struct ps_connection *c, struct ps_connections *all)
         .progress = ps_answer_progress, .done = ps_answer_received, .cookie = c};
 }
 
+void ps_connection_free(struct ps_connection *c)
+{
+    if (c->out)
+        explicit_bzero(c->out, PS_REQUEST_BYTES);
+    free(c->out);
+    free(c->in);
+    c->out = c->in = NULL;
+}
+
+/* Buffers stay with a connection: nothing is allocated for a part. */
+static bool equip(struct ps_connection *c)
+{
+    if (!c->out)
+        c->out = malloc(PS_REQUEST_BYTES);
+    if (!c->in)
+        c->in = malloc(PS_ANSWER_BYTES);
+    return c->out && c->in;
+}
+
 void ps_connection_start(struct ps_connection *c, struct ps_part *part)
 {
+    struct penstock_error error;
+
+    if (!equip(c)) {
+        int rc = ps_fail(&error, PENSTOCK_E_MEMORY, "out of memory for a connection");
+
+        ps_io_part_ended(c->all->io, part,
+                         (struct ps_retry_decision){.verdict = PS_RETRY_FATAL, .rc = rc}, &error);
+        return;
+    }
     c->part = part;
     if (c->state == PS_CONN_IDLE) {
         forget_answer(c);

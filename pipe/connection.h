@@ -53,6 +53,7 @@ struct ps_connections {
     struct ps_io *io;
     struct ps_connection *items;
     uint32_t count;
+    uint32_t used;    /* items that were ever used: the first ones */
     uint64_t tick_ns; /* when connections are looked over next; UINT64_MAX: none needs it */
     struct ps_site_tls *site_tls;
     size_t site_tls_count;
@@ -82,12 +83,15 @@ struct ps_connection {
     enum ps_get_body body;
     enum ps_transfer transfer; /* how it ended, while ENDING */
     char why[400];             /* two entity tags at most */
-    char out[PS_REQUEST_BYTES];
-    char in[PS_ANSWER_BYTES];
+    char *out;                 /* PS_REQUEST_BYTES, from the first use on, as is */
+    char *in;                  /* PS_ANSWER_BYTES */
 };
 
 /* Makes a zeroed connection FREE. */
 void ps_connection_init(struct ps_connection *c, struct ps_connections *all);
+
+/* Frees what a closed connection still holds. */
+void ps_connection_free(struct ps_connection *c);
 
 /* Fetches what is left of the part: over the connection as it is (IDLE, to the part's site), or
  * over a new one (FREE). Ends in ps_io_part_ended, perhaps before it returns. */

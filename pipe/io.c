@@ -3,6 +3,7 @@
 #include "pipe/io.h"
 
 #include "pipe/clock.h"
+#include "pipe/config.h"
 #include "pipe/error.h"
 #include "pipe/get.h"
 #include "pipe/thread.h"
@@ -35,10 +36,22 @@ static void start_part(struct ps_io *io, struct ps_part *part)
 
     part->attempts++;
     part->attempt_from = part->filled_bytes;
+    part->asked_ns = ps_now_ns();
+    part->first_byte_ns = 0;
+    part->meter = &io->received_bytes;
     atomic_fetch_add_explicit(part->asks ? &part->channel->counts.head_requests
                                          : &part->channel->counts.get_requests,
                               1, memory_order_relaxed);
     transport->ops->start(transport, part);
+}
+
+/* The connections are shared by the channels, a ring by the I/O threads. */
+static uint64_t part_bytes(const struct ps_io *io, const struct ps_channel *ch)
+{
+    const struct penstock *stream = io->stream;
+
+    return ps_pace_part_bytes(&io->pace, ch->ring.size_bytes * stream->channel_count /
+                                             stream->config.io_threads);
 }
 
 /* A part of any channel, in turn. */
@@ -48,7 +61,7 @@ static struct ps_part *claim_any(struct ps_io *io)
 
     for (size_t i = 0; i < stream->channel_count; i++) {
         struct ps_channel *ch = stream->channels[io->next_channel];
-        struct ps_part *part = ps_stream_claim(ch);
+        struct ps_part *part = ps_stream_claim(ch, part_bytes(io, ch));
 
         io->next_channel = (io->next_channel + 1) % stream->channel_count;
         if (part)
@@ -60,10 +73,11 @@ static struct ps_part *claim_any(struct ps_io *io)
 static void start_new_parts(struct ps_io *io)
 {
     atomic_store(&io->hungry, false);
-    while (io->active < io->stream->config.max_connections) {
+    while (io->active < io->pace.limit) {
         struct ps_part *part = claim_any(io);
 
         if (!part) {
+            ps_pace_starved(&io->pace);
             /* Say so first, then look again: who makes room meanwhile either sees us hungry, or
              * made it before this second look. */
             if (atomic_exchange(&io->hungry, true))
@@ -120,6 +134,8 @@ static uint32_t retry_delay_ms(struct ps_io *io, const struct ps_part *part,
         decision->throttle && (part->vain_attempts > 1 || ps_budget_is_strained(budget));
     uint32_t jitter_ms = ps_retry_delay_ms(part->vain_attempts, throttled, next_random(io));
 
+    if (throttled)
+        ps_pace_throttled(&io->pace, ps_now_ns());
     /* What came shows that the server works: the rest may be asked for at once. */
     if (decision->unpin || (brought_bytes && !decision->throttle))
         jitter_ms = 0;
@@ -153,6 +169,9 @@ void ps_io_part_ended(struct ps_io *io, struct ps_part *part, struct ps_retry_de
         }
         io->active--;
         ps_budget_refund(budget_of(part), part->attempts > 1);
+        if (part->first_byte_ns != 0)
+            ps_pace_part(&io->pace, part->asked_ns, part->first_byte_ns, ps_now_ns(),
+                         part->len_bytes - part->attempt_from);
         ps_part_complete(part);
         return;
     case PS_RETRY_FATAL:
@@ -283,6 +302,7 @@ static void *io_main(void *cookie)
             break;
         }
         tick(io->s3);
+        ps_pace_look(&io->pace, ps_now_ns(), io->received_bytes);
     }
     /* penstock_stop may come from a signal handler, which can wake only us: pass it on. */
     for (size_t i = 0; i < stream->channel_count; i++) {
@@ -304,6 +324,9 @@ int ps_io_start(struct penstock *stream, unsigned number, struct ps_io **out,
         return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
     io->stream = stream;
     io->number = number;
+    ps_pace_init(&io->pace, stream->config.max_connections,
+                 stream->config.max_connections ? stream->config.max_connections
+                                                : PS_CONNECTIONS_MAX);
     io->random = ps_now_ns() ^ (uint64_t)(uintptr_t)io;
     pthread_mutex_init(&io->start_lock, NULL);
     pthread_cond_init(&io->start_known, NULL);

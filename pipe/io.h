@@ -8,6 +8,7 @@
 #define PIPE_IO_H
 
 #include "pipe/engine.h"
+#include "pipe/pace.h"
 #include "pipe/retry.h"
 #include "pipe/stream.h"
 
@@ -24,7 +25,7 @@ struct ps_transport_ops {
     void (*close)(struct ps_transport *transport); /* after the reactor was drained */
 
     /* Begins to receive what is left of the part; ends in ps_io_part_ended, perhaps before it
-     * returns. At most config.max_connections parts are under way at once. */
+     * returns. At most pace.most parts are under way at once. */
     void (*start)(struct ps_transport *transport, struct ps_part *part);
 
     /* When `tick` wants to be called, as ps_now_ns counts; UINT64_MAX for never. NULL: never. */
@@ -46,6 +47,8 @@ struct ps_io {
     struct ps_reactor *reactor;
     struct ps_transport *s3; /* direct or curl; NULL without s3 sources */
     struct ps_transport *file;
+    struct ps_pace pace;     /* how many parts, and how large */
+    uint64_t received_bytes; /* by this thread */
     uint32_t active;         /* parts claimed and not ended, those waiting for a retry included */
     struct ps_part *waiting; /* for their due_ns */
     size_t next_channel;     /* claims go round */

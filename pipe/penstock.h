@@ -164,8 +164,10 @@ struct penstock_config {
 
     uint32_t decode_threads;  /* per channel; default: CPUs, at most 8 */
     uint32_t io_threads;      /* default 1 */
-    uint32_t max_connections; /* ranged GETs in flight per I/O thread; default 16, at most 256 */
-    size_t part_bytes;        /* size of one ranged GET; default 8 MiB, 64 KiB .. 1 GiB */
+    uint32_t max_connections; /* ranged GETs in flight per I/O thread, 1 .. 256; default: begins
+                                 with 16, then as many as raise the rate */
+    size_t part_bytes;        /* size of one ranged GET, 64 KiB .. 1 GiB; default: 1 to 16 MiB, from
+                                 latency, rate and the stream ring */
     const char *io_backend;   /* "uring", "epoll", "auto"; default $PENSTOCK_IO, then auto */
 
     /* S3. NULL: $AWS_ENDPOINT_URL_S3, $AWS_ENDPOINT_URL, the profile's endpoint_url, then AWS

@@ -48,21 +48,24 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 
 /* The first parts are small and grow: all are under way at once, and the first batch should not
  * wait for its bytes behind those of a hundred MiB to come. */
-static uint64_t part_limit(const struct ps_channel *ch)
+static uint64_t part_limit(const struct ps_channel *ch, uint64_t part_bytes)
 {
-    if (ch->part_next < 16 && FIRST_PART_BYTES << ch->part_next < ch->part_bytes)
+    uint64_t limit_bytes =
+        min_u64(ch->part_bytes ? ch->part_bytes : part_bytes, ch->part_bytes_most);
+
+    if (ch->part_next < 16 && FIRST_PART_BYTES << ch->part_next < limit_bytes)
         return FIRST_PART_BYTES << ch->part_next;
-    return ch->part_bytes;
+    return limit_bytes;
 }
 
-static struct ps_part *claim(struct ps_channel *ch)
+static struct ps_part *claim(struct ps_channel *ch, uint64_t part_bytes)
 {
     if (ch->fetch_failed || ch->decode_failed || ch->ended ||
         ch->part_next - ch->part_first == PS_PARTS_MAX || !find_object(ch))
         return NULL;
 
     const struct ps_object *object = ch->fetch_object;
-    uint64_t len_bytes = min_u64(part_limit(ch), object->size_bytes - ch->fetch_offset);
+    uint64_t len_bytes = min_u64(part_limit(ch, part_bytes), object->size_bytes - ch->fetch_offset);
 
     len_bytes = min_u64(len_bytes, ps_ring_run_bytes(&ch->ring, ch->reserved_pos));
     if (ch->ring.size_bytes - (ch->reserved_pos - ch->released_pos) < len_bytes)
@@ -87,10 +90,10 @@ static struct ps_part *claim(struct ps_channel *ch)
     return part;
 }
 
-struct ps_part *ps_stream_claim(struct ps_channel *ch)
+struct ps_part *ps_stream_claim(struct ps_channel *ch, uint64_t part_bytes)
 {
     pthread_mutex_lock(&ch->lock);
-    struct ps_part *part = claim(ch);
+    struct ps_part *part = claim(ch, part_bytes);
 
     pthread_mutex_unlock(&ch->lock);
     return part;
@@ -160,6 +163,10 @@ void ps_part_advance(struct ps_part *part, uint64_t len_bytes)
     uint64_t filled_bytes = part->filled_bytes + len_bytes;
 
     ps_verify_add(part, len_bytes);
+    if (part->first_byte_ns == 0)
+        part->first_byte_ns = ps_now_ns();
+    if (part->meter)
+        *part->meter += len_bytes;
     atomic_fetch_add_explicit(&ch->counts.bytes_received, len_bytes, memory_order_relaxed);
     if (atomic_load_explicit(&ch->counts.first_byte_ns, memory_order_relaxed) == 0)
         atomic_store(&ch->counts.first_byte_ns, ps_now_ns() - ch->stream->opened_ns);

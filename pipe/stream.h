@@ -10,10 +10,11 @@
 
 #include "pipe/channel.h"
 
-/* Claims the next part in plan order: at most part_bytes, within one object and one lap of the
- * ring. NULL when there is none for now: no free space, listing not far enough, everything fetched.
+/* Claims the next part in plan order: at most the bytes that the configuration says, or else
+ * `part_bytes`, within one object and one lap of the ring. NULL when there is none for now: no free
+ * space, listing not far enough, everything fetched.
  */
-struct ps_part *ps_stream_claim(struct ps_channel *channel);
+struct ps_part *ps_stream_claim(struct ps_channel *channel, uint64_t part_bytes);
 
 /* No further part of `epoch` is claimed; *end_pos receives the stream position that its parts end
  * at. False when every part of it has been claimed already. Lock held. */

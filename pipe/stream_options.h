@@ -46,8 +46,8 @@ enum ps_stream_option {
 
 #define PS_STREAM_HELP                                                                             \
     "  --memory-limit SIZE            memory for streamed data (1GiB)\n"                           \
-    "  --connections N                ranged GETs in flight (16)\n"                                \
-    "  --part-size SIZE               bytes of one ranged GET (8MiB)\n"                            \
+    "  --connections N                ranged GETs in flight (as many as pay)\n"                    \
+    "  --part-size SIZE               bytes of one ranged GET (1MiB to 16MiB)\n"                   \
     "  --io uring|epoll|auto          I/O backend (auto)\n"                                        \
     "  --verify auto|always|off       compare objects with their checksums (auto)\n"               \
     "  --endpoint-url URL, --region REGION\n"                                                      \

@@ -362,7 +362,7 @@ static int transport_open(struct ps_io *io, struct ps_transport **out, struct pe
     t->base.ops = &ps_transport_curl;
     t->io = io;
     t->timer_ns = UINT64_MAX;
-    t->transfer_count = io->stream->config.max_connections;
+    t->transfer_count = io->pace.most;
     /* A transfer may hold two sockets while it tries IPv6 and IPv4 at once; name resolution has one
      * of its own. */
     t->watch_count = 4 * t->transfer_count + 8;

@@ -7,12 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An idle connection to the site if there is one, else a free one, else the longest idle. */
+/* An idle connection to the site if there is one, else a free one, else a fresh one, else the
+ * longest idle. */
 static struct ps_connection *choose(struct ps_connections *t, const struct ps_s3_site *site)
 {
     struct ps_connection *best = NULL;
 
-    for (uint32_t i = 0; i < t->count; i++) {
+    for (uint32_t i = 0; i < t->used; i++) {
         struct ps_connection *c = &t->items[i];
 
         if (c->state == PS_CONN_IDLE && c->site == site) {
@@ -26,6 +27,8 @@ static struct ps_connection *choose(struct ps_connections *t, const struct ps_s3
                  (!best || (best->state == PS_CONN_IDLE && c->since_ns < best->since_ns)))
             best = c;
     }
+    if ((!best || best->state != PS_CONN_FREE) && t->used < t->count)
+        return &t->items[t->used++];
     return best;
 }
 
@@ -51,7 +54,7 @@ static void transport_tick(struct ps_transport *base)
     uint64_t now_ns = ps_now_ns();
     uint64_t next_ns = UINT64_MAX;
 
-    for (uint32_t i = 0; i < t->count; i++) {
+    for (uint32_t i = 0; i < t->used; i++) {
         struct ps_connection *c = &t->items[i];
 
         ps_connection_look_over(c, now_ns);
@@ -69,7 +72,7 @@ static void transport_cancel(struct ps_transport *base)
 {
     struct ps_connections *t = (struct ps_connections *)base;
 
-    for (uint32_t i = 0; i < t->count; i++)
+    for (uint32_t i = 0; i < t->used; i++)
         ps_connection_cancel(&t->items[i]);
 }
 
@@ -77,9 +80,9 @@ static void transport_close(struct ps_transport *base)
 {
     struct ps_connections *t = (struct ps_connections *)base;
 
-    for (uint32_t i = 0; t->items && i < t->count; i++) {
-        explicit_bzero(t->items[i].out, sizeof t->items[i].out);
+    for (uint32_t i = 0; i < t->used; i++) {
         ps_connection_close(&t->items[i]);
+        ps_connection_free(&t->items[i]);
     }
     for (size_t i = 0; i < t->site_tls_count; i++)
         ps_tls_close(&t->site_tls[i].tls);
@@ -126,7 +129,7 @@ static int transport_open(struct ps_io *io, struct ps_transport **out, struct pe
     t->base.ops = &ps_transport_direct;
     t->io = io;
     t->tick_ns = UINT64_MAX;
-    t->count = io->stream->config.max_connections;
+    t->count = io->pace.most;
     t->items = calloc(t->count, sizeof *t->items);
     int rc = t->items ? open_tls(t, error) : ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
 

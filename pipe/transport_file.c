@@ -25,7 +25,7 @@ struct transfer {
 struct transport {
     struct ps_transport base;
     struct ps_io *io;
-    struct transfer *transfers; /* max_connections of them */
+    struct transfer *transfers; /* pace.most of them */
 };
 
 static int transport_open(struct ps_io *io, struct ps_transport **out, struct penstock_error *error)
@@ -33,7 +33,7 @@ static int transport_open(struct ps_io *io, struct ps_transport **out, struct pe
     struct transport *t = calloc(1, sizeof *t);
 
     if (t)
-        t->transfers = calloc(io->stream->config.max_connections, sizeof *t->transfers);
+        t->transfers = calloc(io->pace.most, sizeof *t->transfers);
     if (!t || !t->transfers) {
         free(t);
         return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");

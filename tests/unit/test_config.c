@@ -71,8 +71,8 @@ static void test_defaults_are_the_documented_ones(void **state)
     assert_int_equal(out.memory_limit_bytes, 1024 * MIB);
     assert_in_range(out.decode_threads, 1, 8);
     assert_int_equal(out.io_threads, 1);
-    assert_int_equal(out.max_connections, 16);
-    assert_int_equal(out.part_bytes, 8 * MIB);
+    assert_int_equal(out.max_connections, 0);
+    assert_int_equal(out.part_bytes, 0);
     assert_null(out.io_backend);
 
     struct penstock_config initialised = good_config(&channel, 1);

@@ -65,13 +65,13 @@ static void test_parts_are_cut_in_plan_order_and_within_objects(void **state)
     for (uint64_t epoch = 0; epoch < 2; epoch++) {
         uint64_t pos = epoch * (350 * KIB + 1);
 
-        assert_part(ps_stream_claim(f->ch), "a", pos, 0, 100 * KIB);
-        assert_part(ps_stream_claim(f->ch), "a", pos + 100 * KIB, 100 * KIB, 100 * KIB);
-        assert_part(ps_stream_claim(f->ch), "a", pos + 200 * KIB, 200 * KIB, 50 * KIB);
-        assert_part(ps_stream_claim(f->ch), "b", pos + 250 * KIB, 0, 1);
-        assert_part(ps_stream_claim(f->ch), "c", pos + 250 * KIB + 1, 0, 100 * KIB);
+        assert_part(ps_stream_claim(f->ch, 0), "a", pos, 0, 100 * KIB);
+        assert_part(ps_stream_claim(f->ch, 0), "a", pos + 100 * KIB, 100 * KIB, 100 * KIB);
+        assert_part(ps_stream_claim(f->ch, 0), "a", pos + 200 * KIB, 200 * KIB, 50 * KIB);
+        assert_part(ps_stream_claim(f->ch, 0), "b", pos + 250 * KIB, 0, 1);
+        assert_part(ps_stream_claim(f->ch, 0), "c", pos + 250 * KIB + 1, 0, 100 * KIB);
     }
-    assert_null(ps_stream_claim(f->ch));
+    assert_null(ps_stream_claim(f->ch, 0));
     fixture_close(f);
 }
 
@@ -80,14 +80,14 @@ static void test_claims_wait_for_the_listing(void **state)
     struct fixture *f = fixture_open(1 * MIB, 1);
 
     (void)state;
-    assert_null(ps_stream_claim(f->ch));
+    assert_null(ps_stream_claim(f->ch, 0));
     fixture_add(f, "a", 10);
-    assert_part(ps_stream_claim(f->ch), "a", 0, 0, 10);
-    assert_null(ps_stream_claim(f->ch));
+    assert_part(ps_stream_claim(f->ch, 0), "a", 0, 0, 10);
+    assert_null(ps_stream_claim(f->ch, 0));
     fixture_add(f, "b", 10);
-    assert_part(ps_stream_claim(f->ch), "b", 10, 0, 10);
+    assert_part(ps_stream_claim(f->ch, 0), "b", 10, 0, 10);
     ps_plan_complete(f->ch->plan);
-    assert_null(ps_stream_claim(f->ch));
+    assert_null(ps_stream_claim(f->ch, 0));
     fixture_close(f);
 }
 
@@ -97,7 +97,7 @@ static void test_empty_plan_without_end_is_no_endless_search(void **state)
 
     (void)state;
     ps_plan_complete(f->ch->plan);
-    assert_null(ps_stream_claim(f->ch));
+    assert_null(ps_stream_claim(f->ch, 0));
     fixture_close(f);
 }
 
@@ -111,7 +111,7 @@ static void test_parts_end_with_the_lap_and_need_free_space(void **state)
 
     (void)state;
     fixture_add(f, "long", 100 * MIB);
-    for (; (part = ps_stream_claim(f->ch)) != NULL; pos += part->len_bytes) {
+    for (; (part = ps_stream_claim(f->ch, 0)) != NULL; pos += part->len_bytes) {
         uint64_t left_bytes = ring_bytes - pos;
 
         assert_part(part, "long", pos, pos, left_bytes < PART ? left_bytes : PART);
@@ -119,12 +119,12 @@ static void test_parts_end_with_the_lap_and_need_free_space(void **state)
     }
     assert_int_equal(pos, ring_bytes); /* the whole ring, and not a byte more */
     release(f, PART - 1);
-    assert_null(ps_stream_claim(f->ch));
+    assert_null(ps_stream_claim(f->ch, 0));
     release(f, PART);
-    part = ps_stream_claim(f->ch);
+    part = ps_stream_claim(f->ch, 0);
     assert_part(part, "long", pos, pos, PART);
     assert_ptr_equal(ps_part_into(part), f->ch->ring.base);
-    assert_null(ps_stream_claim(f->ch));
+    assert_null(ps_stream_claim(f->ch, 0));
     fixture_close(f);
 }
 
@@ -136,13 +136,13 @@ static void test_parts_without_end_are_limited_in_number(void **state)
     (void)state;
     fixture_add(f, "tiny", 1);
     ps_plan_complete(f->ch->plan);
-    first = ps_stream_claim(f->ch);
+    first = ps_stream_claim(f->ch, 0);
     for (uint64_t i = 1; i < PS_PARTS_MAX; i++)
-        assert_part(ps_stream_claim(f->ch), "tiny", i, 0, 1);
-    assert_null(ps_stream_claim(f->ch));
+        assert_part(ps_stream_claim(f->ch, 0), "tiny", i, 0, 1);
+    assert_null(ps_stream_claim(f->ch, 0));
     fill(first);
-    assert_part(ps_stream_claim(f->ch), "tiny", PS_PARTS_MAX, 0, 1);
-    assert_null(ps_stream_claim(f->ch));
+    assert_part(ps_stream_claim(f->ch, 0), "tiny", PS_PARTS_MAX, 0, 1);
+    assert_null(ps_stream_claim(f->ch, 0));
     fixture_close(f);
 }
 
@@ -156,7 +156,7 @@ static void test_parts_grow_to_a_quarter_of_the_ring(void **state)
     (void)state;
     fixture_add(f, "long", 100 * MIB);
     for (uint64_t len_bytes = PART; pos + most_bytes < f->ch->ring.size_bytes; len_bytes *= 2) {
-        struct ps_part *part = ps_stream_claim(f->ch);
+        struct ps_part *part = ps_stream_claim(f->ch, 0);
 
         assert_part(part, "long", pos, pos, len_bytes < most_bytes ? len_bytes : most_bytes);
         pos += part->len_bytes;
@@ -176,7 +176,7 @@ static struct fixture *open_claimed(struct ps_part *parts[PARTS])
 
     fixture_add(f, "long", 100 * MIB);
     for (size_t i = 0; i < PARTS; i++) {
-        parts[i] = ps_stream_claim(f->ch);
+        parts[i] = ps_stream_claim(f->ch, 0);
         assert_non_null(parts[i]);
     }
     return f;
@@ -384,7 +384,7 @@ static void test_failure_of_a_thread_comes_behind_head(void **state)
     ps_part_advance(parts[0], 9);
     ps_fail(&error, PENSTOCK_E_SYSTEM, "broken");
     ps_stream_fail(f->ch, &error);
-    assert_null(ps_stream_claim(f->ch));
+    assert_null(ps_stream_claim(f->ch, 0));
     assert_int_equal(ps_stream_wait_head(f->ch, 0, &pos), PS_HEAD_MOVED);
     assert_int_equal(pos, 9);
     assert_int_equal(ps_stream_wait_head(f->ch, 9, &pos), PS_HEAD_FAILED);
@@ -399,7 +399,7 @@ static void test_nothing_is_claimed_after_a_failure(void **state)
 
     (void)state;
     fail_part(parts[4], "last");
-    assert_null(ps_stream_claim(f->ch));
+    assert_null(ps_stream_claim(f->ch, 0));
     fixture_close(f);
 }
 
@@ -442,7 +442,7 @@ static void test_stop_and_bad_records_break_off(void **state)
     f->ch->decode_failed = true;
     pthread_mutex_unlock(&f->ch->lock);
     assert_int_equal(ps_stream_wait_head(f->ch, 0, &pos), PS_HEAD_BROKEN_OFF);
-    assert_null(ps_stream_claim(f->ch));
+    assert_null(ps_stream_claim(f->ch, 0));
     fixture_close(f);
 }
 

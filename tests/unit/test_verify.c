@@ -65,7 +65,7 @@ static void add_only(struct fixture *f, const char *key, uint64_t size_bytes)
 static void pass_first(struct fixture *f)
 {
     fixture_add(f, "0first", 1);
-    struct ps_part *part = ps_stream_claim(f->ch);
+    struct ps_part *part = ps_stream_claim(f->ch, 0);
     const struct ps_checksum sum = {.told = true,
                                     .has_sum = true,
                                     .kind = FMT_CRC64NVME,
@@ -167,7 +167,7 @@ static void test_whole_object_is_held_until_it_is_compared(void **state)
 
         pass_first(f);
         add_only(f, "a", PART);
-        struct ps_part *part = ps_stream_claim(f->ch);
+        struct ps_part *part = ps_stream_claim(f->ch, 0);
 
         assert_true(ps_verify_part_is_whole(part));
         answer(part, (enum fmt_crc_kind)kind);
@@ -191,7 +191,7 @@ static void test_first_object_is_shown_up_to_its_last_byte(void **state)
 
     (void)state;
     add_only(f, "a", PART);
-    struct ps_part *part = ps_stream_claim(f->ch);
+    struct ps_part *part = ps_stream_claim(f->ch, 0);
     uint64_t pos;
 
     answer(part, FMT_CRC32C);
@@ -208,7 +208,7 @@ static void test_first_object_is_shown_up_to_its_last_byte(void **state)
 
     f = open_s3(PS_VERIFY_AUTO);
     add_only(f, "a", PART);
-    part = ps_stream_claim(f->ch);
+    part = ps_stream_claim(f->ch, 0);
     answer(part, FMT_CRC32C);
     receive_rest_flipped(part);
     assert_false(ps_verify_again(part));
@@ -225,7 +225,7 @@ static void test_flipped_bit_is_fetched_again_once(void **state)
 
         pass_first(f);
         add_only(f, "key", PART);
-        struct ps_part *part = ps_stream_claim(f->ch);
+        struct ps_part *part = ps_stream_claim(f->ch, 0);
 
         answer(part, FMT_CRC64NVME);
         receive_rest_flipped(part);
@@ -259,7 +259,7 @@ static void test_error_names_both_sums(void **state)
 
     (void)state;
     add_only(f, "a", 10);
-    struct ps_part *part = ps_stream_claim(f->ch);
+    struct ps_part *part = ps_stream_claim(f->ch, 0);
 
     ps_verify_answer(part, 200, &sum);
     memcpy(ps_part_into(part), "123456780\n", 10);
@@ -293,7 +293,7 @@ static void test_without_a_checksum(void **state)
 
         pass_first(f);
         add_only(f, "a", PART);
-        struct ps_part *part = ps_stream_claim(f->ch);
+        struct ps_part *part = ps_stream_claim(f->ch, 0);
 
         ps_verify_answer(part, 200, cases[i].sum);
         receive_rest_flipped(part);
@@ -318,7 +318,7 @@ static void test_ranged_answers_tell_nothing(void **state)
     (void)state;
     pass_first(f);
     add_only(f, "a", PART);
-    struct ps_part *part = ps_stream_claim(f->ch);
+    struct ps_part *part = ps_stream_claim(f->ch, 0);
 
     ps_verify_answer(part, 206, &wrong);
     receive_rest(part);
@@ -335,7 +335,7 @@ static void test_off_looks_at_nothing(void **state)
 
     (void)state;
     add_only(f, "a", PART);
-    struct ps_part *part = ps_stream_claim(f->ch);
+    struct ps_part *part = ps_stream_claim(f->ch, 0);
 
     assert_null(part->object_sum);
     ps_verify_answer(part, 200, &wrong);
@@ -355,16 +355,16 @@ enum { PARTS = 5 };
 static struct ps_part *claim_five(struct fixture *f, struct ps_part *parts[PARTS])
 {
     add_only(f, "long", PARTS * PART - 100);
-    struct ps_part *asks = ps_stream_claim(f->ch);
+    struct ps_part *asks = ps_stream_claim(f->ch, 0);
 
     assert_true(asks->asks);
     assert_int_equal(asks->len_bytes, 0);
     for (size_t i = 0; i < PARTS; i++) {
-        parts[i] = ps_stream_claim(f->ch);
+        parts[i] = ps_stream_claim(f->ch, 0);
         assert_int_equal(parts[i]->object_offset, i * PART);
         assert_false(parts[i]->asks);
     }
-    assert_null(ps_stream_claim(f->ch));
+    assert_null(ps_stream_claim(f->ch, 0));
     return asks;
 }
 
@@ -375,7 +375,7 @@ static void test_auto_does_not_ask(void **state)
     (void)state;
     add_only(f, "long", 2 * PART);
     for (int i = 0; i < 2; i++) {
-        struct ps_part *part = ps_stream_claim(f->ch);
+        struct ps_part *part = ps_stream_claim(f->ch, 0);
 
         assert_int_equal(part->len_bytes, PART);
         assert_null(part->object_sum);
@@ -442,7 +442,7 @@ static void test_flipped_bit_in_any_part_ends_the_stream(void **state)
         }
         /* The last part was claimed before the answer came, so it is held whole. */
         assert_failed_at(f, (PARTS - 1) * PART, PENSTOCK_E_CORRUPT, "s3://bucket/long is corrupt");
-        assert_null(ps_stream_claim(f->ch));
+        assert_null(ps_stream_claim(f->ch, 0));
         assert_counts(f, 0, 0);
         fixture_close(f);
     }
@@ -518,7 +518,7 @@ static void test_places_are_used_again(void **state)
         struct ps_part *parts[50];
 
         for (int k = 0; k < 50; k++) {
-            parts[k] = ps_stream_claim(f->ch);
+            parts[k] = ps_stream_claim(f->ch, 0);
             answer(parts[k], (enum fmt_crc_kind)below(FMT_CRC_KINDS));
         }
         for (int k = 50; k-- > 0;) {
@@ -540,7 +540,7 @@ static void test_files_have_no_checksums(void **state)
     (void)state;
     f->stream.verify = PS_VERIFY_ALWAYS;
     add_only(f, "a", 3 * PART);
-    struct ps_part *part = ps_stream_claim(f->ch);
+    struct ps_part *part = ps_stream_claim(f->ch, 0);
 
     assert_false(part->asks);
     assert_null(part->object_sum);
