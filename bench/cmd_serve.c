@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -44,6 +45,7 @@ static const char help[] =
     "  --tls-key FILE        and this private key\n"
     "  --latency-ms N        wait before every answer\n"
     "  --rate-mbps N         limit each connection to N megabits a second\n"
+    "  --checksum KIND       what checksum objects have: crc64nvme (default), crc32c, crc32, none\n"
     "  --log FILE            append a line for every request\n"
     "  --fault SPEC          fail on purpose; may be given again\n"
     "  --help                print this\n"
@@ -63,6 +65,7 @@ enum option_id {
     OPTION_TLS_KEY,
     OPTION_LATENCY_MS,
     OPTION_RATE_MBPS,
+    OPTION_CHECKSUM,
     OPTION_LOG,
     OPTION_FAULT,
     OPTION_HELP,
@@ -82,6 +85,7 @@ static const struct option long_options[] = {
     {"tls-key", required_argument, NULL, OPTION_TLS_KEY},
     {"latency-ms", required_argument, NULL, OPTION_LATENCY_MS},
     {"rate-mbps", required_argument, NULL, OPTION_RATE_MBPS},
+    {"checksum", required_argument, NULL, OPTION_CHECKSUM},
     {"log", required_argument, NULL, OPTION_LOG},
     {"fault", required_argument, NULL, OPTION_FAULT},
     {"help", no_argument, NULL, OPTION_HELP},
@@ -148,6 +152,21 @@ static bool set_number(struct serve_config *config, enum option_id id, const cha
     return ok;
 }
 
+static bool set_checksum(struct serve_config *config, const char *value)
+{
+    config->checksums = false;
+    for (int kind = 0; kind < FMT_CRC_KINDS; kind++)
+        if (strcasecmp(value, fmt_crc_name((enum fmt_crc_kind)kind)) == 0) {
+            config->checksums = true;
+            config->checksum_kind = (enum fmt_crc_kind)kind;
+        }
+    if (config->checksums || strcmp(value, "none") == 0)
+        return true;
+    fprintf(stderr, "penstock serve: --checksum takes crc64nvme, crc32c, crc32 or none, not '%s'\n",
+            value);
+    return false;
+}
+
 static bool set_option(struct arguments *arguments, enum option_id id, const char *value)
 {
     struct serve_config *config = &arguments->config;
@@ -180,6 +199,8 @@ static bool set_option(struct arguments *arguments, enum option_id id, const cha
     case OPTION_TLS_KEY:
         config->tls_key = value;
         return true;
+    case OPTION_CHECKSUM:
+        return set_checksum(config, value);
     case OPTION_LOG:
         arguments->log_file = value;
         return true;
@@ -213,6 +234,8 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
     config->port = 9000;
     config->threads = 2;
     config->log_fd = -1;
+    config->checksums = true;
+    config->checksum_kind = FMT_CRC64NVME;
     config->faults = arguments->faults;
     config->policy.access_key = from_environment("AWS_ACCESS_KEY_ID", default_access_key);
     config->policy.secret_key = from_environment("AWS_SECRET_ACCESS_KEY", default_secret_key);

@@ -289,6 +289,8 @@ static bool start(struct serve *serve, char *error, size_t error_bytes)
     if (!load_tls(serve, error, error_bytes))
         return false;
     serve->list = serve_list_create();
+    if (config->checksums)
+        serve->checksums = serve_checksums_create(config->checksum_kind);
     serve->delay = serve_delay_start();
     if (!serve->list || !serve->delay) {
         snprintf(error, error_bytes, "out of memory, or of threads");
@@ -348,6 +350,7 @@ void serve_stop(struct serve *serve)
         MHD_stop_daemon(serve->daemon);
     serve_delay_free(serve->delay);
     serve_list_destroy(serve->list);
+    serve_checksums_destroy(serve->checksums);
     if (serve->root_fd >= 0)
         close(serve->root_fd);
     if (serve->tls_key)

@@ -12,6 +12,7 @@
 
 #include "bench/serve_auth.h"
 #include "bench/serve_fault.h"
+#include "formats/crc.h"
 
 #include <stdint.h>
 
@@ -23,9 +24,11 @@ struct serve_config {
     struct serve_auth_policy policy;
     const char *tls_cert; /* PEM files, both or none */
     const char *tls_key;
-    uint32_t latency_ms;        /* before every answer */
-    uint64_t rate_bits_s;       /* of each connection; 0: no limit */
-    int log_fd;                 /* a line for every request; -1: none */
+    uint32_t latency_ms;  /* before every answer */
+    uint64_t rate_bits_s; /* of each connection; 0: no limit */
+    int log_fd;           /* a line for every request; -1: none */
+    bool checksums;       /* objects have some */
+    enum fmt_crc_kind checksum_kind;
     struct serve_fault *faults; /* the server counts in them */
     size_t fault_count;
 };

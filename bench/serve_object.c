@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -94,10 +95,21 @@ static enum MHD_Result answer_unsatisfiable(struct serve_request *request,
     return serve_reply_error(request, &error);
 }
 
+/* As S3: asked for by header, and never with a range, be it the whole object's. */
+static bool wants_checksum(const struct serve_request *request, bool partial)
+{
+    const char *mode = serve_request_header(request, "x-amz-checksum-mode");
+
+    return request->serve->checksums && !partial && mode && strcasecmp(mode, "ENABLED") == 0;
+}
+
 /* Answers with the bytes of the range. Takes object->fd. */
 static enum MHD_Result send_object(struct serve_request *request, const struct object *object,
                                    const struct serve_range *range, bool partial)
 {
+    struct serve_checksum sum;
+    bool has_sum = wants_checksum(request, partial) &&
+                   serve_checksum_of(request->serve->checksums, object->fd, object->etag, &sum);
     struct MHD_Response *response =
         serve_body_file(request, object->fd, range->first_bytes, range->len_bytes);
     bool shift = request->fault && request->fault->kind == SERVE_FAULT_BADRANGE;
@@ -108,6 +120,10 @@ static enum MHD_Result send_object(struct serve_request *request, const struct o
     MHD_add_response_header(response, "Last-Modified", object->modified);
     MHD_add_response_header(response, "Accept-Ranges", "bytes");
     MHD_add_response_header(response, "Content-Type", "binary/octet-stream");
+    if (has_sum) {
+        MHD_add_response_header(response, sum.name, sum.text);
+        MHD_add_response_header(response, "x-amz-checksum-type", "FULL_OBJECT");
+    }
     if (partial) {
         char content_range[RANGE_TEXT_BYTES];
         uint64_t first_bytes = range->first_bytes + shift;

@@ -8,6 +8,7 @@
 #define BENCH_SERVE_REQUEST_H
 
 #include "bench/serve.h"
+#include "bench/serve_checksum.h"
 #include "bench/serve_delay.h"
 #include "bench/serve_list.h"
 #include "bench/serve_store.h"
@@ -21,6 +22,7 @@ struct serve {
     struct MHD_Daemon *daemon;
     struct serve_list *list;
     struct serve_delay *delay;
+    struct serve_checksums *checksums; /* NULL: objects have none */
     int root_fd;
     uint16_t port;
     char url[80];
@@ -47,6 +49,9 @@ struct serve_request {
     int bucket_fd; /* -1 until opened */
     struct serve_auth_verdict verdict;
     struct serve_upload upload;
+    bool upload_summed; /* the body's checksum came with it, and is to be checked */
+    enum fmt_crc_kind upload_sum_kind;
+    uint64_t upload_sum;
     EVP_MD_CTX *upload_sha256;       /* NULL: the body's hash is not to be checked */
     int upload_errno;                /* why the body could not be stored; 0: it could */
     const struct serve_fault *fault; /* that fires on this request, or NULL */

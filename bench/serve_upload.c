@@ -26,6 +26,16 @@ static bool has_hash(const struct serve_request *request)
     return payload && strlen(payload) == SHA256_HEX_LEN;
 }
 
+/* The checksum that came with the body, if one did that this server knows. */
+static void begin_sum(struct serve_request *request)
+{
+    for (int kind = 0; kind < FMT_CRC_KINDS && !request->upload_summed; kind++)
+        if (serve_request_header(request, serve_checksum_header((enum fmt_crc_kind)kind))) {
+            request->upload_summed = true;
+            request->upload_sum_kind = (enum fmt_crc_kind)kind;
+        }
+}
+
 void serve_upload_begin(struct serve_request *request)
 {
     if (!request->verdict.accepted || request->uri_bad || request->key_len_bytes == 0 ||
@@ -36,6 +46,7 @@ void serve_upload_begin(struct serve_request *request)
         return;
     if (serve_store_upload_begin(&request->upload, request->bucket_fd) != 0)
         request->upload_errno = errno;
+    begin_sum(request);
     if (!has_hash(request))
         return;
     request->upload_sha256 = EVP_MD_CTX_new();
@@ -50,6 +61,9 @@ void serve_upload_data(struct serve_request *request, const char *data, size_t l
         return;
     if (request->upload_sha256 && EVP_DigestUpdate(request->upload_sha256, data, len_bytes) != 1)
         request->upload_errno = ENOMEM;
+    if (request->upload_summed)
+        request->upload_sum = fmt_crc(request->upload_sum_kind, request->upload_sum,
+                                      (const uint8_t *)data, len_bytes);
     while (len_bytes > 0 && !request->upload_errno) {
         ssize_t n = write(request->upload.fd, data, len_bytes);
 
@@ -75,6 +89,17 @@ static bool hash_is_right(const struct serve_request *request)
     for (size_t i = 0; i < sizeof digest; i++)
         snprintf(hex + 2 * i, 3, "%02x", digest[i]);
     return payload && strcasecmp(hex, payload) == 0;
+}
+
+static bool sum_is_right(const struct serve_request *request)
+{
+    char text[FMT_CRC_TEXT_BYTES];
+
+    if (!request->upload_summed)
+        return true;
+    fmt_crc_text(request->upload_sum_kind, request->upload_sum, text);
+    return strcmp(text, serve_request_header(request,
+                                             serve_checksum_header(request->upload_sum_kind))) == 0;
 }
 
 static enum MHD_Result answer_not_stored(struct serve_request *request, int why)
@@ -122,6 +147,10 @@ enum MHD_Result serve_answer_put(struct serve_request *request)
         return serve_reply_simple_error(request, 400, "XAmzContentSHA256Mismatch",
                                         "The provided 'x-amz-content-sha256' header does not match "
                                         "what was computed.");
+    if (!sum_is_right(request))
+        return serve_reply_simple_error(request, 400, "BadDigest",
+                                        "The checksum that you specified did not match what was "
+                                        "received.");
     if (serve_store_upload_commit(&request->upload, request->key, request->key_len_bytes, &st) != 0)
         return answer_not_stored(request, errno);
     serve_store_etag((uint64_t)st.st_size, serve_store_mtime_ns(&st), st.st_ino, etag);

@@ -152,3 +152,27 @@ uint64_t fmt_crc_combine(enum fmt_crc_kind kind, uint64_t sum_a, uint64_t sum_b,
             moved = multiply(m, moved, m->squares[k]);
     return moved >> shift ^ sum_b;
 }
+
+void fmt_crc_text(enum fmt_crc_kind kind, uint64_t sum, char out[FMT_CRC_TEXT_BYTES])
+{
+    static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t size_bytes = fmt_crc_bytes(kind);
+    size_t digits = (8 * size_bytes + 5) / 6;
+    size_t len = (size_bytes + 2) / 3 * 4;
+
+    for (size_t i = 0; i < len; i++) {
+        size_t end_bits = 6 * (i + 1);
+        uint64_t digit = end_bits <= 8 * size_bytes ? sum >> (8 * size_bytes - end_bits)
+                                                    : sum << (end_bits - 8 * size_bytes);
+
+        out[i] = i < digits ? base64[digit & 63] : '=';
+    }
+    out[len] = '\0';
+}
+
+const char *fmt_crc_name(enum fmt_crc_kind kind)
+{
+    static const char *const names[] = {"CRC32", "CRC32C", "CRC64NVME"};
+
+    return names[kind];
+}

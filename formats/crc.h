@@ -34,6 +34,14 @@ uint64_t fmt_crc_combine(enum fmt_crc_kind kind, uint64_t sum_a, uint64_t sum_b,
  * width. */
 uint64_t fmt_crc_power(enum fmt_crc_kind kind, uint64_t n);
 
+enum { FMT_CRC_TEXT_BYTES = 13 }; /* base64 of 8 bytes, and a NUL */
+
+/* A sum as S3 writes it: base64, most significant byte first. */
+void fmt_crc_text(enum fmt_crc_kind kind, uint64_t sum, char out[FMT_CRC_TEXT_BYTES]);
+
+/* "CRC32", "CRC32C", "CRC64NVME". */
+const char *fmt_crc_name(enum fmt_crc_kind kind);
+
 /* 4 or 8. */
 static inline size_t fmt_crc_bytes(enum fmt_crc_kind kind)
 {

@@ -8,15 +8,6 @@
 static const char prefix[] = "x-amz-checksum-";
 static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-static const struct {
-    const char *suffix; /* of the header's name */
-    const char *name;
-} kinds[FMT_CRC_KINDS] = {
-    [FMT_CRC32] = {"crc32", "CRC32"},
-    [FMT_CRC32C] = {"crc32c", "CRC32C"},
-    [FMT_CRC64NVME] = {"crc64nvme", "CRC64NVME"},
-};
-
 static bool is_word(const char *at, size_t len, const char *word)
 {
     return len == strlen(word) && strncasecmp(at, word, len) == 0;
@@ -73,27 +64,6 @@ void ps_checksum_take(struct ps_checksum *checksum, const char *name, size_t nam
     checksum->told = true;
     checksum->composite |= memchr(value, '-', value_len) != NULL;
     for (int kind = 0; kind < FMT_CRC_KINDS; kind++)
-        if (is_word(name, name_len, kinds[kind].suffix))
+        if (is_word(name, name_len, fmt_crc_name((enum fmt_crc_kind)kind)))
             take_sum(checksum, (enum fmt_crc_kind)kind, value, value_len);
-}
-
-void ps_checksum_text(enum fmt_crc_kind kind, uint64_t sum, char out[PS_CHECKSUM_TEXT_BYTES])
-{
-    size_t size_bytes = fmt_crc_bytes(kind);
-    size_t digits = (8 * size_bytes + 5) / 6;
-    size_t len = (size_bytes + 2) / 3 * 4;
-
-    for (size_t i = 0; i < len; i++) {
-        size_t end_bits = 6 * (i + 1);
-        uint64_t digit = end_bits <= 8 * size_bytes ? sum >> (8 * size_bytes - end_bits)
-                                                    : sum << (end_bits - 8 * size_bytes);
-
-        out[i] = i < digits ? base64[digit & 63] : '=';
-    }
-    out[len] = '\0';
-}
-
-const char *ps_checksum_name(enum fmt_crc_kind kind)
-{
-    return kinds[kind].name;
 }

@@ -16,8 +16,6 @@
 
 #include <stdbool.h>
 
-enum { PS_CHECKSUM_TEXT_BYTES = 13 }; /* base64 of 8 bytes, and a NUL */
-
 /* All zeros: nothing was told. */
 struct ps_checksum {
     bool told;      /* there is a checksum, of whatever kind */
@@ -36,11 +34,5 @@ static inline bool ps_checksum_is_comparable(const struct ps_checksum *checksum)
 {
     return checksum->has_sum && !checksum->composite;
 }
-
-/* As S3 writes it: base64, most significant byte first. */
-void ps_checksum_text(enum fmt_crc_kind kind, uint64_t sum, char out[PS_CHECKSUM_TEXT_BYTES]);
-
-/* "CRC32", "CRC32C", "CRC64NVME". */
-const char *ps_checksum_name(enum fmt_crc_kind kind);
 
 #endif

@@ -148,16 +148,16 @@ static void explain_corrupt(const struct ps_part *part, struct penstock_error *e
     const struct ps_channel *ch = part->channel;
     const struct ps_object_sum *object_sum = part->object_sum;
     const char *bucket = ch->sources[part->object->source_no].uri.bucket;
-    char expected[PS_CHECKSUM_TEXT_BYTES], computed[PS_CHECKSUM_TEXT_BYTES];
+    char expected[FMT_CRC_TEXT_BYTES], computed[FMT_CRC_TEXT_BYTES];
 
-    ps_checksum_text(object_sum->kind, object_sum->expected, expected);
-    ps_checksum_text(object_sum->kind, object_sum->sum, computed);
+    fmt_crc_text(object_sum->kind, object_sum->expected, expected);
+    fmt_crc_text(object_sum->kind, object_sum->sum, computed);
     ps_fail(error, PENSTOCK_E_CORRUPT,
             "channel %s: s3://%s/%s is corrupt: its %llu bytes have the %s checksum %s%s, and S3 "
             "keeps %s; start again, and if it stays so upload the object anew (verify=off streams "
             "it as it is)",
             ch->name, bucket, part->object->key, (unsigned long long)part->object->size_bytes,
-            ps_checksum_name(object_sum->kind), computed,
+            fmt_crc_name(object_sum->kind), computed,
             part->fetched_again ? ", also when they are fetched again" : "", expected);
     ps_error_object(error, bucket, part->object->key, 0);
     ps_error_answer(error, 0, NULL, NULL, NULL, part->attempts);

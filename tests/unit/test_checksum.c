@@ -102,22 +102,22 @@ static void test_texts_are_what_is_read(void **state)
                                                  "x-amz-checksum-crc64nvme"};
             enum fmt_crc_kind kind = (enum fmt_crc_kind)k;
             uint64_t part = kind == FMT_CRC64NVME ? sum : sum & 0xffffffff;
-            char text[PS_CHECKSUM_TEXT_BYTES];
+            char text[FMT_CRC_TEXT_BYTES];
 
-            ps_checksum_text(kind, part, text);
+            fmt_crc_text(kind, part, text);
             struct ps_checksum c = take(fields[k], text);
 
             assert_true(ps_checksum_is_comparable(&c));
             assert_int_equal(c.kind, kind);
             assert_true(c.sum == part);
         }
-    char text[PS_CHECKSUM_TEXT_BYTES];
+    char text[FMT_CRC_TEXT_BYTES];
 
-    ps_checksum_text(FMT_CRC32, 0xcbf43926, text);
+    fmt_crc_text(FMT_CRC32, 0xcbf43926, text);
     assert_string_equal(text, "y/Q5Jg==");
-    ps_checksum_text(FMT_CRC64NVME, 0xae8b14860a799888, text);
+    fmt_crc_text(FMT_CRC64NVME, 0xae8b14860a799888, text);
     assert_string_equal(text, "rosUhgp5mIg=");
-    assert_string_equal(ps_checksum_name(FMT_CRC32C), "CRC32C");
+    assert_string_equal(fmt_crc_name(FMT_CRC32C), "CRC32C");
 }
 
 int main(void)
