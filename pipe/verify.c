@@ -20,15 +20,16 @@ static enum ps_sum_state state_of(const struct ps_part *part)
     return (enum ps_sum_state)atomic_load(&part->object_sum->state);
 }
 
-static bool is_s3(const struct ps_channel *ch, const struct ps_object *object)
+static bool is_ours(const struct ps_channel *ch, const struct ps_object *object)
 {
-    return ch->sources[object->source_no].uri.kind == PS_URI_S3;
+    return ch->stream->verify != PS_VERIFY_OFF &&
+           ch->sources[object->source_no].uri.kind == PS_URI_S3;
 }
 
 bool ps_verify_asks_first(const struct ps_channel *ch, uint64_t len_bytes)
 {
     return ch->stream->verify == PS_VERIFY_ALWAYS && ch->fetch_offset == 0 && !ch->fetch_sum &&
-           len_bytes < ch->fetch_object->size_bytes && is_s3(ch, ch->fetch_object);
+           len_bytes < ch->fetch_object->size_bytes && is_ours(ch, ch->fetch_object);
 }
 
 void ps_verify_claimed(struct ps_channel *ch, struct ps_part *part)
@@ -36,7 +37,7 @@ void ps_verify_claimed(struct ps_channel *ch, struct ps_part *part)
     enum ps_verify_mode mode = ch->stream->verify;
     bool whole = ps_verify_part_is_whole(part);
 
-    if (mode == PS_VERIFY_OFF || !is_s3(ch, part->object))
+    if (!is_ours(ch, part->object))
         return;
     if (part->object_offset == 0 && !ch->fetch_sum &&
         (part->asks || (mode == PS_VERIFY_AUTO && whole) || mode == PS_VERIFY_ALWAYS)) {
@@ -133,11 +134,11 @@ uint64_t ps_verify_shown_bytes(const struct ps_part *part)
 {
     uint64_t filled_bytes = part->filled_bytes;
 
-    if (!part->object_sum || state_of(part) == PS_SUM_NONE)
+    if (!is_ours(part->channel, part->object))
         return filled_bytes;
-    if (part->held)
+    if (part->held && state_of(part) != PS_SUM_NONE)
         return 0;
-    /* The last byte waits for the comparison. */
+    /* The last byte waits for the comparison, and for the object's being counted. */
     return is_last(part) && filled_bytes == part->len_bytes ? filled_bytes - 1 : filled_bytes;
 }
 
@@ -210,8 +211,7 @@ bool ps_verify_pass(struct ps_part *part, struct penstock_error *error)
     struct ps_object_sum *object_sum = part->object_sum;
 
     if (!object_sum) {
-        if (is_last(part) && part->channel->stream->verify != PS_VERIFY_OFF &&
-            is_s3(part->channel, part->object))
+        if (is_last(part) && is_ours(part->channel, part->object))
             count_object(part, false);
         return true;
     }
