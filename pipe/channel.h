@@ -24,6 +24,7 @@
 
 #include "formats/crc.h"
 #include "formats/fmt.h"
+#include "pipe/histogram.h"
 #include "pipe/penstock.h"
 #include "pipe/plan.h"
 #include "pipe/ring.h"
@@ -76,6 +77,7 @@ struct ps_part {
     uint64_t asked_ns;        /* when that was */
     uint64_t first_byte_ns;   /* when its first byte came; 0: not yet */
     uint64_t *meter;          /* counts the bytes that the I/O thread received; NULL: nobody does */
+    uint64_t started_ns;      /* when its first attempt began */
     uint64_t due_ns;          /* when to try again */
     bool unpinned;            /* asked for without If-Match, to learn what replaced the object */
     uint64_t published_bytes; /* filled_bytes when head was last told */
@@ -217,7 +219,9 @@ struct ps_channel {
         _Atomic uint64_t bytes_received, bytes_copied, bytes_carried, records, batches;
         _Atomic uint64_t objects_streamed, list_requests, get_requests, retries, connections;
         _Atomic uint64_t head_requests, objects_verified, objects_unverified, bytes_verified;
+        _Atomic uint64_t hedges, hedge_wins, refetched_bytes;
         _Atomic uint64_t first_byte_ns, first_batch_ns, wait_ns;
+        struct ps_histogram part_ns; /* from a part's first request to its last byte */
     } counts;
 };
 

@@ -21,6 +21,7 @@
 #define STALL_NS_MAX (15 * PS_NS_PER_S)
 #define FLOOR_NS (15 * PS_NS_PER_S) /* a connection has to bring ... */
 #define FLOOR_BYTES (15 << 10)      /* ... so much in that time: 1 KiB/s */
+#define HEDGE_ADDRESS_TRIES 4
 /* S3 closes connections that were idle for about 5 s: reusing one just then costs a retry. */
 #define IDLE_NS_MAX (4 * PS_NS_PER_S)
 
@@ -28,6 +29,7 @@ uint64_t ps_connection_due_ns(const struct ps_connection *c, uint64_t now_ns)
 {
     switch (c->state) {
     case PS_CONN_FREE:
+    case PS_CONN_TAKING:
     case PS_CONN_ENDING:
         return UINT64_MAX;
     case PS_CONN_RESOLVING:
@@ -72,8 +74,7 @@ void ps_connection_close(struct ps_connection *c)
     c->state = PS_CONN_FREE;
 }
 
-/* What the kernel has received on the socket: a receive under way does not tell. */
-static uint64_t received_bytes(const struct ps_connection *c)
+uint64_t ps_connection_received_bytes(const struct ps_connection *c)
 {
     struct tcp_info info = {0};
     socklen_t len = sizeof info;
@@ -125,7 +126,9 @@ static int write_request(struct ps_connection *c, struct penstock_error *error)
 {
     struct ps_connections *t = c->all;
     struct ps_text out = ps_text_in(c->out, PS_REQUEST_BYTES);
-    int rc = ps_get_build(c->part, c->part->attempt_from, &t->signing, &t->request, error);
+
+    c->from_bytes = c->part->filled_bytes;
+    int rc = ps_get_build(c->part, c->from_bytes, &t->signing, &t->request, error);
 
     if (rc != PENSTOCK_OK)
         return rc;
@@ -151,12 +154,17 @@ static void ask(struct ps_connection *c)
     if (rc == PENSTOCK_OK) {
         ps_connection_enter(c, PS_CONN_SENDING);
         c->floor_ns = c->since_ns;
-        c->floor_bytes = c->seen_bytes = received_bytes(c);
+        c->floor_bytes = c->seen_bytes = c->asked_bytes = ps_connection_received_bytes(c);
         send_request(c);
         return;
     }
     struct ps_part *part = c->part;
 
+    if (c->is_hedge) {
+        ps_hedge_forget(c);
+        ps_connection_close(c);
+        return;
+    }
     c->part = NULL;
     ps_connection_close(c);
     ps_io_part_ended(c->all->io, part,
@@ -227,13 +235,26 @@ static void forget_answer(struct ps_connection *c)
     c->why[0] = '\0';
 }
 
+/* For a hedge another one than its rival's, if the host has several. */
+static enum ps_resolve_rc find_address(struct ps_connection *c, const char **why)
+{
+    struct ps_resolver *resolver = c->all->io->stream->resolver;
+    enum ps_resolve_rc rc;
+    int tries = 0;
+
+    do
+        rc = ps_resolver_find(resolver, c->site->host, c->site->port, &c->address, why);
+    while (rc == PS_RESOLVED && c->is_hedge && ++tries < HEDGE_ADDRESS_TRIES &&
+           strcmp(c->address.text, c->rival->address.text) == 0);
+    return rc;
+}
+
 void ps_connection_open(struct ps_connection *c)
 {
     const char *why = "";
 
     forget_answer(c);
-    switch (ps_resolver_find(c->all->io->stream->resolver, c->site->host, c->site->port,
-                             &c->address, &why)) {
+    switch (find_address(c, &why)) {
     case PS_RESOLVED:
         connect_to(c);
         return;
@@ -271,6 +292,7 @@ static void on_ready(struct ps_watch *ready, unsigned events)
     case PS_CONN_FREE:
     case PS_CONN_RESOLVING:
     case PS_CONN_IDLE:
+    case PS_CONN_TAKING:
     case PS_CONN_ENDING:
         return;
     }
@@ -287,16 +309,16 @@ bool ps_connection_is_open(const struct ps_connection *c)
 
 static void check_stall(struct ps_connection *c, uint64_t now_ns)
 {
-    uint64_t bytes = received_bytes(c);
+    uint64_t bytes = ps_connection_received_bytes(c);
 
     if (bytes != c->seen_bytes) {
         c->seen_bytes = bytes;
         c->since_ns = now_ns;
-    } else if (now_ns - c->since_ns > STALL_NS_MAX) {
+    } else if (now_ns > c->since_ns + STALL_NS_MAX) {
         ps_connection_end(c, PS_TRANSFER_STALL, "no byte came for 15 s");
         return;
     }
-    if (now_ns - c->floor_ns < FLOOR_NS)
+    if (now_ns < c->floor_ns + FLOOR_NS)
         return;
     if (bytes - c->floor_bytes < FLOOR_BYTES) {
         ps_connection_end(c, PS_TRANSFER_STALL, "less than 1 KiB/s came for 15 s");
@@ -308,7 +330,8 @@ static void check_stall(struct ps_connection *c, uint64_t now_ns)
 
 void ps_connection_look_over(struct ps_connection *c, uint64_t now_ns)
 {
-    uint64_t age_ns = now_ns - c->since_ns;
+    /* One that was opened while others were looked over is younger than that. */
+    uint64_t age_ns = now_ns > c->since_ns ? now_ns - c->since_ns : 0;
 
     switch (c->state) {
     case PS_CONN_RESOLVING:
@@ -335,6 +358,7 @@ void ps_connection_look_over(struct ps_connection *c, uint64_t now_ns)
             ps_connection_close(c);
         return;
     case PS_CONN_FREE:
+    case PS_CONN_TAKING:
     case PS_CONN_ENDING:
         return;
     }
@@ -370,9 +394,14 @@ static bool equip(struct ps_connection *c)
 
 void ps_connection_start(struct ps_connection *c, struct ps_part *part)
 {
-    struct penstock_error error;
+    bool equipped = equip(c);
 
-    if (!equip(c)) {
+    if (!equipped && c->is_hedge) {
+        ps_hedge_forget(c);
+        return;
+    }
+    if (!equipped) {
+        struct penstock_error error;
         int rc = ps_fail(&error, PENSTOCK_E_MEMORY, "out of memory for a connection");
 
         ps_io_part_ended(c->all->io, part,
@@ -380,6 +409,8 @@ void ps_connection_start(struct ps_connection *c, struct ps_part *part)
         return;
     }
     c->part = part;
+    c->started_ns = ps_now_ns();
+    c->skip_bytes = 0;
     if (c->state == PS_CONN_IDLE) {
         forget_answer(c);
         ask(c);
@@ -392,6 +423,8 @@ void ps_connection_start(struct ps_connection *c, struct ps_part *part)
 void ps_connection_cancel(struct ps_connection *c)
 {
     c->part = NULL;
+    c->rival = NULL;
+    c->is_hedge = false;
     if (c->receiving)
         ps_connection_end(c, PS_TRANSFER_LOCAL_FAILURE, "stopped");
 }

@@ -46,9 +46,12 @@ static void report(struct ps_connection *c, bool has_head, enum ps_transfer tran
                                      .remote_ip = c->address.text};
 
     read_answer(c, has_head, &said);
-    c->part = NULL;
     struct ps_retry_decision decision = ps_get_decide(part, &failure, &error);
+    bool goes_on = ps_hedge_goes_on(c, decision);
 
+    c->part = NULL;
+    if (goes_on)
+        return;
     ps_io_part_ended(c->all->io, part, decision, &error);
 }
 
@@ -61,8 +64,15 @@ static bool has_head(const struct ps_connection *c)
 static void ended(struct ps_connection *c)
 {
     bool stale = c->reused && c->in_bytes == 0 && c->transfer == PS_TRANSFER_RESET;
+    struct ps_connection *heir = c->heir;
 
+    c->heir = NULL;
     ps_connection_close(c);
+    if (heir) {
+        c->part = NULL;
+        ps_hedge_take_over(heir);
+        return;
+    }
     if (!c->part)
         return;
     if (stale) {
@@ -70,7 +80,10 @@ static void ended(struct ps_connection *c)
         ps_connection_open(c);
         return;
     }
-    report(c, has_head(c), c->transfer, c->why);
+    /* The last bytes may have come while the receive was ended. */
+    bool whole = has_head(c) && c->body == PS_BODY_WANTED && ps_part_left_bytes(c->part) == 0;
+
+    report(c, has_head(c), whole ? PS_TRANSFER_OK : c->transfer, c->why);
 }
 
 void ps_connection_end(struct ps_connection *c, enum ps_transfer transfer, const char *why)
@@ -98,6 +111,9 @@ static void end_tls(struct ps_connection *c, enum ps_transfer transfer)
 /* The answer is whole and the connection in good order: keep it if the server does. */
 static void answered(struct ps_connection *c)
 {
+    if (c->state == PS_CONN_BODY)
+        ps_hedge_saw_body(&c->all->hedge, c->part->len_bytes - c->from_bytes,
+                          ps_now_ns() - c->body_ns);
     if (c->head.keep_alive) {
         ps_connection_watch(c, 0);
         c->reused = true;
@@ -114,6 +130,7 @@ static void receive(struct ps_connection *c, uint8_t *into, size_t len_bytes, bo
 {
     struct ps_reactor *reactor = c->all->io->reactor;
 
+    c->into_ring = false;
     ps_connection_watch(c, 0);
     c->receive.fd = c->fd;
     c->receive.into = into;
@@ -121,6 +138,34 @@ static void receive(struct ps_connection *c, uint8_t *into, size_t len_bytes, bo
     c->receive.any = any;
     c->receiving = true;
     reactor->ops->receive(reactor, &c->receive);
+}
+
+/* Where the body's next bytes go, and how many of them. */
+static size_t body_room(struct ps_connection *c, uint8_t **into)
+{
+    if (c->skip_bytes > 0) {
+        *into = (uint8_t *)c->in;
+        return c->skip_bytes < PS_ANSWER_BYTES ? c->skip_bytes : PS_ANSWER_BYTES;
+    }
+    *into = ps_part_into(c->part);
+    return ps_part_left_bytes(c->part);
+}
+
+static void receive_body(struct ps_connection *c)
+{
+    uint8_t *into;
+    size_t len_bytes = body_room(c, &into);
+
+    receive(c, into, len_bytes, false);
+    c->into_ring = c->skip_bytes == 0;
+}
+
+static void took_body(struct ps_connection *c, size_t more_bytes)
+{
+    if (c->skip_bytes > 0)
+        c->skip_bytes -= more_bytes;
+    else
+        ps_part_advance(c->part, more_bytes);
 }
 
 /* Whether the error document has come to its end. If it came in chunks they are joined. */
@@ -165,7 +210,7 @@ static void on_head(struct ps_connection *c)
                                      .checksum = c->head.checksum};
     size_t more_bytes = c->in_bytes - c->head.len_bytes;
 
-    c->body = ps_get_judge(part, part->attempt_from, &head, c->why, sizeof c->why);
+    c->body = ps_get_judge(part, c->from_bytes, &head, c->why, sizeof c->why);
     if (part->asks) { /* no body follows, whatever the head says of it */
         c->head.content_length = 0;
         c->head.chunked = false;
@@ -178,24 +223,46 @@ static void on_head(struct ps_connection *c)
         go_error_body(c);
         return;
     }
-    if (more_bytes > ps_part_left_bytes(part)) {
+    if (more_bytes > part->len_bytes - c->from_bytes) {
         ps_text_copy(c->why, sizeof c->why, "more bytes came than were announced");
         c->body = PS_BODY_WRONG;
         ps_connection_end(c, PS_TRANSFER_OK, c->why);
         return;
     }
     ps_verify_answer(part, c->head.status, &c->head.checksum);
-    if (more_bytes > 0) {
-        memcpy(ps_part_into(part), c->in + c->head.len_bytes, more_bytes);
-        atomic_fetch_add_explicit(&part->channel->counts.bytes_copied, more_bytes,
-                                  memory_order_relaxed);
-        ps_part_advance(part, more_bytes);
-    }
+    ps_hedge_saw_head(&c->all->hedge, ps_now_ns() - c->started_ns);
+    if (c->is_hedge)
+        ps_hedge_won(c);
+    else
+        ps_answer_begin_body(c);
+}
+
+void ps_answer_begin_body(struct ps_connection *c)
+{
+    struct ps_part *part = c->part;
+    const char *more = c->in + c->head.len_bytes;
+    size_t more_bytes = c->in_bytes - c->head.len_bytes;
+    uint64_t skip_bytes = part->filled_bytes - c->from_bytes;
+    size_t known_bytes = more_bytes < skip_bytes ? more_bytes : skip_bytes;
+
     ps_connection_enter(c, PS_CONN_BODY);
-    if (ps_part_left_bytes(part) == 0)
+    c->body_ns = c->pace_ns = c->since_ns;
+    c->pace_bytes = c->seen_bytes;
+    c->skip_bytes = skip_bytes - known_bytes;
+    if (more_bytes > known_bytes) {
+        memcpy(ps_part_into(part), more + known_bytes, more_bytes - known_bytes);
+        atomic_fetch_add_explicit(&part->channel->counts.bytes_copied, more_bytes - known_bytes,
+                                  memory_order_relaxed);
+        ps_part_advance(part, more_bytes - known_bytes);
+    }
+    if (ps_part_left_bytes(part) > 0) {
+        if (!c->ssl)
+            receive_body(c);
+    } else if (c->skip_bytes > 0) {
+        ps_connection_end(c, PS_TRANSFER_OK, ""); /* the other one brought all of it after all */
+    } else {
         answered(c);
-    else if (!c->ssl)
-        receive(c, ps_part_into(part), ps_part_left_bytes(part), false);
+    }
 }
 
 /* More of the head is in c->in. */
@@ -231,8 +298,9 @@ void ps_answer_progress(struct ps_receive *received, size_t more_bytes)
 {
     struct ps_connection *c = received->cookie;
 
-    if (c->state == PS_CONN_BODY)
-        ps_part_advance(c->part, more_bytes);
+    /* What reaches the ring counts even when the connection is being ended. */
+    if (c->into_ring ? c->part != NULL : c->state == PS_CONN_BODY)
+        took_body(c, more_bytes);
     else if (c->state == PS_CONN_HEAD || c->state == PS_CONN_ERROR_BODY)
         c->in_bytes += more_bytes;
     c->since_ns = ps_now_ns();
@@ -252,6 +320,8 @@ void ps_answer_received(struct ps_receive *received, int result)
         ps_connection_end(c, PS_TRANSFER_RESET, "the server closed the connection early");
     } else if (result < 0) {
         ps_connection_end(c, PS_TRANSFER_RESET, strerror(-result));
+    } else if (c->state == PS_CONN_BODY && ps_part_left_bytes(c->part) > 0) {
+        receive_body(c); /* all that had to be skipped is */
     } else if (c->state == PS_CONN_BODY) {
         answered(c);
     } else if (c->state == PS_CONN_HEAD) {
@@ -291,8 +361,8 @@ void ps_answer_read_tls(struct ps_connection *c)
 {
     while (c->state == PS_CONN_HEAD || c->state == PS_CONN_BODY || c->state == PS_CONN_ERROR_BODY) {
         bool in_body = c->state == PS_CONN_BODY;
-        uint8_t *into = in_body ? ps_part_into(c->part) : (uint8_t *)c->in + c->in_bytes;
-        uint64_t room = in_body ? ps_part_left_bytes(c->part) : PS_ANSWER_BYTES - c->in_bytes;
+        uint8_t *into = (uint8_t *)c->in + c->in_bytes;
+        size_t room = in_body ? body_room(c, &into) : PS_ANSWER_BYTES - c->in_bytes;
         size_t step = c->state == PS_CONN_HEAD && room > HEAD_STEP_BYTES ? HEAD_STEP_BYTES : room;
         size_t got_bytes = 0;
         int rc = SSL_read_ex(c->ssl, into, step, &got_bytes);
@@ -303,7 +373,7 @@ void ps_answer_read_tls(struct ps_connection *c)
         }
         c->since_ns = ps_now_ns();
         if (in_body) {
-            ps_part_advance(c->part, got_bytes);
+            took_body(c, got_bytes);
             if (ps_part_left_bytes(c->part) == 0)
                 answered(c);
             continue;

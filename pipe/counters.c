@@ -32,6 +32,11 @@ void penstock_get_counters(const struct penstock *stream, size_t channel_no,
     out->bytes_verified = count(&counts->bytes_verified);
     out->retries = count(&counts->retries);
     out->connections = count(&counts->connections);
+    out->hedges = count(&counts->hedges);
+    out->hedge_wins = count(&counts->hedge_wins);
+    out->refetched_bytes = count(&counts->refetched_bytes);
+    out->part_p50_ns = ps_histogram_quantile(&counts->part_ns, 50);
+    out->part_p99_ns = ps_histogram_quantile(&counts->part_ns, 99);
     out->first_byte_ns = count(&counts->first_byte_ns);
     out->first_batch_ns = count(&counts->first_batch_ns);
     out->wait_ns = count(&counts->wait_ns);

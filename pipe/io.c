@@ -34,7 +34,8 @@ static void start_part(struct ps_io *io, struct ps_part *part)
 {
     struct ps_transport *transport = transport_of(io, part);
 
-    part->attempts++;
+    if (part->attempts++ == 0)
+        part->started_ns = ps_now_ns();
     part->attempt_from = part->filled_bytes;
     part->asked_ns = ps_now_ns();
     part->first_byte_ns = 0;
@@ -172,6 +173,7 @@ void ps_io_part_ended(struct ps_io *io, struct ps_part *part, struct ps_retry_de
         if (part->first_byte_ns != 0)
             ps_pace_part(&io->pace, part->asked_ns, part->first_byte_ns, ps_now_ns(),
                          part->len_bytes - part->attempt_from);
+        ps_histogram_add(&part->channel->counts.part_ns, ps_now_ns() - part->started_ns);
         ps_part_complete(part);
         return;
     case PS_RETRY_FATAL:

@@ -7,40 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An idle connection to the site if there is one, else a free one, else a fresh one, else the
- * longest idle. */
-static struct ps_connection *choose(struct ps_connections *t, const struct ps_s3_site *site)
-{
-    struct ps_connection *best = NULL;
-
-    for (uint32_t i = 0; i < t->used; i++) {
-        struct ps_connection *c = &t->items[i];
-
-        if (c->state == PS_CONN_IDLE && c->site == site) {
-            if (ps_connection_is_open(c))
-                return c;
-            ps_connection_close(c);
-        }
-        if (c->state == PS_CONN_FREE && !c->part)
-            best = c;
-        else if (c->state == PS_CONN_IDLE &&
-                 (!best || (best->state == PS_CONN_IDLE && c->since_ns < best->since_ns)))
-            best = c;
-    }
-    if ((!best || best->state != PS_CONN_FREE) && t->used < t->count)
-        return &t->items[t->used++];
-    return best;
-}
+/* Ticks come every 100 ms. One later than this says that the thread was held up, not the network.
+ */
+#define LATE_NS (300 * PS_NS_PER_MS)
 
 static void transport_start(struct ps_transport *base, struct ps_part *part)
 {
-    const struct ps_s3_site *site = &ps_part_source(part)->site;
-    /* There are as many connections as parts may be under way. */
-    struct ps_connection *c = choose((struct ps_connections *)base, site);
+    struct ps_connections *t = (struct ps_connections *)base;
 
-    if (c->state == PS_CONN_IDLE && c->site != site)
-        ps_connection_close(c);
-    ps_connection_start(c, part);
+    t->hedge.requests++;
+    /* There are as many connections as parts may be under way, and the spare ones. */
+    ps_connection_start(ps_connection_choose(t, &ps_part_source(part)->site, NULL), part);
 }
 
 static uint64_t transport_deadline_ns(const struct ps_transport *base)
@@ -53,7 +30,9 @@ static void transport_tick(struct ps_transport *base)
     struct ps_connections *t = (struct ps_connections *)base;
     uint64_t now_ns = ps_now_ns();
     uint64_t next_ns = UINT64_MAX;
+    bool late = now_ns - t->ticked_ns > LATE_NS;
 
+    t->ticked_ns = now_ns;
     for (uint32_t i = 0; i < t->used; i++) {
         struct ps_connection *c = &t->items[i];
 
@@ -63,6 +42,9 @@ static void transport_tick(struct ps_transport *base)
         if (due_ns < next_ns)
             next_ns = due_ns;
     }
+    now_ns = ps_now_ns();
+    for (uint32_t i = 0; t->spare > 0 && i < t->used; i++)
+        ps_hedge_consider(&t->items[i], now_ns, late);
     t->tick_ns = next_ns;
 }
 
@@ -129,7 +111,9 @@ static int transport_open(struct ps_io *io, struct ps_transport **out, struct pe
     t->base.ops = &ps_transport_direct;
     t->io = io;
     t->tick_ns = UINT64_MAX;
-    t->count = io->pace.most;
+    t->spare = io->stream->config.no_hedging ? 0 : 2 + io->pace.most / 8;
+    t->count = io->pace.most + t->spare;
+    ps_hedge_init(&t->hedge);
     t->items = calloc(t->count, sizeof *t->items);
     int rc = t->items ? open_tls(t, error) : ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
 

@@ -104,6 +104,8 @@ static bool set_text(struct job *job, const char *key, const char *value)
         job->config.verify = value;
     } else if (strcmp(key, "anonymous") == 0) {
         job->config.anonymous = true;
+    } else if (strcmp(key, "no_hedging") == 0) {
+        job->config.no_hedging = true;
     } else if (strcmp(key, "shuffle") == 0) {
         job->channel.shuffle = true;
         job->channel.seed = strtoull(value, NULL, 10);
@@ -178,6 +180,10 @@ static void print_counters(void)
     printf("heads=%llu\nverified=%llu\nunverified=%llu\nverified_bytes=%llu\n",
            (unsigned long long)c.head_requests, (unsigned long long)c.objects_verified,
            (unsigned long long)c.objects_unverified, (unsigned long long)c.bytes_verified);
+    printf("hedges=%llu\nhedge_wins=%llu\nrefetched=%llu\npart_p50_us=%llu\npart_p99_us=%llu\n",
+           (unsigned long long)c.hedges, (unsigned long long)c.hedge_wins,
+           (unsigned long long)c.refetched_bytes, (unsigned long long)c.part_p50_ns / 1000,
+           (unsigned long long)c.part_p99_ns / 1000);
 }
 
 static void stall(const struct job *job)

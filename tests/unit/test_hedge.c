@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/unit/test_hedge.c - pipe/histogram.c and pipe/hedge.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "pipe/clock.h"
+#include "pipe/hedge.h"
+
+#define MS PS_NS_PER_MS
+#define MIB (UINT64_C(1) << 20)
+
+static int make(void **state)
+{
+    struct ps_hedge *hedge = calloc(1, sizeof *hedge);
+
+    ps_hedge_init(hedge);
+    *state = hedge;
+    return 0;
+}
+
+static int drop(void **state)
+{
+    free(*state);
+    return 0;
+}
+
+/* `value` is not below `wanted`, and at most an eighth above. */
+static void assert_near(uint64_t value, uint64_t wanted)
+{
+    assert_true(value >= wanted);
+    assert_true(value - wanted <= wanted / 8);
+}
+
+/* ---- histogram ---- */
+
+static void test_every_value_has_its_bucket(void **state)
+{
+    (void)state;
+    for (unsigned shift = 0; shift < 64; shift++)
+        for (int offset = -1; offset <= 1; offset++) {
+            struct ps_histogram histogram = {.forget_at = 0};
+            uint64_t value = (UINT64_C(1) << shift) + (uint64_t)(int64_t)offset;
+
+            ps_histogram_add(&histogram, value);
+            assert_near(ps_histogram_quantile(&histogram, 50), value);
+        }
+    struct ps_histogram largest = {.forget_at = 0};
+
+    ps_histogram_add(&largest, UINT64_MAX);
+    assert_true(ps_histogram_quantile(&largest, 50) == UINT64_MAX);
+}
+
+static void test_quantiles(void **state)
+{
+    struct ps_histogram histogram = {.forget_at = 0};
+
+    (void)state;
+    assert_int_equal(ps_histogram_quantile(&histogram, 99), 0);
+    for (uint64_t i = 1; i <= 1000; i++)
+        ps_histogram_add(&histogram, 1000 * i);
+    assert_int_equal(ps_histogram_count(&histogram), 1000);
+    assert_near(ps_histogram_quantile(&histogram, 50), 500000);
+    assert_near(ps_histogram_quantile(&histogram, 95), 950000);
+    assert_near(ps_histogram_quantile(&histogram, 99), 990000);
+    assert_near(ps_histogram_quantile(&histogram, 100), 1000000);
+}
+
+static void test_old_values_fade(void **state)
+{
+    struct ps_histogram histogram = {.forget_at = 64};
+
+    (void)state;
+    for (int i = 0; i < 63; i++)
+        ps_histogram_add(&histogram, 1000);
+    for (int i = 0; i < 128; i++) {
+        ps_histogram_add(&histogram, 9000);
+        assert_true(ps_histogram_count(&histogram) < 64);
+    }
+    assert_near(ps_histogram_quantile(&histogram, 20), 9000);
+}
+
+/* ---- decisions ---- */
+
+static void saw_heads(struct ps_hedge *hedge, int times, uint64_t wait_ns)
+{
+    while (times-- > 0)
+        ps_hedge_saw_head(hedge, wait_ns);
+}
+
+static void test_patience(void **state)
+{
+    struct ps_hedge *hedge = *state;
+
+    assert_int_equal(ps_hedge_patience_ns(hedge), 1000 * MS); /* nothing is known yet */
+    saw_heads(hedge, 15, MS);
+    assert_int_equal(ps_hedge_patience_ns(hedge), 1000 * MS);
+    saw_heads(hedge, 5, MS);
+    assert_int_equal(ps_hedge_patience_ns(hedge), 200 * MS);
+    /* One of twenty may be slow; more of them are the way this server is. */
+    saw_heads(hedge, 1, 4000 * MS);
+    assert_int_equal(ps_hedge_patience_ns(hedge), 200 * MS);
+    saw_heads(hedge, 2, 100 * MS);
+    assert_near(ps_hedge_patience_ns(hedge), 300 * MS);
+    saw_heads(hedge, 10, 4000 * MS);
+    assert_int_equal(ps_hedge_patience_ns(hedge), 5000 * MS);
+}
+
+static void test_a_quarter_of_the_middle_rate_is_slow(void **state)
+{
+    struct ps_hedge *hedge = *state;
+
+    for (int i = 0; i < 16; i++) {
+        assert_false(ps_hedge_is_slow(hedge, 1, 200 * MS, 8 * MIB));
+        ps_hedge_saw_body(hedge, 8 * MIB, 80 * MS); /* 100 MiB/s */
+    }
+    assert_false(ps_hedge_is_slow(hedge, 6 * MIB, 200 * MS, 8 * MIB)); /* 30 */
+    assert_true(ps_hedge_is_slow(hedge, 4 * MIB, 200 * MS, 8 * MIB));  /* 20 */
+    assert_false(ps_hedge_is_slow(hedge, 4 * MIB, 200 * MS, 4 * MIB)); /* nearly there */
+    assert_int_equal(hedge->bytes, 16 * 8 * MIB);
+}
+
+static void test_silence_is_slow_whatever_is_known(void **state)
+{
+    assert_true(ps_hedge_is_slow(*state, 0, 1000 * MS, 1));
+}
+
+static void test_short_bodies_say_nothing_about_the_rate(void **state)
+{
+    struct ps_hedge *hedge = *state;
+
+    for (int i = 0; i < 100; i++)
+        ps_hedge_saw_body(hedge, 4096, 1000);
+    ps_hedge_saw_body(hedge, 8 * MIB, 0);
+    assert_int_equal(ps_histogram_count(&hedge->rate_bytes_s), 0);
+    assert_false(ps_hedge_is_slow(hedge, 1, 200 * MS, 8 * MIB));
+}
+
+static void test_two_percent_of_the_requests(void **state)
+{
+    struct ps_hedge *hedge = *state;
+
+    for (hedge->requests = 0; hedge->requests < 10000; hedge->requests++)
+        while (ps_hedge_is_affordable(hedge))
+            hedge->hedges++;
+    assert_in_range(hedge->hedges, 200, 204);
+}
+
+static void test_two_percent_of_the_bytes(void **state)
+{
+    struct ps_hedge *hedge = *state;
+
+    hedge->requests = 1000000;
+    hedge->twice_bytes = 4 * MIB - 1;
+    assert_true(ps_hedge_is_affordable(hedge));
+    hedge->twice_bytes = 4 * MIB;
+    assert_false(ps_hedge_is_affordable(hedge));
+    hedge->bytes = 100 * MIB;
+    assert_true(ps_hedge_is_affordable(hedge));
+    hedge->twice_bytes = 6 * MIB;
+    assert_false(ps_hedge_is_affordable(hedge));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_value_has_its_bucket),
+        cmocka_unit_test(test_quantiles),
+        cmocka_unit_test(test_old_values_fade),
+        cmocka_unit_test_setup_teardown(test_patience, make, drop),
+        cmocka_unit_test_setup_teardown(test_a_quarter_of_the_middle_rate_is_slow, make, drop),
+        cmocka_unit_test_setup_teardown(test_silence_is_slow_whatever_is_known, make, drop),
+        cmocka_unit_test_setup_teardown(test_short_bodies_say_nothing_about_the_rate, make, drop),
+        cmocka_unit_test_setup_teardown(test_two_percent_of_the_requests, make, drop),
+        cmocka_unit_test_setup_teardown(test_two_percent_of_the_bytes, make, drop),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
