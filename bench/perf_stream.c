@@ -164,7 +164,8 @@ struct result {
     double cpu_s_per_gib;
 };
 
-static struct result run(const char *uri, const char *io, uint32_t batch_rows, uint32_t epochs)
+static struct result run(const char *uri, const char *io, const char *verify, uint32_t batch_rows,
+                         uint32_t epochs)
 {
     struct penstock_config config;
     struct penstock_channel_config channel;
@@ -181,6 +182,7 @@ static struct result run(const char *uri, const char *io, uint32_t batch_rows, u
     config.channels = &channel;
     config.channel_count = 1;
     config.io_backend = io;
+    config.verify = verify;
     channel.uris = &uri;
     channel.uri_count = 1;
     channel.content_type = "application/x-recordio-protobuf";
@@ -230,8 +232,8 @@ static void measure_start(int rounds)
 
     start_server("30");
     for (int i = 0; i < rounds; i++) {
-        one[i] = run("s3://one/", NULL, 100, 0).first_batch_s;
-        many[i] = run("s3://many/", NULL, 100, 0).first_batch_s;
+        one[i] = run("s3://one/", NULL, NULL, 100, 0).first_batch_s;
+        many[i] = run("s3://many/", NULL, NULL, 100, 0).first_batch_s;
     }
     stop_server();
     double a = median(one, rounds);
@@ -264,7 +266,7 @@ static void measure_rate(int rounds)
             snprintf(path, sizeof path, "%s/bulk", root);
             setenv("PENSTOCK_TRANSPORT", variants[v].transport, 1);
             struct result result = run(variants[v].uri[0] == 's' ? variants[v].uri : path,
-                                       variants[v].io, 1000, EPOCHS);
+                                       variants[v].io, NULL, 1000, EPOCHS);
 
             rate[v][i] = result.gb_per_s;
             cost[v][i] = result.cpu_s_per_gib;
@@ -285,7 +287,7 @@ static void measure_small(int rounds)
     for (int i = 0; i < rounds; i++)
         for (int v = 0; v < 2; v++) {
             setenv("PENSTOCK_TRANSPORT", transports[v], 1);
-            struct result result = run("s3://small/", NULL, 1000, 1);
+            struct result result = run("s3://small/", NULL, NULL, 1000, 1);
 
             rate[v][i] = result.objects_per_s;
             cost[v][i] = result.cpu_us_per_object;
@@ -295,6 +297,31 @@ static void measure_small(int rounds)
     for (int v = 0; v < 2; v++)
         printf("  s3, %-34s %10.0f %15.1f\n", transports[v], median(rate[v], rounds),
                median(cost[v], rounds));
+}
+
+static void measure_verify(int rounds)
+{
+    static const char *const modes[] = {"off", "always"};
+    static double rate[2][ROUNDS_MAX], cost[2][ROUNDS_MAX], object[2][ROUNDS_MAX];
+
+    setenv("PENSTOCK_TRANSPORT", "direct", 1);
+    start_server("0");
+    run("s3://bulk/", NULL, "always", 1000, 1); /* the server computes its checksums once */
+    run("s3://small/", NULL, "always", 1000, 1);
+    for (int i = 0; i < rounds; i++)
+        for (int v = 0; v < 2; v++) {
+            struct result bulk = run("s3://bulk/", NULL, modes[v], 1000, EPOCHS);
+
+            rate[v][i] = bulk.gb_per_s;
+            cost[v][i] = bulk.cpu_s_per_gib;
+            object[v][i] = run("s3://small/", NULL, modes[v], 1000, 1).cpu_us_per_object;
+        }
+    stop_server();
+    printf(
+        "\nobjects compared with their checksums          GB/s   CPU-s/GiB   us per 3 KB object\n");
+    for (int v = 0; v < 2; v++)
+        printf("  verify=%-33s %8.2f %11.3f %20.1f\n", modes[v], median(rate[v], rounds),
+               median(cost[v], rounds), median(object[v], rounds));
 }
 
 int main(int argc, char **argv)
@@ -313,5 +340,6 @@ int main(int argc, char **argv)
     measure_start((int)rounds);
     measure_rate((int)rounds);
     measure_small((int)rounds);
+    measure_verify((int)rounds);
     return 0;
 }

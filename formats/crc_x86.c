@@ -14,6 +14,11 @@
 #define CLMUL __attribute__((target("pclmul,sse4.1")))
 #define AVX512 __attribute__((target("vpclmulqdq,avx512f,avx512vl,pclmul,sse4.1")))
 
+/* The processor's own prefetcher stops at the end of a page. bench/perf_crc on a Xeon of the
+ * Sapphire Rapids kind, 2026-11-21, bytes from memory: 12 GB/s without, 13 with 1 KiB, 16 with 4,
+ * 15 with 8. Beyond the input's end it does no harm. */
+enum { AHEAD_BYTES = 4096 };
+
 CLMUL static __m128i load_16(const uint8_t *in)
 {
     return _mm_loadu_si128((const __m128i *)in);
@@ -56,8 +61,11 @@ CLMUL size_t fmt_crc_fold_clmul(const struct fmt_crc_folds *folds, uint64_t stat
         sums[i] = load_16(in + 16 * i);
     sums[0] = _mm_xor_si128(sums[0], _mm_cvtsi64_si128((long long)state));
     for (; len_bytes - at >= 128; at += 128)
-        for (int i = 0; i < 8; i++)
+        for (int i = 0; i < 8; i++) {
+            if (i % 4 == 0)
+                _mm_prefetch(in + at + 16 * i + AHEAD_BYTES, _MM_HINT_T0);
             sums[i] = fold_16(sums[i], by_1024, load_16(in + at + 16 * i));
+        }
     for (int i = 1; i < 8; i++)
         sums[i] = fold_16(sums[i - 1], by_128, sums[i]);
     return finish(folds, sums[7], in, at, len_bytes, out);
@@ -95,8 +103,10 @@ AVX512 size_t fmt_crc_fold_avx512(const struct fmt_crc_folds *folds, uint64_t st
     sums[0] =
         _mm512_xor_si512(sums[0], _mm512_zextsi128_si512(_mm_cvtsi64_si128((long long)state)));
     for (; len_bytes - at >= 256; at += 256)
-        for (int i = 0; i < 4; i++)
+        for (int i = 0; i < 4; i++) {
+            _mm_prefetch(in + at + 64 * i + AHEAD_BYTES, _MM_HINT_T0);
             sums[i] = fold_64(sums[i], by_2048, load_64(in + at + 64 * i));
+        }
     for (int i = 1; i < 4; i++)
         sums[i] = fold_64(sums[i - 1], by_512, sums[i]);
     for (; len_bytes - at >= 64; at += 64)
