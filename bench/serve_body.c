@@ -18,6 +18,7 @@ struct body {
     uint64_t offset_bytes;
     uint64_t cut_at_bytes;   /* UINT64_MAX: nowhere */
     uint64_t stall_at_bytes; /* UINT64_MAX: nowhere, or it is over */
+    uint64_t flip_at_bytes;  /* UINT64_MAX: nowhere */
 };
 
 /* Disconnecting a TCP socket sends RST at once (tcp(7), connect(2) on AF_UNSPEC). SO_LINGER would
@@ -55,11 +56,15 @@ static ssize_t read_body(void *cookie, uint64_t position_bytes, char *out, size_
         out_bytes = (size_t)(next_stop_bytes - position_bytes);
     if (body->data) {
         memcpy(out, body->data + position_bytes, out_bytes);
-        return (ssize_t)out_bytes;
+        n = (ssize_t)out_bytes;
+    } else {
+        do {
+            n = pread(body->fd, out, out_bytes, (off_t)(body->offset_bytes + position_bytes));
+        } while (n < 0 && errno == EINTR);
     }
-    do {
-        n = pread(body->fd, out, out_bytes, (off_t)(body->offset_bytes + position_bytes));
-    } while (n < 0 && errno == EINTR);
+    if (n > 0 && body->flip_at_bytes >= position_bytes &&
+        body->flip_at_bytes - position_bytes < (uint64_t)n)
+        out[body->flip_at_bytes - position_bytes] ^= 1;
     return n > 0 ? n : MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
@@ -82,6 +87,9 @@ static struct MHD_Response *make_reader(struct serve_request *request, struct bo
     source.request = request;
     source.cut_at_bytes = UINT64_MAX;
     source.stall_at_bytes = UINT64_MAX;
+    source.flip_at_bytes = UINT64_MAX;
+    if (request->fault && request->fault->kind == SERVE_FAULT_FLIP)
+        source.flip_at_bytes = request->fault->bytes;
     if (request->fault &&
         (request->fault->kind == SERVE_FAULT_CUT || request->fault->kind == SERVE_FAULT_RESET))
         source.cut_at_bytes = request->fault->bytes;
@@ -105,7 +113,7 @@ static bool fault_needs_reader(const struct serve_request *request)
 {
     return request->fault &&
            (request->fault->kind == SERVE_FAULT_CUT || request->fault->kind == SERVE_FAULT_RESET ||
-            request->fault->kind == SERVE_FAULT_STALL);
+            request->fault->kind == SERVE_FAULT_STALL || request->fault->kind == SERVE_FAULT_FLIP);
 }
 
 struct MHD_Response *serve_body_file(struct serve_request *request, int fd, uint64_t offset_bytes,

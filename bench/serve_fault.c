@@ -14,6 +14,7 @@ const char serve_fault_help[] =
     "  cut=BYTES             right head, connection closed after BYTES of the body\n"
     "  reset=BYTES           the same, with a TCP reset\n"
     "  stall=MS              the body pauses for MS milliseconds; with after=BYTES where\n"
+    "  flip=BYTES            the lowest bit of the body's byte at BYTES is flipped\n"
     "  badrange              Content-Range starts one byte later than asked\n"
     "  full                  200 with the whole object for a ranged request\n"
     "and with each:\n"
@@ -27,6 +28,7 @@ static const char *const kind_names[] = {
     [SERVE_FAULT_STATUS] = "status",     [SERVE_FAULT_CUT] = "cut",
     [SERVE_FAULT_RESET] = "reset",       [SERVE_FAULT_STALL] = "stall",
     [SERVE_FAULT_BADRANGE] = "badrange", [SERVE_FAULT_FULL] = "full",
+    [SERVE_FAULT_FLIP] = "flip",
 };
 
 enum { KIND_COUNT = sizeof kind_names / sizeof kind_names[0] };
@@ -117,6 +119,7 @@ static bool set_kind(struct serve_fault *fault, enum serve_fault_kind kind, cons
         return true;
     case SERVE_FAULT_CUT:
     case SERVE_FAULT_RESET:
+    case SERVE_FAULT_FLIP:
         return read_number(value, INT64_MAX, &fault->bytes);
     case SERVE_FAULT_STALL:
         if (!read_number(value, 3600 * 1000, &number))
@@ -170,7 +173,7 @@ bool serve_fault_parse(const char *spec, struct serve_fault *fault, char *error,
     }
     if (!kind_seen) {
         snprintf(error, error_bytes,
-                 "it names no fault (status, cut, reset, stall, badrange or full)");
+                 "it names no fault (status, cut, reset, stall, flip, badrange or full)");
         return false;
     }
     if (fault->op == SERVE_FAULT_OP_LIST &&

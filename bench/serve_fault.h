@@ -21,6 +21,7 @@ enum serve_fault_kind {
     SERVE_FAULT_CUT,      /* right head, then FIN after `bytes` of the body */
     SERVE_FAULT_RESET,    /* the same with RST */
     SERVE_FAULT_STALL,    /* the body pauses for `stall_ms` after `bytes` */
+    SERVE_FAULT_FLIP,     /* a bit of the body's byte at `bytes` is wrong */
     SERVE_FAULT_BADRANGE, /* Content-Range starts one byte later than asked */
     SERVE_FAULT_FULL,     /* 200 with the whole object for a ranged request */
 };

@@ -154,6 +154,26 @@ def test_verified_over_tls(s3_server, bucket, tmp_path, transport):
     assert stream(server, **job)["result"] == "PENSTOCK_E_CORRUPT"
 
 
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("io,transport", WAYS)
+def test_flip_fault_is_caught(s3_server, bucket, tmp_path, io, transport, tls):
+    options, extra = [], {}
+    if tls:
+        key, crt = make_certificate(tmp_path, "good", "IP:127.0.0.1")
+        options, extra = ["--tls-key", key, "--tls-cert", crt], {"AWS_CA_BUNDLE": str(crt)}
+    flips = [f"flip={at},key={key},times=1" for at, key in ((0, "a001"), (40000, "a019"))]
+    options += [word for flip in flips for word in ("--fault", flip)]
+    job = dict(io=io, transport=transport, extra=extra)
+    server = s3_server(bucket, *options, scheme="https" if tls else "http")
+    result = stream(server, uri="s3://data/a", **job).ok()
+    assert result["sha256_digest"] == sha256(*SMALL)
+    assert (result["verified"], result["retries"]) == (20, 2)
+    server = s3_server(bucket, *options, "--fault", "flip=1000,key=b002,every=3,times=1",
+                       scheme="https" if tls else "http")
+    result = stream(server, verify="always", **job)
+    assert (result["result"], result["key"]) == ("PENSTOCK_E_CORRUPT", "b002")
+
+
 @pytest.mark.parametrize("io,transport", WAYS)
 @pytest.mark.parametrize("key,at,verify", [("a013", 5000, "auto"), ("b001", 299 * KIB, "always")])
 def test_rotten_object_is_named(s3_server, bucket, io, transport, key, at, verify):
