@@ -58,13 +58,18 @@ void ps_connection_watch(struct ps_connection *c, unsigned wanted)
 {
     struct ps_reactor *reactor = c->all->io->reactor;
 
+    if (wanted)
+        reactor->ops->forget(reactor, &c->receive);
     if (wanted != c->watch.wanted || (wanted && c->watch.fd != c->fd))
         reactor->ops->watch(reactor, &c->watch, c->fd, wanted);
 }
 
 void ps_connection_close(struct ps_connection *c)
 {
+    struct ps_reactor *reactor = c->all->io->reactor;
+
     ps_connection_watch(c, 0);
+    reactor->ops->forget(reactor, &c->receive);
     SSL_free(c->ssl);
     c->ssl = NULL;
     if (c->fd >= 0)

@@ -43,9 +43,11 @@ struct ps_read {
     struct ps_read *next; /* private */
 };
 
-/* A receive from a stream socket, straight to where the bytes belong. Memory belongs to the caller
- * until `done` is called, which happens exactly once for each receive() that returned; to end it
- * early, shut the socket down. The socket is non-blocking and not watched meanwhile. */
+/* A receive from a stream socket, straight to where the bytes belong. `into` is the kernel's until
+ * `done` is called, which happens exactly once for each receive() that returned; to end it early,
+ * shut the socket down. The socket is non-blocking and not watched meanwhile. The structure begins
+ * zeroed but for the caller's fields, and can be used again; forget() it before the socket is
+ * watched or closed, or the structure freed. */
 struct ps_receive {
     int fd;
     uint8_t *into;
@@ -55,9 +57,10 @@ struct ps_receive {
     void (*done)(struct ps_receive *receive,
                  int result); /* 0, -ENODATA at the stream's end, -errno */
     void *cookie;
-    size_t got_bytes;      /* private */
-    struct ps_watch watch; /* private */
-    void *reactor;         /* private */
+    size_t got_bytes;      /* private, down to active */
+    struct ps_watch watch;
+    void *reactor;
+    bool active;
 };
 
 struct ps_reactor_ops {
@@ -81,8 +84,11 @@ struct ps_reactor_ops {
 
     void (*receive)(struct ps_reactor *reactor, struct ps_receive *receive);
 
+    /* Lets go of the socket of a receive that has ended, or was never begun. */
+    void (*forget)(struct ps_reactor *reactor, struct ps_receive *receive);
+
     /* Waits for events at most timeout_ms (negative: without limit) and calls their callbacks.
-     * Returns early, without a callback, after wake(). Returns 0 or -errno. */
+     * Returns early after wake(). Returns how many events there were, wakes included, or -errno. */
     int (*wait)(struct ps_reactor *reactor, int timeout_ms);
 
     void (*wake)(struct ps_reactor *reactor);

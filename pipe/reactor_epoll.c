@@ -21,6 +21,7 @@ struct reactor {
     struct epoll_event events[EVENTS_MAX];
     int event_count; /* of the batch being dispatched */
     size_t receives_outstanding;
+    const struct ps_receive *begun; /* the last one */
 };
 
 static void reactor_close(struct ps_reactor *base);
@@ -47,9 +48,10 @@ static struct ps_reactor *reactor_open(void)
     return &r->base;
 }
 
-static void run_reads(struct reactor *r)
+static int run_reads(struct reactor *r)
 {
     struct ps_read *read = r->reads_head;
+    int count = 0;
 
     r->reads_head = r->reads_tail = NULL;
     while (read) {
@@ -62,7 +64,9 @@ static void run_reads(struct reactor *r)
         read->result = got < 0 ? -errno : got;
         read->done(read);
         read = next;
+        count++;
     }
+    return count;
 }
 
 static void reactor_close(struct ps_reactor *base)
@@ -120,19 +124,17 @@ static void end_receive(struct ps_receive *receive, int result)
 {
     struct reactor *r = receive->reactor;
 
-    reactor_watch(&r->base, &receive->watch, receive->fd, 0);
+    receive->active = false;
     r->receives_outstanding--;
     receive->done(receive, result);
 }
 
 /* Takes what the socket has, in one piece if it can. */
-static void on_receivable(struct ps_watch *watch, unsigned events)
+static void receive_some(struct ps_receive *receive)
 {
-    struct ps_receive *receive = watch->cookie;
     size_t left_bytes = receive->len_bytes - receive->got_bytes;
     ssize_t got = recv(receive->fd, receive->into + receive->got_bytes, left_bytes, MSG_DONTWAIT);
 
-    (void)events;
     if (got < 0) {
         if (errno != EAGAIN && errno != EINTR)
             end_receive(receive, -errno);
@@ -148,15 +150,44 @@ static void on_receivable(struct ps_watch *watch, unsigned events)
         end_receive(receive, 0);
 }
 
+static void reactor_forget(struct ps_reactor *base, struct ps_receive *receive)
+{
+    if (receive->reactor && receive->watch.fd >= 0)
+        reactor_watch(base, &receive->watch, receive->watch.fd, 0);
+}
+
+/* The socket stays in the set between receives. */
+static void on_receivable(struct ps_watch *watch, unsigned events)
+{
+    struct ps_receive *receive = watch->cookie;
+    struct reactor *r = receive->reactor;
+
+    (void)events;
+    if (!receive->active) {
+        reactor_forget(&r->base, receive); /* the other side's end: whoever receives next sees it */
+        return;
+    }
+    /* When a head has come its body has, too, most likely: that receive need not wait for us to
+     * ask. The structure may be gone once it is not the last that was begun. */
+    do {
+        r->begun = NULL;
+        receive_some(receive);
+    } while (r->begun == receive && !r->begun->any);
+}
+
 static void reactor_receive(struct ps_reactor *base, struct ps_receive *receive)
 {
     struct reactor *r = (struct reactor *)base;
 
+    if (!receive->reactor)
+        receive->watch = (struct ps_watch){.fd = -1, .ready = on_receivable, .cookie = receive};
     receive->got_bytes = 0;
     receive->reactor = r;
-    receive->watch = (struct ps_watch){.fd = -1, .ready = on_receivable, .cookie = receive};
+    receive->active = true;
     r->receives_outstanding++;
-    reactor_watch(base, &receive->watch, receive->fd, PS_READABLE);
+    r->begun = receive;
+    if (receive->watch.fd != receive->fd)
+        reactor_watch(base, &receive->watch, receive->fd, PS_READABLE);
 }
 
 static unsigned ready_events(uint32_t events)
@@ -194,15 +225,14 @@ static int reactor_wait(struct ps_reactor *base, int timeout_ms)
             watch->ready(watch, ready);
     }
     r->event_count = 0;
-    run_reads(r);
-    return 0;
+    return count + run_reads(r);
 }
 
 static void reactor_drain(struct ps_reactor *base)
 {
     struct reactor *r = (struct reactor *)base;
 
-    while ((r->reads_head || r->receives_outstanding > 0) && reactor_wait(base, 1000) == 0)
+    while ((r->reads_head || r->receives_outstanding > 0) && reactor_wait(base, 1000) >= 0)
         continue;
 }
 
@@ -223,6 +253,7 @@ const struct ps_reactor_ops ps_reactor_epoll = {
     .watch = reactor_watch,
     .read_at = reactor_read_at,
     .receive = reactor_receive,
+    .forget = reactor_forget,
     .wait = reactor_wait,
     .wake = reactor_wake,
 };

@@ -227,6 +227,12 @@ static void reactor_receive(struct ps_reactor *base, struct ps_receive *receive)
     submit_receive((struct reactor *)base, receive);
 }
 
+static void reactor_forget(struct ps_reactor *base, struct ps_receive *receive)
+{
+    (void)base;
+    (void)receive; /* the kernel forgets with the completion */
+}
+
 static void on_received(struct reactor *r, struct ps_receive *receive, int result)
 {
     r->outstanding--;
@@ -297,9 +303,10 @@ static void on_completion(struct reactor *r, uint64_t user_data, int result)
     }
 }
 
-static void dispatch(struct reactor *r)
+static int dispatch(struct reactor *r)
 {
     struct io_uring_cqe *cqe;
+    int count = 0;
 
     while (io_uring_peek_cqe(&r->ring, &cqe) == 0) {
         uint64_t user_data = cqe->user_data;
@@ -308,7 +315,9 @@ static void dispatch(struct reactor *r)
         /* Seen first: the callback may need the room in the queue. */
         io_uring_cqe_seen(&r->ring, cqe);
         on_completion(r, user_data, result);
+        count++;
     }
+    return count;
 }
 
 static int reactor_wait(struct ps_reactor *base, int timeout_ms)
@@ -322,8 +331,7 @@ static int reactor_wait(struct ps_reactor *base, int timeout_ms)
 
     if (rc < 0 && rc != -ETIME && rc != -EINTR && rc != -EAGAIN && rc != -EBUSY)
         return rc;
-    dispatch(r);
-    return 0;
+    return dispatch(r);
 }
 
 static void reactor_wake(struct ps_reactor *base)
@@ -339,7 +347,7 @@ static void reactor_drain(struct ps_reactor *base)
 {
     struct reactor *r = (struct reactor *)base;
 
-    while (r->outstanding > 0 && reactor_wait(base, 1000) == 0)
+    while (r->outstanding > 0 && reactor_wait(base, 1000) >= 0)
         continue;
 }
 
@@ -366,6 +374,7 @@ const struct ps_reactor_ops ps_reactor_uring = {
     .watch = reactor_watch,
     .read_at = reactor_read_at,
     .receive = reactor_receive,
+    .forget = reactor_forget,
     .wait = reactor_wait,
     .wake = reactor_wake,
 };

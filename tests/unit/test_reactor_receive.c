@@ -85,6 +85,7 @@ static void put(const struct inlet *in, const char *bytes)
 static void close_inlet(struct inlet *in)
 {
     assert_int_equal(in->done_calls, 1);
+    in->fixture->ops->forget(in->fixture->reactor, &in->receive);
     close(in->receive.fd);
     close(in->far_fd);
 }
@@ -358,6 +359,7 @@ static void test_receive_and_watch_take_turns(void **state)
     struct ps_watch w = {.fd = -1, .ready = on_ready, .cookie = &ready};
 
     for (int round = 1; round <= 20; round++) {
+        f->ops->forget(f->reactor, &in.receive);
         watch(f, &w, in.receive.fd, PS_READABLE);
         settle(f);
         assert_int_equal(ready, 0);
@@ -378,6 +380,42 @@ static void test_receive_and_watch_take_turns(void **state)
     close_inlet(&in);
 }
 
+/* A socket's number may come back with the next socket: nothing is left of the old one. */
+static void test_forgotten_socket_is_let_go(void **state)
+{
+    struct fixture *f = begin(state);
+    uint8_t into[4];
+    struct inlet in = open_inlet(f, into, sizeof into);
+
+    for (int round = 1; round <= 20; round++) {
+        struct inlet next;
+
+        put(&in, "abcd");
+        start(&in);
+        wait_until(f, &done_calls, round);
+        assert_int_equal(in.result, 0);
+        assert_memory_equal(into, "abcd", 4);
+        if (round % 3 == 0) { /* the other side ends an idle connection */
+            close(in.far_fd);
+            settle(f);
+            in.far_fd = -1;
+        }
+        close_inlet(&in);
+        int old_fd = in.receive.fd;
+
+        next = open_inlet(f, into, sizeof into);
+        done_calls = round;
+        assert_int_equal(next.receive.fd, old_fd);
+        in.receive.fd = next.receive.fd; /* the same structure again */
+        in.far_fd = next.far_fd;
+        in.done_calls = 0;
+        in.progressed = 0;
+        memset(into, 0, sizeof into);
+    }
+    in.done_calls = 1;
+    close_inlet(&in);
+}
+
 int main(void)
 {
     static const struct test_on_backend tests[] = {
@@ -390,6 +428,7 @@ int main(void)
         ON_BOTH(test_long_receives_keep_every_byte_in_its_place),
         ON_BOTH(test_progress_is_told_on_the_way),
         ON_BOTH(test_receive_and_watch_take_turns),
+        ON_BOTH(test_forgotten_socket_is_let_go),
     };
 
     return run_on_both(tests, sizeof tests / sizeof *tests);
