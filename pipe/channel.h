@@ -71,16 +71,15 @@ struct ps_part {
     bool refused; /* it is done, and head must not pass it */
 
     /* Used by the I/O thread that claimed the part, and by its transport, alone. */
-    uint32_t attempts;        /* in all */
-    uint32_t vain_attempts;   /* since the last one that brought bytes */
-    uint64_t attempt_from;    /* filled_bytes when the attempt began */
-    uint64_t asked_ns;        /* when that was */
-    uint64_t first_byte_ns;   /* when its first byte came; 0: not yet */
-    uint64_t *meter;          /* counts the bytes that the I/O thread received; NULL: nobody does */
-    uint64_t started_ns;      /* when its first attempt began */
-    uint64_t due_ns;          /* when to try again */
-    bool unpinned;            /* asked for without If-Match, to learn what replaced the object */
-    uint64_t published_bytes; /* filled_bytes when head was last told */
+    uint32_t attempts;      /* in all */
+    uint32_t vain_attempts; /* since the last one that brought bytes */
+    uint64_t attempt_from;  /* filled_bytes when the attempt began */
+    uint64_t asked_ns;      /* when that was */
+    uint64_t first_byte_ns; /* when its first byte came; 0: not yet */
+    uint64_t *meter;        /* counts the bytes that the I/O thread received; NULL: nobody does */
+    uint64_t started_ns;    /* when its first attempt began */
+    uint64_t due_ns;        /* when to try again */
+    bool unpinned;          /* asked for without If-Match, to learn what replaced the object */
     enum fmt_crc_kind sum_kind;
     uint64_t sum; /* of filled_bytes, if object_sum wants one */
     bool fetched_again;
@@ -178,7 +177,9 @@ struct ps_channel {
     uint64_t reserved_pos;
     uint64_t head_pos;
     bool framer_waits_head;
-    _Atomic bool framer_hungry; /* the same, readable without the lock: publish at once */
+    _Atomic bool framer_hungry;    /* the same, readable without the lock */
+    uint64_t seen_pos;             /* head when the framer last looked at it or was woken for it */
+    _Atomic uint64_t untold_bytes; /* received since, by I/O threads that owe it a ps_stream_tell */
     bool fetch_failed;
     uint64_t fail_pos; /* position of the first byte that will never come */
     struct penstock_error fetch_error;

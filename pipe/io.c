@@ -14,6 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Rounds of events after which channels are told of bytes, however much there still is to do. */
+#define UNTOLD_ROUNDS_MAX 32
+
 static uint64_t next_random(struct ps_io *io)
 {
     /* xorshift64* (Vigna 2016): back-off needs spread, not secrecy. */
@@ -287,6 +290,45 @@ static void break_down(struct ps_io *io, int sys_errno)
     }
 }
 
+/* Tells the channels' threads of what they wait for. */
+static void tell_all(struct ps_io *io)
+{
+    struct penstock *stream = io->stream;
+
+    for (size_t i = 0; i < stream->channel_count; i++)
+        ps_stream_tell(stream->channels[i]);
+    io->untold_rounds = 0;
+}
+
+static bool owes_news(const struct ps_io *io)
+{
+    const struct penstock *stream = io->stream;
+
+    for (size_t i = 0; i < stream->channel_count; i++)
+        if (atomic_load_explicit(&stream->channels[i]->untold_bytes, memory_order_relaxed) > 0)
+            return true;
+    return false;
+}
+
+/* Waits for events. Before it sleeps it tells what has come; while there is more at hand, only now
+ * and then, for the thread that is woken takes time from this one. */
+static int wait_events(struct ps_io *io)
+{
+    const struct ps_reactor_ops *ops = io->reactor->ops;
+    int timeout_ms = wait_ms(io);
+
+    if (timeout_ms == 0 || !owes_news(io))
+        return ops->wait(io->reactor, timeout_ms);
+    if (++io->untold_rounds < UNTOLD_ROUNDS_MAX) {
+        int events = ops->wait(io->reactor, 0);
+
+        if (events != 0)
+            return events;
+    }
+    tell_all(io);
+    return ops->wait(io->reactor, wait_ms(io));
+}
+
 static void *io_main(void *cookie)
 {
     struct ps_io *io = cookie;
@@ -297,7 +339,7 @@ static void *io_main(void *cookie)
     while (rc == PENSTOCK_OK && !atomic_load(&stream->stopping)) {
         start_due_parts(io);
         start_new_parts(io);
-        int waited = io->reactor->ops->wait(io->reactor, wait_ms(io));
+        int waited = wait_events(io);
 
         if (waited < 0) {
             break_down(io, -waited);

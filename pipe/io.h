@@ -49,6 +49,7 @@ struct ps_io {
     struct ps_transport *file;
     struct ps_pace pace;     /* how many parts, and how large */
     uint64_t received_bytes; /* by this thread */
+    unsigned untold_rounds;  /* since channels were told what had come */
     uint32_t active;         /* parts claimed and not ended, those waiting for a retry included */
     struct ps_part *waiting; /* for their due_ns */
     size_t next_channel;     /* claims go round */

@@ -57,7 +57,7 @@ struct ps_receive {
     void (*done)(struct ps_receive *receive,
                  int result); /* 0, -ENODATA at the stream's end, -errno */
     void *cookie;
-    size_t got_bytes;      /* private, down to active */
+    size_t got_bytes; /* private, down to active */
     struct ps_watch watch;
     void *reactor;
     bool active;

@@ -9,8 +9,9 @@
 
 #define FIRST_PART_BYTES ((uint64_t)256 << 10)
 
-/* Head is told of a part's progress in steps of this size, or at once while the framer starves. */
-#define PUBLISH_BYTES ((uint64_t)256 << 10)
+/* A framer that waits is woken when an I/O thread has nothing else to do (pipe/io.c), or has
+ * received so much meanwhile: waking it for every receive would cost more than the receives. */
+#define TELL_BYTES ((uint64_t)1 << 20)
 
 static struct ps_part *part_at(struct ps_channel *ch, uint64_t index)
 {
@@ -150,11 +151,20 @@ static void move_head(struct ps_channel *ch)
         head_pos = part->pos + part->len_bytes;
         ch->part_first++;
     }
-    if (head_pos == ch->head_pos)
-        return;
     ch->head_pos = head_pos;
-    if (ch->framer_waits_head)
+}
+
+void ps_stream_tell(struct ps_channel *ch)
+{
+    if (atomic_exchange(&ch->untold_bytes, 0) == 0)
+        return;
+    pthread_mutex_lock(&ch->lock);
+    move_head(ch);
+    if (ch->framer_waits_head && ch->head_pos != ch->seen_pos) {
+        ch->seen_pos = ch->head_pos;
         pthread_cond_signal(&ch->framer_wakes);
+    }
+    pthread_mutex_unlock(&ch->lock);
 }
 
 void ps_part_advance(struct ps_part *part, uint64_t len_bytes)
@@ -173,12 +183,9 @@ void ps_part_advance(struct ps_part *part, uint64_t len_bytes)
     /* Sequentially consistent, as is the framer's pair: either we see it hungry, or it sees these
      * bytes before it sleeps. */
     atomic_store(&part->filled_bytes, filled_bytes);
-    if (filled_bytes - part->published_bytes < PUBLISH_BYTES && !atomic_load(&ch->framer_hungry))
-        return;
-    part->published_bytes = filled_bytes;
-    pthread_mutex_lock(&ch->lock);
-    move_head(ch);
-    pthread_mutex_unlock(&ch->lock);
+    if (atomic_load(&ch->framer_hungry) &&
+        atomic_fetch_add(&ch->untold_bytes, len_bytes) + len_bytes >= TELL_BYTES)
+        ps_stream_tell(ch);
 }
 
 void ps_part_complete(struct ps_part *part)
@@ -188,6 +195,9 @@ void ps_part_complete(struct ps_part *part)
     pthread_mutex_lock(&ch->lock);
     part->done = true;
     move_head(ch);
+    /* Whatever was told of it: head may go on over bytes that came before it was whole. */
+    if (ch->framer_waits_head)
+        atomic_fetch_add(&ch->untold_bytes, 1);
     pthread_mutex_unlock(&ch->lock);
 }
 
@@ -212,6 +222,7 @@ void ps_stream_fail(struct ps_channel *ch, const struct penstock_error *error)
 enum ps_head_answer ps_stream_look_head(struct ps_channel *ch, uint64_t pos)
 {
     move_head(ch);
+    ch->seen_pos = ch->head_pos;
     if (ch->head_pos > pos)
         return PS_HEAD_MOVED;
     if (ch->decode_failed || atomic_load(&ch->stream->stopping))

@@ -27,6 +27,9 @@ uint64_t ps_part_left_bytes(const struct ps_part *part);
 /* `len_bytes` more bytes of the part are in the ring. */
 void ps_part_advance(struct ps_part *part, uint64_t len_bytes);
 
+/* Wakes who waits for bytes received since the last call. By I/O threads, before they wait. */
+void ps_stream_tell(struct ps_channel *channel);
+
 /* The part is whole (every byte advanced). The part may be claimed anew afterwards: forget it. */
 void ps_part_complete(struct ps_part *part);
 
@@ -44,8 +47,8 @@ enum ps_head_answer { PS_HEAD_MOVED, PS_HEAD_FAILED, PS_HEAD_BROKEN_OFF, PS_HEAD
  * WAIT. Lock held. */
 enum ps_head_answer ps_stream_look_head(struct ps_channel *channel, uint64_t pos);
 
-/* Before waiting for head on framer_wakes, with the lock held: parts publish every byte at once
- * from now on. Look again before the first wait. */
+/* Before waiting for head on framer_wakes, with the lock held: I/O threads tell of bytes from now
+ * on. Look again before the first wait. */
 void ps_stream_hunger(struct ps_channel *channel, bool hungry);
 
 /* Waits until the answer is not WAIT; *head_pos receives head. */

@@ -126,7 +126,6 @@ bool ps_verify_again(struct ps_part *part)
     part->fetched_again = true;
     part->sum = 0;
     atomic_store(&part->filled_bytes, 0);
-    part->published_bytes = 0;
     return true;
 }
 

@@ -197,8 +197,9 @@ static void test_head_never_passes_a_gap(void **state)
     assert_int_equal(ps_stream_wait_head(f->ch, 0, &pos), PS_HEAD_MOVED);
     assert_int_equal(pos, 100 * KIB);
     ps_part_advance(parts[0], ps_part_left_bytes(parts[0]));
-    /* Whole, but not yet completed: its end is as far as head goes, and it goes there unasked. */
-    assert_int_equal(head_pos(f), PART);
+    /* Whole, but not yet completed: its end is as far as head goes. */
+    assert_int_equal(ps_stream_wait_head(f->ch, 100 * KIB, &pos), PS_HEAD_MOVED);
+    assert_int_equal(pos, PART);
     ps_part_complete(parts[0]);
     assert_int_equal(head_pos(f), 3 * PART);
     fill(parts[3]);
@@ -265,9 +266,37 @@ static void test_waiting_framer_is_told_of_the_first_byte(void **state)
     wait_hungry(f);
     ps_part_advance(parts[1], 10); /* of no use to it */
     ps_part_advance(parts[0], 1);
+    ps_stream_tell(f->ch);
     pthread_join(framer, NULL);
     assert_int_equal(w.answer, PS_HEAD_MOVED);
     assert_int_equal(w.pos, 1);
+    fixture_close(f);
+}
+
+/* Without being told so, a framer that waits learns of much at once. */
+static void test_waiting_framer_is_told_of_a_mebibyte(void **state)
+{
+    struct ps_part *parts[PARTS];
+    struct fixture *f = open_claimed(parts);
+    struct waiting w = {.f = f, .until_pos = PART};
+    pthread_t framer;
+    uint64_t told_bytes = 0;
+
+    (void)state;
+    assert_int_equal(pthread_create(&framer, NULL, wait_on, &w), 0);
+    wait_hungry(f);
+    ps_part_advance(parts[0], PART);
+    ps_part_complete(parts[0]);
+    for (size_t i = 1; i < PARTS && told_bytes < 1024 * KIB; i++) {
+        uint64_t len_bytes = ps_part_left_bytes(parts[i]);
+
+        ps_part_advance(parts[i], len_bytes);
+        told_bytes += len_bytes;
+    }
+    if (told_bytes + PART < 1024 * KIB)
+        fail_msg("the parts have only %llu bytes", (unsigned long long)told_bytes);
+    pthread_join(framer, NULL);
+    assert_int_equal(w.answer, PS_HEAD_MOVED);
     fixture_close(f);
 }
 
@@ -283,6 +312,7 @@ static void test_no_wakeup_is_lost(void **state)
     assert_int_equal(pthread_create(&framer, NULL, wait_on, &w), 0);
     for (uint64_t i = 0; i < w.until_pos; i++) {
         ps_part_advance(parts[0], 1);
+        ps_stream_tell(f->ch);
         if (i % 64 == 0)
             wait_hungry(f); /* it has seen everything so far, or is about to */
     }
@@ -340,6 +370,7 @@ static void test_failure_further_on_ends_no_wait(void **state)
     for (int i = 0; i < 100; i++)
         sched_yield();
     fill(parts[0]);
+    ps_stream_tell(f->ch);
     pthread_join(framer, NULL);
     assert_int_equal(w.answer, PS_HEAD_MOVED);
     assert_int_equal(w.pos, PART);
@@ -458,6 +489,7 @@ int main(void)
         cmocka_unit_test(test_head_never_passes_a_gap),
         cmocka_unit_test(test_small_steps_are_seen_when_asked_for),
         cmocka_unit_test(test_waiting_framer_is_told_of_the_first_byte),
+        cmocka_unit_test(test_waiting_framer_is_told_of_a_mebibyte),
         cmocka_unit_test(test_no_wakeup_is_lost),
         cmocka_unit_test(test_failure_is_told_after_every_byte_before_it),
         cmocka_unit_test(test_failure_further_on_ends_no_wait),
