@@ -168,10 +168,25 @@ static void report(const struct penstock *stream)
     penstock_get_counters(stream, 0, &c);
     fprintf(stderr,
             "penstock cat: %llu objects, %llu bytes, %llu requests, %llu retries, %llu "
-            "connections, first byte after %.1f ms, %s\n",
+            "connections, %llu objects verified, first byte after %.1f ms, %s\n",
             (unsigned long long)c.objects_streamed, (unsigned long long)c.bytes_received,
             (unsigned long long)c.get_requests, (unsigned long long)c.retries,
-            (unsigned long long)c.connections, (double)c.first_byte_ns / 1e6, c.io_backend);
+            (unsigned long long)c.connections, (unsigned long long)c.objects_verified,
+            (double)c.first_byte_ns / 1e6, c.io_backend);
+}
+
+/* What --verify=always could not do is said without being asked for. */
+static void report_unverified(const struct command *command, const struct penstock *stream)
+{
+    const char *verify = command->stream.config.verify;
+    struct penstock_counters c;
+
+    penstock_get_counters(stream, 0, &c);
+    if (verify && strcmp(verify, "always") == 0 && c.objects_unverified > 0)
+        fprintf(stderr,
+                "penstock cat: %llu objects are not verified: their checksums are of their "
+                "uploads' parts, or hashes\n",
+                (unsigned long long)c.objects_unverified);
 }
 
 static int run(struct command *command, const char *const *uris, size_t uri_count)
@@ -196,6 +211,7 @@ static int run(struct command *command, const char *const *uris, size_t uri_coun
     ps_stop_watch(stream);
     int code = copy(stream);
 
+    report_unverified(command, stream);
     if (command->verbose)
         report(stream);
     ps_stop_watch(NULL);

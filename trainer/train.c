@@ -441,6 +441,25 @@ static int run_all(struct run *run, struct tr_error *error)
 /* --- the run -------------------------------------------------------------------------------------
  */
 
+/* What --verify=always could not do. */
+static void report_unverified(struct run *run)
+{
+    const char *verify = run->options->stream.config.verify;
+    uint64_t count = 0;
+    for (int i = 0; i < TR_CHANNEL_COUNT; i++) {
+        struct penstock_counters counters;
+        if (!is_used(run, (enum tr_channel)i))
+            continue;
+        penstock_get_counters(run->stream, run->inputs[i].channel_no, &counters);
+        count += counters.objects_unverified;
+    }
+    if (verify && strcmp(verify, "always") == 0 && count > 0)
+        tr_report_line(&run->report,
+                       "warning: %llu objects are not verified: their checksums are of their "
+                       "uploads' parts, or hashes",
+                       (unsigned long long)count);
+}
+
 static void report_data(struct run *run)
 {
     struct penstock_counters *counters = &run->summary.counters;
@@ -465,6 +484,7 @@ static int finish(struct run *run, struct tr_error *error)
     int rc = weights ? tr_linear_export(run->model, weights, weights + n, error)
                      : tr_fail(error, "no memory for the model");
     report_data(run);
+    report_unverified(run);
     if (rc == 0 && ps_stop_signal())
         rc = interrupted(error);
     if (rc == 0)

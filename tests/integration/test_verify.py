@@ -403,6 +403,15 @@ def test_other_checksums_are_warned_of_and_counted(origin, transport, size, head
         assert result.stderr.count("cannot be compared with") == (verify == "always")
 
 
+def test_cat_tells_what_it_could_not_verify(run_penstock, origin):
+    server = origin({"a": FIRST, "k": (b"text", {"x-amz-checksum-crc32": "AAAAAA==-3"})})
+    args = ["cat", "s3://bucket", "--anonymous", "--verify"]
+    done = run_penstock([*args, "always"], env=server.env).ok()
+    assert done.stdout == "0" * 100 + "text"
+    assert done.stderr.startswith("penstock cat: 1 objects are not verified")
+    assert run_penstock([*args, "auto"], env=server.env).ok().stderr == ""
+
+
 def test_ranged_answers_are_not_believed(origin):
     """S3 sends the checksum of an uploaded part with a range that happens to be one."""
     wrong = {"x-amz-checksum-crc32": "AAAAAA==", "x-amz-checksum-type": "FULL_OBJECT"}
