@@ -137,7 +137,10 @@ static int write_request(struct ps_connection *c, struct penstock_error *error)
 
     if (rc != PENSTOCK_OK)
         return rc;
-    ps_text_addf(&out, "%s %s HTTP/1.1\r\n", ps_get_method(c->part), t->request.target);
+    ps_text_add(&out, ps_get_method(c->part));
+    ps_text_add(&out, " ");
+    ps_text_add(&out, t->request.target);
+    ps_text_add(&out, " HTTP/1.1\r\n");
     for (size_t i = 0; i < t->request.header_count; i++) {
         ps_text_add(&out, t->request.headers[i]);
         ps_text_add(&out, "\r\n");

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pipe/s3_request.c - build and sign a request for an object or a bucket. */
-#include <inttypes.h>
 #include <string.h>
 
 #include "pipe/error.h"
@@ -41,11 +40,14 @@ static bool build_url(const struct ps_s3_site *site, const struct ps_s3_request_
     struct ps_text url = ps_text_in(out->url_bytes, sizeof out->url_bytes);
     struct ps_text copy = ps_text_in(path, path_size);
 
-    ps_text_addf(&url, "http%s://%s", site->tls ? "s" : "", site->authority);
+    ps_text_add(&url, site->tls ? "https://" : "http://");
+    ps_text_add(&url, site->authority);
     out->url = out->url_bytes;
     out->target = out->url_bytes + url.len;
-    if (site->path_style)
-        ps_text_addf(&url, "/%s", site->bucket);
+    if (site->path_style) {
+        ps_text_add(&url, "/");
+        ps_text_add(&url, site->bucket);
+    }
     if (spec->key || !site->path_style)
         ps_text_add(&url, "/");
     if (spec->key)
@@ -87,7 +89,9 @@ static bool write_headers(const struct header_set *set, struct ps_s3_request *ou
     struct ps_text text = ps_text_in(out->header_bytes, sizeof out->header_bytes);
     for (size_t i = 0; i < set->count; i++) {
         out->headers[i] = text.bytes + text.len;
-        ps_text_addf(&text, "%s: %s", set->headers[i].name, set->headers[i].value);
+        ps_text_add(&text, set->headers[i].name);
+        ps_text_add(&text, ": ");
+        ps_text_add(&text, set->headers[i].value);
         ps_text_add_bytes(&text, "", 1);
     }
     out->header_count = set->count;
@@ -117,7 +121,10 @@ int ps_s3_request_build(const struct ps_s3_site *site, const struct ps_s3_reques
 
     add_header(&set, "Host", "host", site->authority);
     if (spec->ranged) {
-        ps_text_addf(&range_text, "bytes=%" PRIu64 "-%" PRIu64, spec->first, spec->last);
+        ps_text_add(&range_text, "bytes=");
+        ps_text_add_u64(&range_text, spec->first);
+        ps_text_add(&range_text, "-");
+        ps_text_add_u64(&range_text, spec->last);
         add_header(&set, "Range", "range", range);
     }
     if (spec->if_match)

@@ -58,10 +58,13 @@ static void hmac(const void *key, size_t key_len, const char *text, unsigned cha
 static void add_hex(struct ps_text *text, const unsigned char digest[DIGEST_BYTES])
 {
     static const char hex[] = "0123456789abcdef";
+    char digits[2 * DIGEST_BYTES];
+
     for (size_t i = 0; i < DIGEST_BYTES; i++) {
-        char pair[2] = {hex[digest[i] >> 4], hex[digest[i] & 15]};
-        ps_text_add_bytes(text, pair, sizeof pair);
+        digits[2 * i] = hex[digest[i] >> 4];
+        digits[2 * i + 1] = hex[digest[i] & 15];
     }
+    ps_text_add_bytes(text, digits, sizeof digits);
 }
 
 /* Orders two raw strings as their percent-encoded forms: every encoded byte starts with '%', which
@@ -111,22 +114,53 @@ void ps_sigv4_add_query(struct ps_text *text, const struct ps_sigv4_pair *pairs,
 bool ps_sigv4_date(time_t time, char out[17])
 {
     struct tm utc;
-    return gmtime_r(&time, &utc) && strftime(out, 17, "%Y%m%dT%H%M%SZ", &utc) == 16;
+
+    if (!gmtime_r(&time, &utc) || utc.tm_year < -1900 || utc.tm_year > 9999 - 1900)
+        return false;
+    const int pairs[] = {(utc.tm_year + 1900) / 100,
+                         (utc.tm_year + 1900) % 100,
+                         utc.tm_mon + 1,
+                         utc.tm_mday,
+                         -1 /* T */,
+                         utc.tm_hour,
+                         utc.tm_min,
+                         utc.tm_sec};
+
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        if (pairs[i] < 0) {
+            *out++ = 'T';
+            continue;
+        }
+        *out++ = (char)('0' + pairs[i] / 10);
+        *out++ = (char)('0' + pairs[i] % 10);
+    }
+    memcpy(out, "Z", 2);
+    return true;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
 }
 
 /* Appends a header's value without white space at its ends and with runs of spaces made one. */
 static void add_trimmed(struct ps_text *text, const char *value)
 {
-    bool space = false, begun = false;
-    for (; *value; value++) {
-        if (*value == ' ' || *value == '\t') {
-            space = begun;
-            continue;
-        }
-        if (space)
+    bool begun = false;
+
+    for (;;) {
+        size_t run = 0;
+
+        while (is_blank(*value))
+            value++;
+        if (!*value)
+            return;
+        while (value[run] && !is_blank(value[run]))
+            run++;
+        if (begun)
             ps_text_add(text, " ");
-        ps_text_add_bytes(text, value, 1);
-        space = false;
+        ps_text_add_bytes(text, value, run);
+        value += run;
         begun = true;
     }
 }
@@ -154,6 +188,12 @@ static void add_signed_names(struct ps_text *text, const struct ps_sigv4_pair *s
     }
 }
 
+static void add_line(struct ps_text *text, const char *line)
+{
+    ps_text_add(text, line);
+    ps_text_add(text, "\n");
+}
+
 /* Step 1: the digest of the canonical request. */
 static bool canonical_digest(const struct ps_sigv4_request *request,
                              const struct ps_sigv4_pair *sorted, unsigned char digest[DIGEST_BYTES])
@@ -161,20 +201,24 @@ static bool canonical_digest(const struct ps_sigv4_request *request,
     char bytes[CANONICAL_BYTES_MAX];
     struct ps_text text = ps_text_in(bytes, sizeof bytes);
 
-    ps_text_addf(&text, "%s\n%s\n%s\n", request->method, request->path, request->query);
+    add_line(&text, request->method);
+    add_line(&text, request->path);
+    add_line(&text, request->query);
     for (size_t i = 0; i < request->header_count; i++) {
         if (i && !strcmp(sorted[i].name, sorted[i - 1].name)) {
             text.len--; /* the newline of the header that this one continues */
             ps_text_add(&text, ",");
         } else {
-            ps_text_addf(&text, "%s:", sorted[i].name);
+            ps_text_add(&text, sorted[i].name);
+            ps_text_add(&text, ":");
         }
         add_trimmed(&text, sorted[i].value);
         ps_text_add(&text, "\n");
     }
     ps_text_add(&text, "\n");
     add_signed_names(&text, sorted, request->header_count);
-    ps_text_addf(&text, "\n%s", request->payload_sha256);
+    ps_text_add(&text, "\n");
+    ps_text_add(&text, request->payload_sha256);
     sha256(bytes, text.len, digest);
     explicit_bzero(bytes, text.len); /* it held the session token */
     return !text.cut;
@@ -226,16 +270,25 @@ bool ps_sigv4_authorization(const struct ps_sigv4_request *request, struct ps_si
     if (!canonical_digest(request, sorted, digest))
         return false;
 
-    ps_text_addf(&scope, "%.8s/%s/%s/aws4_request", date, request->region, request->service);
-    ps_text_addf(&to_sign, "AWS4-HMAC-SHA256\n%s\n%s\n", date, scope.bytes);
+    ps_text_add_bytes(&scope, date, 8);
+    ps_text_add(&scope, "/");
+    ps_text_add(&scope, request->region);
+    ps_text_add(&scope, "/");
+    ps_text_add(&scope, request->service);
+    ps_text_add(&scope, "/aws4_request");
+    add_line(&to_sign, "AWS4-HMAC-SHA256");
+    add_line(&to_sign, date);
+    add_line(&to_sign, scope.bytes);
     add_hex(&to_sign, digest);
     if (scope.cut || to_sign.cut || !derive_key(request, scope.bytes, cache))
         return false;
     hmac(cache->signing_key, sizeof cache->signing_key, to_sign.bytes, digest);
 
-    ps_text_addf(&result,
-                 "AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=", request->access_key_id,
-                 scope.bytes);
+    ps_text_add(&result, "AWS4-HMAC-SHA256 Credential=");
+    ps_text_add(&result, request->access_key_id);
+    ps_text_add(&result, "/");
+    ps_text_add(&result, scope.bytes);
+    ps_text_add(&result, ", SignedHeaders=");
     add_signed_names(&result, sorted, request->header_count);
     ps_text_add(&result, ", Signature=");
     add_hex(&result, digest);

@@ -51,6 +51,18 @@ void ps_text_add(struct ps_text *text, const char *more)
     ps_text_add_bytes(text, more, strlen(more));
 }
 
+void ps_text_add_u64(struct ps_text *text, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    ps_text_add_bytes(text, digits + at, sizeof digits - at);
+}
+
 void ps_text_addf(struct ps_text *text, const char *format, ...)
 {
     size_t room = text->size - text->len;
@@ -78,12 +90,18 @@ bool ps_text_is_unreserved(char c)
 void ps_text_add_encoded(struct ps_text *text, const char *raw, bool keep_slash)
 {
     static const char hex[] = "0123456789ABCDEF";
-    for (; *raw; raw++) {
-        unsigned char c = (unsigned char)*raw;
-        if (ps_text_is_unreserved(*raw) || (c == '/' && keep_slash)) {
-            ps_text_add_bytes(text, raw, 1);
-        } else {
+
+    while (*raw) {
+        size_t run = 0;
+
+        while (ps_text_is_unreserved(raw[run]) || (raw[run] == '/' && keep_slash))
+            run++;
+        ps_text_add_bytes(text, raw, run);
+        raw += run;
+        if (*raw) {
+            unsigned char c = (unsigned char)*raw++;
             char code[3] = {'%', hex[c >> 4], hex[c & 15]};
+
             ps_text_add_bytes(text, code, sizeof code);
         }
     }

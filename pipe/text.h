@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Copies `text` into `out` (size >= 1), cut at a UTF-8 character boundary if it does not fit.
  * Returns false if it was cut. The two must not overlap. */
@@ -28,6 +29,7 @@ struct ps_text ps_text_in(char *bytes, size_t size);
 
 void ps_text_add(struct ps_text *text, const char *more);
 void ps_text_add_bytes(struct ps_text *text, const char *more, size_t len);
+void ps_text_add_u64(struct ps_text *text, uint64_t value); /* in decimal */
 void ps_text_addf(struct ps_text *text, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

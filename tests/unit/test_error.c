@@ -93,13 +93,19 @@ static void test_text_builder_stops_at_its_end(void **state)
     char buffer[8];
     struct ps_text text = ps_text_in(buffer, sizeof buffer);
     ps_text_add(&text, "abc");
-    ps_text_addf(&text, "%d", 1234);
+    ps_text_add_u64(&text, 1234);
     assert_false(text.cut);
     assert_string_equal(buffer, "abc1234");
     ps_text_add_bytes(&text, "z", 1);
     assert_true(text.cut);
     assert_string_equal(buffer, "abc1234");
 
+    char long_buffer[32];
+
+    text = ps_text_in(long_buffer, sizeof long_buffer);
+    ps_text_add_u64(&text, 0);
+    ps_text_add_u64(&text, UINT64_MAX);
+    assert_string_equal(long_buffer, "018446744073709551615");
     text = ps_text_in(buffer, sizeof buffer);
     ps_text_addf(&text, "%s", "123456789");
     assert_true(text.cut);

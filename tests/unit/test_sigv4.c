@@ -388,6 +388,11 @@ static void test_date(void **state)
     char date[17];
     assert_true(ps_sigv4_date(S3_TIME, date));
     assert_string_equal(date, "20130524T000000Z");
+    assert_true(ps_sigv4_date(0, date));
+    assert_string_equal(date, "19700101T000000Z");
+    assert_true(ps_sigv4_date(253402300799, date));
+    assert_string_equal(date, "99991231T235959Z");
+    assert_false(ps_sigv4_date(253402300800, date));
     assert_false(ps_sigv4_date((time_t)1 << 60, date));
 }
 
