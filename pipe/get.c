@@ -150,6 +150,7 @@ static void explain(const struct ps_part *part, const struct ps_get_failure *fai
 {
     const struct ps_s3_failure words = {.site = &ps_part_source(part)->site,
                                         .key = part->object->key,
+                                        .head = part->asks,
                                         .offset_bytes = part->object_offset + part->filled_bytes,
                                         .attempts = part->attempts,
                                         .outcome = *outcome,

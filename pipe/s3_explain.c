@@ -21,12 +21,13 @@ static bool is_wrong_region(const struct ps_s3_failure *failure)
            code_is(failure, "PermanentRedirect");
 }
 
-/* "listing s3://bucket/prefix" or "GET s3://bucket/key at byte 17". */
+/* "listing s3://bucket/prefix", "GET s3://bucket/key at byte 17" or "HEAD s3://bucket/key". */
 static void add_what(struct ps_text *text, const struct ps_s3_failure *failure)
 {
-    ps_text_addf(text, "%s s3://%s/%s", failure->listing ? "listing" : "GET", failure->site->bucket,
-                 failure->key);
-    if (!failure->listing)
+    const char *what = failure->listing ? "listing" : failure->head ? "HEAD" : "GET";
+
+    ps_text_addf(text, "%s s3://%s/%s", what, failure->site->bucket, failure->key);
+    if (!failure->listing && !failure->head)
         ps_text_addf(text, " at byte %" PRIu64, failure->offset_bytes);
     ps_text_add(text, " failed");
     if (failure->attempts > 1)

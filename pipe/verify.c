@@ -80,11 +80,10 @@ static void warn_once(struct ps_channel *ch, const struct ps_object *object)
 
 void ps_verify_answer(struct ps_part *part, int status, const struct ps_checksum *checksum)
 {
-    bool of_whole = part->asks || (status == 200 && ps_verify_part_is_whole(part));
-    bool told = of_whole && checksum->told;
+    bool whole = ps_verify_part_is_whole(part);
+    bool told = checksum->told && (part->asks || status == 200);
 
-    if (!part->object_sum || state_of(part) != PS_SUM_UNKNOWN ||
-        !(part->asks || ps_verify_part_is_whole(part)))
+    if (!part->object_sum || state_of(part) != PS_SUM_UNKNOWN || !(part->asks || whole))
         return;
     if (told && ps_checksum_is_comparable(checksum)) {
         settle(part, PS_SUM_KNOWN, checksum);

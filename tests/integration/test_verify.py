@@ -429,6 +429,7 @@ def test_trouble_with_the_head_request(origin, io, transport):
     assert result["heads"] == 3
     result = anonymous(origin(objects, head_status=lambda key, nth: 403), **job)
     assert (result["result"], result["key"]) == ("PENSTOCK_E_DENIED", "k")
+    assert result["message"].startswith("HEAD s3://bucket/k failed: HTTP status 403")
     result = anonymous(origin(objects, head_status=lambda key, nth: 404), **job)
     assert (result["result"], result["key"]) == ("PENSTOCK_E_NOT_FOUND", "k")
 
