@@ -101,6 +101,7 @@ struct ps_connection {
     uint64_t floor_bytes;        /* and what had been received then */
     size_t out_bytes, out_sent;
     size_t in_bytes, in_scanned;
+    unsigned interim_count;   /* 1xx answers to the request */
     struct ps_http_head head; /* status 0: not known yet */
     enum ps_get_body body;
     enum ps_transfer transfer; /* how it ended, while ENDING */

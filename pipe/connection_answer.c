@@ -12,6 +12,7 @@
 
 /* What is asked for before the head is known: the less, the less body is copied behind it. */
 #define HEAD_STEP_BYTES 2048
+#define INTERIM_MAX 16 /* 1xx answers before the real one */
 
 /* Reads the error document that came after the head, if one did. */
 static void read_answer(struct ps_connection *c, bool has_head, struct ps_s3_answer *said)
@@ -168,16 +169,23 @@ static void took_body(struct ps_connection *c, size_t more_bytes)
         ps_part_advance(c->part, more_bytes);
 }
 
-/* Whether the error document has come to its end. If it came in chunks they are joined. */
+/* Whether the error document has come to its end. If it came in chunks they are joined. Bytes
+ * behind it are dropped, and the connection with them: what follows them is no answer of ours. */
 static bool error_body_is_whole(struct ps_connection *c)
 {
-    size_t body_bytes = c->in_bytes - c->head.len_bytes;
+    size_t came_bytes = c->in_bytes - c->head.len_bytes;
+    size_t body_bytes = (size_t)c->head.content_length;
+    size_t taken_bytes = body_bytes;
 
-    if (!c->head.chunked)
-        return c->head.content_length >= 0 && body_bytes >= (size_t)c->head.content_length;
-    if (ps_http_unchunk(c->in + c->head.len_bytes, body_bytes, &body_bytes) != PS_HTTP_OK)
+    if (c->head.chunked) {
+        if (ps_http_unchunk(c->in + c->head.len_bytes, came_bytes, &body_bytes, &taken_bytes) !=
+            PS_HTTP_OK)
+            return false;
+    } else if (c->head.content_length < 0 || came_bytes < taken_bytes) {
         return false;
+    }
     c->head.chunked = false;
+    c->head.keep_alive = c->head.keep_alive && taken_bytes == came_bytes;
     c->in_bytes = c->head.len_bytes + body_bytes;
     return true;
 }
@@ -211,7 +219,7 @@ static void on_head(struct ps_connection *c)
     size_t more_bytes = c->in_bytes - c->head.len_bytes;
 
     c->body = ps_get_judge(part, c->from_bytes, &head, c->why, sizeof c->why);
-    if (part->asks) { /* no body follows, whatever the head says of it */
+    if (part->asks || c->head.status == 304) { /* no body follows, whatever the head says of it */
         c->head.content_length = 0;
         c->head.chunked = false;
     }
@@ -274,6 +282,11 @@ static void parse_head(struct ps_connection *c)
             on_head(c);
             return;
         }
+        if (++c->interim_count > INTERIM_MAX) {
+            c->head.status = 0;
+            ps_connection_end(c, PS_TRANSFER_BAD_ANSWER, "no end of interim answers came");
+            return;
+        }
         /* An interim answer, e.g. 100 Continue: the real one follows. */
         c->in_bytes -= c->head.len_bytes;
         memmove(c->in, c->in + c->head.len_bytes, c->in_bytes);
@@ -287,6 +300,7 @@ static void parse_head(struct ps_connection *c)
     case PS_HTTP_MORE:
         break;
     case PS_HTTP_BAD:
+        c->head.status = 0; /* what had been read of it says nothing */
         ps_connection_end(c, PS_TRANSFER_BAD_ANSWER, "the answer is not HTTP/1.1");
         return;
     }
@@ -313,9 +327,8 @@ void ps_answer_received(struct ps_receive *received, int result)
     c->receiving = false;
     if (c->state == PS_CONN_ENDING) {
         ended(c);
-    } else if (result == -ENODATA && c->state == PS_CONN_ERROR_BODY) {
-        ps_connection_end(c, PS_TRANSFER_OK,
-                          c->why); /* a body without a length ends with the connection */
+    } else if (result < 0 && c->state == PS_CONN_ERROR_BODY) {
+        ps_connection_end(c, PS_TRANSFER_OK, c->why); /* the status counts, cut off as it may be */
     } else if (result == -ENODATA) {
         ps_connection_end(c, PS_TRANSFER_RESET, "the server closed the connection early");
     } else if (result < 0) {
@@ -389,6 +402,7 @@ void ps_answer_read_tls(struct ps_connection *c)
 void ps_answer_begin(struct ps_connection *c)
 {
     c->in_bytes = c->in_scanned = 0;
+    c->interim_count = 0;
     ps_connection_enter(c, PS_CONN_HEAD);
     if (c->ssl)
         ps_answer_read_tls(c);

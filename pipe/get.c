@@ -108,6 +108,11 @@ enum ps_get_body ps_get_judge(const struct ps_part *part, uint64_t from_bytes,
                  (long long)head->content_length);
         return PS_BODY_WRONG;
     }
+    if (head->status >= 200 && head->status < 300 && head->status != 206) {
+        snprintf(why, why_size, "the server sent %d, which has none of the bytes asked for",
+                 head->status);
+        return PS_BODY_WRONG;
+    }
     if (head->status != 206)
         return PS_BODY_ERROR;
     if (!head->has_range) {

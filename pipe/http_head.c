@@ -45,6 +45,15 @@ static void copy(struct slice slice, char *out, size_t size)
     out[len] = '\0';
 }
 
+/* Whether there are control bytes behind the first `from`. */
+static bool has_control(struct slice line, size_t from)
+{
+    for (size_t i = from; i < line.len; i++)
+        if ((unsigned char)line.at[i] < 0x20 ? line.at[i] != '\t' : line.at[i] == 0x7f)
+            return true;
+    return false;
+}
+
 /* HTTP/1.x SP 3DIGIT [SP reason] */
 static bool parse_status_line(struct slice line, struct ps_http_head *head)
 {
@@ -52,7 +61,7 @@ static bool parse_status_line(struct slice line, struct ps_http_head *head)
 
     if (line.len < 12 || memcmp(at, "HTTP/1.", 7) != 0 || !is_digit(at[7]) || at[8] != ' ' ||
         !is_digit(at[9]) || !is_digit(at[10]) || !is_digit(at[11]) ||
-        (line.len > 12 && at[12] != ' '))
+        (line.len > 12 && at[12] != ' ') || has_control(line, 12))
         return false;
     head->status = (at[9] - '0') * 100 + (at[10] - '0') * 10 + (at[11] - '0');
     head->keep_alive = at[7] != '0';
@@ -73,7 +82,24 @@ static bool parse_length(struct slice value, struct ps_http_head *head)
     return true;
 }
 
-static bool take_field(struct slice name, struct slice value, struct ps_http_head *head)
+/* Whether the word is an element of the comma-separated list. */
+static bool has_option(struct slice list, const char *word)
+{
+    while (list.len > 0) {
+        const char *comma = memchr(list.at, ',', list.len);
+        size_t len = comma ? (size_t)(comma - list.at) : list.len;
+
+        if (is_word(trim((struct slice){list.at, len}), word))
+            return true;
+        len += comma ? 1 : 0;
+        list.at += len;
+        list.len -= len;
+    }
+    return false;
+}
+
+static bool take_field(struct slice name, struct slice value, struct ps_http_head *head,
+                       bool *closes)
 {
     if (is_word(name, "content-length"))
         return parse_length(value, head);
@@ -82,9 +108,9 @@ static bool take_field(struct slice name, struct slice value, struct ps_http_hea
             return false;
         head->chunked = true;
     } else if (is_word(name, "connection")) {
-        if (is_word(value, "close"))
-            head->keep_alive = false;
-        else if (is_word(value, "keep-alive"))
+        if (has_option(value, "close"))
+            *closes = true;
+        else if (has_option(value, "keep-alive"))
             head->keep_alive = true;
     } else if (is_word(name, "content-range")) {
         head->has_range = ps_content_range_parse(value.at, value.len, &head->range);
@@ -104,7 +130,7 @@ static bool take_field(struct slice name, struct slice value, struct ps_http_hea
     return true;
 }
 
-static bool parse_field(struct slice line, struct ps_http_head *head)
+static bool parse_field(struct slice line, struct ps_http_head *head, bool *closes)
 {
     size_t name_len = 0;
 
@@ -112,11 +138,11 @@ static bool parse_field(struct slice line, struct ps_http_head *head)
         name_len++;
     if (name_len == 0 || name_len == line.len || line.at[name_len] != ':')
         return false;
-    for (size_t i = name_len; i < line.len; i++)
-        if ((unsigned char)line.at[i] < 0x20 ? line.at[i] != '\t' : line.at[i] == 0x7f)
-            return false;
+    if (has_control(line, name_len))
+        return false;
     return take_field((struct slice){line.at, name_len},
-                      trim((struct slice){line.at + name_len + 1, line.len - name_len - 1}), head);
+                      trim((struct slice){line.at + name_len + 1, line.len - name_len - 1}), head,
+                      closes);
 }
 
 /* Length of the head at `in`, or 0 while its empty line has not come. */
@@ -133,6 +159,7 @@ static size_t find_end(const char *in, size_t len, size_t *scanned)
 static bool parse_lines(const char *in, size_t len, struct ps_http_head *head)
 {
     bool first = true;
+    bool closes = false; /* said once, it counts */
 
     /* Each line ends in CRLF; the last is empty. */
     for (size_t at = 0; at + 2 < len;) {
@@ -143,11 +170,12 @@ static bool parse_lines(const char *in, size_t len, struct ps_http_head *head)
             return false;
         struct slice line = {in + at, line_len - 1};
 
-        if (first ? !parse_status_line(line, head) : !parse_field(line, head))
+        if (first ? !parse_status_line(line, head) : !parse_field(line, head, &closes))
             return false;
         first = false;
         at += line_len + 1;
     }
+    head->keep_alive = head->keep_alive && !closes;
     return !first && !(head->chunked && head->content_length >= 0);
 }
 
@@ -199,7 +227,8 @@ static enum ps_http_rc take_chunk_size(const char *in, size_t len, size_t *at, s
 }
 
 /* Walks the chunks; moves their bytes together if `out` is given, which may be `in`. */
-static enum ps_http_rc walk_chunks(const char *in, size_t len, char *out, size_t *body_bytes)
+static enum ps_http_rc walk_chunks(const char *in, size_t len, char *out, size_t *body_bytes,
+                                   size_t *taken_bytes)
 {
     size_t at = 0;
 
@@ -221,14 +250,22 @@ static enum ps_http_rc walk_chunks(const char *in, size_t len, char *out, size_t
         at += size + 2;
     }
     /* Trailer fields, if any, end in an empty line. */
-    if (len - at >= 2 && in[at] == '\r' && in[at + 1] == '\n')
+    if (len - at >= 2 && in[at] == '\r' && in[at + 1] == '\n') {
+        *taken_bytes = at + 2;
         return PS_HTTP_OK;
-    return memmem(in + at, len - at, "\r\n\r\n", 4) ? PS_HTTP_OK : PS_HTTP_MORE;
+    }
+    const char *end = memmem(in + at, len - at, "\r\n\r\n", 4);
+
+    if (!end)
+        return PS_HTTP_MORE;
+    *taken_bytes = (size_t)(end - in) + 4;
+    return PS_HTTP_OK;
 }
 
-enum ps_http_rc ps_http_unchunk(char *in, size_t len, size_t *body_bytes)
+enum ps_http_rc ps_http_unchunk(char *in, size_t len, size_t *body_bytes, size_t *taken_bytes)
 {
-    enum ps_http_rc rc = walk_chunks(in, len, NULL, body_bytes);
+    enum ps_http_rc rc = walk_chunks(in, len, NULL, body_bytes, taken_bytes);
+    size_t again_bytes;
 
-    return rc == PS_HTTP_OK ? walk_chunks(in, len, in, body_bytes) : rc;
+    return rc == PS_HTTP_OK ? walk_chunks(in, len, in, body_bytes, &again_bytes) : rc;
 }

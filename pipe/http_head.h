@@ -40,8 +40,8 @@ enum ps_http_rc ps_http_head_parse(const char *in, size_t len, size_t *scanned,
                                    struct ps_http_head *head);
 
 /* Decodes a whole chunked body (RFC 9112, 7.1) at in[0 .. len) in place; *body_bytes receives its
- * length. Trailers are skipped. MORE while the last chunk has not come; the bytes are as they were
- * then. */
-enum ps_http_rc ps_http_unchunk(char *in, size_t len, size_t *body_bytes);
+ * length, *taken_bytes how many of `len` it was made of. Trailers are skipped. MORE while the last
+ * chunk has not come; the bytes are as they were then. */
+enum ps_http_rc ps_http_unchunk(char *in, size_t len, size_t *body_bytes, size_t *taken_bytes);
 
 #endif

@@ -243,6 +243,9 @@ WRONG_ONCE = {
     ),
     "500-until-close": answer(lambda a, b: head(500, None, "Connection: close") + SLOW),
     "500-with-a-huge-body": answer(lambda a, b: head(500, 100_000) + SLOW + b" " * 100_000),
+    "204": answer(lambda a, b: head(204, None), keep=True),
+    "203-with-the-bytes": answer(lambda a, b: head(203, b - a + 1) + BODY[a : b + 1], keep=True),
+    "202-with-no-bytes": answer(lambda a, b: head(202, 0), keep=True),
     "500-without-body": answer(lambda a, b: head(500, 0), keep=True),
 }
 
@@ -258,6 +261,43 @@ def test_wrong_once_is_tried_again(hostile, name, io, transport):
     # libcurl takes the last of two lengths, and may meet its own connection's end after a huge body.
     if transport == "direct" or name not in ("two-lengths", "500-with-a-huge-body"):
         assert result["retries"] == 1
+
+
+@pytest.mark.parametrize("body", [SLOW, chunked(SLOW)])
+def test_bytes_after_an_error_document_end_the_connection(hostile, body):
+    """What came of them is dropped, so that what follows them would be read in mid answer."""
+    fields = [] if body == SLOW else ["Transfer-Encoding: chunked"]
+    start = head(500, None if fields else len(body), *fields) + body + b"HTTP/1.1 206 Part"
+    for io in ("uring", "epoll"):
+        server = hostile(first_time(answer(lambda a, b: start, keep=True)))
+        result = stream(server, io=io, transport="direct").ok()
+        assert result["digest"] == expected_digest(csv_rows(TEXT))
+        assert (result["retries"], result["connections"]) == (1, 2)
+
+
+def test_interim_answers_without_end_are_not_waited_out(hostile):
+    def script(server, sock, first, last):
+        sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 40)
+        return good(server, sock, first, last)
+
+    result = stream(hostile(first_time(script)), transport="direct").ok()
+    assert result["digest"] == expected_digest(csv_rows(TEXT))
+    assert result["retries"] == 1
+
+
+def test_a_bad_head_is_no_answer(hostile):
+    """The connection carried an error before, whose words are not those of the second answer."""
+    scripts = [
+        answer(lambda a, b: head(503, len(SLOW)) + SLOW, keep=True),
+        answer(lambda a, b: head(404, 5, "Content-Length: 5", "x-amz-request-id: R9") + b"12345"),
+    ]
+
+    def script(server, sock, first, last):
+        return scripts[min(len(server.gets), 2) - 1](server, sock, first, last)
+
+    result = stream(hostile(script), transport="direct")
+    assert result["result"] == "PENSTOCK_E_NETWORK" and result["http_status"] == 0
+    assert "not HTTP/1.1" in result["message"]
 
 
 def test_bytes_after_a_body_do_not_reach_the_next_answer(hostile):

@@ -99,6 +99,11 @@ static void test_connection_and_version_decide_keeping(void **state)
         {"HTTP/1.1 200 OK" CRLF "Connection: Close" CRLF CRLF, false},
         {"HTTP/1.0 200 OK" CRLF CRLF, false},
         {"HTTP/1.0 200 OK" CRLF "Connection: keep-alive" CRLF CRLF, true},
+        {"HTTP/1.1 200 OK" CRLF "Connection: x, close ,y" CRLF CRLF, false},
+        {"HTTP/1.1 200 OK" CRLF "Connection: keep-alive, close" CRLF CRLF, false},
+        {"HTTP/1.1 200 OK" CRLF "Connection: close" CRLF "Connection: keep-alive" CRLF CRLF, false},
+        {"HTTP/1.0 200 OK" CRLF "Connection: ,, Keep-Alive," CRLF CRLF, true},
+        {"HTTP/1.1 200 OK" CRLF "Connection: closed" CRLF CRLF, true},
     };
     struct ps_http_head head;
 
@@ -138,6 +143,7 @@ static void test_hostile_heads_are_refused(void **state)
         "HTTP/1.1 200 OK" CRLF "Bare: line feed\nX: y" CRLF CRLF,
         "HTTP/1.1 200 OK" CRLF "Control: \x01" CRLF CRLF,
         "HTTP/1.1 200 OK" CRLF "Control: a\rb" CRLF CRLF,
+        "HTTP/1.1 200 OK\rContent-Length: 5" CRLF CRLF,
     };
     struct ps_http_head head;
 
@@ -186,10 +192,15 @@ static void check_chunks(const char *in, enum ps_http_rc want_rc, const char *wa
     char copy[128];
     size_t len = strlen(in);
     size_t body_bytes = 0;
+    size_t taken_bytes = 0;
 
     memcpy(copy, in, len);
-    assert_int_equal(ps_http_unchunk(copy, len, &body_bytes), want_rc);
+    memcpy(copy + len, "0\r\n\r\n", 5); /* bytes that follow are not its own */
+    assert_int_equal(
+        ps_http_unchunk(copy, want_rc == PS_HTTP_OK ? len + 5 : len, &body_bytes, &taken_bytes),
+        want_rc);
     if (want_rc == PS_HTTP_OK) {
+        assert_int_equal(taken_bytes, len);
         assert_int_equal(body_bytes, strlen(want));
         assert_memory_equal(copy, want, body_bytes);
     } else {
@@ -221,10 +232,11 @@ static void test_every_prefix_of_chunks_wants_more_and_is_left_alone(void **stat
     for (size_t len = 0; len < sizeof in - 1; len++) {
         char *copy = malloc(len + 1);
         size_t body_bytes;
+        size_t taken_bytes;
 
         assert_non_null(copy);
         memcpy(copy, in, len);
-        assert_int_equal(ps_http_unchunk(copy, len, &body_bytes), PS_HTTP_MORE);
+        assert_int_equal(ps_http_unchunk(copy, len, &body_bytes, &taken_bytes), PS_HTTP_MORE);
         assert_memory_equal(copy, in, len);
         free(copy);
     }
