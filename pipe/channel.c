@@ -86,7 +86,8 @@ static int share_budgets(struct ps_channel *ch, struct penstock_error *error)
 
         if (ch->sources[i].uri.kind != PS_URI_S3)
             continue;
-        site->budget = ps_budget_find(&ch->stream->budgets, site->authority, site->bucket);
+        site->budget =
+            ps_budget_find(&ch->stream->budgets, ps_s3_site_place(site)->authority, site->bucket);
         if (!site->budget)
             return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
     }

@@ -133,7 +133,7 @@ static int write_request(struct ps_connection *c, struct penstock_error *error)
     struct ps_text out = ps_text_in(c->out, PS_REQUEST_BYTES);
 
     c->from_bytes = c->part->filled_bytes;
-    int rc = ps_get_build(c->part, c->from_bytes, &t->signing, &t->request, error);
+    int rc = ps_get_build(c->part, c->place, c->from_bytes, &t->signing, &t->request, error);
 
     if (rc != PENSTOCK_OK)
         return rc;
@@ -200,11 +200,11 @@ static void connected(struct ps_connection *c)
         ps_connection_end(c, PS_TRANSFER_CONNECT, strerror(sys_errno));
         return;
     }
-    if (!c->site->tls) {
+    if (!c->place->tls) {
         ask(c);
         return;
     }
-    c->ssl = ps_tls_connect(tls_of(c->all, c->site), c->site, c->fd);
+    c->ssl = ps_tls_connect(tls_of(c->all, c->site), c->place, c->fd);
     if (!c->ssl) {
         ps_connection_end(c, PS_TRANSFER_NO_MEMORY, "out of memory for TLS");
         return;
@@ -251,7 +251,7 @@ static enum ps_resolve_rc find_address(struct ps_connection *c, const char **why
     int tries = 0;
 
     do
-        rc = ps_resolver_find(resolver, c->site->host, c->site->port, &c->address, why);
+        rc = ps_resolver_find(resolver, c->place->host, c->place->port, &c->address, why);
     while (rc == PS_RESOLVED && c->is_hedge && ++tries < HEDGE_ADDRESS_TRIES &&
            strcmp(c->address.text, c->rival->address.text) == 0);
     return rc;
@@ -262,6 +262,8 @@ void ps_connection_open(struct ps_connection *c)
     const char *why = "";
 
     forget_answer(c);
+    if (c->state == PS_CONN_FREE)
+        c->place = ps_s3_site_place(c->site);
     switch (find_address(c, &why)) {
     case PS_RESOLVED:
         connect_to(c);

@@ -24,12 +24,13 @@ struct ps_connection *ps_connection_choose(struct ps_connections *all,
                                            const struct ps_s3_site *site,
                                            const struct ps_connection *rival)
 {
+    const struct ps_s3_place *place = ps_s3_site_place(site);
     struct ps_connection *best = NULL;
 
     for (uint32_t i = 0; i < all->used; i++) {
         struct ps_connection *c = &all->items[i];
 
-        if (c->state == PS_CONN_IDLE && c->site == site) {
+        if (c->state == PS_CONN_IDLE && c->site == site && c->place == place) {
             if (!ps_connection_is_open(c))
                 ps_connection_close(c);
             else if (!rival || strcmp(c->address.text, rival->address.text) != 0)

@@ -23,12 +23,14 @@ const char *ps_get_method(const struct ps_part *part)
 }
 
 /* A whole object is asked for without a range: only such an answer has the object's checksum. */
-int ps_get_build(const struct ps_part *part, uint64_t from_bytes, struct ps_sigv4_cache *signing,
-                 struct ps_s3_request *request, struct penstock_error *error)
+int ps_get_build(const struct ps_part *part, const struct ps_s3_place *place, uint64_t from_bytes,
+                 struct ps_sigv4_cache *signing, struct ps_s3_request *request,
+                 struct penstock_error *error)
 {
     const char *etag = part->object->etag;
     bool whole = from_bytes == 0 && part->object_sum && ps_verify_part_is_whole(part);
-    const struct ps_s3_request_spec spec = {.method = ps_get_method(part),
+    const struct ps_s3_request_spec spec = {.place = place,
+                                            .method = ps_get_method(part),
                                             .key = part->object->key,
                                             .ranged = !whole && !part->asks,
                                             .first = part->object_offset + from_bytes,

@@ -30,10 +30,11 @@ enum ps_get_body {
     PS_BODY_CHANGED, /* the object has another size or entity tag than was listed */
 };
 
-/* Builds the signed request for the part's bytes from `from_bytes` on; see ps_s3_request_build. It
- * pins the entity tag that was listed, unless the part is unpinned. */
-int ps_get_build(const struct ps_part *part, uint64_t from_bytes, struct ps_sigv4_cache *signing,
-                 struct ps_s3_request *request, struct penstock_error *error);
+/* Builds the signed request for the part's bytes from `from_bytes` on, to be sent to `place`; see
+ * ps_s3_request_build. It pins the entity tag that was listed, unless the part is unpinned. */
+int ps_get_build(const struct ps_part *part, const struct ps_s3_place *place, uint64_t from_bytes,
+                 struct ps_sigv4_cache *signing, struct ps_s3_request *request,
+                 struct penstock_error *error);
 
 /* "GET", or "HEAD" for a part that asks for the object's checksum. */
 const char *ps_get_method(const struct ps_part *part);

@@ -8,12 +8,14 @@
  * Sources: AWS, "Virtual hosting of general purpose buckets"; "Service-specific endpoints" in the
  * SDKs and Tools Reference Guide.
  *
- * Owner: the caller. A site lends its account and a request nothing. Threads: an account and a site
- * are read only after they are made; a cache and a request belong to one thread at a time.
+ * Owner: the caller. A site lends its account and a request nothing. Threads: an account is read
+ * only after it is made; a site is shared, and a place in it never changes once it is there; a
+ * cache and a request belong to one thread at a time.
  */
 #ifndef PIPE_S3_H
 #define PIPE_S3_H
 
+#include <stdatomic.h>
 #include <time.h>
 
 #include "pipe/budget.h"
@@ -23,6 +25,7 @@
 
 #define PS_S3_USER_AGENT "penstock/" PENSTOCK_VERSION
 #define PS_S3_HEADERS_MAX 10
+#define PS_S3_PLACES_MAX 4   /* of a bucket: three redirects */
 #define PS_S3_TOKEN_MAX 4096 /* continuation token; AWS's have about 100 bytes */
 
 struct ps_s3_account {
@@ -43,15 +46,25 @@ int ps_s3_account_load(const struct penstock_config *config, struct ps_s3_accoun
 /* Overwrites the secrets. */
 void ps_s3_account_wipe(struct ps_s3_account *account);
 
-struct ps_s3_site {
-    const struct ps_s3_account *account;
+/* Where requests for a bucket go, and for which region they are signed. */
+struct ps_s3_place {
     bool tls;
     bool path_style;     /* bucket in the path, else in the host name */
     uint16_t port;       /* to connect to */
     char host[400];      /* to connect to: name or address, without brackets */
     char authority[416]; /* for the Host header: host[:port], the port only if unusual */
+    char region[64];
+};
+
+/* A bucket. It stays the same while redirects move it from place to place: the first is where the
+ * account's settings put it, the newest is where requests go, and older ones stay for those who
+ * still have connections or requests there. */
+struct ps_s3_site {
+    const struct ps_s3_account *account;
     char bucket[PS_BUCKET_BYTES_MAX + 1];
     struct ps_budget *budget; /* of retries; shared by the sites of the bucket; NULL: unlimited */
+    struct ps_s3_place places[PS_S3_PLACES_MAX];
+    atomic_uint place_no; /* the newest one's */
 };
 
 /* Finds out where `bucket` is. `account` is lent until the site is no longer used. Returns
@@ -59,10 +72,14 @@ struct ps_s3_site {
 int ps_s3_site_init(const struct ps_s3_account *account, const char *bucket, struct ps_s3_site *out,
                     struct penstock_error *error);
 
+/* Where requests go now. The place outlives the next one. */
+const struct ps_s3_place *ps_s3_site_place(const struct ps_s3_site *site);
+
 /* "https://host[:port]", for messages. */
-void ps_s3_site_origin(const struct ps_s3_site *site, char *out, size_t size);
+void ps_s3_place_origin(const struct ps_s3_place *place, char *out, size_t size);
 
 struct ps_s3_request_spec {
+    const struct ps_s3_place *place;   /* of the site; NULL: where requests go now */
     const char *method;                /* "GET" or "HEAD" */
     const char *key;                   /* raw bytes, at most PS_KEY_BYTES_MAX; NULL: the bucket */
     const struct ps_sigv4_pair *query; /* raw, in any order; NULL if none */
@@ -77,6 +94,7 @@ struct ps_s3_request_spec {
  * for itself (curl: Accept) and must send `url` as it is (CURLOPT_PATH_AS_IS). Pointers lead into
  * the struct: do not copy it. */
 struct ps_s3_request {
+    const struct ps_s3_place *place;        /* where to */
     const char *url;                        /* scheme://authority and target */
     const char *target;                     /* path?query, for a request line */
     const char *headers[PS_S3_HEADERS_MAX]; /* "Name: value": Host, User-Agent, ... */

@@ -12,11 +12,16 @@ static bool code_is(const struct ps_s3_failure *failure, const char *code)
     return !strcmp(failure->outcome.s3_code, code);
 }
 
+static const struct ps_s3_place *place_of(const struct ps_s3_failure *failure)
+{
+    return failure->place ? failure->place : ps_s3_site_place(failure->site);
+}
+
 /* The region header comes with most answers, so it counts only if it is another one. */
 static bool is_wrong_region(const struct ps_s3_failure *failure)
 {
     const char *region = failure->s3_region;
-    return (*region && strcmp(region, failure->site->account->region)) ||
+    return (*region && strcmp(region, place_of(failure)->region)) ||
            code_is(failure, "AuthorizationHeaderMalformed") ||
            code_is(failure, "PermanentRedirect");
 }
@@ -79,8 +84,8 @@ static void add_why(struct ps_text *text, const struct ps_s3_failure *failure)
 
 static void add_where(struct ps_text *text, const struct ps_s3_failure *failure)
 {
-    char origin[sizeof failure->site->authority + 16];
-    ps_s3_site_origin(failure->site, origin, sizeof origin);
+    char origin[sizeof failure->place->authority + 16];
+    ps_s3_place_origin(place_of(failure), origin, sizeof origin);
     ps_text_addf(text, " [%s", origin);
     if (*failure->remote_ip)
         ps_text_addf(text, ", IP %s", failure->remote_ip);
@@ -123,7 +128,7 @@ static void advise_network(struct ps_text *text, const struct ps_s3_failure *fai
                          account->endpoint_url, account->endpoint_origin);
         else
             ps_text_addf(text, ": check region %s and the way to the network (proxy, VPC endpoint)",
-                         account->region);
+                         place_of(failure)->region);
         break;
     case PS_TRANSFER_CERTIFICATE:
         ps_text_add(text, ": name the file of a private CA by AWS_CA_BUNDLE");
@@ -153,7 +158,7 @@ static void advise_not_found(struct ps_text *text, const struct ps_s3_failure *f
                      account->endpoint_url, account->endpoint_origin);
     else
         ps_text_addf(text, ": check that bucket %s exists in region %s", failure->site->bucket,
-                     account->region);
+                     place_of(failure)->region);
 }
 
 static void advise_http(struct ps_text *text, const struct ps_s3_failure *failure)
@@ -181,9 +186,10 @@ static void add_advice(struct ps_text *text, const struct ps_s3_failure *failure
         ps_text_add(text, ": the object was replaced after it was listed: start again");
     else if (is_wrong_region(failure) && *failure->s3_region)
         ps_text_addf(text, ": the bucket is in region %s, not %s: set AWS_REGION=%s",
-                     failure->s3_region, account->region, failure->s3_region);
+                     failure->s3_region, place_of(failure)->region, failure->s3_region);
     else if (is_wrong_region(failure))
-        ps_text_addf(text, ": the bucket is not in region %s: set AWS_REGION", account->region);
+        ps_text_addf(text, ": the bucket is not in region %s: set AWS_REGION",
+                     place_of(failure)->region);
     else if (rc == PENSTOCK_E_DENIED)
         advise_denied(text, failure);
     else if (rc == PENSTOCK_E_HTTP)

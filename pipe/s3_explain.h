@@ -13,9 +13,10 @@
 
 struct ps_s3_failure {
     const struct ps_s3_site *site;
-    const char *key;       /* object, or prefix of a listing */
-    bool listing;          /* ListObjectsV2, else GetObject, */
-    bool head;             /* or HeadObject, for the checksum */
+    const struct ps_s3_place *place; /* where the request was sent to; NULL: nowhere yet */
+    const char *key;                 /* object, or prefix of a listing */
+    bool listing;                    /* ListObjectsV2, else GetObject, */
+    bool head;                       /* or HeadObject, for the checksum */
     uint64_t offset_bytes; /* in the object, of the first byte not delivered; 0 for listings */
     uint32_t attempts;
     struct ps_attempt_outcome outcome; /* of the last attempt */

@@ -174,7 +174,7 @@ static int read_page(struct ps_s3_lister *lister, struct ps_s3_page *page,
     }
     ps_fail(error, rc, "listing s3://%s/%s failed: %s: check that %s is an S3 server",
             lister->site->bucket, lister->prefix, fault.message,
-            *account->endpoint_url ? account->endpoint_url : lister->site->host);
+            *account->endpoint_url ? account->endpoint_url : lister->request.place->host);
     ps_error_object(error, lister->site->bucket, lister->prefix, 0);
     ps_error_answer(error, 200, "", answer->request_id, "", 1);
     return rc;
@@ -197,6 +197,7 @@ static int attempt(struct ps_s3_lister *lister, struct ps_s3_page *page,
     headers = ps_curl_request(lister->easy, &spec, &lister->request);
     if (!headers)
         return ps_fail(error, PENSTOCK_E_MEMORY, "no memory to list s3://%s", lister->site->bucket);
+    failure->place = lister->request.place;
     lister->requests++;
     code = transfer(lister, &aborted);
     curl_slist_free_all(headers);

@@ -39,16 +39,17 @@ static bool build_url(const struct ps_s3_site *site, const struct ps_s3_request_
 {
     struct ps_text url = ps_text_in(out->url_bytes, sizeof out->url_bytes);
     struct ps_text copy = ps_text_in(path, path_size);
+    const struct ps_s3_place *place = out->place;
 
-    ps_text_add(&url, site->tls ? "https://" : "http://");
-    ps_text_add(&url, site->authority);
+    ps_text_add(&url, place->tls ? "https://" : "http://");
+    ps_text_add(&url, place->authority);
     out->url = out->url_bytes;
     out->target = out->url_bytes + url.len;
-    if (site->path_style) {
+    if (place->path_style) {
         ps_text_add(&url, "/");
         ps_text_add(&url, site->bucket);
     }
-    if (spec->key || !site->path_style)
+    if (spec->key || !place->path_style)
         ps_text_add(&url, "/");
     if (spec->key)
         ps_text_add_encoded(&url, spec->key, true);
@@ -60,9 +61,10 @@ static bool build_url(const struct ps_s3_site *site, const struct ps_s3_request_
     return !url.cut && !copy.cut;
 }
 
-static bool sign(const struct ps_s3_site *site, const struct ps_s3_request_spec *spec, time_t now,
-                 const char *path, const char *query, const struct header_set *set,
-                 struct ps_sigv4_cache *cache, char *authorization, size_t size)
+static bool sign(const struct ps_s3_site *site, const struct ps_s3_place *place,
+                 const struct ps_s3_request_spec *spec, time_t now, const char *path,
+                 const char *query, const struct header_set *set, struct ps_sigv4_cache *cache,
+                 char *authorization, size_t size)
 {
     const struct ps_keys *keys = &site->account->credentials.keys;
     struct ps_sigv4_pair pairs[PS_S3_HEADERS_MAX];
@@ -75,7 +77,7 @@ static bool sign(const struct ps_s3_site *site, const struct ps_s3_request_spec 
         .headers = pairs,
         .header_count = set->count,
         .payload_sha256 = PS_SIGV4_EMPTY_SHA256,
-        .region = site->account->region,
+        .region = place->region,
         .service = "s3",
         .access_key_id = keys->access_key_id,
         .secret_access_key = keys->secret_access_key,
@@ -115,11 +117,12 @@ int ps_s3_request_build(const struct ps_s3_site *site, const struct ps_s3_reques
     if (spec->if_match && !is_header_value(spec->if_match))
         return ps_fail(error, PENSTOCK_E_ARGUMENT,
                        "the entity tag of key '%s' holds a control character", spec->key);
+    out->place = spec->place ? spec->place : ps_s3_site_place(site);
     if (!build_url(site, spec, out, path, sizeof path, &query_at) || !ps_sigv4_date(now, date))
         return ps_fail(error, PENSTOCK_E_ARGUMENT,
                        "a request for bucket %s is too long, or the clock is wrong", site->bucket);
 
-    add_header(&set, "Host", "host", site->authority);
+    add_header(&set, "Host", "host", out->place->authority);
     if (spec->ranged) {
         ps_text_add(&range_text, "bytes=");
         ps_text_add_u64(&range_text, spec->first);
@@ -137,8 +140,8 @@ int ps_s3_request_build(const struct ps_s3_site *site, const struct ps_s3_reques
         if (*credentials->keys.session_token)
             add_header(&set, "x-amz-security-token", "x-amz-security-token",
                        credentials->keys.session_token);
-        if (!sign(site, spec, now, path, out->url + query_at, &set, cache, authorization,
-                  sizeof authorization))
+        if (!sign(site, out->place, spec, now, path, out->url + query_at, &set, cache,
+                  authorization, sizeof authorization))
             return ps_fail(error, PENSTOCK_E_ARGUMENT, "a request for bucket %s cannot be signed",
                            site->bucket);
         add_header(&set, "Authorization", "authorization", authorization);

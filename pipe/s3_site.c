@@ -16,7 +16,7 @@ static int endpoint_fault(const struct ps_s3_account *account, const char *fault
 }
 
 /* Cuts host and port out of "host:port" or "[v6]:port". Returns what is wrong, or NULL. */
-static const char *parse_authority(const char *text, size_t len, struct ps_s3_site *out)
+static const char *parse_authority(const char *text, size_t len, struct ps_s3_place *out)
 {
     const char *end = text + len, *host = text, *host_end, *port;
     bool bracketed = len && *text == '[';
@@ -57,16 +57,16 @@ static const char *parse_authority(const char *text, size_t len, struct ps_s3_si
     return NULL;
 }
 
-static void set_authority(struct ps_s3_site *site)
+static void set_authority(struct ps_s3_place *place)
 {
-    struct ps_text text = ps_text_in(site->authority, sizeof site->authority);
-    bool v6 = strchr(site->host, ':') != NULL;
-    ps_text_addf(&text, "%s%s%s", v6 ? "[" : "", site->host, v6 ? "]" : "");
-    if (site->port != (site->tls ? 443 : 80))
-        ps_text_addf(&text, ":%u", (unsigned)site->port);
+    struct ps_text text = ps_text_in(place->authority, sizeof place->authority);
+    bool v6 = strchr(place->host, ':') != NULL;
+    ps_text_addf(&text, "%s%s%s", v6 ? "[" : "", place->host, v6 ? "]" : "");
+    if (place->port != (place->tls ? 443 : 80))
+        ps_text_addf(&text, ":%u", (unsigned)place->port);
 }
 
-static int from_endpoint(const struct ps_s3_account *account, struct ps_s3_site *out,
+static int from_endpoint(const struct ps_s3_account *account, struct ps_s3_place *out,
                          struct penstock_error *error)
 {
     const char *url = account->endpoint_url;
@@ -90,37 +90,45 @@ static int from_endpoint(const struct ps_s3_account *account, struct ps_s3_site 
 
 /* A certificate for *.s3.eu-west-1.amazonaws.com covers one label: a bucket with dots has to go
  * into the path. */
-static void from_aws(const struct ps_s3_account *account, struct ps_s3_site *out)
+static void from_aws(const char *bucket, struct ps_s3_place *out)
 {
     struct ps_text host = ps_text_in(out->host, sizeof out->host);
-    const char *china = strncmp(account->region, "cn-", 3) ? "" : ".cn";
+    const char *china = strncmp(out->region, "cn-", 3) ? "" : ".cn";
 
     out->tls = true;
     out->port = 443;
-    out->path_style = !ps_bucket_is_dns(out->bucket) || strchr(out->bucket, '.');
+    out->path_style = !ps_bucket_is_dns(bucket) || strchr(bucket, '.');
     if (!out->path_style)
-        ps_text_addf(&host, "%s.", out->bucket);
-    ps_text_addf(&host, "s3.%s.amazonaws.com%s", account->region, china);
+        ps_text_addf(&host, "%s.", bucket);
+    ps_text_addf(&host, "s3.%s.amazonaws.com%s", out->region, china);
 }
 
 int ps_s3_site_init(const struct ps_s3_account *account, const char *bucket, struct ps_s3_site *out,
                     struct penstock_error *error)
 {
+    struct ps_s3_place *place = &out->places[0];
     int rc = PENSTOCK_OK;
+
     memset(out, 0, sizeof *out);
     out->account = account;
     if (!ps_text_copy(out->bucket, sizeof out->bucket, bucket))
         return ps_fail(error, PENSTOCK_E_ARGUMENT, "the bucket's name is too long: '%s'", bucket);
+    ps_text_copy(place->region, sizeof place->region, account->region);
     if (*account->endpoint_url)
-        rc = from_endpoint(account, out, error);
+        rc = from_endpoint(account, place, error);
     else
-        from_aws(account, out);
-    set_authority(out);
+        from_aws(out->bucket, place);
+    set_authority(place);
     return rc;
 }
 
-void ps_s3_site_origin(const struct ps_s3_site *site, char *out, size_t size)
+const struct ps_s3_place *ps_s3_site_place(const struct ps_s3_site *site)
+{
+    return &site->places[atomic_load_explicit(&site->place_no, memory_order_acquire)];
+}
+
+void ps_s3_place_origin(const struct ps_s3_place *place, char *out, size_t size)
 {
     struct ps_text text = ps_text_in(out, size);
-    ps_text_addf(&text, "http%s://%s", site->tls ? "s" : "", site->authority);
+    ps_text_addf(&text, "http%s://%s", place->tls ? "s" : "", place->authority);
 }

@@ -23,6 +23,8 @@ static int keep_session(SSL *ssl, SSL_SESSION *session)
 {
     struct ps_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 
+    if (SSL_get_app_data(ssl) != tls->place)
+        return 0;
     if (tls->session)
         SSL_SESSION_free(tls->session);
     tls->session = session;
@@ -64,23 +66,29 @@ void ps_tls_close(struct ps_tls *tls)
     *tls = (struct ps_tls){.context = NULL};
 }
 
-SSL *ps_tls_connect(struct ps_tls *tls, const struct ps_s3_site *site, int fd)
+SSL *ps_tls_connect(struct ps_tls *tls, const struct ps_s3_place *place, int fd)
 {
     struct in6_addr address;
     SSL *ssl = SSL_new(tls->context);
-    bool numeric = inet_pton(AF_INET, site->host, &address) == 1 ||
-                   inet_pton(AF_INET6, site->host, &address) == 1;
+    bool numeric = inet_pton(AF_INET, place->host, &address) == 1 ||
+                   inet_pton(AF_INET6, place->host, &address) == 1;
 
     if (!ssl)
         return NULL;
     /* An address has no name to indicate, and is looked for among the certificate's addresses. */
     if (SSL_set_fd(ssl, fd) != 1 ||
-        (numeric
-             ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), site->host)
-             : SSL_set1_host(ssl, site->host) && SSL_set_tlsext_host_name(ssl, site->host)) != 1) {
+        (numeric ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), place->host)
+                 : SSL_set1_host(ssl, place->host) && SSL_set_tlsext_host_name(ssl, place->host)) !=
+            1) {
         SSL_free(ssl);
         return NULL;
     }
+    if (tls->place != place) {
+        SSL_SESSION_free(tls->session);
+        tls->session = NULL;
+        tls->place = place;
+    }
+    SSL_set_app_data(ssl, place);
     if (tls->session)
         SSL_set_session(ssl, tls->session);
     SSL_set_connect_state(ssl);

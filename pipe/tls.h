@@ -16,7 +16,8 @@
 /* What connections to one site share: options, trust, and the session to resume. */
 struct ps_tls {
     SSL_CTX *context;
-    SSL_SESSION *session; /* of the last connection; NULL before the first */
+    SSL_SESSION *session;            /* of the last connection; NULL before the first */
+    const struct ps_s3_place *place; /* where that went: a session vouches for one host alone */
 };
 
 /* Returns PENSTOCK_OK, PENSTOCK_E_ARGUMENT for an unusable CA bundle, or PENSTOCK_E_MEMORY. */
@@ -24,7 +25,7 @@ int ps_tls_open(struct ps_tls *tls, const struct ps_s3_site *site, struct pensto
 void ps_tls_close(struct ps_tls *tls);
 
 /* A client's end for a connected socket; NULL when memory is out. SSL_free ends it. */
-SSL *ps_tls_connect(struct ps_tls *tls, const struct ps_s3_site *site, int fd);
+SSL *ps_tls_connect(struct ps_tls *tls, const struct ps_s3_place *place, int fd);
 
 /* Words for the calling thread's last OpenSSL error, and for a failed verification. */
 void ps_tls_explain(const SSL *ssl, char *out, size_t size);

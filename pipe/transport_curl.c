@@ -261,7 +261,7 @@ static int begin(struct transfer *transfer, struct penstock_error *error)
     int rc = prepare(transfer, &ps_part_source(part)->site, error);
 
     if (rc == PENSTOCK_OK)
-        rc = ps_get_build(part, part->attempt_from, &t->signing, &transfer->request, error);
+        rc = ps_get_build(part, NULL, part->attempt_from, &t->signing, &transfer->request, error);
     if (rc != PENSTOCK_OK)
         return rc;
     transfer->headers = ps_curl_request(transfer->easy, &get, &transfer->request);

@@ -90,7 +90,7 @@ static int open_tls(struct ps_connections *t, struct penstock_error *error)
             const struct ps_source *source = &stream->channels[i]->sources[s];
             struct ps_site_tls *place = &t->site_tls[t->site_tls_count];
 
-            if (source->uri.kind != PS_URI_S3 || !source->site.tls)
+            if (source->uri.kind != PS_URI_S3 || !ps_s3_site_place(&source->site)->tls)
                 continue;
             int rc = ps_tls_open(&place->tls, &source->site, error);
 

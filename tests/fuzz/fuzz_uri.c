@@ -51,7 +51,7 @@ static void check_request(const struct ps_uri *uri)
     require(ps_s3_site_init(&account, uri->bucket, &site, NULL) == PENSTOCK_OK);
     require(ps_s3_request_build(&site, &spec, 0, &cache, &request, NULL) == PENSTOCK_OK);
     const char *path = request.target + 1;
-    if (site.path_style) {
+    if (ps_s3_site_place(&site)->path_style) {
         require(!strncmp(path, uri->bucket, strlen(uri->bucket)));
         path += strlen(uri->bucket) + 1;
     }

@@ -154,11 +154,11 @@ static void test_sites(void **state)
         char origin[512];
         if (ps_s3_site_init(&account, table[i].bucket, &site, &error) != PENSTOCK_OK)
             fail_msg("%s", error.message);
-        ps_s3_site_origin(&site, origin, sizeof origin);
+        ps_s3_place_origin(&site.places[0], origin, sizeof origin);
         assert_string_equal(origin, table[i].origin);
-        assert_string_equal(site.host, table[i].host);
-        assert_int_equal(site.port, table[i].port);
-        assert_int_equal(site.path_style, table[i].path_style);
+        assert_string_equal(site.places[0].host, table[i].host);
+        assert_int_equal(site.places[0].port, table[i].port);
+        assert_int_equal(site.places[0].path_style, table[i].path_style);
     }
 }
 
