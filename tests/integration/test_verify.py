@@ -154,6 +154,20 @@ def test_verified_over_tls(s3_server, bucket, tmp_path, transport):
     assert stream(server, **job)["result"] == "PENSTOCK_E_CORRUPT"
 
 
+@pytest.mark.parametrize("io,transport", WAYS)
+def test_trouble_makes_no_object_corrupt(s3_server, bucket, io, transport):
+    """Parts that are resumed, asked for twice and fetched out of order are summed once each."""
+    faults = ["cut=3000,every=5", "reset=20000,every=7", "status=503,every=11"]
+    faults += ["stall=700,after=9000,every=40"]
+    server = s3_server(bucket, *(word for fault in faults for word in ("--fault", fault)))
+    job = dict(io=io, transport=transport, verify="always", epochs=6, io_threads=2)
+    result = stream(server, **job).ok()
+    assert result["sha256_digest"] == sha256(*((SMALL + LONG) * 6))
+    assert (result["verified"], result["unverified"]) == (6 * 23, 0)
+    assert result["retries"] > 20
+    assert "do not have its checksum" not in result.stderr
+
+
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("io,transport", WAYS)
 def test_flip_fault_is_caught(s3_server, bucket, tmp_path, io, transport, tls):
