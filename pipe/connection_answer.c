@@ -13,6 +13,7 @@
 /* What is asked for before the head is known: the less, the less body is copied behind it. */
 #define HEAD_STEP_BYTES 2048
 #define INTERIM_MAX 16 /* 1xx answers before the real one */
+#define TLS_STEP_BYTES ((size_t)256 << 10)
 
 /* Reads the error document that came after the head, if one did. */
 static void read_answer(struct ps_connection *c, bool has_head, struct ps_s3_answer *said)
@@ -369,28 +370,48 @@ void ps_connection_wait_tls(struct ps_connection *c, int rc)
     }
 }
 
+/* Takes what there is of the body; one record brings 16 KiB at most, and whoever waits for bytes is
+ * told of many at once. Returns 1, or what SSL_read returned when there was no more. */
+static int read_body_tls(struct ps_connection *c)
+{
+    uint8_t *into;
+    size_t room = body_room(c, &into);
+    size_t taken_bytes = 0, got_bytes;
+    int rc = 1;
+
+    if (room > TLS_STEP_BYTES)
+        room = TLS_STEP_BYTES;
+    while (taken_bytes < room &&
+           (rc = SSL_read_ex(c->ssl, into + taken_bytes, room - taken_bytes, &got_bytes)) == 1)
+        taken_bytes += got_bytes;
+    if (taken_bytes > 0) {
+        c->since_ns = ps_now_ns();
+        took_body(c, taken_bytes);
+    }
+    return rc;
+}
+
 /* Reads what there is in the current state; the state may change, and the connection may end. */
 void ps_answer_read_tls(struct ps_connection *c)
 {
     while (c->state == PS_CONN_HEAD || c->state == PS_CONN_BODY || c->state == PS_CONN_ERROR_BODY) {
         bool in_body = c->state == PS_CONN_BODY;
-        uint8_t *into = (uint8_t *)c->in + c->in_bytes;
-        size_t room = in_body ? body_room(c, &into) : PS_ANSWER_BYTES - c->in_bytes;
+        size_t room = PS_ANSWER_BYTES - c->in_bytes;
         size_t step = c->state == PS_CONN_HEAD && room > HEAD_STEP_BYTES ? HEAD_STEP_BYTES : room;
         size_t got_bytes = 0;
-        int rc = SSL_read_ex(c->ssl, into, step, &got_bytes);
+        int rc =
+            in_body ? read_body_tls(c) : SSL_read_ex(c->ssl, c->in + c->in_bytes, step, &got_bytes);
 
         if (rc != 1) {
             ps_connection_wait_tls(c, rc);
             return;
         }
-        c->since_ns = ps_now_ns();
         if (in_body) {
-            took_body(c, got_bytes);
             if (ps_part_left_bytes(c->part) == 0)
                 answered(c);
             continue;
         }
+        c->since_ns = ps_now_ns();
         c->in_bytes += got_bytes;
         if (c->state == PS_CONN_HEAD)
             parse_head(c);

@@ -41,7 +41,7 @@ int ps_tls_open(struct ps_tls *tls, const struct ps_s3_site *site, struct pensto
         return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory for TLS");
     SSL_CTX_set_min_proto_version(tls->context, TLS1_2_VERSION);
     SSL_CTX_set_verify(tls->context, SSL_VERIFY_PEER, NULL);
-    SSL_CTX_set_mode(tls->context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_mode(tls->context, SSL_MODE_ENABLE_PARTIAL_WRITE);
     SSL_CTX_set_read_ahead(tls->context, 1);
     SSL_CTX_set_default_read_buffer_len(tls->context, READ_AHEAD_BYTES);
     SSL_CTX_set_session_cache_mode(tls->context,
