@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TICK_NS (100 * PS_NS_PER_MS)
+#define TICK_NS (50 * PS_NS_PER_MS)
 #define RESOLVE_POLL_NS (5 * PS_NS_PER_MS)
 #define RESOLVE_NS_MAX (15 * PS_NS_PER_S)
 #define CONNECT_NS_MAX (5 * PS_NS_PER_S)
@@ -163,6 +163,7 @@ static void ask(struct ps_connection *c)
         ps_connection_enter(c, PS_CONN_SENDING);
         c->floor_ns = c->since_ns;
         c->floor_bytes = c->seen_bytes = c->asked_bytes = ps_connection_received_bytes(c);
+        c->got_bytes = 0;
         send_request(c);
         return;
     }
@@ -319,9 +320,11 @@ bool ps_connection_is_open(const struct ps_connection *c)
 
 static void check_stall(struct ps_connection *c, uint64_t now_ns)
 {
-    uint64_t bytes = ps_connection_received_bytes(c);
+    uint64_t bytes = c->asked_bytes + c->got_bytes;
 
-    if (bytes != c->seen_bytes) {
+    if (bytes <= c->seen_bytes) /* a receive under way may have brought some all the same */
+        bytes = ps_connection_received_bytes(c);
+    if (bytes > c->seen_bytes) {
         c->seen_bytes = bytes;
         c->since_ns = now_ns;
     } else if (now_ns > c->since_ns + STALL_NS_MAX) {
@@ -419,7 +422,7 @@ void ps_connection_start(struct ps_connection *c, struct ps_part *part)
         return;
     }
     c->part = part;
-    c->started_ns = ps_now_ns();
+    c->started_ns = c->pace_ns = ps_now_ns();
     c->skip_bytes = 0;
     if (c->state == PS_CONN_IDLE) {
         forget_answer(c);

@@ -61,10 +61,9 @@ struct ps_connections {
     struct ps_io *io;
     struct ps_connection *items;
     uint32_t count;
-    uint32_t used;      /* items that were ever used: the first ones */
-    uint32_t spare;     /* of them, so many are for hedges */
-    uint64_t tick_ns;   /* when connections are looked over next; UINT64_MAX: none needs it */
-    uint64_t ticked_ns; /* when they were last */
+    uint32_t used;    /* items that were ever used: the first ones */
+    uint32_t spare;   /* of them, so many are for hedges */
+    uint64_t tick_ns; /* when connections are looked over next; UINT64_MAX: none needs it */
     struct ps_hedge hedge;
     struct ps_site_tls *site_tls;
     size_t site_tls_count;
@@ -93,13 +92,14 @@ struct ps_connection {
     uint64_t skip_bytes;         /* of the body that the ring has: they go to scratch memory */
     uint64_t started_ns;         /* the attempt's start, */
     uint64_t asked_bytes;        /* what the kernel had received when the request was sent, */
+    uint64_t got_bytes;          /* what has been read since, */
     uint64_t body_ns;            /* and when the answer's head was there */
-    uint64_t pace_ns;            /* since when the body's bytes are counted for its pace, */
-    uint64_t pace_bytes;         /* and what the kernel had received then */
-    uint64_t since_ns;           /* of the state, or of the last sign of life while receiving */
-    uint64_t seen_bytes;         /* what the kernel had received then */
-    uint64_t floor_ns;           /* since when bytes are counted for the least rate, */
-    uint64_t floor_bytes;        /* and what had been received then */
+    uint64_t pace_ns;     /* since when the head is waited for, or the body's bytes counted */
+    uint64_t pace_bytes;  /* for its pace, and what the kernel had received then */
+    uint64_t since_ns;    /* of the state, or of the last sign of life while receiving */
+    uint64_t seen_bytes;  /* what the kernel had received then */
+    uint64_t floor_ns;    /* since when bytes are counted for the least rate, */
+    uint64_t floor_bytes; /* and what had been received then */
     size_t out_bytes, out_sent;
     size_t in_bytes, in_scanned;
     unsigned interim_count;   /* 1xx answers to the request */
@@ -144,8 +144,8 @@ struct ps_connection *ps_connection_choose(struct ps_connections *all,
                                            const struct ps_connection *rival);
 
 /* Asks for the part on a second connection if this one is slow and that can be afforded. Called
- * after ps_connection_look_over; `late` if that itself was, so that no pace can be told. */
-void ps_hedge_consider(struct ps_connection *c, uint64_t now_ns, bool late);
+ * after ps_connection_look_over; if that came late, by `held_ns`, the time does not count. */
+void ps_hedge_consider(struct ps_connection *c, uint64_t now_ns, uint64_t held_ns);
 
 /* ---- between the files ---- */
 

@@ -313,6 +313,7 @@ void ps_answer_progress(struct ps_receive *received, size_t more_bytes)
 {
     struct ps_connection *c = received->cookie;
 
+    c->got_bytes += more_bytes;
     /* What reaches the ring counts even when the connection is being ended. */
     if (c->into_ring ? c->part != NULL : c->state == PS_CONN_BODY)
         took_body(c, more_bytes);
@@ -386,6 +387,7 @@ static int read_body_tls(struct ps_connection *c)
         taken_bytes += got_bytes;
     if (taken_bytes > 0) {
         c->since_ns = ps_now_ns();
+        c->got_bytes += taken_bytes;
         took_body(c, taken_bytes);
     }
     return rc;
@@ -412,6 +414,7 @@ void ps_answer_read_tls(struct ps_connection *c)
             continue;
         }
         c->since_ns = ps_now_ns();
+        c->got_bytes += got_bytes;
         c->in_bytes += got_bytes;
         if (c->state == PS_CONN_HEAD)
             parse_head(c);

@@ -77,29 +77,29 @@ static void start(struct ps_connection *slow)
     ps_connection_start(c, slow->part);
 }
 
-static bool body_is_slow(struct ps_connection *c, uint64_t now_ns)
+static enum ps_hedge_pace body_pace(struct ps_connection *c, uint64_t now_ns)
 {
-    if (now_ns < c->pace_ns + ps_hedge_patience_ns(&c->all->hedge))
-        return false;
     uint64_t took_ns = now_ns - c->pace_ns;
     uint64_t got_bytes = c->seen_bytes - c->pace_bytes;
 
     c->pace_ns = now_ns;
     c->pace_bytes = c->seen_bytes;
-    return ps_hedge_is_slow(&c->all->hedge, got_bytes, took_ns, ps_part_left_bytes(c->part));
+    return ps_hedge_pace(&c->all->hedge, got_bytes, took_ns, ps_part_left_bytes(c->part));
 }
 
-static bool is_slow(struct ps_connection *c, uint64_t now_ns)
+static enum ps_hedge_pace pace_of(struct ps_connection *c, uint64_t now_ns)
 {
+    if (now_ns < c->pace_ns + ps_hedge_patience_ns(&c->all->hedge))
+        return PS_HEDGE_GOOD;
     switch (c->state) {
     case PS_CONN_RESOLVING:
     case PS_CONN_CONNECTING:
     case PS_CONN_HANDSHAKING:
     case PS_CONN_SENDING:
     case PS_CONN_HEAD:
-        return now_ns > c->started_ns + ps_hedge_patience_ns(&c->all->hedge);
+        return PS_HEDGE_SILENT;
     case PS_CONN_BODY:
-        return body_is_slow(c, now_ns);
+        return body_pace(c, now_ns);
     case PS_CONN_FREE:
     case PS_CONN_ERROR_BODY:
     case PS_CONN_IDLE:
@@ -107,20 +107,17 @@ static bool is_slow(struct ps_connection *c, uint64_t now_ns)
     case PS_CONN_ENDING:
         break;
     }
-    return false;
+    return PS_HEDGE_GOOD;
 }
 
-void ps_hedge_consider(struct ps_connection *c, uint64_t now_ns, bool late)
+void ps_hedge_consider(struct ps_connection *c, uint64_t now_ns, uint64_t held_ns)
 {
     if (!c->part || c->rival || c->part->unpinned)
         return;
-    if (late) {
-        c->pace_ns = now_ns;
-        c->pace_bytes = c->seen_bytes;
-    } else if (is_slow(c, now_ns) && ps_hedge_is_affordable(&c->all->hedge) &&
-               busy_spares(c->all) < c->all->spare) {
+    c->pace_ns += held_ns;
+    if (ps_hedge_is_affordable(&c->all->hedge, pace_of(c, now_ns)) &&
+        busy_spares(c->all) < c->all->spare)
         start(c);
-    }
 }
 
 /* ---- the end ---- */

@@ -45,20 +45,24 @@ uint64_t ps_hedge_patience_ns(const struct ps_hedge *hedge)
     return patience_ns < PATIENCE_NS_MAX ? patience_ns : PATIENCE_NS_MAX;
 }
 
-bool ps_hedge_is_slow(const struct ps_hedge *hedge, uint64_t got_bytes, uint64_t took_ns,
-                      uint64_t left_bytes)
+enum ps_hedge_pace ps_hedge_pace(const struct ps_hedge *hedge, uint64_t got_bytes, uint64_t took_ns,
+                                 uint64_t left_bytes)
 {
     if (got_bytes == 0)
-        return true;
+        return PS_HEDGE_SILENT;
     if (got_bytes >= left_bytes || ps_histogram_count(&hedge->rate_bytes_s) < KNOWN_LEAST)
-        return false; /* it will be there sooner than an answer to another request */
+        return PS_HEDGE_GOOD; /* it will be there sooner than an answer to another request */
     double rate_bytes_s = (double)got_bytes * 1e9 / (double)took_ns;
 
-    return rate_bytes_s * SLOWER_BY < (double)ps_histogram_quantile(&hedge->rate_bytes_s, 50);
+    return rate_bytes_s * SLOWER_BY < (double)ps_histogram_quantile(&hedge->rate_bytes_s, 50)
+               ? PS_HEDGE_SLOW
+               : PS_HEDGE_GOOD;
 }
 
-bool ps_hedge_is_affordable(const struct ps_hedge *hedge)
+bool ps_hedge_is_affordable(const struct ps_hedge *hedge, enum ps_hedge_pace pace)
 {
-    return hedge->hedges < FREE_HEDGES + hedge->requests / SHARE &&
-           hedge->twice_bytes < FREE_BYTES + hedge->bytes / SHARE;
+    uint64_t used = pace == PS_HEDGE_SLOW ? 2 : 1;
+
+    return pace != PS_HEDGE_GOOD && used * hedge->hedges < FREE_HEDGES + hedge->requests / SHARE &&
+           used * hedge->twice_bytes < FREE_BYTES + hedge->bytes / SHARE;
 }

@@ -4,7 +4,9 @@
  * Slow is what takes three times as long for its first byte as nineteen of twenty requests did, and
  * 200 ms at least; or brings, over such a time, less than a quarter of what the middle part brings.
  * Second requests stay below 2 % of the requests, and the bytes that came twice below 2 % of the
- * bytes, but for a few at the start. connection_hedge.c acts on it.
+ * bytes, but for a few at the start. Parts that still move may have half of that: that they are
+ * slow may be our own fault, and one that does not move at all must not go without for it.
+ * connection_hedge.c acts on it.
  *
  * Owner: a transport. Threads: its I/O thread. Units: bytes, nanoseconds.
  */
@@ -33,11 +35,14 @@ void ps_hedge_saw_body(struct ps_hedge *hedge, uint64_t len_bytes, uint64_t took
 /* How long to wait for a head, or for news of a body. */
 uint64_t ps_hedge_patience_ns(const struct ps_hedge *hedge);
 
-/* Whether a body that brought `got_bytes` in `took_ns`, patience at least, and has `left_bytes` to
- * go, is slow. */
-bool ps_hedge_is_slow(const struct ps_hedge *hedge, uint64_t got_bytes, uint64_t took_ns,
-                      uint64_t left_bytes);
+enum ps_hedge_pace { PS_HEDGE_GOOD, PS_HEDGE_SLOW, PS_HEDGE_SILENT };
 
-bool ps_hedge_is_affordable(const struct ps_hedge *hedge);
+/* Of a body that brought `got_bytes` in `took_ns`, patience at least, and has `left_bytes` to go.
+ */
+enum ps_hedge_pace ps_hedge_pace(const struct ps_hedge *hedge, uint64_t got_bytes, uint64_t took_ns,
+                                 uint64_t left_bytes);
+
+/* Whether a part of such a pace may have a second request now. */
+bool ps_hedge_is_affordable(const struct ps_hedge *hedge, enum ps_hedge_pace pace);
 
 #endif

@@ -17,6 +17,9 @@
 /* Rounds of events after which channels are told of bytes, however much there still is to do. */
 #define UNTOLD_ROUNDS_MAX 32
 
+/* A part turned away more often in a row waits as for a throttle, whatever becomes of others. */
+#define LONE_THROTTLES_MAX 3
+
 static uint64_t next_random(struct ps_io *io)
 {
     /* xorshift64* (Vigna 2016): back-off needs spread, not secrecy. */
@@ -133,9 +136,9 @@ static uint32_t retry_delay_ms(struct ps_io *io, const struct ps_part *part,
 {
     struct ps_budget *budget = budget_of(part);
     uint32_t budget_ms = ps_budget_take_ms(budget, brought_bytes, ps_now_ns());
-    /* One request turned away among many that are served is no sign of a server in trouble. */
-    bool throttled =
-        decision->throttle && (part->vain_attempts > 1 || ps_budget_is_strained(budget));
+    /* Some requests turned away among many that are served are no sign of a server in trouble. */
+    bool throttled = decision->throttle &&
+                     (part->vain_attempts > LONE_THROTTLES_MAX || ps_budget_is_strained(budget));
     uint32_t jitter_ms = ps_retry_delay_ms(part->vain_attempts, throttled, next_random(io));
 
     if (throttled)

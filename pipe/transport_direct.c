@@ -7,10 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Ticks come every 100 ms. One later than this says that the thread was held up, not the network.
- */
-#define LATE_NS (300 * PS_NS_PER_MS)
-
 static void transport_start(struct ps_transport *base, struct ps_part *part)
 {
     struct ps_connections *t = (struct ps_connections *)base;
@@ -30,9 +26,9 @@ static void transport_tick(struct ps_transport *base)
     struct ps_connections *t = (struct ps_connections *)base;
     uint64_t now_ns = ps_now_ns();
     uint64_t next_ns = UINT64_MAX;
-    bool late = now_ns - t->ticked_ns > LATE_NS;
+    /* While this thread was held up nothing can be told of the network. */
+    uint64_t held_ns = t->tick_ns < now_ns ? now_ns - t->tick_ns : 0;
 
-    t->ticked_ns = now_ns;
     for (uint32_t i = 0; i < t->used; i++) {
         struct ps_connection *c = &t->items[i];
 
@@ -44,7 +40,7 @@ static void transport_tick(struct ps_transport *base)
     }
     now_ns = ps_now_ns();
     for (uint32_t i = 0; t->spare > 0 && i < t->used; i++)
-        ps_hedge_consider(&t->items[i], now_ns, late);
+        ps_hedge_consider(&t->items[i], now_ns, held_ns);
     t->tick_ns = next_ns;
 }
 

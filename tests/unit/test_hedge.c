@@ -115,18 +115,19 @@ static void test_a_quarter_of_the_middle_rate_is_slow(void **state)
     struct ps_hedge *hedge = *state;
 
     for (int i = 0; i < 16; i++) {
-        assert_false(ps_hedge_is_slow(hedge, 1, 200 * MS, 8 * MIB));
+        assert_int_equal(ps_hedge_pace(hedge, 1, 200 * MS, 8 * MIB), PS_HEDGE_GOOD);
         ps_hedge_saw_body(hedge, 8 * MIB, 80 * MS); /* 100 MiB/s */
     }
-    assert_false(ps_hedge_is_slow(hedge, 6 * MIB, 200 * MS, 8 * MIB)); /* 30 */
-    assert_true(ps_hedge_is_slow(hedge, 4 * MIB, 200 * MS, 8 * MIB));  /* 20 */
-    assert_false(ps_hedge_is_slow(hedge, 4 * MIB, 200 * MS, 4 * MIB)); /* nearly there */
+    assert_int_equal(ps_hedge_pace(hedge, 6 * MIB, 200 * MS, 8 * MIB), PS_HEDGE_GOOD); /* 30 */
+    assert_int_equal(ps_hedge_pace(hedge, 4 * MIB, 200 * MS, 8 * MIB), PS_HEDGE_SLOW); /* 20 */
+    assert_int_equal(ps_hedge_pace(hedge, 4 * MIB, 200 * MS, 4 * MIB),
+                     PS_HEDGE_GOOD); /* nearly there */
     assert_int_equal(hedge->bytes, 16 * 8 * MIB);
 }
 
 static void test_silence_is_slow_whatever_is_known(void **state)
 {
-    assert_true(ps_hedge_is_slow(*state, 0, 1000 * MS, 1));
+    assert_int_equal(ps_hedge_pace(*state, 0, 1000 * MS, 1), PS_HEDGE_SILENT);
 }
 
 static void test_short_bodies_say_nothing_about_the_rate(void **state)
@@ -137,7 +138,7 @@ static void test_short_bodies_say_nothing_about_the_rate(void **state)
         ps_hedge_saw_body(hedge, 4096, 1000);
     ps_hedge_saw_body(hedge, 8 * MIB, 0);
     assert_int_equal(ps_histogram_count(&hedge->rate_bytes_s), 0);
-    assert_false(ps_hedge_is_slow(hedge, 1, 200 * MS, 8 * MIB));
+    assert_int_equal(ps_hedge_pace(hedge, 1, 200 * MS, 8 * MIB), PS_HEDGE_GOOD);
 }
 
 static void test_two_percent_of_the_requests(void **state)
@@ -145,9 +146,22 @@ static void test_two_percent_of_the_requests(void **state)
     struct ps_hedge *hedge = *state;
 
     for (hedge->requests = 0; hedge->requests < 10000; hedge->requests++)
-        while (ps_hedge_is_affordable(hedge))
+        while (ps_hedge_is_affordable(hedge, PS_HEDGE_SILENT))
             hedge->hedges++;
     assert_in_range(hedge->hedges, 200, 204);
+    assert_false(ps_hedge_is_affordable(hedge, PS_HEDGE_GOOD));
+}
+
+static void test_half_of_it_for_those_that_move(void **state)
+{
+    struct ps_hedge *hedge = *state;
+
+    for (hedge->requests = 0; hedge->requests < 10000; hedge->requests++)
+        while (ps_hedge_is_affordable(hedge, PS_HEDGE_SLOW))
+            hedge->hedges++;
+    assert_in_range(hedge->hedges, 100, 102);
+    assert_true(ps_hedge_is_affordable(hedge, PS_HEDGE_SILENT));
+    assert_false(ps_hedge_is_affordable(hedge, PS_HEDGE_GOOD));
 }
 
 static void test_two_percent_of_the_bytes(void **state)
@@ -156,13 +170,13 @@ static void test_two_percent_of_the_bytes(void **state)
 
     hedge->requests = 1000000;
     hedge->twice_bytes = 4 * MIB - 1;
-    assert_true(ps_hedge_is_affordable(hedge));
+    assert_true(ps_hedge_is_affordable(hedge, PS_HEDGE_SILENT));
     hedge->twice_bytes = 4 * MIB;
-    assert_false(ps_hedge_is_affordable(hedge));
+    assert_false(ps_hedge_is_affordable(hedge, PS_HEDGE_SILENT));
     hedge->bytes = 100 * MIB;
-    assert_true(ps_hedge_is_affordable(hedge));
+    assert_true(ps_hedge_is_affordable(hedge, PS_HEDGE_SILENT));
     hedge->twice_bytes = 6 * MIB;
-    assert_false(ps_hedge_is_affordable(hedge));
+    assert_false(ps_hedge_is_affordable(hedge, PS_HEDGE_SILENT));
 }
 
 int main(void)
@@ -176,6 +190,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_silence_is_slow_whatever_is_known, make, drop),
         cmocka_unit_test_setup_teardown(test_short_bodies_say_nothing_about_the_rate, make, drop),
         cmocka_unit_test_setup_teardown(test_two_percent_of_the_requests, make, drop),
+        cmocka_unit_test_setup_teardown(test_half_of_it_for_those_that_move, make, drop),
         cmocka_unit_test_setup_teardown(test_two_percent_of_the_bytes, make, drop),
     };
 
