@@ -25,7 +25,7 @@ endif
 
 # Debian 12 packages: what building and the demo need, and what only the tests need.
 PACKAGES := gcc make pkg-config curl ca-certificates \
-            liburing-dev libcurl4-openssl-dev libssl-dev libexpat1-dev \
+            liburing-dev libcurl4-openssl-dev libssl-dev libexpat1-dev libjansson-dev \
             libprotobuf-c-dev protobuf-c-compiler liblz4-dev zlib1g-dev \
             libmicrohttpd-dev libgnutls28-dev libopenblas-pthread-dev \
             dataset-fashion-mnist
@@ -45,7 +45,7 @@ CFLAGS   ?= -O2 -g
 C_FLAGS  := -I. -Ibuild/gen -D_GNU_SOURCE -std=gnu11 -fPIC -fvisibility=hidden -fno-omit-frame-pointer \
             $(WARNINGS) $(CPPFLAGS) $(CFLAGS)
 LD_FLAGS := -Wl,-z,relro -Wl,-z,now -Wl,--as-needed $(LDFLAGS)
-LIBS     := -lcurl -luring -lssl -lcrypto -lexpat -lprotobuf-c -llz4 -lz -lpthread -lm -ldl
+LIBS     := -lcurl -luring -lssl -lcrypto -lexpat -ljansson -lprotobuf-c -llz4 -lz -lpthread -lm -ldl
 TOOL_LIBS := -lmicrohttpd -lgnutls -lopenblas -lz
 ifneq ($(SAN),)
 C_FLAGS  += -fsanitize=$(SAN) -fno-sanitize-recover=all -O1
@@ -147,7 +147,7 @@ echo "penstock: all $(words $1) packages are installed"
 endef
 
 # Names the libraries that are missing instead of failing in the middle of a compilation.
-HEADERS := curl/curl.h liburing.h openssl/evp.h expat.h protobuf-c/protobuf-c.h lz4frame.h zlib.h \
+HEADERS := curl/curl.h liburing.h openssl/evp.h expat.h jansson.h protobuf-c/protobuf-c.h lz4frame.h zlib.h \
            microhttpd.h gnutls/gnutls.h cblas.h
 build/deps-found:
 	@mkdir -p build

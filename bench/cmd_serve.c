@@ -38,7 +38,7 @@ static const char help[] =
     "                        AKIDEXAMPLE)\n"
     "  --secret-key KEY      its secret (default $AWS_SECRET_ACCESS_KEY, else\n"
     "                        wJalrXUtnFEMIEXAMPLEKEY)\n"
-    "  --session-token TEXT  demand this token in every request\n"
+    "  --session-token TEXT  demand this token in every request; *: any token\n"
     "  --region NAME         region that requests are signed for (default us-east-1)\n"
     "  --anonymous           serve unsigned requests too\n"
     "  --tls-cert FILE       serve HTTPS with this certificate (PEM)\n"

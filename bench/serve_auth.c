@@ -402,7 +402,8 @@ static bool check_credential(const struct serve_auth_policy *policy,
     if (labs((long)(request->now - signed_at)) > SERVE_AUTH_SKEW_S)
         return refuse(verdict, 403, "RequestTimeTooSkewed",
                       "The difference between the request time and the current time is too large.");
-    if (!policy->session_token != !token || (token && strcmp(token, policy->session_token) != 0))
+    if (!policy->session_token != !token || (token && strcmp(policy->session_token, "*") != 0 &&
+                                             strcmp(token, policy->session_token) != 0))
         return refuse(verdict, 400, "InvalidToken",
                       token ? "The provided token is malformed or otherwise invalid."
                             : "This access key needs a session token in x-amz-security-token.");

@@ -24,7 +24,8 @@ enum { SERVE_AUTH_SKEW_S = 15 * 60 };
 struct serve_auth_policy {
     const char *access_key;
     const char *secret_key;
-    const char *session_token; /* demanded in x-amz-security-token; NULL: none may be sent */
+    const char *session_token; /* demanded in x-amz-security-token; NULL: none may be sent;
+                                  "*": any will do */
     const char *region;
     const char *service; /* "s3" */
     bool anonymous;      /* let requests in that carry no Authorization header */

@@ -42,6 +42,16 @@ void ps_engine_log(struct penstock *stream, int level, const char *format, ...)
 
 /* ---- open ---- */
 
+static int find_keys(void *cookie, struct ps_credentials *out, struct penstock_error *error)
+{
+    return ps_s3_account_find_keys(&((struct penstock *)cookie)->account, out, error);
+}
+
+static void log_keys(void *cookie, int level, const char *line)
+{
+    ps_engine_log(cookie, level, "%s", line);
+}
+
 static int find_s3(struct penstock *stream, struct penstock_error *error)
 {
     const struct penstock_config *config = &stream->config;
@@ -59,7 +69,12 @@ static int find_s3(struct penstock *stream, struct penstock_error *error)
         return PENSTOCK_OK;
     int rc = ps_curl_start(error);
 
-    return rc == PENSTOCK_OK ? ps_s3_account_load(config, &stream->account, error) : rc;
+    if (rc == PENSTOCK_OK)
+        rc = ps_s3_account_load(config, &stream->account, error);
+    if (rc != PENSTOCK_OK || stream->account.credentials.fixed)
+        return rc;
+    return ps_keyring_open(&stream->account.credentials, find_keys, log_keys, stream,
+                           &stream->account.keyring, error);
 }
 
 static int open_channels(struct penstock *stream, struct penstock_error *error)
@@ -266,6 +281,7 @@ void penstock_close(struct penstock **out)
     for (size_t i = 0; i < stream->channel_count; i++)
         ps_channel_close(stream->channels[i]);
     ps_budget_free(&stream->budgets);
+    ps_keyring_close(stream->account.keyring);
     ps_s3_account_wipe(&stream->account);
     pthread_mutex_destroy(&stream->log_lock);
     free(stream->channels);

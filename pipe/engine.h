@@ -7,6 +7,7 @@
  *   ps-list-CHANNEL    lists the channel's sources, then ends                        (lister.c)
  *   ps-frame-CHANNEL   cuts records, gives them places in batches                    (framer.c)
  *   ps-dec-CHANNEL     decode_threads of them                                        (chunks.c)
+ *   ps-keys            renews credentials that end                                   (keyring.c)
  *   ps-resolve         looks up addresses for the direct transport                   (resolver.c)
  */
 #ifndef PIPE_ENGINE_H

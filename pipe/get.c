@@ -190,6 +190,7 @@ struct ps_retry_decision ps_get_decide(const struct ps_part *part,
     struct ps_retry_decision decision = ps_retry_classify(&outcome);
 
     decision.wait_ms = failure->said->retry_after_ms;
+    ps_keyring_reconsider(ps_part_source(part)->site.account->keyring, &decision);
     if (failure->status == 412 && outcome.transfer == PS_TRANSFER_OK && !part->unpinned) {
         decision.verdict = PS_RETRY_AGAIN;
         decision.unpin = true;

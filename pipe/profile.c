@@ -67,10 +67,18 @@ static void on_profile_option(struct collect *collect, const char *name, const c
         {"endpoint_url", profile->endpoint_url, sizeof profile->endpoint_url},
         {"ca_bundle", profile->ca_bundle, sizeof profile->ca_bundle},
         {"services", collect->services, sizeof collect->services},
+        {"role_arn", profile->role_arn, sizeof profile->role_arn},
+        {"role_session_name", profile->role_session_name, sizeof profile->role_session_name},
+        {"external_id", profile->external_id, sizeof profile->external_id},
+        {"duration_seconds", profile->duration_seconds, sizeof profile->duration_seconds},
+        {"source_profile", profile->source_profile, sizeof profile->source_profile},
+        {"credential_source", profile->credential_source, sizeof profile->credential_source},
+        {"mfa_serial", profile->mfa_serial, sizeof profile->mfa_serial},
+        {"web_identity_token_file", profile->web_identity_token_file,
+         sizeof profile->web_identity_token_file},
+        {"credential_process", profile->credential_process, sizeof profile->credential_process},
     };
-    static const char *const providers[] = {
-        "role_arn",      "credential_process",      "sso_session",
-        "sso_start_url", "web_identity_token_file", "login_session"};
+    static const char *const providers[] = {"sso_session", "sso_start_url", "login_session"};
 
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
         if (!strcmp(name, wanted[i].name) && !ps_text_copy(wanted[i].out, wanted[i].size, value))

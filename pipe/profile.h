@@ -36,8 +36,18 @@ struct ps_profile {
     char region[64];
     char endpoint_url[512]; /* for S3: of its services section, else of the profile */
     char ca_bundle[4096];
-    char provider[32]; /* an option that names a source of keys not supported here, e.g.
-                          "role_arn" */
+
+    /* Other sources of keys. */
+    char role_arn[2049];
+    char role_session_name[65];
+    char external_id[1225];
+    char duration_seconds[16];
+    char source_profile[128];
+    char credential_source[32];
+    char mfa_serial[257];
+    char web_identity_token_file[4096];
+    char credential_process[4096];
+    char provider[32]; /* an option that names a source not supported here, e.g. "sso_session" */
 };
 
 /* Reads profile `name`. A file that does not exist is an empty one. Returns PENSTOCK_OK also for a

@@ -19,7 +19,7 @@
 #include <time.h>
 
 #include "pipe/budget.h"
-#include "pipe/credentials.h"
+#include "pipe/keyring.h"
 #include "pipe/sigv4.h"
 #include "pipe/uri.h"
 
@@ -29,7 +29,12 @@
 #define PS_S3_TOKEN_MAX 4096 /* continuation token; AWS's have about 100 bytes */
 
 struct ps_s3_account {
-    struct ps_credentials credentials;
+    struct ps_credentials credentials; /* read between ps_keyring_lock and _unlock */
+    struct ps_keyring *keyring;        /* keeps them good; NULL: they stay as they are */
+    struct ps_s3_identity {
+        bool anonymous;
+        char profile[128]; /* that the configuration names, or "" */
+    } identity;
     char region[64];
     bool region_given;        /* by configuration, environment or profile; else us-east-1 */
     char endpoint_url[512];   /* "" for AWS itself */
@@ -42,6 +47,10 @@ struct ps_s3_account {
  * Returns PENSTOCK_OK, PENSTOCK_E_CREDENTIALS, PENSTOCK_E_ARGUMENT or PENSTOCK_E_MEMORY. */
 int ps_s3_account_load(const struct penstock_config *config, struct ps_s3_account *out,
                        struct penstock_error *error);
+
+/* Asks for the keys again where they came from, for ps_keyring_open. */
+int ps_s3_account_find_keys(const struct ps_s3_account *account, struct ps_credentials *out,
+                            struct penstock_error *error);
 
 /* Overwrites the secrets. */
 void ps_s3_account_wipe(struct ps_s3_account *account);

@@ -38,6 +38,17 @@ static bool profile_is_optional(const struct penstock_config *config)
     return config->anonymous || (id && *id);
 }
 
+static int set_identity(const struct penstock_config *config, struct ps_s3_account *out,
+                        struct penstock_error *error)
+{
+    out->identity.anonymous = config->anonymous;
+    if (ps_text_copy(out->identity.profile, sizeof out->identity.profile,
+                     config->profile ? config->profile : ""))
+        return PENSTOCK_OK;
+    return ps_fail(error, PENSTOCK_E_ARGUMENT, "the profile's name is too long: '%s'",
+                   config->profile);
+}
+
 static int set_region(const struct penstock_config *config, const struct ps_profile *profile,
                       struct ps_s3_account *out, struct penstock_error *error)
 {
@@ -93,6 +104,28 @@ static int set_ca_bundle(const struct ps_profile *profile, struct ps_s3_account 
     return PENSTOCK_OK;
 }
 
+/* Also by a profile that has changed meanwhile. */
+int ps_s3_account_find_keys(const struct ps_s3_account *account, struct ps_credentials *out,
+                            struct penstock_error *error)
+{
+    const struct penstock_config config = {.anonymous = account->identity.anonymous,
+                                           .profile = account->identity.profile};
+    struct ps_profile *profile = malloc(sizeof *profile);
+    int rc = profile ? ps_profile_read(ps_profile_name(&config), profile, error)
+                     : ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
+
+    if (rc == PENSTOCK_E_CREDENTIALS && profile_is_optional(&config)) {
+        memset(profile, 0, sizeof *profile);
+        rc = PENSTOCK_OK;
+    }
+    if (rc == PENSTOCK_OK)
+        rc = ps_credentials_find(&config, profile, account->region, account->ca_bundle, out, error);
+    if (profile)
+        ps_profile_wipe(profile);
+    free(profile);
+    return rc;
+}
+
 int ps_s3_account_load(const struct penstock_config *config, struct ps_s3_account *out,
                        struct penstock_error *error)
 {
@@ -106,13 +139,16 @@ int ps_s3_account_load(const struct penstock_config *config, struct ps_s3_accoun
         rc = PENSTOCK_OK;
     }
     if (rc == PENSTOCK_OK)
-        rc = ps_credentials_find(config, &profile, &out->credentials, error);
+        rc = set_identity(config, out, error);
     if (rc == PENSTOCK_OK)
         rc = set_region(config, &profile, out, error);
     if (rc == PENSTOCK_OK)
         rc = set_endpoint(config, &profile, out, error);
     if (rc == PENSTOCK_OK)
         rc = set_ca_bundle(&profile, out, error);
+    if (rc == PENSTOCK_OK)
+        rc = ps_credentials_find(config, &profile, out->region, out->ca_bundle, &out->credentials,
+                                 error);
     ps_profile_wipe(&profile);
     if (rc != PENSTOCK_OK)
         ps_s3_account_wipe(out);

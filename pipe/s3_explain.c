@@ -205,7 +205,9 @@ int ps_s3_explain(const struct ps_s3_failure *failure, struct penstock_error *er
 
     add_what(&text, failure);
     add_why(&text, failure);
+    ps_keyring_lock(failure->site->account->keyring);
     add_advice(&text, failure, rc);
+    ps_keyring_unlock(failure->site->account->keyring);
     add_where(&text, failure);
     ps_fail(error, rc, "%s", message);
     ps_error_object(error, failure->site->bucket, failure->key, failure->offset_bytes);

@@ -245,6 +245,8 @@ static int fetch(struct ps_s3_lister *lister, struct ps_s3_page *page, struct pe
         if (rc != PENSTOCK_OK)
             return rc;
         struct ps_retry_decision decision = ps_retry_classify(&failure.outcome);
+
+        ps_keyring_reconsider(lister->site->account->keyring, &decision);
         if (decision.verdict == PS_RETRY_DONE) {
             ps_budget_refund(lister->site->budget, attempts > 1);
             return PENSTOCK_OK;
@@ -263,6 +265,8 @@ static int fetch(struct ps_s3_lister *lister, struct ps_s3_page *page, struct pe
             delay_ms = budget_ms;
         if (delay_ms < answer.retry_after_ms)
             delay_ms = answer.retry_after_ms;
+        if (delay_ms < decision.wait_ms)
+            delay_ms = decision.wait_ms;
         if (!wait_ms(lister, delay_ms))
             return stopped(lister, error);
     }

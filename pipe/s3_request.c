@@ -100,9 +100,9 @@ static bool write_headers(const struct header_set *set, struct ps_s3_request *ou
     return !text.cut;
 }
 
-int ps_s3_request_build(const struct ps_s3_site *site, const struct ps_s3_request_spec *spec,
-                        time_t now, struct ps_sigv4_cache *cache, struct ps_s3_request *out,
-                        struct penstock_error *error)
+static int build(const struct ps_s3_site *site, const struct ps_s3_request_spec *spec, time_t now,
+                 struct ps_sigv4_cache *cache, struct ps_s3_request *out,
+                 struct penstock_error *error)
 {
     const struct ps_credentials *credentials = &site->account->credentials;
     char path[3 * PS_KEY_BYTES_MAX + PS_BUCKET_BYTES_MAX + 8];
@@ -150,4 +150,15 @@ int ps_s3_request_build(const struct ps_s3_site *site, const struct ps_s3_reques
     if (!write_headers(&set, out))
         return ps_fail(error, PENSTOCK_E_ARGUMENT, "the headers of a request are too long");
     return PENSTOCK_OK;
+}
+
+int ps_s3_request_build(const struct ps_s3_site *site, const struct ps_s3_request_spec *spec,
+                        time_t now, struct ps_sigv4_cache *cache, struct ps_s3_request *out,
+                        struct penstock_error *error)
+{
+    ps_keyring_lock(site->account->keyring);
+    int rc = build(site, spec, now, cache, out, error);
+
+    ps_keyring_unlock(site->account->keyring);
+    return rc;
 }

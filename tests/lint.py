@@ -256,7 +256,7 @@ def rule_manual_is_complete(files):
 def rule_environment_is_documented(files):
     """Each variable that the program names stands in a manual page (result codes apart)."""
     pages = "\n".join(text for path, text in files.items() if re.search(r"\.[13]$", path))
-    documented = set(re.findall(r"[A-Z_0-9]+", "\n".join(re.findall(r"^\.It Ev (.*)", pages, re.M))))
+    documented = set(re.findall(r"[A-Z_0-9]+", "\n".join(re.findall(r"^\.(?:It |Pq (?:as |or of )?)?Ev (.*)", pages, re.M))))
     codes = set(public_names(files)[1])
     for path, text in files.items():
         if is_c(path) and room(path) in ROOMS:

@@ -11,8 +11,9 @@
 
 #include <cmocka.h>
 
-#include "pipe/credentials.h"
+#include "pipe/credentials_sources.h"
 #include "pipe/ini.h"
+#include "pipe/keyring.h"
 #include "pipe/text.h"
 
 static char home[] = "/tmp/penstock-credentials-XXXXXX";
@@ -52,6 +53,7 @@ static int fresh(void **state)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         unsetenv(names[i]);
     setenv("HOME", home, 1);
+    setenv("AWS_EC2_METADATA_DISABLED", "true", 1);
     drop(".aws/config");
     drop(".aws/credentials");
     return 0;
@@ -88,7 +90,8 @@ static struct found find(const struct penstock_config *config)
     struct found found = {.rc = 0};
     found.rc = ps_profile_read(ps_profile_name(config), &found.profile, &found.error);
     if (found.rc == PENSTOCK_OK)
-        found.rc = ps_credentials_find(config, &found.profile, &found.credentials, &found.error);
+        found.rc = ps_credentials_find(config, &found.profile, "us-east-1", "", &found.credentials,
+                                       &found.error);
     return found;
 }
 
@@ -264,7 +267,9 @@ static void test_missing_profiles(void **state)
     put(".aws/config", "[profile q]\nregion=x\n");
     expect_failure(&plain, "profile 'q' has no aws_access_key_id");
     put(".aws/config", "[profile q]\nrole_arn=x\nsource_profile=y\n");
-    expect_failure(&plain, "by role_arn, which is not supported yet");
+    expect_failure(&plain, "no profile 'y', which is the source_profile of 'q'");
+    put(".aws/config", "[profile q]\nsso_session=x\n");
+    expect_failure(&plain, "by sso_session, which is not supported");
     unsetenv("AWS_PROFILE");
     unsetenv("HOME");
     expect_failure(&plain, "HOME is not set");
@@ -366,6 +371,37 @@ static void test_ini_dialect(void **state)
     }
 }
 
+static void test_times_of_services(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t time_s;
+    } cases[] = {
+        {"1970-01-01T00:00:01Z", 1},
+        {"2026-11-21T08:00:00Z", 1795248000},
+        {"2026-11-21T08:00:00.123Z", 1795248000},
+        {"2026-11-21T08:00:00+00:00", 1795248000},
+        {"2026-11-21T08:00:00+01:00", 0},
+        {"2026-11-21 08:00:00", 0},
+        {"2026-11-21T08:00:00Zx", 0},
+        {"soon", 0},
+        {"", 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(ps_key_parse_time(cases[i].text), cases[i].time_s);
+}
+
+static void test_keys_are_renewed_ahead_of_their_end(void **state)
+{
+    (void)state;
+    assert_int_equal(ps_keyring_due_s(0, 1000), INT64_MAX);
+    assert_int_equal(ps_keyring_due_s(1000 + 3600, 1000), 1000 + 3000);
+    assert_int_equal(ps_keyring_due_s(1000 + 900, 1000), 1000 + 450);
+    assert_int_equal(ps_keyring_due_s(1000 + 1, 1000), 1000);
+    assert_int_equal(ps_keyring_due_s(900, 1000), 1001);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -382,6 +418,8 @@ int main(void)
         cmocka_unit_test_setup(test_anonymous_needs_nothing, fresh),
         cmocka_unit_test_setup(test_wipe_overwrites_the_secret, fresh),
         cmocka_unit_test(test_ini_dialect),
+        cmocka_unit_test(test_times_of_services),
+        cmocka_unit_test(test_keys_are_renewed_ahead_of_their_end),
     };
     return cmocka_run_group_tests(tests, make_home, remove_home);
 }

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/keyring.c - see keyring.h. */
+#include "pipe/keyring.h"
+
+#include "pipe/error.h"
+#include "pipe/thread.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define AHEAD_S 600 /* as botocore's mandatory refresh */
+#define RENEWED_S 5 /* a refusal so soon after a renewal was signed with the old keys */
+#define RETRY_S_MAX 60
+#define REFUSED_WAIT_MS 500
+
+struct ps_keyring {
+    struct ps_credentials *in_use; /* guarded by keys_lock */
+    pthread_rwlock_t keys_lock;
+    ps_keyring_find_fn find;
+    void (*log)(void *cookie, int level, const char *line);
+    void *cookie;
+    pthread_t thread;
+
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t wakes;
+    bool stopping;
+    bool asked;    /* a request was refused */
+    bool futile;   /* asking brought the same keys */
+    int64_t due_s; /* when to ask by itself */
+    int64_t renewed_s;
+    unsigned failures; /* one after another */
+};
+
+int64_t ps_keyring_due_s(int64_t expires_s, int64_t now_s)
+{
+    if (expires_s == 0)
+        return INT64_MAX;
+    if (expires_s - now_s > 2 * AHEAD_S)
+        return expires_s - AHEAD_S;
+    return expires_s > now_s ? now_s + (expires_s - now_s) / 2 : now_s + 1;
+}
+
+void ps_keyring_lock(struct ps_keyring *keyring)
+{
+    if (keyring)
+        pthread_rwlock_rdlock(&keyring->keys_lock);
+}
+
+void ps_keyring_unlock(struct ps_keyring *keyring)
+{
+    if (keyring)
+        pthread_rwlock_unlock(&keyring->keys_lock);
+}
+
+static void say(struct ps_keyring *keyring, int level, const char *what, const char *why)
+{
+    char line[2400];
+
+    if (!keyring->log)
+        return;
+    snprintf(line, sizeof line, "%s%.2200s", what, why);
+    keyring->log(keyring->cookie, level, line);
+}
+
+/* Asks once. Returns whether keys came; *same: they are the ones in use. */
+static bool renew(struct ps_keyring *keyring, bool *same, int64_t *expires_s)
+{
+    struct ps_credentials *fresh = calloc(1, sizeof *fresh);
+    struct penstock_error error;
+    int rc = fresh ? keyring->find(keyring->cookie, fresh, &error)
+                   : ps_fail(&error, PENSTOCK_E_MEMORY, "out of memory");
+
+    if (rc == PENSTOCK_OK) {
+        pthread_rwlock_wrlock(&keyring->keys_lock);
+        *same = memcmp(&fresh->keys, &keyring->in_use->keys, sizeof fresh->keys) == 0;
+        *keyring->in_use = *fresh;
+        pthread_rwlock_unlock(&keyring->keys_lock);
+        *expires_s = fresh->expires_s;
+        say(keyring, 0, *same ? "no other credentials from " : "new credentials from ",
+            fresh->origin);
+    } else {
+        say(keyring, 1, "cannot renew the credentials: ", error.message);
+    }
+    if (fresh)
+        ps_credentials_wipe(fresh);
+    free(fresh);
+    return rc == PENSTOCK_OK;
+}
+
+/* Lock held, but not while keys are asked for. */
+static void renew_now(struct ps_keyring *keyring)
+{
+    bool asked = keyring->asked;
+    bool same = false;
+    int64_t expires_s = 0;
+
+    pthread_mutex_unlock(&keyring->lock);
+    bool came = renew(keyring, &same, &expires_s);
+
+    pthread_mutex_lock(&keyring->lock);
+    int64_t now_s = time(NULL);
+
+    keyring->asked = false;
+    keyring->futile = asked && (!came || same);
+    if (came) {
+        keyring->failures = 0;
+        keyring->renewed_s = now_s;
+        keyring->due_s = ps_keyring_due_s(expires_s, now_s);
+        return;
+    }
+    unsigned pause_s = 1u << (keyring->failures < 6 ? keyring->failures : 6);
+
+    keyring->failures++;
+    keyring->due_s = now_s + (pause_s < RETRY_S_MAX ? pause_s : RETRY_S_MAX);
+}
+
+static void *keyring_main(void *cookie)
+{
+    struct ps_keyring *keyring = cookie;
+
+    pthread_mutex_lock(&keyring->lock);
+    while (!keyring->stopping) {
+        struct timespec until;
+
+        if (keyring->asked || time(NULL) >= keyring->due_s) {
+            renew_now(keyring);
+            continue;
+        }
+        /* In short steps: the time of day may be set. */
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += keyring->due_s - time(NULL) < 30 ? 1 : 30;
+        pthread_cond_timedwait(&keyring->wakes, &keyring->lock, &until);
+    }
+    pthread_mutex_unlock(&keyring->lock);
+    return NULL;
+}
+
+int ps_keyring_open(struct ps_credentials *in_use, ps_keyring_find_fn find,
+                    void (*log)(void *cookie, int level, const char *line), void *cookie,
+                    struct ps_keyring **out, struct penstock_error *error)
+{
+    struct ps_keyring *keyring = calloc(1, sizeof *keyring);
+    pthread_condattr_t attributes;
+
+    if (!keyring)
+        return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
+    keyring->in_use = in_use;
+    keyring->find = find;
+    keyring->log = log;
+    keyring->cookie = cookie;
+    keyring->due_s = ps_keyring_due_s(in_use->expires_s, time(NULL));
+    pthread_rwlock_init(&keyring->keys_lock, NULL);
+    pthread_mutex_init(&keyring->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&keyring->wakes, &attributes);
+    pthread_condattr_destroy(&attributes);
+    int rc = ps_thread_start(&keyring->thread, "ps-keys", keyring_main, keyring, error);
+
+    if (rc == PENSTOCK_OK)
+        *out = keyring;
+    else
+        free(keyring);
+    return rc;
+}
+
+void ps_keyring_close(struct ps_keyring *keyring)
+{
+    if (!keyring)
+        return;
+    pthread_mutex_lock(&keyring->lock);
+    keyring->stopping = true;
+    pthread_cond_signal(&keyring->wakes);
+    pthread_mutex_unlock(&keyring->lock);
+    pthread_join(keyring->thread, NULL);
+    pthread_rwlock_destroy(&keyring->keys_lock);
+    pthread_mutex_destroy(&keyring->lock);
+    pthread_cond_destroy(&keyring->wakes);
+    free(keyring);
+}
+
+void ps_keyring_reconsider(struct ps_keyring *keyring, struct ps_retry_decision *decision)
+{
+    if (!keyring || decision->verdict != PS_RETRY_FATAL || decision->rc != PENSTOCK_E_CREDENTIALS)
+        return;
+    pthread_mutex_lock(&keyring->lock);
+    bool renewed = time(NULL) - keyring->renewed_s <= RENEWED_S;
+    bool again = !keyring->futile;
+
+    if (again && !renewed) {
+        keyring->asked = true;
+        pthread_cond_signal(&keyring->wakes);
+    }
+    pthread_mutex_unlock(&keyring->lock);
+    if (!again)
+        return;
+    decision->verdict = PS_RETRY_AGAIN;
+    decision->wait_ms = REFUSED_WAIT_MS;
+}
