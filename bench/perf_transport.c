@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bench/perf_transport.c - one measurement of moving an object store's bytes into memory.
  *
- *     perf_transport engine [-p PART] [-e EPOCHS] [-m RING_MIB] URI
+ *     perf_transport engine [-p PART] [-e EPOCHS] [-m RING_MIB] [-i IO_THREADS]
+ *                           -o OBJECTS -s OBJECT_BYTES URI
  *     perf_transport floor  [-p PART] [-e EPOCHS] [-m RING_MIB] [-c CONNECTIONS] [-t]
  *                           -P PORT -o OBJECTS -s OBJECT_BYTES PATH
  *
@@ -41,7 +42,7 @@ enum { CONNECTIONS_MAX = 256, HEAD_BYTES = 2048 };
 static struct {
     const char *what, *where;
     uint64_t part_bytes, ring_bytes, epochs, objects, object_bytes;
-    unsigned connections, port;
+    unsigned connections, port, io_threads;
     bool tls;
 } job = {.part_bytes = 8 << 20, .ring_bytes = 128 << 20, .epochs = 1, .connections = 16};
 
@@ -169,6 +170,7 @@ static void run_engine(struct tally *t)
     config.channel_count = 1;
     config.memory_limit_bytes = job.ring_bytes;
     config.part_bytes = job.part_bytes;
+    config.io_threads = job.io_threads;
     channel.uris = &job.where;
     channel.uri_count = 1;
     channel.content_type = "application/octet-stream";
@@ -394,7 +396,7 @@ int main(int argc, char **argv)
     struct tally tally;
     int option;
 
-    while ((option = getopt(argc, argv, "p:e:m:c:tP:o:s:")) != -1)
+    while ((option = getopt(argc, argv, "p:e:m:i:c:tP:o:s:")) != -1)
         switch (option) {
         case 'p':
             job.part_bytes = number(optarg, 1, 1 << 30);
@@ -404,6 +406,9 @@ int main(int argc, char **argv)
             break;
         case 'm':
             job.ring_bytes = number(optarg, 1, 65536) << 20;
+            break;
+        case 'i':
+            job.io_threads = (unsigned)number(optarg, 0, 64);
             break;
         case 'c':
             job.connections = (unsigned)number(optarg, 1, CONNECTIONS_MAX);
