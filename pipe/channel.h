@@ -221,6 +221,7 @@ struct ps_channel {
         _Atomic uint64_t objects_streamed, list_requests, get_requests, retries, connections;
         _Atomic uint64_t head_requests, objects_verified, objects_unverified, bytes_verified;
         _Atomic uint64_t hedges, hedge_wins, refetched_bytes;
+        _Atomic uint64_t tls_handshakes, tls_resumed;
         _Atomic uint64_t first_byte_ns, first_batch_ns, wait_ns;
         struct ps_histogram part_ns; /* from a part's first request to its last byte */
     } counts;

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,8 +51,10 @@ void ps_connection_enter(struct ps_connection *c, enum ps_connection_state state
 {
     c->state = state;
     c->since_ns = ps_now_ns();
-    if (c->all->tick_ns == UINT64_MAX)
-        c->all->tick_ns = ps_connection_due_ns(c, c->since_ns);
+    uint64_t due_ns = ps_connection_due_ns(c, c->since_ns);
+
+    if (due_ns < c->all->tick_ns)
+        c->all->tick_ns = due_ns;
 }
 
 void ps_connection_watch(struct ps_connection *c, unsigned wanted)
@@ -70,7 +73,7 @@ void ps_connection_close(struct ps_connection *c)
 
     ps_connection_watch(c, 0);
     reactor->ops->forget(reactor, &c->receive);
-    SSL_free(c->ssl);
+    ps_tls_end(c->ssl, c->state == PS_CONN_IDLE);
     c->ssl = NULL;
     if (c->fd >= 0)
         close(c->fd);
@@ -98,6 +101,7 @@ static struct ps_tls *tls_of(struct ps_connections *all, const struct ps_s3_site
 
 static void send_request(struct ps_connection *c)
 {
+    ERR_clear_error();
     while (c->out_sent < c->out_bytes) {
         size_t left = c->out_bytes - c->out_sent;
         size_t sent_bytes = 0;
@@ -182,12 +186,19 @@ static void ask(struct ps_connection *c)
 
 static void handshake(struct ps_connection *c)
 {
+    ERR_clear_error(); /* SSL_get_error looks at what is left of older calls, too */
     int rc = SSL_do_handshake(c->ssl);
 
-    if (rc == 1)
-        ask(c);
-    else
+    if (rc != 1) {
         ps_connection_wait_tls(c, rc);
+        return;
+    }
+    struct ps_counts *counts = &c->part->channel->counts;
+
+    atomic_fetch_add_explicit(&counts->tls_handshakes, 1, memory_order_relaxed);
+    if (SSL_session_reused(c->ssl))
+        atomic_fetch_add_explicit(&counts->tls_resumed, 1, memory_order_relaxed);
+    ask(c);
 }
 
 static void connected(struct ps_connection *c)
@@ -312,10 +323,12 @@ static void on_ready(struct ps_watch *ready, unsigned events)
 bool ps_connection_is_open(const struct ps_connection *c)
 {
     char byte;
+
+    if (c->ssl)
+        return ps_tls_is_open(c->ssl);
     ssize_t got = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 
-    /* On TLS a ticket may lie there, which is no end. */
-    return got < 0 ? errno == EAGAIN : got > 0 && c->ssl;
+    return got < 0 && errno == EAGAIN;
 }
 
 static void check_stall(struct ps_connection *c, uint64_t now_ns)
@@ -331,7 +344,8 @@ static void check_stall(struct ps_connection *c, uint64_t now_ns)
         ps_connection_end(c, PS_TRANSFER_STALL, "no byte came for 15 s");
         return;
     }
-    if (now_ns < c->floor_ns + FLOOR_NS)
+    /* In a body a count of 0 is that of a kernel which does not count (gVisor). */
+    if (now_ns < c->floor_ns + FLOOR_NS || (bytes == 0 && c->state == PS_CONN_BODY))
         return;
     if (bytes - c->floor_bytes < FLOOR_BYTES) {
         ps_connection_end(c, PS_TRANSFER_STALL, "less than 1 KiB/s came for 15 s");
@@ -440,4 +454,6 @@ void ps_connection_cancel(struct ps_connection *c)
     c->is_hedge = false;
     if (c->receiving)
         ps_connection_end(c, PS_TRANSFER_LOCAL_FAILURE, "stopped");
+    else
+        ps_connection_close(c); /* what is ready meanwhile has no part to go to */
 }

@@ -6,6 +6,7 @@
 #include "pipe/verify.h"
 
 #include <errno.h>
+#include <openssl/err.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -350,20 +351,33 @@ void ps_answer_received(struct ps_receive *received, int result)
 
 void ps_connection_wait_tls(struct ps_connection *c, int rc)
 {
-    switch (SSL_get_error(c->ssl, rc)) {
+    int failure = SSL_get_error(c->ssl, rc);
+
+    switch (failure) {
     case SSL_ERROR_WANT_READ:
         ps_connection_watch(c, PS_READABLE);
         return;
     case SSL_ERROR_WANT_WRITE:
         ps_connection_watch(c, PS_WRITABLE);
         return;
+    default:
+        break;
+    }
+    if (c->state == PS_CONN_HANDSHAKING ||
+        (failure == SSL_ERROR_SSL &&
+         ERR_GET_REASON(ERR_peek_last_error()) != SSL_R_UNEXPECTED_EOF_WHILE_READING))
+        ps_tls_forget_tickets(c->ssl);
+    if (c->state == PS_CONN_ERROR_BODY) {
+        ERR_clear_error();
+        ps_connection_end(c, PS_TRANSFER_OK, c->why); /* the status counts, cut off as it may be */
+        return;
+    }
+    switch (failure) {
     case SSL_ERROR_ZERO_RETURN:
-        ps_connection_end(c, c->state == PS_CONN_ERROR_BODY ? PS_TRANSFER_OK : PS_TRANSFER_RESET,
-                          "the server closed the connection early");
+        ps_connection_end(c, PS_TRANSFER_RESET, "the server closed the connection early");
         return;
     case SSL_ERROR_SYSCALL:
-        ps_connection_end(c, c->state == PS_CONN_ERROR_BODY ? PS_TRANSFER_OK : PS_TRANSFER_RESET,
-                          "the connection was reset");
+        ps_connection_end(c, PS_TRANSFER_RESET, "the connection was reset");
         return;
     default:
         end_tls(c, c->state == PS_CONN_HANDSHAKING ? PS_TRANSFER_TLS : PS_TRANSFER_RESET);
@@ -396,6 +410,7 @@ static int read_body_tls(struct ps_connection *c)
 /* Reads what there is in the current state; the state may change, and the connection may end. */
 void ps_answer_read_tls(struct ps_connection *c)
 {
+    ERR_clear_error();
     while (c->state == PS_CONN_HEAD || c->state == PS_CONN_BODY || c->state == PS_CONN_ERROR_BODY) {
         bool in_body = c->state == PS_CONN_BODY;
         size_t room = PS_ANSWER_BYTES - c->in_bytes;

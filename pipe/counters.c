@@ -32,6 +32,8 @@ void penstock_get_counters(const struct penstock *stream, size_t channel_no,
     out->bytes_verified = count(&counts->bytes_verified);
     out->retries = count(&counts->retries);
     out->connections = count(&counts->connections);
+    out->tls_handshakes = count(&counts->tls_handshakes);
+    out->tls_resumed = count(&counts->tls_resumed);
     out->hedges = count(&counts->hedges);
     out->hedge_wins = count(&counts->hedge_wins);
     out->refetched_bytes = count(&counts->refetched_bytes);

@@ -248,6 +248,8 @@ struct penstock_counters {
     uint64_t head_requests; /* for checksums */
     uint64_t retries;
     uint64_t connections;     /* connections opened */
+    uint64_t tls_handshakes;  /* made (direct transport) */
+    uint64_t tls_resumed;     /* of them, those that resumed an earlier session */
     uint64_t hedges;          /* second requests for parts that were slow (direct transport) */
     uint64_t hedge_wins;      /* of them, those that were answered before the part was whole */
     uint64_t refetched_bytes; /* bytes received by both requests of a pair, and used once */

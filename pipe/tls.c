@@ -9,6 +9,7 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
+#include <string.h>
 
 /* How much ciphertext one recv may bring: four records. */
 #define READ_AHEAD_BYTES ((size_t)64 << 10)
@@ -18,17 +19,55 @@
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"                                   \
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 
-/* Keeps the newest ticket: TLS 1.3 servers send them after the handshake. */
-static int keep_session(SSL *ssl, SSL_SESSION *session)
+static void forget_oldest(struct ps_tls *tls)
+{
+    SSL_SESSION_free(tls->tickets[0]);
+    tls->ticket_count--;
+    memmove(tls->tickets, tls->tickets + 1, tls->ticket_count * sizeof tls->tickets[0]);
+}
+
+/* Keeps the newest tickets: TLS 1.3 servers send them, often two, after the handshake. Copies of
+ * them, for OpenSSL spoils those of a connection that ends without a good-bye. */
+static int keep_ticket(SSL *ssl, SSL_SESSION *ticket)
 {
     struct ps_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    SSL_SESSION *copy = SSL_SESSION_dup(ticket);
 
-    if (SSL_get_app_data(ssl) != tls->place)
+    if (!copy || SSL_get_app_data(ssl) != tls->place) {
+        SSL_SESSION_free(copy);
         return 0;
-    if (tls->session)
-        SSL_SESSION_free(tls->session);
-    tls->session = session;
-    return 1; /* the reference is ours now */
+    }
+    if (tls->ticket_count == PS_TLS_TICKETS_MAX)
+        forget_oldest(tls);
+    tls->tickets[tls->ticket_count++] = copy;
+    return 0; /* we have taken no reference */
+}
+
+static void use_ticket(struct ps_tls *tls, SSL *ssl)
+{
+    if (tls->ticket_count == 0)
+        return;
+    SSL_SESSION *newest = tls->tickets[tls->ticket_count - 1];
+    SSL_SESSION *used = newest;
+
+    if (tls->ticket_count > 1)
+        tls->ticket_count--;
+    else
+        used = SSL_SESSION_dup(newest);
+    if (used)
+        SSL_set_session(ssl, used);
+    SSL_SESSION_free(used);
+}
+
+static void forget_tickets(struct ps_tls *tls)
+{
+    while (tls->ticket_count > 0)
+        SSL_SESSION_free(tls->tickets[--tls->ticket_count]);
+}
+
+void ps_tls_forget_tickets(const SSL *ssl)
+{
+    forget_tickets(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
 }
 
 int ps_tls_open(struct ps_tls *tls, const struct ps_s3_site *site, struct penstock_error *error)
@@ -42,11 +81,12 @@ int ps_tls_open(struct ps_tls *tls, const struct ps_s3_site *site, struct pensto
     SSL_CTX_set_min_proto_version(tls->context, TLS1_2_VERSION);
     SSL_CTX_set_verify(tls->context, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_mode(tls->context, SSL_MODE_ENABLE_PARTIAL_WRITE);
+    SSL_CTX_set_options(tls->context, SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_read_ahead(tls->context, 1);
     SSL_CTX_set_default_read_buffer_len(tls->context, READ_AHEAD_BYTES);
     SSL_CTX_set_session_cache_mode(tls->context,
                                    SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-    SSL_CTX_sess_set_new_cb(tls->context, keep_session);
+    SSL_CTX_sess_set_new_cb(tls->context, keep_ticket);
     SSL_CTX_set_app_data(tls->context, tls);
     if (SSL_CTX_set_ciphersuites(tls->context, CIPHERS_13) == 1 &&
         SSL_CTX_set_cipher_list(tls->context, CIPHERS_12) == 1 &&
@@ -61,7 +101,7 @@ int ps_tls_open(struct ps_tls *tls, const struct ps_s3_site *site, struct pensto
 
 void ps_tls_close(struct ps_tls *tls)
 {
-    SSL_SESSION_free(tls->session);
+    forget_tickets(tls);
     SSL_CTX_free(tls->context);
     *tls = (struct ps_tls){.context = NULL};
 }
@@ -83,16 +123,35 @@ SSL *ps_tls_connect(struct ps_tls *tls, const struct ps_s3_place *place, int fd)
         SSL_free(ssl);
         return NULL;
     }
-    if (tls->place != place) {
-        SSL_SESSION_free(tls->session);
-        tls->session = NULL;
-        tls->place = place;
-    }
+    if (tls->place != place)
+        forget_tickets(tls);
+    tls->place = place;
     SSL_set_app_data(ssl, place);
-    if (tls->session)
-        SSL_set_session(ssl, tls->session);
+    use_ticket(tls, ssl);
     SSL_set_connect_state(ssl);
     return ssl;
+}
+
+void ps_tls_end(SSL *ssl, bool good_order)
+{
+    if (!ssl)
+        return;
+    ERR_clear_error();
+    if (good_order)
+        SSL_shutdown(ssl);
+    SSL_free(ssl);
+    ERR_clear_error();
+}
+
+bool ps_tls_is_open(SSL *ssl)
+{
+    char byte;
+    size_t got_bytes;
+
+    ERR_clear_error();
+    int rc = SSL_peek_ex(ssl, &byte, 1, &got_bytes);
+
+    return rc != 1 && SSL_get_error(ssl, rc) == SSL_ERROR_WANT_READ;
 }
 
 void ps_tls_explain(const SSL *ssl, char *out, size_t size)

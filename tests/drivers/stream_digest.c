@@ -180,6 +180,8 @@ static void print_counters(void)
     printf("heads=%llu\nverified=%llu\nunverified=%llu\nverified_bytes=%llu\n",
            (unsigned long long)c.head_requests, (unsigned long long)c.objects_verified,
            (unsigned long long)c.objects_unverified, (unsigned long long)c.bytes_verified);
+    printf("handshakes=%llu\nresumed=%llu\n", (unsigned long long)c.tls_handshakes,
+           (unsigned long long)c.tls_resumed);
     printf("hedges=%llu\nhedge_wins=%llu\nrefetched=%llu\npart_p50_us=%llu\npart_p99_us=%llu\n",
            (unsigned long long)c.hedges, (unsigned long long)c.hedge_wins,
            (unsigned long long)c.refetched_bytes, (unsigned long long)c.part_p50_ns / 1000,

@@ -24,13 +24,15 @@ WAYS = [(io, transport) for io in ("uring", "epoll") for transport in ("direct",
 
 class Server:
     """Answers the listing itself and leaves each ranged GET to `script(server, sock, first, last)`, which
-    returns whether the connection is kept. `gets` lists the ranges asked for, `requests` their heads."""
+    returns whether the connection is kept. `gets` lists the ranges asked for, `requests` their heads.
+    `tls` is an ssl.SSLContext; `ciphers` lists what each connection of a GET has agreed on."""
 
-    def __init__(self, script):
+    def __init__(self, script, tls=None):
         self.script, self.gets, self.requests = script, [], []
+        self.tls, self.ciphers = tls, []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.env = {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.listener.getsockname()[1]}",
+            "AWS_ENDPOINT_URL": f"http{'s' if tls else ''}://127.0.0.1:{self.listener.getsockname()[1]}",
             "AWS_REGION": "us-east-1",
         }
         threading.Thread(target=self._accept, daemon=True).start()
@@ -46,6 +48,8 @@ class Server:
     def _serve(self, sock):
         pending = b""
         try:
+            if self.tls:
+                sock = self.tls.wrap_socket(sock, server_side=True)
             while True:
                 while b"\r\n\r\n" not in pending:
                     more = sock.recv(65536)
@@ -60,6 +64,8 @@ class Server:
                 first, last = map(int, asked.groups()) if asked else (0, SIZE - 1)
                 self.requests.append(request)
                 self.gets.append((first, last))
+                if self.tls:
+                    self.ciphers.append(sock.cipher()[0])
                 if not self.script(self, sock, first, last):
                     return
         except OSError:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """tests/integration/test_tls.py - streams over TLS: the same bytes, and only from whom we trust."""
 
+import ssl
 import subprocess
 
 import pytest
+import test_hostile_server as hostile
 from conftest import clean_env
 from digest import csv_rows, digest, expected_digest
 
@@ -111,3 +113,104 @@ def test_unknown_host_is_named(served, pki):
     result = stream(server, env=env, transport="direct", timeout=170)
     assert result["result"] == "PENSTOCK_E_NETWORK"
     assert "no-such-host.invalid" in result["message"]
+
+
+# --- sessions ---------------------------------------------------------------------------------------
+
+
+def context_of(pki):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    key, crt = pki["good"]
+    context.load_cert_chain(crt, key)
+    return context
+
+
+@pytest.fixture
+def scripted(pki):
+    """scripted(script, tls=context) -> the result of a stream from such a server, over TLS."""
+    servers = []
+
+    def run(script, tls=None, **job):
+        server = hostile.Server(script, tls=tls or context_of(pki))
+        servers.append(server)
+        server.env["AWS_CA_BUNDLE"] = pki["good"][1]
+        return server, hostile.stream(server, transport="direct", **job)
+
+    yield run
+    for server in servers:
+        server.close()
+
+
+ROWS = expected_digest(csv_rows(hostile.TEXT))
+
+
+def answer_and_close(server, sock, first, last):
+    sock.sendall(hostile.part(first, last, "Connection: close") + hostile.BODY[first : last + 1])
+    return False
+
+
+def cut(server, sock, first, last):
+    """Half of what is left, and no good-bye: OpenSSL thinks ill of such a session."""
+    if last - first < 2000:
+        return answer_and_close(server, sock, first, last)
+    sock.sendall(hostile.part(first, last) + hostile.BODY[first : (first + last) // 2])
+    return False
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("script", [answer_and_close, cut])
+def test_sessions_are_resumed(scripted, pki, version, script):
+    context = context_of(pki)
+    context.maximum_version = version
+    _, result = scripted(script, tls=context, epochs=20, io_threads=1)
+    assert result.ok()["rows"] == 20 * 3000
+    assert result["handshakes"] >= 20
+    assert result["resumed"] >= 0.95 * (result["handshakes"] - 1)
+
+
+def test_sessions_are_resumed_by_several_connections(scripted):
+    """Before the first ticket has come each of them shakes hands in full."""
+    _, result = scripted(answer_and_close, epochs=60, io_threads=1, connections=4)
+    assert result.ok()["handshakes"] == 60
+    assert result["resumed"] >= 0.95 * (60 - 4)
+
+
+def test_aes_128_comes_first(scripted, pki):
+    context = context_of(pki)
+    context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    server, result = scripted(hostile.good, tls=context)
+    assert result.ok()["digest"] == ROWS
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    older, result = scripted(hostile.good, tls=context)
+    assert result.ok()["digest"] == ROWS
+    assert set(server.ciphers + older.ciphers) == {
+        "TLS_AES_128_GCM_SHA256",
+        "ECDHE-ECDSA-AES128-GCM-SHA256",
+    }
+
+
+@pytest.mark.parametrize("io", ["uring", "epoll"])
+def test_bytes_after_a_body_do_not_reach_the_next_answer(scripted, io):
+    """In the same record as the body's end, so that they are decrypted before the next request."""
+
+    def script(server, sock, first, last):
+        evil = hostile.part(first, last) + b"9,9,9\n" * (hostile.SIZE // 6)
+        sock.sendall(hostile.part(first, last) + hostile.BODY[first : last + 1] + evil)
+        return True
+
+    _, result = scripted(script, io=io, epochs=3)
+    assert result.ok()["retries"] == 0
+    assert result.epochs == [ROWS] * 3
+
+
+@pytest.mark.parametrize("io", ["uring", "epoll"])
+def test_the_status_of_a_cut_error_document_counts(scripted, io):
+    """No good-bye: OpenSSL calls that an error, and the answer is known all the same."""
+
+    def script(server, sock, first, last):
+        sock.sendall(hostile.head(403, 5000) + hostile.error_document("AccessDenied"))
+        return False
+
+    server, result = scripted(script, io=io)
+    assert (result["result"], result["http_status"]) == ("PENSTOCK_E_DENIED", 403)
+    assert len(server.gets) == 1
