@@ -44,10 +44,12 @@ static const char help[] =
     "  --tls-cert FILE       serve HTTPS with this certificate (PEM)\n"
     "  --tls-key FILE        and this private key\n"
     "  --latency-ms N        wait before every answer\n"
+    "  --latency-p99-ms N    spread these waits: half are longer, one in a hundred than this\n"
     "  --rate-mbps N         limit each connection to N megabits a second\n"
     "  --checksum KIND       what checksum objects have: crc64nvme (default), crc32c, crc32, none\n"
     "  --log FILE            append a line for every request\n"
     "  --fault SPEC          fail on purpose; may be given again\n"
+    "  --seed N              what chance depends on (default 0)\n"
     "  --help                print this\n"
     "\n";
 
@@ -64,6 +66,8 @@ enum option_id {
     OPTION_TLS_CERT,
     OPTION_TLS_KEY,
     OPTION_LATENCY_MS,
+    OPTION_LATENCY_P99_MS,
+    OPTION_SEED,
     OPTION_RATE_MBPS,
     OPTION_CHECKSUM,
     OPTION_LOG,
@@ -84,6 +88,8 @@ static const struct option long_options[] = {
     {"tls-cert", required_argument, NULL, OPTION_TLS_CERT},
     {"tls-key", required_argument, NULL, OPTION_TLS_KEY},
     {"latency-ms", required_argument, NULL, OPTION_LATENCY_MS},
+    {"latency-p99-ms", required_argument, NULL, OPTION_LATENCY_P99_MS},
+    {"seed", required_argument, NULL, OPTION_SEED},
     {"rate-mbps", required_argument, NULL, OPTION_RATE_MBPS},
     {"checksum", required_argument, NULL, OPTION_CHECKSUM},
     {"log", required_argument, NULL, OPTION_LOG},
@@ -145,6 +151,11 @@ static bool set_number(struct serve_config *config, enum option_id id, const cha
     } else if (id == OPTION_LATENCY_MS) {
         ok = read_number(value, "--latency-ms", 0, LATENCY_MS_MAX, &number);
         config->latency_ms = (uint32_t)number;
+    } else if (id == OPTION_LATENCY_P99_MS) {
+        ok = read_number(value, "--latency-p99-ms", 0, LATENCY_MS_MAX, &number);
+        config->latency_p99_ms = (uint32_t)number;
+    } else if (id == OPTION_SEED) {
+        ok = read_number(value, "--seed", 0, UINT64_MAX, &config->seed);
     } else {
         ok = read_number(value, "--rate-mbps", 1, 1000000, &number);
         config->rate_bits_s = number * 1000000;
@@ -209,6 +220,8 @@ static bool set_option(struct arguments *arguments, enum option_id id, const cha
     case OPTION_PORT:
     case OPTION_THREADS:
     case OPTION_LATENCY_MS:
+    case OPTION_LATENCY_P99_MS:
+    case OPTION_SEED:
     case OPTION_RATE_MBPS:
         return set_number(config, id, value);
     case OPTION_HELP:
@@ -250,6 +263,7 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
         if (id == '?' || !set_option(arguments, (enum option_id)id, optarg))
             return EXIT_USAGE;
     }
+    serve_fault_seed(arguments->faults, config->fault_count, config->seed);
     if (argc - optind != 1) {
         fprintf(stderr, "%sSay which directory to serve; 'penstock serve --help' tells more.\n",
                 usage);

@@ -24,10 +24,12 @@ struct serve_config {
     struct serve_auth_policy policy;
     const char *tls_cert; /* PEM files, both or none */
     const char *tls_key;
-    uint32_t latency_ms;  /* before every answer */
-    uint64_t rate_bits_s; /* of each connection; 0: no limit */
-    int log_fd;           /* a line for every request; -1: none */
-    bool checksums;       /* objects have some */
+    uint32_t latency_ms;     /* before every answer: the median, */
+    uint32_t latency_p99_ms; /* and the 99th percentile; 0: no spread */
+    uint64_t seed;           /* of latencies and of faults by chance */
+    uint64_t rate_bits_s;    /* of each connection; 0: no limit */
+    int log_fd;              /* a line for every request; -1: none */
+    bool checksums;          /* objects have some */
     enum fmt_crc_kind checksum_kind;
     struct serve_fault *faults; /* the server counts in them */
     size_t fault_count;

@@ -11,6 +11,8 @@
 /* What MHD asks for at a time: a few TLS records (16 KiB) per call. */
 enum { BLOCK_BYTES = 256 * 1024 };
 
+enum { TRICKLE_MS = 100 };
+
 struct body {
     struct serve_request *request;
     int fd;     /* -1: the bytes are in memory */
@@ -19,6 +21,8 @@ struct body {
     uint64_t cut_at_bytes;   /* UINT64_MAX: nowhere */
     uint64_t stall_at_bytes; /* UINT64_MAX: nowhere, or it is over */
     uint64_t flip_at_bytes;  /* UINT64_MAX: nowhere */
+    uint64_t trickle_bytes;  /* a second; 0: no limit */
+    uint64_t slept_at_bytes; /* where the last pause of a trickle was */
 };
 
 /* Disconnecting a TCP socket sends RST at once (tcp(7), connect(2) on AF_UNSPEC). SO_LINGER would
@@ -33,6 +37,15 @@ static void send_reset(struct serve_request *request)
         (void)connect(info->connect_fd, &nowhere, sizeof nowhere);
 }
 
+/* A tenth of a second's bytes, at least one. */
+static uint64_t trickle_stop(const struct body *body, uint64_t position_bytes, uint64_t stop_bytes)
+{
+    uint64_t step_bytes = body->trickle_bytes * TRICKLE_MS / 1000;
+    uint64_t next_bytes = position_bytes + (step_bytes > 0 ? step_bytes : 1);
+
+    return next_bytes < stop_bytes ? next_bytes : stop_bytes;
+}
+
 static ssize_t read_body(void *cookie, uint64_t position_bytes, char *out, size_t out_bytes)
 {
     struct body *body = cookie;
@@ -45,11 +58,18 @@ static ssize_t read_body(void *cookie, uint64_t position_bytes, char *out, size_
             send_reset(request);
         return MHD_CONTENT_READER_END_WITH_ERROR;
     }
+    if (body->trickle_bytes > 0 && position_bytes > body->slept_at_bytes) {
+        body->slept_at_bytes = position_bytes;
+        if (serve_delay_sleep(request->serve->delay, request->connection, TRICKLE_MS))
+            return 0;
+    }
     if (position_bytes >= body->stall_at_bytes) {
         body->stall_at_bytes = UINT64_MAX;
         if (serve_delay_sleep(request->serve->delay, request->connection, request->fault->stall_ms))
             return 0;
     }
+    if (body->trickle_bytes > 0)
+        next_stop_bytes = trickle_stop(body, position_bytes, next_stop_bytes);
     if (body->stall_at_bytes < next_stop_bytes)
         next_stop_bytes = body->stall_at_bytes;
     if (out_bytes > next_stop_bytes - position_bytes)
@@ -95,6 +115,8 @@ static struct MHD_Response *make_reader(struct serve_request *request, struct bo
         source.cut_at_bytes = request->fault->bytes;
     if (request->fault && request->fault->kind == SERVE_FAULT_STALL)
         source.stall_at_bytes = request->fault->bytes;
+    if (request->fault && request->fault->kind == SERVE_FAULT_TRICKLE)
+        source.trickle_bytes = request->fault->bytes;
     if (!body) {
         if (source.fd >= 0)
             close(source.fd);
@@ -113,7 +135,8 @@ static bool fault_needs_reader(const struct serve_request *request)
 {
     return request->fault &&
            (request->fault->kind == SERVE_FAULT_CUT || request->fault->kind == SERVE_FAULT_RESET ||
-            request->fault->kind == SERVE_FAULT_STALL || request->fault->kind == SERVE_FAULT_FLIP);
+            request->fault->kind == SERVE_FAULT_STALL || request->fault->kind == SERVE_FAULT_FLIP ||
+            request->fault->kind == SERVE_FAULT_TRICKLE);
 }
 
 struct MHD_Response *serve_body_file(struct serve_request *request, int fd, uint64_t offset_bytes,

@@ -181,12 +181,11 @@ static void add_item(struct serve_text *xml, const struct listing *listing,
 
 static enum MHD_Result answer_listing(struct serve_request *request, struct listing *listing)
 {
-    const struct serve_config *config = request->serve->config;
     struct serve_list_page page;
     struct serve_text xml = {0};
 
-    request->fault =
-        serve_fault_pick(config->faults, config->fault_count, SERVE_FAULT_OP_LIST, listing->prefix);
+    if (!serve_request_pick_fault(request, SERVE_FAULT_OP_LIST, listing->prefix))
+        return MHD_YES;
     if (request->fault && request->fault->kind == SERVE_FAULT_STATUS)
         return serve_reply_fault_status(request);
     if (serve_list_page(request->serve->list, request->bucket, request->bucket_fd, &listing->query,

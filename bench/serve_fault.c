@@ -8,17 +8,22 @@
 #include <string.h>
 
 const char serve_fault_help[] =
-    "Faults, in a fixed rhythm (each counts the requests it applies to):\n"
+    "Faults, in a fixed rhythm or by chance (each counts the requests it applies to):\n"
     "  status=CODE           answer with this HTTP status instead; with code=NAME for S3's\n"
-    "                        error code, retry-after=S for the header\n"
+    "                        error code, retry-after=S, region=NAME and location=URL for\n"
+    "                        what S3 says in a redirect\n"
     "  cut=BYTES             right head, connection closed after BYTES of the body\n"
     "  reset=BYTES           the same, with a TCP reset\n"
     "  stall=MS              the body pauses for MS milliseconds; with after=BYTES where\n"
+    "  delay=MS              the answer begins MS milliseconds late\n"
+    "  trickle=BYTES         the body comes at BYTES a second\n"
+    "  etag                  another entity tag, whatever If-Match asks for\n"
     "  flip=BYTES            the lowest bit of the body's byte at BYTES is flipped\n"
     "  badrange              Content-Range starts one byte later than asked\n"
     "  full                  200 with the whole object for a ranged request\n"
     "and with each:\n"
     "  every=N               on every N-th request (default 1)\n"
+    "  prob=P                by chance, with probability P, the same in every run of a --seed\n"
     "  times=N               N times at most\n"
     "  key=TEXT              only for keys that hold TEXT\n"
     "  op=get|list           for GETs of objects (default) or for listings\n"
@@ -28,7 +33,8 @@ static const char *const kind_names[] = {
     [SERVE_FAULT_STATUS] = "status",     [SERVE_FAULT_CUT] = "cut",
     [SERVE_FAULT_RESET] = "reset",       [SERVE_FAULT_STALL] = "stall",
     [SERVE_FAULT_BADRANGE] = "badrange", [SERVE_FAULT_FULL] = "full",
-    [SERVE_FAULT_FLIP] = "flip",
+    [SERVE_FAULT_FLIP] = "flip",         [SERVE_FAULT_DELAY] = "delay",
+    [SERVE_FAULT_TRICKLE] = "trickle",   [SERVE_FAULT_ETAG] = "etag",
 };
 
 enum { KIND_COUNT = sizeof kind_names / sizeof kind_names[0] };
@@ -81,12 +87,29 @@ static bool read_text(const char *text, char *out, size_t out_bytes)
     return len_bytes > 0 && (size_t)len_bytes < out_bytes;
 }
 
+static bool read_chance(const char *text, uint64_t *chance)
+{
+    char *end;
+    double probability = strtod(text, &end);
+
+    if (*text < '0' || *text > '9' || *end != '\0' || !(probability <= 1))
+        return false;
+    *chance = probability < 1 ? (uint64_t)(probability * 0x1p64) : UINT64_MAX;
+    return true;
+}
+
 static bool set_modifier(struct serve_fault *fault, const char *name, const char *value)
 {
     uint64_t number = 0;
 
     if (strcmp(name, "every") == 0)
         return read_number(value, UINT64_MAX, &fault->every) && fault->every > 0;
+    if (strcmp(name, "prob") == 0)
+        return read_chance(value, &fault->chance);
+    if (strcmp(name, "region") == 0)
+        return read_text(value, fault->region, sizeof fault->region);
+    if (strcmp(name, "location") == 0)
+        return read_text(value, fault->location, sizeof fault->location);
     if (strcmp(name, "times") == 0)
         return read_number(value, UINT64_MAX, &fault->times);
     if (strcmp(name, "after") == 0)
@@ -121,13 +144,17 @@ static bool set_kind(struct serve_fault *fault, enum serve_fault_kind kind, cons
     case SERVE_FAULT_RESET:
     case SERVE_FAULT_FLIP:
         return read_number(value, INT64_MAX, &fault->bytes);
+    case SERVE_FAULT_TRICKLE:
+        return read_number(value, INT64_MAX, &fault->bytes) && fault->bytes > 0;
     case SERVE_FAULT_STALL:
+    case SERVE_FAULT_DELAY:
         if (!read_number(value, 3600 * 1000, &number))
             return false;
         fault->stall_ms = (uint32_t)number;
         return true;
     case SERVE_FAULT_BADRANGE:
     case SERVE_FAULT_FULL:
+    case SERVE_FAULT_ETAG:
         return *value == '\0';
     }
     return false;
@@ -150,7 +177,7 @@ bool serve_fault_parse(const char *spec, struct serve_fault *fault, char *error,
 {
     bool kind_seen = false;
 
-    *fault = (struct serve_fault){.every = 1, .times = UINT64_MAX};
+    *fault = (struct serve_fault){.every = 1, .times = UINT64_MAX, .chance = UINT64_MAX};
     while (*spec) {
         char item[320];
         size_t len_bytes = strcspn(spec, ",");
@@ -173,17 +200,34 @@ bool serve_fault_parse(const char *spec, struct serve_fault *fault, char *error,
     }
     if (!kind_seen) {
         snprintf(error, error_bytes,
-                 "it names no fault (status, cut, reset, stall, flip, badrange or full)");
+                 "it names no fault (status, cut, reset, stall, delay, trickle, flip, etag, "
+                 "badrange or full)");
         return false;
     }
     if (fault->op == SERVE_FAULT_OP_LIST &&
-        (fault->kind == SERVE_FAULT_BADRANGE || fault->kind == SERVE_FAULT_FULL)) {
+        (fault->kind == SERVE_FAULT_BADRANGE || fault->kind == SERVE_FAULT_FULL ||
+         fault->kind == SERVE_FAULT_ETAG)) {
         snprintf(error, error_bytes, "%s does not apply to listings", kind_names[fault->kind]);
         return false;
     }
     if (fault->code[0] == '\0')
         snprintf(fault->code, sizeof fault->code, "%s", default_code(fault->http_status));
     return true;
+}
+
+/* splitmix64 (Steele, Lea and Flood 2014). */
+uint64_t serve_fault_mix(uint64_t x)
+{
+    x += UINT64_C(0x9e3779b97f4a7c15);
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}
+
+void serve_fault_seed(struct serve_fault *faults, size_t fault_count, uint64_t seed)
+{
+    for (size_t i = 0; i < fault_count; i++)
+        faults[i].seed = serve_fault_mix(seed + serve_fault_mix(i));
 }
 
 const struct serve_fault *serve_fault_pick(struct serve_fault *faults, size_t fault_count,
@@ -198,7 +242,8 @@ const struct serve_fault *serve_fault_pick(struct serve_fault *faults, size_t fa
         if (fault->op != op || !strstr(key, fault->key))
             continue;
         number = atomic_fetch_add(&fault->seen_count, 1) + 1;
-        if (picked || number % fault->every != 0)
+        if (picked || number % fault->every != 0 ||
+            (fault->chance != UINT64_MAX && serve_fault_mix(fault->seed + number) >= fault->chance))
             continue;
         if (atomic_fetch_add(&fault->fired_count, 1) < fault->times)
             picked = fault;

@@ -2,8 +2,9 @@
 /* bench/serve_fault.h - faults on purpose, the same ones in every run.
  *
  * A fault counts the requests it applies to (signed and found, of the operation and keys it names)
- * and fires on every N-th of them: no chance is involved. Every fault counts every such request; of
- * those that would fire on the same one, the first given does.
+ * and fires on every N-th of them, or by a chance that depends on the seed and that count alone.
+ * Every fault counts every such request; of those that would fire on the same one, the first given
+ * does.
  *
  * Threads: serve_fault_parse one at a time, before serving; serve_fault_pick any.
  * Units: bytes, milliseconds.
@@ -21,6 +22,9 @@ enum serve_fault_kind {
     SERVE_FAULT_CUT,      /* right head, then FIN after `bytes` of the body */
     SERVE_FAULT_RESET,    /* the same with RST */
     SERVE_FAULT_STALL,    /* the body pauses for `stall_ms` after `bytes` */
+    SERVE_FAULT_DELAY,    /* the answer begins `stall_ms` late */
+    SERVE_FAULT_TRICKLE,  /* the body comes at `bytes` a second */
+    SERVE_FAULT_ETAG,     /* another entity tag, whatever was asked for */
     SERVE_FAULT_FLIP,     /* a bit of the body's byte at `bytes` is wrong */
     SERVE_FAULT_BADRANGE, /* Content-Range starts one byte later than asked */
     SERVE_FAULT_FULL,     /* 200 with the whole object for a ranged request */
@@ -36,9 +40,13 @@ struct serve_fault {
     uint32_t retry_after_s; /* 0: no Retry-After header */
     uint64_t bytes;
     uint32_t stall_ms;
+    char region[64];    /* for x-amz-bucket-region and <Region>; "": none */
+    char location[256]; /* header; "": none */
     uint64_t every;
-    uint64_t times; /* fires this often at most */
-    char key[256];  /* only requests whose key (prefix, for lists) holds this */
+    uint64_t chance; /* fires if a hash of the count is below it; UINT64_MAX: always */
+    uint64_t times;  /* fires this often at most */
+    char key[256];   /* only requests whose key (prefix, for lists) holds this */
+    uint64_t seed;
     _Atomic uint64_t seen_count;
     _Atomic uint64_t fired_count;
 };
@@ -49,6 +57,12 @@ extern const char serve_fault_help[];
 /* Parses "name=value,name,...". Returns false and a sentence in `error` when it is unusable. */
 bool serve_fault_parse(const char *spec, struct serve_fault *fault, char *error,
                        size_t error_bytes);
+
+/* A hash for all that happens by chance. */
+uint64_t serve_fault_mix(uint64_t x);
+
+/* What chance depends on, from 0 on. */
+void serve_fault_seed(struct serve_fault *faults, size_t fault_count, uint64_t seed);
 
 /* Counts a request and returns the fault that fires on it, or NULL. */
 const struct serve_fault *serve_fault_pick(struct serve_fault *faults, size_t fault_count,

@@ -15,6 +15,8 @@
 
 enum { RANGE_TEXT_BYTES = 80 };
 
+#define NEW_ETAG "\"0123456789abcdef0123456789abcdef\""
+
 /* The file behind a key. */
 struct object {
     int fd;
@@ -86,8 +88,7 @@ static enum MHD_Result answer_unsatisfiable(struct serve_request *request,
                                 .text = range,
                                 .text_len_bytes = strlen(range),
                                 .xml = xml,
-                                .header = "Content-Range",
-                                .header_value = content_range};
+                                .headers = {{"Content-Range", content_range}}};
 
     snprintf(content_range, sizeof content_range, "bytes */%" PRIu64, object->size_bytes);
     snprintf(xml, sizeof xml, "<ActualObjectSize>%" PRIu64 "</ActualObjectSize>",
@@ -113,10 +114,11 @@ static enum MHD_Result send_object(struct serve_request *request, const struct o
     struct MHD_Response *response =
         serve_body_file(request, object->fd, range->first_bytes, range->len_bytes);
     bool shift = request->fault && request->fault->kind == SERVE_FAULT_BADRANGE;
+    bool new_etag = request->fault && request->fault->kind == SERVE_FAULT_ETAG;
 
     if (!response)
         return MHD_NO;
-    MHD_add_response_header(response, "ETag", object->etag);
+    MHD_add_response_header(response, "ETag", new_etag ? NEW_ETAG : object->etag);
     MHD_add_response_header(response, "Last-Modified", object->modified);
     MHD_add_response_header(response, "Accept-Ranges", "bytes");
     MHD_add_response_header(response, "Content-Type", "binary/octet-stream");
@@ -157,7 +159,7 @@ static bool answer_without_body(struct serve_request *request, const struct obje
 
 static enum MHD_Result answer_get(struct serve_request *request)
 {
-    const struct serve_config *config = request->serve->config;
+    bool is_get = strcmp(request->method, "GET") == 0;
     struct serve_range range;
     struct object object;
     enum serve_range_rc range_rc;
@@ -172,9 +174,10 @@ static enum MHD_Result answer_get(struct serve_request *request)
         close(object.fd);
         return result;
     }
-    if (strcmp(request->method, "GET") == 0)
-        request->fault =
-            serve_fault_pick(config->faults, config->fault_count, SERVE_FAULT_OP_GET, request->key);
+    if (is_get && !serve_request_pick_fault(request, SERVE_FAULT_OP_GET, request->key)) {
+        close(object.fd);
+        return MHD_YES;
+    }
     if (request->fault && request->fault->kind == SERVE_FAULT_STATUS) {
         close(object.fd);
         return serve_reply_fault_status(request);

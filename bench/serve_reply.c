@@ -78,8 +78,8 @@ enum MHD_Result serve_reply(struct serve_request *request, int http_status,
 }
 
 static enum MHD_Result reply_xml_with(struct serve_request *request, int http_status,
-                                      struct serve_text *text, const char *header,
-                                      const char *header_value)
+                                      struct serve_text *text, const struct serve_header *headers,
+                                      size_t header_count)
 {
     struct MHD_Response *response;
     size_t len_bytes = text->len_bytes;
@@ -92,15 +92,16 @@ static enum MHD_Result reply_xml_with(struct serve_request *request, int http_st
     *text = (struct serve_text){0};
     if (response)
         MHD_add_response_header(response, "Content-Type", "application/xml");
-    if (response && header)
-        MHD_add_response_header(response, header, header_value);
+    for (size_t i = 0; response && i < header_count; i++)
+        if (headers[i].name)
+            MHD_add_response_header(response, headers[i].name, headers[i].value);
     return serve_reply(request, http_status, response, len_bytes);
 }
 
 enum MHD_Result serve_reply_xml(struct serve_request *request, int http_status,
                                 struct serve_text *text)
 {
-    return reply_xml_with(request, http_status, text, NULL, NULL);
+    return reply_xml_with(request, http_status, text, NULL, 0);
 }
 
 enum MHD_Result serve_reply_error(struct serve_request *request, const struct serve_error *error)
@@ -121,7 +122,8 @@ enum MHD_Result serve_reply_error(struct serve_request *request, const struct se
         serve_text_str(&text, error->xml);
     serve_text_format(&text, "<RequestId>%s</RequestId><HostId>penstock</HostId></Error>",
                       request->request_id);
-    return reply_xml_with(request, error->http_status, &text, error->header, error->header_value);
+    return reply_xml_with(request, error->http_status, &text, error->headers,
+                          sizeof error->headers / sizeof *error->headers);
 }
 
 enum MHD_Result serve_reply_simple_error(struct serve_request *request, int http_status,
@@ -132,17 +134,39 @@ enum MHD_Result serve_reply_simple_error(struct serve_request *request, int http
     return serve_reply_error(request, &error);
 }
 
+bool serve_request_pick_fault(struct serve_request *request, enum serve_fault_op op,
+                              const char *key)
+{
+    const struct serve_config *config = request->serve->config;
+
+    if (request->delayed)
+        return true;
+    request->fault = serve_fault_pick(config->faults, config->fault_count, op, key);
+    if (!request->fault || request->fault->kind != SERVE_FAULT_DELAY)
+        return true;
+    request->delayed = true;
+    return !serve_delay_sleep(request->serve->delay, request->connection, request->fault->stall_ms);
+}
+
 enum MHD_Result serve_reply_fault_status(struct serve_request *request)
 {
+    const struct serve_fault *fault = request->fault;
     char retry_after_s[16];
-    struct serve_error error = {.http_status = request->fault->http_status,
-                                .code = request->fault->code,
+    struct serve_error error = {.http_status = fault->http_status,
+                                .code = fault->code,
                                 .message = "A fault on purpose (--fault)."};
+    struct serve_header *header = error.headers;
 
-    if (request->fault->retry_after_s > 0) {
-        snprintf(retry_after_s, sizeof retry_after_s, "%" PRIu32, request->fault->retry_after_s);
-        error.header = "Retry-After";
-        error.header_value = retry_after_s;
+    snprintf(retry_after_s, sizeof retry_after_s, "%" PRIu32, fault->retry_after_s);
+    if (fault->retry_after_s > 0)
+        *header++ = (struct serve_header){"Retry-After", retry_after_s};
+    if (*fault->location)
+        *header++ = (struct serve_header){"Location", fault->location};
+    if (*fault->region) {
+        *header++ = (struct serve_header){"x-amz-bucket-region", fault->region};
+        error.element = "Region";
+        error.text = fault->region;
+        error.text_len_bytes = strlen(fault->region);
     }
     return serve_reply_error(request, &error);
 }
@@ -156,8 +180,7 @@ enum MHD_Result serve_answer_method_not_allowed(struct serve_request *request, c
                                 .element = "Method",
                                 .text = request->method,
                                 .text_len_bytes = strlen(request->method),
-                                .header = "Allow",
-                                .header_value = allow};
+                                .headers = {{"Allow", allow}}};
 
     return serve_reply_error(request, &error);
 }

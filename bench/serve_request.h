@@ -39,6 +39,7 @@ struct serve_request {
     const char *method;
     const char *query; /* in target, after '?'; "" when there is none */
     char request_id[17];
+    uint64_t number; /* of all requests, from 1 */
     bool begun;
     bool slept;
     bool uri_bad; /* target is no S3 path */
@@ -55,6 +56,7 @@ struct serve_request {
     EVP_MD_CTX *upload_sha256;       /* NULL: the body's hash is not to be checked */
     int upload_errno;                /* why the body could not be stored; 0: it could */
     const struct serve_fault *fault; /* that fires on this request, or NULL */
+    bool delayed;                    /* a SERVE_FAULT_DELAY has been slept through */
 };
 
 /* An error answer, as S3 words it. */
@@ -65,9 +67,11 @@ struct serve_error {
     const char *element; /* an XML element that S3 adds, e.g. "Key", and its text; or NULL */
     const char *text;
     size_t text_len_bytes;
-    const char *xml;    /* further elements, verbatim; or NULL */
-    const char *header; /* a header of the answer and its value; or NULL */
-    const char *header_value;
+    const char *xml; /* further elements, verbatim; or NULL */
+    struct serve_header {
+        const char *name; /* NULL: none */
+        const char *value;
+    } headers[3];
 };
 
 /* Queues an answer: adds the headers that every answer has, writes the log line. Takes `response`;
@@ -80,6 +84,10 @@ enum MHD_Result serve_reply_error(struct serve_request *request, const struct se
 /* Shorthand for an error without further elements. */
 enum MHD_Result serve_reply_simple_error(struct serve_request *request, int http_status,
                                          const char *code, const char *message);
+
+/* Picks the fault for a request, once. Returns false when it delays the answer: MHD asks again. */
+bool serve_request_pick_fault(struct serve_request *request, enum serve_fault_op op,
+                              const char *key);
 
 /* Answers as request->fault, a SERVE_FAULT_STATUS, has it. */
 enum MHD_Result serve_reply_fault_status(struct serve_request *request);

@@ -49,6 +49,61 @@ def test_fault_status_carries_retry_after(s3_server, root):
     assert ask(server, "GET", "/b/data")[0].headers["Retry-After"] == "7"
 
 
+def test_fault_by_chance_is_the_same_in_every_run(s3_server, root):
+    def run(*options):
+        return statuses(s3_server(root, "--fault", "status=503,prob=0.25", *options), 80)
+
+    one, two, other = run("--seed", "7"), run("--seed", "7"), run("--seed", "8")
+    assert one == two != other
+    assert 8 <= one.count(503) <= 36 and 8 <= other.count(503) <= 36
+    assert set(statuses(s3_server(root, "--fault", "status=503,prob=1"), 5)) == {503}
+    assert set(statuses(s3_server(root, "--fault", "status=503,prob=0"), 20)) == {206}
+
+
+def test_fault_delay_and_trickle(s3_server, root):
+    server = s3_server(root, "--fault", "delay=300,every=2")
+    begin = time.monotonic()
+    assert ask(server, "GET", "/b/data", {"Range": "bytes=5-9"})[1] == BODY[5:10]
+    middle = time.monotonic()
+    assert ask(server, "GET", "/b/data", {"Range": "bytes=5-9"})[1] == BODY[5:10]
+    assert time.monotonic() - middle >= 0.3 > 0.3 * (middle - begin)
+    assert [line.split("\t")[7] for line in server.log()] == ["-", "delay"]
+
+    server = s3_server(root, "--fault", "trickle=100")
+    begin = time.monotonic()
+    assert ask(server, "GET", "/b/data", {"Range": "bytes=0-49"})[1] == BODY[:50]
+    assert time.monotonic() - begin >= 0.4  # 10 bytes each 100 ms, the first at once
+
+
+def test_fault_redirect_says_where(s3_server, root):
+    fault = "status=301,code=PermanentRedirect,region=eu-west-1,location=http://127.0.0.1:9/x"
+    response, body = ask(s3_server(root, "--fault", fault), "GET", "/b/data")
+    assert response.status == 301
+    assert response.headers["x-amz-bucket-region"] == "eu-west-1"
+    assert response.headers["Location"] == "http://127.0.0.1:9/x"
+    assert b"<Code>PermanentRedirect</Code>" in body and b"<Region>eu-west-1</Region>" in body
+
+
+def test_fault_etag(s3_server, root):
+    server = s3_server(root, "--fault", "etag,every=2")
+    etags = [ask(server, "GET", "/b/data")[0].headers["ETag"] for _ in range(4)]
+    assert etags[0] == etags[2] != etags[1] == etags[3]
+
+
+def test_latency_is_spread(s3_server, root):
+    """By the median and the 99th percentile that were asked for, and the same in every run."""
+    server = s3_server(root, "--latency-ms", "4", "--latency-p99-ms", "40")
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    waits = []
+    for _ in range(120):
+        begin = time.monotonic()
+        ask(server, "GET", "/b/data", {"Range": "bytes=0-0"}, connection=connection)
+        waits.append(time.monotonic() - begin)
+    assert sum(wait < 0.002 for wait in waits) < 60  # never much less than asked for
+    assert sum(wait >= 0.004 for wait in waits) >= 45
+    assert 1 <= sum(wait >= 0.020 for wait in waits)
+
+
 def test_fault_counts_only_what_it_applies_to(s3_server, root):
     server = s3_server(root, "--fault", "status=503,every=2")
     s3 = server.client()
