@@ -23,6 +23,25 @@ static const char *refusal_hint(int sys_errno)
     }
 }
 
+void ps_unarmed_add(struct ps_watch **list, struct ps_watch *watch)
+{
+    if (watch->unarmed)
+        return;
+    watch->unarmed = true;
+    watch->next = *list;
+    *list = watch;
+}
+
+void ps_unarmed_remove(struct ps_watch **list, struct ps_watch *watch)
+{
+    if (!watch->unarmed)
+        return;
+    while (*list != watch)
+        list = &(*list)->next;
+    *list = watch->next;
+    watch->unarmed = false;
+}
+
 int ps_reactor_choose(const char *wish, const struct ps_reactor_ops **ops, char *reason,
                       size_t reason_bytes, struct penstock_error *error)
 {

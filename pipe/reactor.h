@@ -26,7 +26,9 @@ struct ps_watch {
     unsigned wanted; /* PS_READABLE | PS_WRITABLE */
     void (*ready)(struct ps_watch *watch, unsigned events);
     void *cookie;
-    void *armed; /* private: the backend's outstanding poll */
+    void *armed;  /* private, down to next: the backend's outstanding poll */
+    bool unarmed; /* there was no memory for it: tried again */
+    struct ps_watch *next;
 };
 
 /* One read of a file at an offset. Memory belongs to the caller until `done` is called, which
@@ -100,6 +102,12 @@ struct ps_reactor {
 
 extern const struct ps_reactor_ops ps_reactor_uring;
 extern const struct ps_reactor_ops ps_reactor_epoll;
+
+/* For the backends: the watches that are to be armed once there is memory again. Adding one that is
+ * on the list, and removing one that is not, change nothing. */
+#define PS_UNARMED_MS 10 /* until the next try */
+void ps_unarmed_add(struct ps_watch **list, struct ps_watch *watch);
+void ps_unarmed_remove(struct ps_watch **list, struct ps_watch *watch);
 
 /* Chooses the backend: "uring" and "epoll" as told, "auto" or NULL by probing: io_uring where the
  * kernel lets us, else epoll. `reason` receives one line saying why. Returns PENSTOCK_OK,

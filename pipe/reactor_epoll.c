@@ -21,6 +21,7 @@ struct reactor {
     struct epoll_event events[EVENTS_MAX];
     int event_count; /* of the batch being dispatched */
     size_t receives_outstanding;
+    struct ps_watch *unarmed;
     const struct ps_receive *begun; /* the last one */
 };
 
@@ -80,13 +81,26 @@ static void reactor_close(struct ps_reactor *base)
     free(r);
 }
 
+static void arm(struct reactor *r, struct ps_watch *watch, int operation)
+{
+    struct epoll_event event = {.events = (watch->wanted & PS_READABLE ? EPOLLIN : 0u) |
+                                          (watch->wanted & PS_WRITABLE ? EPOLLOUT : 0u),
+                                .data.ptr = watch};
+
+    if (epoll_ctl(r->epoll_fd, operation, watch->fd, &event) == 0)
+        return;
+    /* The descriptor was closed and its number came back: what we knew is void. Or memory is out.
+     */
+    operation = errno == ENOENT ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+    if (epoll_ctl(r->epoll_fd, operation, watch->fd, &event) != 0)
+        ps_unarmed_add(&r->unarmed, watch);
+}
+
 static void reactor_watch(struct ps_reactor *base, struct ps_watch *watch, int fd, unsigned wanted)
 {
     struct reactor *r = (struct reactor *)base;
-    struct epoll_event event = {.events = (wanted & PS_READABLE ? EPOLLIN : 0u) |
-                                          (wanted & PS_WRITABLE ? EPOLLOUT : 0u),
-                                .data.ptr = watch};
 
+    ps_unarmed_remove(&r->unarmed, watch);
     if (wanted == 0 || (watch->fd >= 0 && watch->fd != fd)) {
         epoll_ctl(r->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
         watch->fd = -1;
@@ -98,14 +112,11 @@ static void reactor_watch(struct ps_reactor *base, struct ps_watch *watch, int f
     }
     if (wanted == 0)
         return;
-    if (epoll_ctl(r->epoll_fd, watch->fd < 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event) != 0) {
-        /* The descriptor was closed and its number came back: what we knew is void. */
-        int other = errno == ENOENT ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+    int operation = watch->fd < 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
 
-        epoll_ctl(r->epoll_fd, other, fd, &event);
-    }
     watch->fd = fd;
     watch->wanted = wanted;
+    arm(r, watch, operation);
 }
 
 static void reactor_read_at(struct ps_reactor *base, struct ps_read *read)
@@ -201,10 +212,35 @@ static unsigned ready_events(uint32_t events)
     return ready;
 }
 
+static void arm_again(struct reactor *r)
+{
+    struct ps_watch *list = r->unarmed;
+
+    r->unarmed = NULL;
+    while (list) {
+        struct ps_watch *watch = list;
+
+        list = watch->next;
+        watch->unarmed = false;
+        arm(r, watch, EPOLL_CTL_ADD);
+    }
+}
+
+/* How long to wait when asked to wait for so long. */
+static int patience_ms(const struct reactor *r, int timeout_ms)
+{
+    bool shorter = r->unarmed && (timeout_ms < 0 || timeout_ms > PS_UNARMED_MS);
+
+    return shorter ? PS_UNARMED_MS : timeout_ms;
+}
+
 static int reactor_wait(struct ps_reactor *base, int timeout_ms)
 {
     struct reactor *r = (struct reactor *)base;
-    int count = epoll_wait(r->epoll_fd, r->events, EVENTS_MAX, r->reads_head ? 0 : timeout_ms);
+
+    arm_again(r);
+    int count = epoll_wait(r->epoll_fd, r->events, EVENTS_MAX,
+                           r->reads_head ? 0 : patience_ms(r, timeout_ms));
 
     if (count < 0)
         return errno == EINTR ? 0 : -errno;

@@ -38,6 +38,7 @@ struct reactor {
     struct poll *free_polls;
     struct poll *all_polls; /* blocks, linked by their first element */
     size_t outstanding;     /* reads and receives */
+    struct ps_watch *unarmed;
 };
 
 static struct io_uring_sqe *next_sqe(struct reactor *r)
@@ -157,8 +158,11 @@ static void arm(struct reactor *r, struct ps_watch *watch)
 {
     struct poll *poll = take_poll(r);
 
-    if (!poll)
-        return; /* out of memory: the transfer's own time-out reports it */
+    ps_unarmed_remove(&r->unarmed, watch);
+    if (!poll) {
+        ps_unarmed_add(&r->unarmed, watch);
+        return;
+    }
     poll->watch = watch;
     watch->armed = poll;
     struct io_uring_sqe *sqe = next_sqe(r);
@@ -173,6 +177,7 @@ static void disarm(struct reactor *r, struct ps_watch *watch)
 {
     struct poll *poll = watch->armed;
 
+    ps_unarmed_remove(&r->unarmed, watch);
     if (!poll)
         return;
     poll->watch = NULL;
@@ -320,9 +325,34 @@ static int dispatch(struct reactor *r)
     return count;
 }
 
+static void arm_again(struct reactor *r)
+{
+    struct ps_watch *list = r->unarmed;
+
+    r->unarmed = NULL;
+    while (list) {
+        struct ps_watch *watch = list;
+
+        list = watch->next;
+        watch->unarmed = false;
+        arm(r, watch);
+    }
+}
+
+/* How long to wait when asked to wait for so long. */
+static int patience_ms(const struct reactor *r, int timeout_ms)
+{
+    bool shorter = r->unarmed && (timeout_ms < 0 || timeout_ms > PS_UNARMED_MS);
+
+    return shorter ? PS_UNARMED_MS : timeout_ms;
+}
+
 static int reactor_wait(struct ps_reactor *base, int timeout_ms)
 {
     struct reactor *r = (struct reactor *)base;
+
+    arm_again(r);
+    timeout_ms = patience_ms(r, timeout_ms);
     struct __kernel_timespec limit = {.tv_sec = timeout_ms / 1000,
                                       .tv_nsec = (long long)(timeout_ms % 1000) * 1000000};
     struct io_uring_cqe *cqe;

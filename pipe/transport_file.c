@@ -92,15 +92,21 @@ static void fail_changed(struct transfer *transfer, const char *found)
     end(transfer, &error);
 }
 
-/* Whether the open file is still what was listed; writes its identity. */
-static bool unchanged(const struct transfer *transfer, char found[PS_FILE_IDENTITY_BYTES])
+/* Whether the open file is still what was listed; ends the transfer if it is not. */
+static bool unchanged(struct transfer *transfer)
 {
+    char found[PS_FILE_IDENTITY_BYTES];
     struct stat status;
 
-    if (fstat(transfer->read.fd, &status) != 0)
+    if (fstat(transfer->read.fd, &status) != 0) {
+        fail(transfer, "look at", errno);
         return false;
+    }
     ps_file_identity(&status, found);
-    return strcmp(found, transfer->part->object->etag) == 0;
+    if (strcmp(found, transfer->part->object->etag) == 0)
+        return true;
+    fail_changed(transfer, found);
+    return false;
 }
 
 static void next_step(struct transfer *transfer)
@@ -119,7 +125,6 @@ static void on_read(struct ps_read *read)
 {
     struct transfer *transfer = (struct transfer *)read;
     struct ps_part *part = transfer->part;
-    char found[PS_FILE_IDENTITY_BYTES] = "shorter";
 
     if (atomic_load(&transfer->transport->io->stream->stopping)) {
         close(read->fd);
@@ -134,8 +139,10 @@ static void on_read(struct ps_read *read)
         return;
     }
     /* Looked at after the bytes were copied: what is published was the listed content. */
-    if (!unchanged(transfer, found) || read->result == 0) {
-        fail_changed(transfer, found);
+    if (!unchanged(transfer))
+        return;
+    if (read->result == 0) {
+        fail_changed(transfer, "shorter");
         return;
     }
     ps_part_advance(part, (uint64_t)read->result);

@@ -17,10 +17,14 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 #include <liburing.h>
 
+#include <sys/socket.h>
+
+#include "pipe/reactor.h"
 #include "tests/unit/stream_fixture.h"
 
 /* ---- the faults ---- */
@@ -77,8 +81,11 @@ WRAP(int, pthread_create,
      (thread, attributes, run, cookie), EAGAIN, 0)
 WRAP(int, eventfd, (unsigned value, int flags), (value, flags), -1, EMFILE)
 WRAP(int, epoll_create1, (int flags), (flags), -1, EMFILE)
+WRAP(int, epoll_ctl, (int fd, int operation, int other, struct epoll_event *event),
+     (fd, operation, other, event), -1, ENOMEM)
 WRAP(int, io_uring_queue_init, (unsigned entries, struct io_uring *ring, unsigned flags),
      (entries, ring, flags), -ENOMEM, ENOMEM)
+WRAP(int, fstat, (int fd, struct stat *status), (fd, status), -1, EIO)
 WRAP(DIR *, opendir, (const char *name), (name), NULL, EMFILE)
 
 int __wrap_asprintf(char **out, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -299,6 +306,67 @@ static void test_every_refusal_of_an_s3_stream_is_survived(void **state)
     }
 }
 
+/* ---- watches ---- */
+
+static void count_ready(struct ps_watch *watch, unsigned events)
+{
+    (void)events;
+    ++*(int *)watch->cookie;
+}
+
+/* The first watches find no memory; what was on its socket is told of later, but for the one that
+ * is cleared meanwhile. */
+static void check_late_watch(const struct ps_reactor_ops *ops)
+{
+    struct ps_reactor *reactor = ops->open();
+    struct ps_watch watches[3];
+    int ready[3] = {0};
+    int fds[2];
+
+    if (!reactor)
+        skip();
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    assert_int_equal(write(fds[1], "x", 1), 1);
+    arm(1, true);
+    for (int i = 0; i < 3; i++) {
+        int fd = i == 0 ? fds[0] : dup(fds[0]);
+
+        watches[i] = (struct ps_watch){.fd = -1, .ready = count_ready, .cookie = &ready[i]};
+        ops->watch(reactor, &watches[i], fd, PS_READABLE);
+    }
+    assert_true(ops->wait(reactor, 1000) >= 0);
+    assert_int_equal(ready[0] + ready[1] + ready[2], 0);
+    int second_fd = watches[1].fd;
+
+    ops->watch(reactor, &watches[1], second_fd, 0);
+    disarm();
+    for (int i = 0; i < 6000 && (!ready[0] || !ready[2]); i++)
+        assert_true(ops->wait(reactor, 10) >= 0);
+    assert_true(ready[0] && ready[2]);
+    assert_int_equal(ready[1], 0);
+    int third_fd = watches[2].fd;
+
+    ops->watch(reactor, &watches[0], fds[0], 0);
+    ops->watch(reactor, &watches[2], third_fd, 0);
+    ops->close(reactor);
+    close(second_fd);
+    close(third_fd);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void test_a_watch_without_memory_is_armed_later_epoll(void **state)
+{
+    (void)state;
+    check_late_watch(&ps_reactor_epoll);
+}
+
+static void test_a_watch_without_memory_is_armed_later_uring(void **state)
+{
+    (void)state;
+    check_late_watch(&ps_reactor_uring);
+}
+
 /* ---- reads ---- */
 
 static void test_short_and_interrupted_reads_change_nothing(void **state)
@@ -395,6 +463,8 @@ int main(void)
         cmocka_unit_test(test_every_refusal_is_survived_auto),
         cmocka_unit_test(test_lasting_refusal_is_survived),
         cmocka_unit_test(test_every_refusal_of_an_s3_stream_is_survived),
+        cmocka_unit_test(test_a_watch_without_memory_is_armed_later_epoll),
+        cmocka_unit_test(test_a_watch_without_memory_is_armed_later_uring),
         cmocka_unit_test(test_short_and_interrupted_reads_change_nothing),
         cmocka_unit_test(test_failed_read_names_file_and_offset),
         cmocka_unit_test(test_io_thread_that_breaks_down_is_told),
