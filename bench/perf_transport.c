@@ -13,7 +13,8 @@
  *
  * Prints one line of JSON: wall and CPU seconds of this process from open to close, system calls
  * (-1: the kernel does not let us count), bytes copied beside the ring's own receives, and calls of
- * malloc and its kin in the second half of the stream. bench/transport.py runs and compares them.
+ * malloc and its kin in steady state: the second half of the stream, from 32 MiB after the last
+ * connection was opened. bench/transport.py runs and compares them.
  */
 #include "pipe/penstock.h"
 
@@ -37,7 +38,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MAX = 256, HEAD_BYTES = 2048 };
+enum { CONNECTIONS_MAX = 256, HEAD_BYTES = 2048, SETTLE_BYTES = 32 << 20 };
 
 static struct {
     const char *what, *where;
@@ -88,7 +89,7 @@ PENSTOCK_API void *realloc(void *old, size_t len_bytes)
 struct tally {
     double wall_s, cpu_s;
     uint64_t bytes, parts_late, allocations_late, copied_bytes, connections, retries;
-    uint64_t allocations_at_half;
+    uint64_t steady_from_bytes, allocations_then, connections_then;
     int syscalls_fd;
 };
 
@@ -126,16 +127,21 @@ static void begin(struct tally *t)
     t->cpu_s = -clock_s(CLOCK_PROCESS_CPUTIME_ID);
 }
 
-/* So many bytes have come; the second half of them is the steady state. */
-static void add_bytes(struct tally *t, uint64_t more_bytes, uint64_t all_bytes)
+/* So many bytes have come, and so many connections have been opened by now. */
+static void add_bytes(struct tally *t, uint64_t more_bytes, uint64_t connections)
 {
-    bool early = t->bytes < all_bytes / 2;
-
     t->bytes += more_bytes;
-    if (early && t->bytes >= all_bytes / 2)
-        t->allocations_at_half = atomic_load(&allocations);
-    t->parts_late = (t->bytes - all_bytes / 2) / job.part_bytes;
-    t->allocations_late = atomic_load(&allocations) - t->allocations_at_half;
+    if (t->steady_from_bytes == 0)
+        t->steady_from_bytes = job.epochs * job.objects * job.object_bytes / 2;
+    if (connections != t->connections_then && t->bytes + SETTLE_BYTES > t->steady_from_bytes)
+        t->steady_from_bytes = t->bytes + SETTLE_BYTES;
+    t->connections_then = connections;
+    if (t->bytes <= t->steady_from_bytes) {
+        t->allocations_then = atomic_load(&allocations);
+        return;
+    }
+    t->parts_late = (t->bytes - t->steady_from_bytes) / job.part_bytes;
+    t->allocations_late = atomic_load(&allocations) - t->allocations_then;
 }
 
 static void print(struct tally *t)
@@ -181,7 +187,8 @@ static void run_engine(struct tally *t)
            rc == PENSTOCK_EPOCH_END) {
         if (!span)
             continue;
-        add_bytes(t, span->len_bytes, job.epochs * job.objects * job.object_bytes);
+        penstock_get_counters(stream, 0, &counters);
+        add_bytes(t, span->len_bytes, counters.connections);
         penstock_release_span(stream, span);
     }
     if (rc < 0)
@@ -268,7 +275,7 @@ static void took(struct floor *f, struct lane *lane, size_t got_bytes)
 {
     lane->into += got_bytes;
     lane->left_bytes -= got_bytes;
-    add_bytes(f->tally, got_bytes, job.epochs * job.objects * job.object_bytes);
+    add_bytes(f->tally, got_bytes, f->tally->connections);
 }
 
 static void look_for_body(struct floor *f, struct lane *lane)

@@ -118,7 +118,8 @@ class Bench:
         row = {"rate": gib / result["wall_s"], "cpu": result["cpu_s"] / gib}
         if "copied" in result:
             row["copied"] = result["copied"] / result["bytes"]
-            row["allocations"] = result["late_allocations"] / max(result["late_parts"], 1)
+            if result["late_parts"] > 0:
+                row["allocations"] = result["late_allocations"] / result["late_parts"]
         if result.get("syscalls", -1) >= 0:
             row["syscalls"] = result["syscalls"] / gib / 1024
         self.rows.setdefault((origin.scheme, origin.name, part_bytes, name), []).append(row)
@@ -190,8 +191,9 @@ class Bench:
                            max(self.median(k, "copied") for k in keys), 0.01)
             # libssl allocates twice for each record it reads: that much is in the floor, too.
             self.check(f"{scheme}: most allocations per part beyond the floor's, any part size",
-                       max(max(self.median(k, "allocations") -
-                               self.median((*k[:3], "floor"), "allocations"), 0) for k in keys), 0)
+                       max(max((self.median(k, "allocations") or 0) -
+                               (self.median((*k[:3], "floor"), "allocations") or 0), 0)
+                           for k in keys), 0)
         for key in [k for k in self.rows if k[2] is None]:
             ours = [(*key[:2], max(self.args.parts), name) for name in OURS if "direct" in name]
             where = f"{key[0]} {key[1]}: direct, the worse backend / {key[3]}"

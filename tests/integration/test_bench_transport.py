@@ -34,15 +34,20 @@ def test_every_client_has_its_line(penstock, scheme):
 
 
 def test_counts_copies_and_allocations(penstock):
-    said = bench(penstock, "--mib", "16", "--passes", "2", "--parts", "262144", "--schemes", "http",
-                 "--no-peers").ok().stdout
+    said = bench(penstock, "--mib", "128", "--passes", "8", "--parts", "262144", "--schemes",
+                 "http", "--no-peers").ok().stdout
     copied = {line[11:35].strip(): line.split()[-2:] for line in said.splitlines()
               if line.startswith("  256 KiB ")}
     assert float(copied["curl, epoll"][0]) == 1
     assert 0 < float(copied["direct, epoll"][0]) < 0.01
-    assert float(copied["curl, epoll"][1]) > 1  # libcurl allocates for every transfer
-    for client in ("direct, uring", "direct, epoll"):
-        assert float(copied[client][1]) < 0.5
+    # "-": new connections were opened to the end, so that there was no steady state.
+    for client, allocations in ((name, line[1]) for name, line in copied.items()):
+        if allocations == "-":
+            continue
+        if client.startswith("curl"):
+            assert float(allocations) > 1  # libcurl allocates for every transfer
+        else:
+            assert float(allocations) < 0.5
 
 
 def test_an_origin_that_does_not_start_is_an_error(penstock, tmp_path):
