@@ -30,7 +30,10 @@ static const char help[] =
     "Serves DIR as S3 on loopback, for tests and measurements. Each directory in DIR is a bucket,\n"
     "each file below it an object. Ends with SIGINT or SIGTERM.\n"
     "\n"
-    "  --host ADDRESS        loopback address to listen on (default 127.0.0.1)\n"
+    "  --host ADDRESS        loopback address to listen on (default 127.0.0.1); may be given up "
+    "to\n"
+    "                        8 times, and with a limit for its connections: 127.0.0.3=10 (Mbit/s)\n"
+    "  --dead-host ADDRESS   an address where nobody answers, nor refuses\n"
     "  --port N              port to listen on (default 9000; 0: any that is free)\n"
     "  --port-file FILE      write the port to FILE when ready\n"
     "  --threads N           serving threads (default 2)\n"
@@ -46,6 +49,8 @@ static const char help[] =
     "  --latency-ms N        wait before every answer\n"
     "  --latency-p99-ms N    spread these waits: half are longer, one in a hundred than this\n"
     "  --rate-mbps N         limit each connection to N megabits a second\n"
+    "  --rate-total-mbps N   limit all connections together\n"
+    "  --slow-beyond N       with more than N answers at once, the limit for all shrinks\n"
     "  --checksum KIND       what checksum objects have: crc64nvme (default), crc32c, crc32, none\n"
     "  --log FILE            append a line for every request\n"
     "  --fault SPEC          fail on purpose; may be given again\n"
@@ -68,6 +73,9 @@ enum option_id {
     OPTION_LATENCY_MS,
     OPTION_LATENCY_P99_MS,
     OPTION_SEED,
+    OPTION_DEAD_HOST,
+    OPTION_RATE_TOTAL_MBPS,
+    OPTION_SLOW_BEYOND,
     OPTION_RATE_MBPS,
     OPTION_CHECKSUM,
     OPTION_LOG,
@@ -90,6 +98,9 @@ static const struct option long_options[] = {
     {"latency-ms", required_argument, NULL, OPTION_LATENCY_MS},
     {"latency-p99-ms", required_argument, NULL, OPTION_LATENCY_P99_MS},
     {"seed", required_argument, NULL, OPTION_SEED},
+    {"dead-host", required_argument, NULL, OPTION_DEAD_HOST},
+    {"rate-total-mbps", required_argument, NULL, OPTION_RATE_TOTAL_MBPS},
+    {"slow-beyond", required_argument, NULL, OPTION_SLOW_BEYOND},
     {"rate-mbps", required_argument, NULL, OPTION_RATE_MBPS},
     {"checksum", required_argument, NULL, OPTION_CHECKSUM},
     {"log", required_argument, NULL, OPTION_LOG},
@@ -137,6 +148,37 @@ static bool add_fault(struct arguments *arguments, const char *spec)
     return true;
 }
 
+/* "127.0.0.1" or "127.0.0.1=MBPS", which is cut off in place: argv is ours. */
+static bool add_host(struct serve_config *config, char *value, bool dead)
+{
+    struct serve_host *host = &config->hosts[config->host_count];
+    char *equals = strchr(value, '=');
+    uint64_t mbps = 0;
+
+    if (config->host_count == SERVE_HOSTS_MAX) {
+        fprintf(stderr, "penstock serve: --host and --dead-host can be given %d times\n",
+                SERVE_HOSTS_MAX);
+        return false;
+    }
+    if (equals)
+        *equals++ = '\0';
+    if (equals && !read_number(equals, "--host ADDRESS=", 1, 1000000, &mbps))
+        return false;
+    config->host_count++;
+    *host = (struct serve_host){.name = value, .rate_bits_s = mbps * 1000000, .dead = dead};
+    return true;
+}
+
+/* The limit for all connections is that of every host without one of its own. */
+static void finish_hosts(struct serve_config *config)
+{
+    if (config->host_count == 0)
+        config->hosts[config->host_count++] = (struct serve_host){.name = "127.0.0.1"};
+    for (size_t i = 0; i < config->host_count; i++)
+        if (config->hosts[i].rate_bits_s == 0)
+            config->hosts[i].rate_bits_s = config->rate_bits_s;
+}
+
 static bool set_number(struct serve_config *config, enum option_id id, const char *value)
 {
     uint64_t number = 0;
@@ -154,6 +196,12 @@ static bool set_number(struct serve_config *config, enum option_id id, const cha
     } else if (id == OPTION_LATENCY_P99_MS) {
         ok = read_number(value, "--latency-p99-ms", 0, LATENCY_MS_MAX, &number);
         config->latency_p99_ms = (uint32_t)number;
+    } else if (id == OPTION_RATE_TOTAL_MBPS) {
+        ok = read_number(value, "--rate-total-mbps", 1, 1000000, &number);
+        config->link_bits_s = number * 1000000;
+    } else if (id == OPTION_SLOW_BEYOND) {
+        ok = read_number(value, "--slow-beyond", 1, 100000, &number);
+        config->slow_beyond = (uint32_t)number;
     } else if (id == OPTION_SEED) {
         ok = read_number(value, "--seed", 0, UINT64_MAX, &config->seed);
     } else {
@@ -178,14 +226,15 @@ static bool set_checksum(struct serve_config *config, const char *value)
     return false;
 }
 
-static bool set_option(struct arguments *arguments, enum option_id id, const char *value)
+static bool set_option(struct arguments *arguments, enum option_id id, char *value)
 {
     struct serve_config *config = &arguments->config;
 
     switch (id) {
     case OPTION_HOST:
-        config->host = value;
-        return true;
+        return add_host(config, value, false);
+    case OPTION_DEAD_HOST:
+        return add_host(config, value, true);
     case OPTION_PORT_FILE:
         arguments->port_file = value;
         return true;
@@ -222,6 +271,8 @@ static bool set_option(struct arguments *arguments, enum option_id id, const cha
     case OPTION_LATENCY_MS:
     case OPTION_LATENCY_P99_MS:
     case OPTION_SEED:
+    case OPTION_SLOW_BEYOND:
+    case OPTION_RATE_TOTAL_MBPS:
     case OPTION_RATE_MBPS:
         return set_number(config, id, value);
     case OPTION_HELP:
@@ -243,7 +294,6 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
     struct serve_config *config = &arguments->config;
     int id;
 
-    config->host = "127.0.0.1";
     config->port = 9000;
     config->threads = 2;
     config->log_fd = -1;
@@ -263,6 +313,7 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
         if (id == '?' || !set_option(arguments, (enum option_id)id, optarg))
             return EXIT_USAGE;
     }
+    finish_hosts(config);
     serve_fault_seed(arguments->faults, config->fault_count, config->seed);
     if (argc - optind != 1) {
         fprintf(stderr, "%sSay which directory to serve; 'penstock serve --help' tells more.\n",

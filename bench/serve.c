@@ -4,14 +4,13 @@
  * libmicrohttpd parses HTTP, and sends; what a request means is decided in serve_route.c. Each of
  * its threads serves the connections it accepted, by poll.
  */
+#include "bench/serve_listen.h"
 #include "bench/serve_request.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +21,6 @@ enum {
     CONNECTION_LIMIT = 16384,
     CONNECTION_MEMORY_BYTES = 64 * 1024, /* request head, and the body of a PUT in pieces */
     IDLE_LIMIT_S = 3600,                 /* a reader that pauses is no reason to hang up */
-    BACKLOG = 1024,
     PEM_BYTES_MAX = 1 << 20,
 };
 
@@ -140,8 +138,8 @@ static size_t keep_escapes(void *cookie, struct MHD_Connection *connection, char
 static void tune_connection(void *cookie, struct MHD_Connection *connection, void **context,
                             enum MHD_ConnectionNotificationCode what)
 {
-    const struct serve *serve = cookie;
-    uint64_t rate_bytes_s = serve->config->rate_bits_s / 8;
+    const struct serve_listener *listener = cookie;
+    uint64_t rate_bytes_s = listener->rate_bits_s / 8;
     const union MHD_ConnectionInfo *info;
 
     (void)context;
@@ -154,54 +152,6 @@ static void tune_connection(void *cookie, struct MHD_Connection *connection, voi
 }
 
 /* ---- starting ---- */
-
-union address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-};
-
-/* Loopback only: the server is for tests, and whoever reaches it reads every file it serves. */
-static bool parse_host(const char *host, uint16_t port, union address *address)
-{
-    memset(address, 0, sizeof *address);
-    if (strcmp(host, "localhost") == 0)
-        host = "127.0.0.1";
-    if (inet_pton(AF_INET, host, &address->v4.sin_addr) == 1) {
-        address->v4.sin_family = AF_INET;
-        address->v4.sin_port = htons(port);
-        return ntohl(address->v4.sin_addr.s_addr) >> 24 == 127;
-    }
-    if (inet_pton(AF_INET6, host, &address->v6.sin6_addr) == 1) {
-        address->v6.sin6_family = AF_INET6;
-        address->v6.sin6_port = htons(port);
-        return IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
-    }
-    return false;
-}
-
-/* Returns a listening socket and the port that it has, or -1 with errno. */
-static int listen_on(union address *address, uint16_t *port)
-{
-    socklen_t len_bytes =
-        address->any.sa_family == AF_INET6 ? sizeof address->v6 : sizeof address->v4;
-    int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int on = 1, saved;
-
-    if (fd < 0)
-        return -1;
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(fd, &address->any, len_bytes) == 0 && listen(fd, BACKLOG) == 0 &&
-        getsockname(fd, &address->any, &len_bytes) == 0) {
-        *port = ntohs(address->any.sa_family == AF_INET6 ? address->v6.sin6_port
-                                                         : address->v4.sin_port);
-        return fd;
-    }
-    saved = errno;
-    close(fd);
-    errno = saved;
-    return -1;
-}
 
 /* Returns the text of a PEM file, or NULL with errno. */
 static char *read_pem(const char *path)
@@ -240,9 +190,10 @@ static bool load_tls(struct serve *serve, char *error, size_t error_bytes)
     return serve->tls_key != NULL;
 }
 
-/* Takes listen_fd. */
-static bool start_daemon(struct serve *serve, int listen_fd, bool is_v6)
+/* Takes listener->fd. */
+static bool start_daemon(struct serve_listener *listener, bool is_v6)
 {
+    struct serve *serve = listener->serve;
     /* Not epoll: MHD 0.9.75 uses it edge-triggered and overlooks a FIN that came together with
      * data, which keeps an abandoned upload and its file for ever. poll costs the same up to some
      * hundred connections. */
@@ -261,44 +212,55 @@ static bool start_daemon(struct serve *serve, int listen_fd, bool is_v6)
         flags |= MHD_USE_TLS;
     if (is_v6)
         flags |= MHD_USE_IPv6;
-    serve->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, handle_request, serve, MHD_OPTION_LISTEN_SOCKET, listen_fd,
+    listener->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, handle_request, serve, MHD_OPTION_LISTEN_SOCKET, listener->fd,
         MHD_OPTION_URI_LOG_CALLBACK, begin_request, serve, MHD_OPTION_UNESCAPE_CALLBACK,
         keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED, end_request, NULL,
-        MHD_OPTION_NOTIFY_CONNECTION, tune_connection, serve, MHD_OPTION_CONNECTION_LIMIT,
+        MHD_OPTION_NOTIFY_CONNECTION, tune_connection, listener, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)CONNECTION_LIMIT, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_LIMIT_S,
         MHD_OPTION_ARRAY, serve->tls_cert ? tls : tls + 2, MHD_OPTION_ARRAY,
         serve->config->threads > 1 ? threads : threads + 1, MHD_OPTION_END);
-    if (!serve->daemon)
-        close(listen_fd);
-    return serve->daemon != NULL;
+    if (!listener->daemon)
+        close(listener->fd);
+    return listener->daemon != NULL;
 }
 
-static void set_url(struct serve *serve, const union address *address)
+/* Every address at the same port, which the first one finds. */
+static bool start_listener(struct serve *serve, const struct serve_host *host, char *error,
+                           size_t error_bytes)
 {
-    char host[INET6_ADDRSTRLEN] = "";
-    bool is_v6 = address->any.sa_family == AF_INET6;
+    struct serve_listener *listener = &serve->listeners[serve->listener_count];
+    union serve_address address;
 
-    inet_ntop(address->any.sa_family,
-              is_v6 ? (const void *)&address->v6.sin6_addr : (const void *)&address->v4.sin_addr,
-              host, sizeof host);
-    snprintf(serve->url, sizeof serve->url, is_v6 ? "%s://[%s]:%u" : "%s://%s:%u",
-             serve->tls_cert ? "https" : "http", host, serve->port);
+    *listener = (struct serve_listener){
+        .serve = serve, .rate_bits_s = host->rate_bits_s, .fd = -1, .fillers = {-1, -1}};
+    if (!serve_address_parse(host->name, &address)) {
+        snprintf(error, error_bytes,
+                 "host '%s' is no loopback address: use 127.0.0.1, another of 127.0.0.0/8, or ::1",
+                 host->name);
+        return false;
+    }
+    listener->fd = host->dead ? serve_listen_dead(&address, &serve->port, listener->fillers)
+                              : serve_listen(&address, &serve->port);
+    if (listener->fd < 0) {
+        snprintf(error, error_bytes, "cannot listen on %s port %u: %m", host->name, serve->port);
+        return false;
+    }
+    serve->listener_count++;
+    if (serve->listener_count == 1)
+        serve_address_url(&address, serve->port, serve->tls_cert, serve->url, sizeof serve->url);
+    if (host->dead || start_daemon(listener, address.any.sa_family == AF_INET6))
+        return true;
+    snprintf(error, error_bytes, "cannot start libmicrohttpd%s",
+             serve->tls_cert ? ": is the certificate that of the key?" : "");
+    return false;
 }
 
 static bool start(struct serve *serve, char *error, size_t error_bytes)
 {
     const struct serve_config *config = serve->config;
-    union address address;
-    int listen_fd;
 
-    if (!parse_host(config->host, config->port, &address)) {
-        snprintf(error, error_bytes,
-                 "host '%s' is no loopback address: use 127.0.0.1, another of 127.0.0.0/8, or ::1",
-                 config->host);
-        return false;
-    }
     serve->root_fd = open(config->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (serve->root_fd < 0) {
         snprintf(error, error_bytes, "cannot open directory %s: %m", config->root);
@@ -309,23 +271,28 @@ static bool start(struct serve *serve, char *error, size_t error_bytes)
     serve->list = serve_list_create();
     if (config->checksums)
         serve->checksums = serve_checksums_create(config->checksum_kind);
+    if (config->link_bits_s > 0)
+        serve->link = serve_link_new(config->link_bits_s, config->slow_beyond);
     serve->delay = serve_delay_start();
-    if (!serve->list || !serve->delay) {
+    if (!serve->list || !serve->delay || !serve->link != !config->link_bits_s) {
         snprintf(error, error_bytes, "out of memory, or of threads");
         return false;
     }
-    listen_fd = listen_on(&address, &serve->port);
-    if (listen_fd < 0) {
-        snprintf(error, error_bytes, "cannot listen on %s port %u: %m", config->host, config->port);
-        return false;
-    }
-    set_url(serve, &address);
-    if (!start_daemon(serve, listen_fd, address.any.sa_family == AF_INET6)) {
-        snprintf(error, error_bytes, "cannot start libmicrohttpd%s",
-                 serve->tls_cert ? ": is the certificate that of the key?" : "");
-        return false;
-    }
+    for (size_t i = 0; i < config->host_count; i++)
+        if (!start_listener(serve, &config->hosts[i], error, error_bytes))
+            return false;
     return true;
+}
+
+static void stop_listener(struct serve_listener *listener)
+{
+    if (listener->daemon)
+        MHD_stop_daemon(listener->daemon); /* closes its socket */
+    else if (listener->fillers[0] >= 0)
+        close(listener->fd);
+    for (int i = 0; i < 2; i++)
+        if (listener->fillers[i] >= 0)
+            close(listener->fillers[i]);
 }
 
 struct serve *serve_start(const struct serve_config *config, char *error, size_t error_bytes)
@@ -339,6 +306,7 @@ struct serve *serve_start(const struct serve_config *config, char *error, size_t
     }
     clock_gettime(CLOCK_REALTIME, &now);
     serve->config = config;
+    serve->port = config->port;
     serve->root_fd = -1;
     serve->id_seed = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
     if (!start(serve, error, error_bytes)) {
@@ -364,11 +332,12 @@ void serve_stop(struct serve *serve)
         return;
     if (serve->delay)
         serve_delay_stop(serve->delay);
-    if (serve->daemon)
-        MHD_stop_daemon(serve->daemon);
+    for (size_t i = 0; i < serve->listener_count; i++)
+        stop_listener(&serve->listeners[i]);
     serve_delay_free(serve->delay);
     serve_list_destroy(serve->list);
     serve_checksums_destroy(serve->checksums);
+    serve_link_free(serve->link);
     if (serve->root_fd >= 0)
         close(serve->root_fd);
     if (serve->tls_key)

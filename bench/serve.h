@@ -16,10 +16,17 @@
 
 #include <stdint.h>
 
+enum { SERVE_HOSTS_MAX = 8 };
+
 struct serve_config {
     const char *root;
-    const char *host; /* a loopback address, or "localhost" */
-    uint16_t port;    /* 0: any that is free */
+    struct serve_host {
+        const char *name;     /* a loopback address, or "localhost" */
+        uint64_t rate_bits_s; /* of each connection to it; 0: no limit */
+        bool dead;            /* nobody gets a connection, nor a refusal */
+    } hosts[SERVE_HOSTS_MAX];
+    size_t host_count;
+    uint16_t port; /* of all; 0: any that is free */
     unsigned threads;
     struct serve_auth_policy policy;
     const char *tls_cert; /* PEM files, both or none */
@@ -28,6 +35,8 @@ struct serve_config {
     uint32_t latency_p99_ms; /* and the 99th percentile; 0: no spread */
     uint64_t seed;           /* of latencies and of faults by chance */
     uint64_t rate_bits_s;    /* of each connection; 0: no limit */
+    uint64_t link_bits_s;    /* of all together; 0: no limit */
+    uint32_t slow_beyond;    /* answers at once, from which on the link carries less; 0: never */
     int log_fd;              /* a line for every request; -1: none */
     bool checksums;          /* objects have some */
     enum fmt_crc_kind checksum_kind;

@@ -11,18 +11,21 @@
 /* What MHD asks for at a time: a few TLS records (16 KiB) per call. */
 enum { BLOCK_BYTES = 256 * 1024 };
 
-enum { TRICKLE_MS = 100 };
+enum { TRICKLE_MS = 100, LINK_BYTES = 64 * 1024 };
 
 struct body {
     struct serve_request *request;
-    int fd;     /* -1: the bytes are in memory */
-    char *data; /* NULL: the bytes are in the file */
+    struct serve_link *link; /* NULL: no limit */
+    int fd;                  /* -1: the bytes are in memory */
+    char *data;              /* NULL: the bytes are in the file */
     uint64_t offset_bytes;
     uint64_t cut_at_bytes;   /* UINT64_MAX: nowhere */
     uint64_t stall_at_bytes; /* UINT64_MAX: nowhere, or it is over */
     uint64_t flip_at_bytes;  /* UINT64_MAX: nowhere */
     uint64_t trickle_bytes;  /* a second; 0: no limit */
     uint64_t slept_at_bytes; /* where the last pause of a trickle was */
+    uint64_t booked_bytes;   /* of the body, on the link */
+    uint64_t len_bytes;
 };
 
 /* Disconnecting a TCP socket sends RST at once (tcp(7), connect(2) on AF_UNSPEC). SO_LINGER would
@@ -35,6 +38,22 @@ static void send_reset(struct serve_request *request)
 
     if (info)
         (void)connect(info->connect_fd, &nowhere, sizeof nowhere);
+}
+
+/* Books the next piece on the link. True when it has to wait: MHD asks again. */
+static bool wait_for_link(struct body *body, uint64_t position_bytes)
+{
+    struct serve_request *request = body->request;
+    uint64_t step_bytes = body->len_bytes - position_bytes;
+
+    if (position_bytes < body->booked_bytes)
+        return false;
+    if (step_bytes > LINK_BYTES)
+        step_bytes = LINK_BYTES;
+    body->booked_bytes = position_bytes + step_bytes;
+    uint32_t wait_ms = serve_link_take_ms(body->link, (size_t)step_bytes);
+
+    return wait_ms > 0 && serve_delay_sleep(request->serve->delay, request->connection, wait_ms);
 }
 
 /* A tenth of a second's bytes, at least one. */
@@ -70,6 +89,12 @@ static ssize_t read_body(void *cookie, uint64_t position_bytes, char *out, size_
     }
     if (body->trickle_bytes > 0)
         next_stop_bytes = trickle_stop(body, position_bytes, next_stop_bytes);
+    if (body->link) {
+        if (wait_for_link(body, position_bytes))
+            return 0;
+        if (body->booked_bytes < next_stop_bytes)
+            next_stop_bytes = body->booked_bytes;
+    }
     if (body->stall_at_bytes < next_stop_bytes)
         next_stop_bytes = body->stall_at_bytes;
     if (out_bytes > next_stop_bytes - position_bytes)
@@ -92,6 +117,8 @@ static void free_body(void *cookie)
 {
     struct body *body = cookie;
 
+    if (body->link)
+        serve_link_leave(body->link);
     if (body->fd >= 0)
         close(body->fd);
     free(body->data);
@@ -105,6 +132,8 @@ static struct MHD_Response *make_reader(struct serve_request *request, struct bo
     struct MHD_Response *response;
 
     source.request = request;
+    source.link = request->serve->link;
+    source.len_bytes = len_bytes;
     source.cut_at_bytes = UINT64_MAX;
     source.stall_at_bytes = UINT64_MAX;
     source.flip_at_bytes = UINT64_MAX;
@@ -124,6 +153,8 @@ static struct MHD_Response *make_reader(struct serve_request *request, struct bo
         return NULL;
     }
     *body = source;
+    if (body->link)
+        serve_link_enter(body->link);
     response =
         MHD_create_response_from_callback(len_bytes, BLOCK_BYTES, read_body, body, free_body);
     if (!response)
@@ -133,6 +164,8 @@ static struct MHD_Response *make_reader(struct serve_request *request, struct bo
 
 static bool fault_needs_reader(const struct serve_request *request)
 {
+    if (request->serve->link)
+        return true;
     return request->fault &&
            (request->fault->kind == SERVE_FAULT_CUT || request->fault->kind == SERVE_FAULT_RESET ||
             request->fault->kind == SERVE_FAULT_STALL || request->fault->kind == SERVE_FAULT_FLIP ||

@@ -10,6 +10,7 @@
 #include "bench/serve.h"
 #include "bench/serve_checksum.h"
 #include "bench/serve_delay.h"
+#include "bench/serve_link.h"
 #include "bench/serve_list.h"
 #include "bench/serve_store.h"
 
@@ -19,7 +20,15 @@
 
 struct serve {
     const struct serve_config *config;
-    struct MHD_Daemon *daemon;
+    struct serve_listener {
+        struct serve *serve;
+        uint64_t rate_bits_s;
+        int fd; /* the daemon's, if there is one */
+        int fillers[2];
+        struct MHD_Daemon *daemon; /* NULL: dead */
+    } listeners[SERVE_HOSTS_MAX];
+    size_t listener_count;
+    struct serve_link *link; /* NULL: no limit */
     struct serve_list *list;
     struct serve_delay *delay;
     struct serve_checksums *checksums; /* NULL: objects have none */

@@ -104,6 +104,59 @@ def test_latency_is_spread(s3_server, root):
     assert 1 <= sum(wait >= 0.020 for wait in waits)
 
 
+def fetch_at_once(server, count, size, host="127.0.0.1", key="data"):
+    """Seconds that `count` connections take for `size` bytes each."""
+
+    def fetch():
+        connection = http.client.HTTPConnection(host, server.port, timeout=60)
+        headers = signed_headers(server, "GET", f"/b/{key}", {"Range": f"bytes=0-{size - 1}"})
+        headers["Host"] = f"127.0.0.1:{server.port}"  # as signed
+        connection.request("GET", f"/b/{key}", headers=headers)
+        assert connection.getresponse().read() == (BODY * 5)[:size]
+
+    threads = [threading.Thread(target=fetch) for _ in range(count)]
+    begin = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return time.monotonic() - begin
+
+
+def test_rate_of_all_connections(s3_server, root):
+    server = s3_server(root, "--rate-total-mbps", "8")  # 1 MB a second
+    # 64 KiB each are on their way at once; the rest has to wait.
+    assert fetch_at_once(server, 1, 300_000) >= 0.20
+    assert fetch_at_once(server, 3, 300_000) >= 0.70
+
+
+def test_slower_beyond_some_connections(s3_server, root):
+    server = s3_server(root, "--rate-total-mbps", "8", "--slow-beyond", "2")
+    assert fetch_at_once(server, 4, 200_000) >= 0.90  # 0.8 MB at 0.5 MB/s, less 4 x 64 KiB
+
+
+def test_several_hosts_at_one_port(s3_server, root):
+    options = ["--host", "127.0.0.1", "--host", "127.0.0.2=4", "--dead-host", "127.0.0.3"]
+    server = s3_server(root, *options)
+    put_file(root, "b", "big", BODY * 5)
+    assert fetch_at_once(server, 1, 1_500_000, key="big") < 60
+    # 0.5 MB a second, but for what the kernel lets go at once
+    assert fetch_at_once(server, 1, 1_500_000, host="127.0.0.2", key="big") >= 1.5
+    with pytest.raises(TimeoutError):
+        socket.create_connection(("127.0.0.3", server.port), timeout=0.5)
+    server.stop()
+
+
+def test_hosts_are_checked(run_penstock, root):
+    for words, why in (
+        (["--host", "10.0.0.1"], "is no loopback address"),
+        (["--host", "127.0.0.2=x"], "takes a number"),
+        (["--host", "127.0.0.1"] * 9, "can be given 8 times"),
+    ):
+        done = run_penstock(["serve", "--port", "0", *words, root])
+        assert done.rc != 0 and why in done.stderr
+
+
 def test_fault_counts_only_what_it_applies_to(s3_server, root):
     server = s3_server(root, "--fault", "status=503,every=2")
     s3 = server.client()
