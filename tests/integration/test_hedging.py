@@ -101,8 +101,7 @@ def run(hostile, first, second, io, **job):  # noqa: F811
     return server, result
 
 
-@pytest.mark.parametrize("io", BACKENDS)
-@pytest.mark.parametrize("first", [silent, half])
+@pytest.mark.parametrize("first,io", [(silent, "uring"), (half, "uring"), (half, "epoll")])
 def test_the_hedge_takes_the_part_over(hostile, io, first):  # noqa: F811
     server, result = run(hostile, first, answer_rest, io)
     assert (result["hedges"], result["hedge_wins"], len(server.gets)) == (1, 1, 2)
@@ -187,8 +186,7 @@ def test_no_hedging_waits(hostile):  # noqa: F811
     assert (result["hedges"], len(server.gets)) == (0, 1)
 
 
-@pytest.mark.parametrize("io", BACKENDS)
-@pytest.mark.parametrize("first", [silent, half])
+@pytest.mark.parametrize("first,io", [(silent, "epoll"), (half, "uring"), (half, "epoll")])
 def test_a_stream_stopped_with_both_under_way_ends_at_once(hostile, io, first):  # noqa: F811
     race = Race(first, lambda race, *_: race.go.wait(10))
     server = hostile(race)
@@ -205,10 +203,11 @@ def test_a_stream_stopped_with_both_under_way_ends_at_once(hostile, io, first): 
 
 # --- the faults that a stream has to bear -----------------------------------------------------------
 
+# The first given of those that would fail one request does; a little more than 10 %, 5 % and 1 %.
 FAULTS = [
-    "reset=100000,every=10",
-    "status=503,code=SlowDown,every=20",
-    "stall=5000,after=30000,every=99",
+    "stall=5000,after=30000,every=97",
+    "status=503,code=SlowDown,every=19",
+    "reset=100000,every=9",
 ]
 
 
@@ -232,7 +231,7 @@ def test_resets_and_slow_down_and_stalls(s3_server, tmp_path, pki, io, scheme): 
         env=server.env | {"AWS_CA_BUNDLE": crt},
     ).ok()
     assert result["sha256_digest"] == hashlib.sha256(content).hexdigest()
-    assert result["retries"] > 30
+    assert result["retries"] > 50
     assert result["hedges"] >= 3
     # 2 %, and what was on its way when a race was decided.
     assert result["refetched"] < len(content) // 50 + (512 << 10)
