@@ -50,9 +50,12 @@ static void report(struct ps_connection *c, bool has_head, enum ps_transfer tran
 
     read_answer(c, has_head, &said);
     struct ps_retry_decision decision = ps_get_decide(part, &failure, &error);
+    bool was_hedge = c->is_hedge;
     bool goes_on = ps_hedge_goes_on(c, decision);
 
     c->part = NULL;
+    if (goes_on && !was_hedge)
+        ps_engine_log(c->all->io->stream, 1, "%s Its second request is under way.", error.message);
     if (goes_on)
         return;
     ps_io_part_ended(c->all->io, part, decision, &error);

@@ -153,6 +153,10 @@ bool ps_hedge_goes_on(struct ps_connection *c, struct ps_retry_decision decision
     bool was_hedge = c->is_hedge;
 
     part_company(c);
+    if (was_hedge) { /* the next one, if any, not before the part has been slow for as long again */
+        rival->pace_ns = ps_now_ns();
+        rival->pace_bytes = rival->seen_bytes;
+    }
     if (was_hedge || !rival)
         return was_hedge;
     rival->is_hedge = false;
