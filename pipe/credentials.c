@@ -17,6 +17,7 @@ struct search {
     bool by_config; /* the configuration names the profile */
     const char *region;
     const char *ca_bundle;
+    const atomic_bool *stop;
 };
 
 /* A variable of the environment; set to nothing is the same as not set. */
@@ -52,8 +53,8 @@ static int check_text(const char *origin, const char *name, const char *value,
                    origin);
 }
 
-static int check_keys(const struct ps_credentials *credentials, const char *const names[3],
-                      struct penstock_error *error)
+int ps_key_check(const struct ps_credentials *credentials, const char *const names[3],
+                 struct penstock_error *error)
 {
     const struct ps_keys *keys = &credentials->keys;
     const char *origin = credentials->origin;
@@ -92,7 +93,7 @@ static int from_environment(struct ps_credentials *out, struct penstock_error *e
                            places[i].size - 1);
     }
     ps_text_copy(out->origin, sizeof out->origin, "the environment");
-    return check_keys(out, names, error);
+    return ps_key_check(out, names, error);
 }
 
 /* Where the profile was looked for. */
@@ -149,7 +150,7 @@ static int from_profile(const struct ps_profile *profile, struct ps_credentials 
     out->keys = profile->keys;
     ps_text_addf(&origin, "profile '%s' in %s", profile->name,
                  profile->keys_in_config ? profile->config_path : profile->credentials_path);
-    return check_keys(out, names, error);
+    return ps_key_check(out, names, error);
 }
 
 static bool has_keys(const struct ps_profile *profile)
@@ -198,9 +199,9 @@ static int from_credential_source(const struct search *search, const struct ps_p
     if (strcmp(source, "Environment") == 0)
         return from_environment(out, error);
     if (strcmp(source, "EcsContainer") == 0)
-        return ps_keys_container(search->ca_bundle, out, error);
+        return ps_keys_container(search->ca_bundle, search->stop, out, error);
     if (strcmp(source, "Ec2InstanceMetadata") == 0)
-        return ps_keys_instance(out, error);
+        return ps_keys_instance(search->stop, out, error);
     return ps_fail(error, PENSTOCK_E_CREDENTIALS,
                    "profile '%s': credential_source is '%s', not Environment, EcsContainer or "
                    "Ec2InstanceMetadata",
@@ -227,8 +228,9 @@ static int from_role(const struct search *search, const struct ps_profile *profi
     struct ps_role role = {.role_arn = profile->role_arn,
                            .session_name = profile->role_session_name,
                            .external_id = profile->external_id,
-                           .region = *profile->region ? profile->region : search->region,
-                           .ca_bundle = search->ca_bundle};
+                           .region = search->region,
+                           .ca_bundle = search->ca_bundle,
+                           .stop = search->stop};
     struct ps_credentials *with;
     int rc = parse_duration(profile, &role.duration_s, error);
 
@@ -272,7 +274,8 @@ static int from_profile_chain(const struct search *search, const struct ps_profi
     if (has_keys(profile) && !(profile->keys_in_config && *profile->credential_process))
         return from_profile(profile, out, error);
     if (*profile->credential_process)
-        return ps_keys_process(profile->credential_process, profile->name, out, error);
+        return ps_keys_process(profile->credential_process, profile->name, search->stop, out,
+                               error);
     if (*profile->provider)
         return ps_fail(error, PENSTOCK_E_CREDENTIALS,
                        "profile '%s' gets its keys by %s, which is not supported: run "
@@ -299,7 +302,8 @@ static int from_web_identity_of_environment(const struct search *search, struct 
                                  .session_name = name ? name : "",
                                  .external_id = "",
                                  .region = search->region,
-                                 .ca_bundle = search->ca_bundle};
+                                 .ca_bundle = search->ca_bundle,
+                                 .stop = search->stop};
 
     return ps_keys_web_identity(&role, env("AWS_WEB_IDENTITY_TOKEN_FILE"), out, error);
 }
@@ -309,7 +313,7 @@ static int from_instance(const struct search *search, struct ps_credentials *out
 {
     struct penstock_error instance;
 
-    if (ps_keys_instance(out, &instance) == PENSTOCK_OK)
+    if (ps_keys_instance(search->stop, out, &instance) == PENSTOCK_OK)
         return PENSTOCK_OK;
     return no_keys(search, &instance, error);
 }
@@ -327,23 +331,24 @@ static int find(const struct search *search, struct ps_credentials *out,
     }
     if ((search->by_config || env("AWS_PROFILE")) && !profile->found)
         return no_profile(search, error);
-    if (web_identity && !*profile->role_arn)
+    if (web_identity && (!*profile->role_arn || *profile->web_identity_token_file))
         return from_web_identity_of_environment(search, out, error);
     if (has_source(profile))
         return from_profile_chain(search, profile, 1, out, error);
     if (ps_keys_in_container())
-        return ps_keys_container(search->ca_bundle, out, error);
+        return ps_keys_container(search->ca_bundle, search->stop, out, error);
     return from_instance(search, out, error);
 }
 
 int ps_credentials_find(const struct penstock_config *config, const struct ps_profile *profile,
-                        const char *region, const char *ca_bundle, struct ps_credentials *out,
-                        struct penstock_error *error)
+                        const char *region, const char *ca_bundle, const atomic_bool *stop,
+                        struct ps_credentials *out, struct penstock_error *error)
 {
     const struct search search = {.profile = profile,
                                   .by_config = config->profile && *config->profile,
                                   .region = region,
-                                  .ca_bundle = ca_bundle};
+                                  .ca_bundle = ca_bundle,
+                                  .stop = stop};
 
     memset(out, 0, sizeof *out);
     if (config->anonymous) {

@@ -12,6 +12,8 @@
 #ifndef PIPE_CREDENTIALS_H
 #define PIPE_CREDENTIALS_H
 
+#include <stdatomic.h>
+
 #include "pipe/profile.h"
 
 struct ps_credentials {
@@ -27,10 +29,11 @@ const char *ps_profile_name(const struct penstock_config *config);
 
 /* Finds the keys. `profile` is what ps_profile_read gave for ps_profile_name(config); `region` and
  * `ca_bundle` are for the services that are asked. May take seconds, when keys come over the
- * network. Returns PENSTOCK_OK, PENSTOCK_E_CREDENTIALS or PENSTOCK_E_MEMORY. */
+ * network, unless *stop (which may be NULL) is set. Returns PENSTOCK_OK, PENSTOCK_E_CREDENTIALS or
+ * PENSTOCK_E_MEMORY. */
 int ps_credentials_find(const struct penstock_config *config, const struct ps_profile *profile,
-                        const char *region, const char *ca_bundle, struct ps_credentials *out,
-                        struct penstock_error *error);
+                        const char *region, const char *ca_bundle, const atomic_bool *stop,
+                        struct ps_credentials *out, struct penstock_error *error);
 
 /* Overwrites the secrets. */
 void ps_credentials_wipe(struct ps_credentials *credentials);

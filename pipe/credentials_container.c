@@ -56,6 +56,16 @@ static bool is_allowed(const char *url)
     return false;
 }
 
+/* How much of a URL may be shown: its path lets whoever can reach the server have the keys. */
+static int server_len(const char *url)
+{
+    const char *server = strstr(url, "://");
+    size_t start = server ? (size_t)(server - url) + 3 : 0;
+    size_t len = start + strcspn(url + start, "/?#");
+
+    return len < 200 ? (int)len : 200;
+}
+
 static int find_url(char *url, size_t size, struct penstock_error *error)
 {
     struct ps_text text = ps_text_in(url, size);
@@ -71,9 +81,9 @@ static int find_url(char *url, size_t size, struct penstock_error *error)
                        "the address of the container's credentials is too long or no path");
     if (!is_allowed(url))
         return ps_fail(error, PENSTOCK_E_CREDENTIALS,
-                       "AWS_CONTAINER_CREDENTIALS_FULL_URI is '%.200s': it must be https, or http "
+                       "AWS_CONTAINER_CREDENTIALS_FULL_URI is '%.*s...': it must be https, or http "
                        "to a loopback address, 169.254.170.2, 169.254.170.23 or [fd00:ec2::23]",
-                       url);
+                       server_len(url), url);
     return PENSTOCK_OK;
 }
 
@@ -96,9 +106,16 @@ static int read_token(char *header, size_t size, struct penstock_error *error)
                                  path);
         size_t got = fread(header + start, 1, size - start - 1, file);
 
+        text.cut = got == size - start - 1;
         fclose(file);
+        while (got > 0 && strchr("\r\n", header[start + got - 1])) /* stray line ends are usual */
+            got--;
         header[start + got] = '\0';
-        header[start + strcspn(header + start, "\n")] = '\0'; /* one stray line end is usual */
+        if (got == 0)
+            return ps_fail(error, PENSTOCK_E_CREDENTIALS,
+                           "%s (from AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE) is empty, or cannot "
+                           "be read",
+                           path);
     } else if (*given) {
         ps_text_add(&text, given);
     } else {
@@ -111,7 +128,7 @@ static int read_token(char *header, size_t size, struct penstock_error *error)
     return PENSTOCK_OK;
 }
 
-int ps_keys_container(const char *ca_bundle, struct ps_credentials *out,
+int ps_keys_container(const char *ca_bundle, const atomic_bool *stop, struct ps_credentials *out,
                       struct penstock_error *error)
 {
     char header[TOKEN_BYTES];
@@ -130,9 +147,11 @@ int ps_keys_container(const char *ca_bundle, struct ps_credentials *out,
         .ca_bundle = ca_bundle,
         .timeout_ms = 2000,
         .attempts = 3,
-        .local = true};
+        .local = strncasecmp(url, "https://", 8) != 0,
+        .stop = stop};
 
-    snprintf(out->origin, sizeof out->origin, "the container's credentials endpoint %s", url);
+    snprintf(out->origin, sizeof out->origin, "the container's credentials endpoint %.*s",
+             server_len(url), url);
     ps_key_ask(&request, &answer);
     if (answer.status == 0)
         rc = ps_fail(error, PENSTOCK_E_CREDENTIALS, "%s does not answer: %s", out->origin,

@@ -8,6 +8,13 @@
 #include <string.h>
 #include <time.h>
 
+#define POLL_MS 50 /* how often the stop flag is looked at */
+
+static bool is_stopped(const atomic_bool *stop)
+{
+    return stop && atomic_load_explicit(stop, memory_order_relaxed);
+}
+
 static size_t on_body(char *data, size_t one, size_t len_bytes, void *cookie)
 {
     struct ps_key_answer *answer = cookie;
@@ -66,6 +73,30 @@ static CURLcode set_options(CURL *easy, const struct ps_key_request *request,
     return code;
 }
 
+/* Runs the transfer to its end, or until the stop flag is set. */
+static CURLcode perform(CURL *easy, const atomic_bool *stop)
+{
+    CURLM *multi = curl_multi_init();
+    CURLcode code = CURLE_ABORTED_BY_CALLBACK;
+    int running = 1, left;
+
+    if (!multi || curl_multi_add_handle(multi, easy) != CURLM_OK) {
+        curl_multi_cleanup(multi);
+        return CURLE_OUT_OF_MEMORY;
+    }
+    while (running && !is_stopped(stop))
+        if (curl_multi_perform(multi, &running) != CURLM_OK ||
+            (running && curl_multi_poll(multi, NULL, 0, POLL_MS, NULL) != CURLM_OK))
+            break;
+    CURLMsg *message = running ? NULL : curl_multi_info_read(multi, &left);
+
+    if (message && message->msg == CURLMSG_DONE)
+        code = message->data.result;
+    curl_multi_remove_handle(multi, easy);
+    curl_multi_cleanup(multi);
+    return code;
+}
+
 static void ask_once(const struct ps_key_request *request, struct ps_key_answer *answer)
 {
     CURL *easy = curl_easy_init();
@@ -79,7 +110,7 @@ static void ask_once(const struct ps_key_request *request, struct ps_key_answer 
     if (easy && (list || !request->headers[0]))
         code = set_options(easy, request, answer, list);
     if (code == CURLE_OK)
-        code = curl_easy_perform(easy);
+        code = perform(easy, request->stop);
     if (code == CURLE_OK) {
         curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
         answer->status = (int)status;
@@ -89,15 +120,28 @@ static void ask_once(const struct ps_key_request *request, struct ps_key_answer 
     curl_easy_cleanup(easy);
 }
 
+/* The security token service refuses with 400 what it takes a moment later. */
+static bool is_throttled(const struct ps_key_answer *answer)
+{
+    return answer->status == 429 ||
+           (answer->status == 400 && (strstr(answer->body, "<Code>Throttl") ||
+                                      strstr(answer->body, "<Code>IDPCommunicationError<")));
+}
+
 void ps_key_ask(const struct ps_key_request *request, struct ps_key_answer *answer)
 {
-    const struct timespec second = {.tv_sec = 1};
-
     for (uint32_t attempt = 1;; attempt++) {
         ask_once(request, answer);
-        if ((answer->status != 0 && answer->status < 500) || attempt >= request->attempts)
+        if ((answer->status != 0 && answer->status < 500 && !is_throttled(answer)) ||
+            attempt >= request->attempts)
             return;
-        nanosleep(&second, NULL);
+        for (uint32_t ms = 0; ms < 1000; ms += POLL_MS) {
+            const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
+
+            if (is_stopped(request->stop))
+                return;
+            nanosleep(&pause, NULL);
+        }
     }
 }
 

@@ -13,7 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
+#define OUTAGE_S 600 /* how long keys still count that come although they have expired */
 #define ROLES_PATH "/latest/meta-data/iam/security-credentials/"
 
 static const char *env(const char *name)
@@ -33,7 +35,7 @@ static const char *endpoint(void)
 }
 
 /* Asks for endpoint/path; `header` may be NULL. Leaves a body of status 200, or fails. */
-static int ask(const char *method, const char *path, const char *header, uint32_t attempts,
+static int ask(const char *method, const char *path, const char *header, const atomic_bool *stop,
                struct ps_key_answer *answer, struct penstock_error *error)
 {
     const char *base = endpoint();
@@ -50,15 +52,17 @@ static int ask(const char *method, const char *path, const char *header, uint32_
                                            .headers = {header},
                                            .ca_bundle = "",
                                            .timeout_ms = 1000,
-                                           .attempts = attempts,
-                                           .local = true};
+                                           .attempts = strcmp(method, "PUT") == 0 ? 1 : 3,
+                                           .local = true,
+                                           .stop = stop};
 
     ps_key_ask(&request, answer);
     if (answer->status == 0)
         return ps_fail(error, PENSTOCK_E_CREDENTIALS,
-                       "the instance metadata service %s does not "
-                       "answer: %s",
-                       base, answer->why);
+                       "the instance metadata service %s does not answer: %s%s", base, answer->why,
+                       strcmp(method, "PUT") == 0
+                           ? " (in a container on EC2 the hop limit has to be 2 or more)"
+                           : "");
     if (answer->status != 200)
         return ps_fail(error, PENSTOCK_E_CREDENTIALS,
                        "the instance metadata service %s answers %s with HTTP status %d%s", base,
@@ -67,12 +71,13 @@ static int ask(const char *method, const char *path, const char *header, uint32_
     return PENSTOCK_OK;
 }
 
-static int ask_with_token(const char *token_header, struct ps_key_answer *answer,
-                          struct ps_credentials *out, struct penstock_error *error)
+static int ask_with_token(const char *token_header, const atomic_bool *stop,
+                          struct ps_key_answer *answer, struct ps_credentials *out,
+                          struct penstock_error *error)
 {
     char path[512];
     struct ps_text text = ps_text_in(path, sizeof path);
-    int rc = ask("GET", ROLES_PATH, token_header, 3, answer, error);
+    int rc = ask("GET", ROLES_PATH, token_header, stop, answer, error);
 
     if (rc != PENSTOCK_OK)
         return rc;
@@ -83,11 +88,18 @@ static int ask_with_token(const char *token_header, struct ps_key_answer *answer
         return ps_fail(error, PENSTOCK_E_CREDENTIALS,
                        "the instance metadata service names no usable role");
     snprintf(out->origin, sizeof out->origin, "the instance's role %.200s", answer->body);
-    rc = ask("GET", path, token_header, 3, answer, error);
-    return rc == PENSTOCK_OK ? ps_key_parse_json(answer->body, answer->len_bytes, out, error) : rc;
+    rc = ask("GET", path, token_header, stop, answer, error);
+    if (rc == PENSTOCK_OK)
+        rc = ps_key_parse_json(answer->body, answer->len_bytes, out, error);
+    /* In an outage the service hands out the last keys although they have expired; S3 takes them.
+     */
+    if (rc == PENSTOCK_OK && out->expires_s != 0 && out->expires_s <= time(NULL))
+        out->expires_s = time(NULL) + OUTAGE_S;
+    return rc;
 }
 
-int ps_keys_instance(struct ps_credentials *out, struct penstock_error *error)
+int ps_keys_instance(const atomic_bool *stop, struct ps_credentials *out,
+                     struct penstock_error *error)
 {
     struct ps_key_answer answer;
     char header[512];
@@ -96,8 +108,8 @@ int ps_keys_instance(struct ps_credentials *out, struct penstock_error *error)
     if (strcasecmp(env("AWS_EC2_METADATA_DISABLED"), "true") == 0)
         return ps_fail(error, PENSTOCK_E_CREDENTIALS,
                        "AWS_EC2_METADATA_DISABLED forbids to ask the instance");
-    /* One attempt: where there is no such service, as on a laptop, nobody wants to wait longer. */
-    int rc = ask("PUT", "/latest/api/token", "X-aws-ec2-metadata-token-ttl-seconds: 21600", 1,
+    /* Asked once: where there is no such service, as on a laptop, nobody wants to wait longer. */
+    int rc = ask("PUT", "/latest/api/token", "X-aws-ec2-metadata-token-ttl-seconds: 21600", stop,
                  &answer, error);
 
     if (rc == PENSTOCK_OK) {
@@ -107,7 +119,7 @@ int ps_keys_instance(struct ps_credentials *out, struct penstock_error *error)
                          "the instance metadata service gave no usable token");
     }
     if (rc == PENSTOCK_OK)
-        rc = ask_with_token(header, &answer, out, error);
+        rc = ask_with_token(header, stop, &answer, out, error);
     explicit_bzero(header, sizeof header);
     ps_key_answer_wipe(&answer);
     return rc;

@@ -34,6 +34,7 @@ static const char *member(const json_t *object, const char *name)
 
 static int take(const json_t *object, struct ps_credentials *out, struct penstock_error *error)
 {
+    static const char *const names[3] = {"AccessKeyId", "SecretAccessKey", "the session token"};
     const char *token = member(object, "Token");
     const char *expiration = member(object, "Expiration");
     const char *origin = out->origin;
@@ -56,7 +57,7 @@ static int take(const json_t *object, struct ps_credentials *out, struct penstoc
                        "%s gave keys that expire at '%.40s', which "
                        "is no time",
                        origin, expiration);
-    return PENSTOCK_OK;
+    return ps_key_check(out, names, error);
 }
 
 int ps_key_parse_json(const char *text, size_t len_bytes, struct ps_credentials *out,

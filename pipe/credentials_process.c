@@ -22,38 +22,52 @@
 #include <unistd.h>
 
 #define OUTPUT_BYTES 65536
-#define RUN_NS_MAX (60 * PS_NS_PER_S) /* it may ask a human for a second factor */
+#define RUN_NS_MAX (60 * PS_NS_PER_S)
+#define POLL_MS 50 /* how often the stop flag is looked at */
 
 extern char **environ;
 
+/* In a process group of its own, so that all of it can be ended, and with the signals of a fresh
+ * process: the library's threads block theirs. */
 static int start(const char *command, int out_fd, pid_t *pid)
 {
     char *const argv[] = {(char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c",
                           (char *)(uintptr_t)command, NULL};
     posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none, all;
 
     posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, out_fd, STDOUT_FILENO);
-    int failure = posix_spawn(pid, "/bin/sh", &actions, NULL, argv, environ);
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setpgroup(&attributes, 0);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                              POSIX_SPAWN_SETPGROUP);
+    int failure = posix_spawn(pid, "/bin/sh", &actions, &attributes, argv, environ);
 
     posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
     return failure;
 }
 
-/* Reads to the end of the output. Returns its length, or -1 when it is too long or takes too long.
- */
-static ssize_t read_output(int fd, char *out, size_t size)
+/* Reads to the end of the output. Returns its length, or -1 when it is too long or takes too long,
+ * or *stop is set. */
+static ssize_t read_output(int fd, const atomic_bool *stop, char *out, size_t size)
 {
     uint64_t end_ns = ps_now_ns() + RUN_NS_MAX;
     size_t len_bytes = 0;
 
     for (;;) {
         struct pollfd wait = {.fd = fd, .events = POLLIN};
-        uint64_t now_ns = ps_now_ns();
 
-        if (now_ns >= end_ns || len_bytes == size)
+        if (ps_now_ns() >= end_ns || len_bytes == size || (stop && atomic_load(stop)))
             return -1;
-        if (poll(&wait, 1, (int)((end_ns - now_ns) / PS_NS_PER_MS) + 1) <= 0)
+        if (poll(&wait, 1, POLL_MS) <= 0)
             continue;
         ssize_t got = read(fd, out + len_bytes, size - len_bytes);
 
@@ -75,7 +89,8 @@ static bool has_version_1(const char *text, size_t len_bytes)
     return is_1;
 }
 
-static int run(const char *command, char *text, size_t size, ssize_t *len_bytes, int *status)
+static int run(const char *command, const atomic_bool *stop, char *text, size_t size,
+               ssize_t *len_bytes, int *status)
 {
     int ends[2];
     pid_t pid;
@@ -86,9 +101,9 @@ static int run(const char *command, char *text, size_t size, ssize_t *len_bytes,
 
     close(ends[1]);
     if (failure == 0) {
-        *len_bytes = read_output(ends[0], text, size);
+        *len_bytes = read_output(ends[0], stop, text, size);
         if (*len_bytes < 0)
-            kill(pid, SIGKILL);
+            kill(-pid, SIGKILL);
         while (waitpid(pid, status, 0) < 0 && errno == EINTR)
             continue;
     }
@@ -96,8 +111,8 @@ static int run(const char *command, char *text, size_t size, ssize_t *len_bytes,
     return failure;
 }
 
-int ps_keys_process(const char *command, const char *profile, struct ps_credentials *out,
-                    struct penstock_error *error)
+int ps_keys_process(const char *command, const char *profile, const atomic_bool *stop,
+                    struct ps_credentials *out, struct penstock_error *error)
 {
     char text[OUTPUT_BYTES];
     ssize_t len_bytes = 0;
@@ -105,7 +120,7 @@ int ps_keys_process(const char *command, const char *profile, struct ps_credenti
     int rc;
 
     snprintf(out->origin, sizeof out->origin, "the credential_process of profile '%s'", profile);
-    int failure = run(command, text, sizeof text, &len_bytes, &status);
+    int failure = run(command, stop, text, sizeof text, &len_bytes, &status);
 
     if (failure != 0)
         rc = ps_fail_errno(error, PENSTOCK_E_CREDENTIALS, failure, "%s cannot be run", out->origin);

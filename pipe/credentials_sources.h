@@ -15,17 +15,20 @@
 
 #include "pipe/credentials.h"
 
+#include <stdatomic.h>
+
 /* ---- asking ---- */
 
 struct ps_key_request {
     const char *method; /* "GET", "PUT" or "POST" */
     const char *url;
-    const char *headers[6]; /* "Name: value", NULL at the end */
-    const char *body;       /* of a POST */
-    const char *ca_bundle;  /* "" for the system's */
-    uint32_t timeout_ms;    /* of one attempt */
-    uint32_t attempts;      /* a second apart, when no answer came or one of 5xx */
-    bool local;             /* a service of this host: not through a proxy */
+    const char *headers[6];  /* "Name: value", NULL at the end */
+    const char *body;        /* of a POST */
+    const char *ca_bundle;   /* "" for the system's */
+    uint32_t timeout_ms;     /* of one attempt */
+    uint32_t attempts;       /* a second apart, when no answer came or one of 5xx */
+    bool local;              /* a service of this host: not through a proxy */
+    const atomic_bool *stop; /* ends it early; may be NULL */
 };
 
 struct ps_key_answer {
@@ -35,7 +38,8 @@ struct ps_key_answer {
     char body[32 * 1024]; /* NUL-terminated */
 };
 
-/* Asks until there is an answer, or the attempts are used up. *answer is to be wiped. */
+/* Asks until there is an answer, or the attempts are used up, or *stop is set. *answer is to be
+ * wiped. */
 void ps_key_ask(const struct ps_key_request *request, struct ps_key_answer *answer);
 void ps_key_answer_wipe(struct ps_key_answer *answer);
 
@@ -50,7 +54,12 @@ int ps_key_parse_json(const char *text, size_t len_bytes, struct ps_credentials 
  * anything else. */
 int64_t ps_key_parse_time(const char *text);
 
-/* ---- sources ---- */
+/* Refuses half a set of keys, and control characters, which would end a header line early. `names`
+ * are what key id, secret and token are called in out->origin. */
+int ps_key_check(const struct ps_credentials *out, const char *const names[3],
+                 struct penstock_error *error);
+
+/* ---- sources: *stop, which may be NULL, ends them early ---- */
 
 struct ps_role {
     const char *role_arn;
@@ -59,6 +68,7 @@ struct ps_role {
     uint32_t duration_s;      /* 0: the service's default, an hour */
     const char *region;       /* of the service to ask */
     const char *ca_bundle;
+    const atomic_bool *stop;
 };
 
 /* AssumeRole, signed with `with`. */
@@ -71,14 +81,15 @@ int ps_keys_web_identity(const struct ps_role *role, const char *token_file,
 
 /* Whether AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI is set. */
 bool ps_keys_in_container(void);
-int ps_keys_container(const char *ca_bundle, struct ps_credentials *out,
+int ps_keys_container(const char *ca_bundle, const atomic_bool *stop, struct ps_credentials *out,
                       struct penstock_error *error);
 
 /* IMDSv2. */
-int ps_keys_instance(struct ps_credentials *out, struct penstock_error *error);
+int ps_keys_instance(const atomic_bool *stop, struct ps_credentials *out,
+                     struct penstock_error *error);
 
 /* Runs `command` and reads what it prints. */
-int ps_keys_process(const char *command, const char *profile, struct ps_credentials *out,
-                    struct penstock_error *error);
+int ps_keys_process(const char *command, const char *profile, const atomic_bool *stop,
+                    struct ps_credentials *out, struct penstock_error *error);
 
 #endif

@@ -36,6 +36,7 @@ struct parse {
     char expiration[48];
     char code[64];
     char message[300];
+    bool cut; /* a key that is too long */
 };
 
 static void on_start(void *cookie, const char *name, const char **attributes)
@@ -76,6 +77,7 @@ static void on_text(void *cookie, const char *text, int len)
             size_t used = strlen(fields[i].out);
             size_t room = fields[i].size - 1 - used;
 
+            parse->cut |= i < 4 && (size_t)len > room;
             memcpy(fields[i].out + used, text, (size_t)len < room ? (size_t)len : room);
         }
 }
@@ -99,6 +101,7 @@ static int take_answer(const struct ps_role *role, const char *url,
                        const struct ps_key_answer *answer, struct ps_credentials *out,
                        struct penstock_error *error)
 {
+    static const char *const names[3] = {"AccessKeyId", "SecretAccessKey", "SessionToken"};
     struct parse parse = {.out = out};
 
     if (answer->status == 0)
@@ -107,9 +110,9 @@ static int take_answer(const struct ps_role *role, const char *url,
     bool good = parse_xml(answer, &parse);
 
     out->expires_s = ps_key_parse_time(parse.expiration);
-    if (answer->status == 200 && good && *out->keys.access_key_id && *out->keys.secret_access_key &&
-        out->expires_s != 0)
-        return PENSTOCK_OK;
+    if (answer->status == 200 && good && !parse.cut && *out->keys.access_key_id &&
+        *out->keys.secret_access_key && *out->keys.session_token && out->expires_s != 0)
+        return ps_key_check(out, names, error);
     return ps_fail(
         error, PENSTOCK_E_CREDENTIALS,
         "the security token service %s gives no keys for role %s: HTTP status %d%s%s%s%s", url,
@@ -213,7 +216,8 @@ static int ask(const struct ps_role *role, const struct ps_credentials *with, co
                                      .body = body,
                                      .ca_bundle = role->ca_bundle,
                                      .timeout_ms = 5000,
-                                     .attempts = 3};
+                                     .attempts = 3,
+                                     .stop = role->stop};
 
     if (rc == PENSTOCK_OK && with) {
         const char *region = strcmp(host, "sts.amazonaws.com") == 0 ? "us-east-1" : role->region;

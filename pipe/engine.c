@@ -44,7 +44,9 @@ void ps_engine_log(struct penstock *stream, int level, const char *format, ...)
 
 static int find_keys(void *cookie, struct ps_credentials *out, struct penstock_error *error)
 {
-    return ps_s3_account_find_keys(&((struct penstock *)cookie)->account, out, error);
+    const struct penstock *stream = cookie;
+
+    return ps_s3_account_find_keys(&stream->account, &stream->stopping, out, error);
 }
 
 static void log_keys(void *cookie, int level, const char *line)

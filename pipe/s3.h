@@ -48,9 +48,9 @@ struct ps_s3_account {
 int ps_s3_account_load(const struct penstock_config *config, struct ps_s3_account *out,
                        struct penstock_error *error);
 
-/* Asks for the keys again where they came from, for ps_keyring_open. */
-int ps_s3_account_find_keys(const struct ps_s3_account *account, struct ps_credentials *out,
-                            struct penstock_error *error);
+/* Asks for the keys again where they came from, for ps_keyring_open. *stop ends it early. */
+int ps_s3_account_find_keys(const struct ps_s3_account *account, const atomic_bool *stop,
+                            struct ps_credentials *out, struct penstock_error *error);
 
 /* Overwrites the secrets. */
 void ps_s3_account_wipe(struct ps_s3_account *account);

@@ -105,8 +105,8 @@ static int set_ca_bundle(const struct ps_profile *profile, struct ps_s3_account 
 }
 
 /* Also by a profile that has changed meanwhile. */
-int ps_s3_account_find_keys(const struct ps_s3_account *account, struct ps_credentials *out,
-                            struct penstock_error *error)
+int ps_s3_account_find_keys(const struct ps_s3_account *account, const atomic_bool *stop,
+                            struct ps_credentials *out, struct penstock_error *error)
 {
     const struct penstock_config config = {.anonymous = account->identity.anonymous,
                                            .profile = account->identity.profile};
@@ -119,7 +119,8 @@ int ps_s3_account_find_keys(const struct ps_s3_account *account, struct ps_crede
         rc = PENSTOCK_OK;
     }
     if (rc == PENSTOCK_OK)
-        rc = ps_credentials_find(&config, profile, account->region, account->ca_bundle, out, error);
+        rc = ps_credentials_find(&config, profile, account->region, account->ca_bundle, stop, out,
+                                 error);
     if (profile)
         ps_profile_wipe(profile);
     free(profile);
@@ -147,8 +148,8 @@ int ps_s3_account_load(const struct penstock_config *config, struct ps_s3_accoun
     if (rc == PENSTOCK_OK)
         rc = set_ca_bundle(&profile, out, error);
     if (rc == PENSTOCK_OK)
-        rc = ps_credentials_find(config, &profile, out->region, out->ca_bundle, &out->credentials,
-                                 error);
+        rc = ps_credentials_find(config, &profile, out->region, out->ca_bundle, NULL,
+                                 &out->credentials, error);
     ps_profile_wipe(&profile);
     if (rc != PENSTOCK_OK)
         ps_s3_account_wipe(out);

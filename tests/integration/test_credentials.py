@@ -12,7 +12,9 @@ import http.server
 import json
 import re
 import threading
+import time
 import urllib.parse
+from pathlib import Path
 
 import botocore.session
 import numpy
@@ -36,6 +38,7 @@ class Fake(http.server.ThreadingHTTPServer):
         self.lifetime_s = 3600
         self.key = None  # (access key, secret) to give instead of one that tells the source
         self.fail = {}  # path -> status
+        self.throttle = 0  # how many more times STS asks for patience
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -86,6 +89,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST = handle_any
 
     def sts(self, form):
+        if self.server.throttle:
+            self.server.throttle -= 1
+            self.answer("<ErrorResponse><Error><Code>Throttling</Code></Error></ErrorResponse>", 400)
+            return
         action = form["Action"][0]
         source = {"AssumeRole": "role", "AssumeRoleWithWebIdentity": "web"}[action]
         access, secret, token, end = self.server.keys(source)
@@ -260,7 +267,7 @@ def test_same_choice_as_botocore(
     assert world.botocore_key(monkeypatch) == key
 
 
-def test_what_services_are_asked(run_penstock, s3_server, bucket, fake, tmp_path):
+def test_what_services_are_asked(run_penstock, s3_server, bucket, fake, tmp_path, monkeypatch):
     """A signed form for a role, an unsigned one for a web identity, the token of the file each time."""
     server = s3_server(bucket[0])
     config = BASE + (
@@ -279,7 +286,10 @@ def test_what_services_are_asked(run_penstock, s3_server, bucket, fake, tmp_path
         "ExternalId": ["e/1"],
         "DurationSeconds": ["900"],
     }
-    assert signature_is_right(headers, body, "AKIABASE", "HUSH", "eu-west-1")
+    assert signature_is_right(headers, body, "AKIABASE", "HUSH", "us-east-1")
+    # The region is that of the environment, which goes before the profile's.
+    world.botocore_key(monkeypatch)
+    assert "/us-east-1/sts/aws4_request" in fake.calls[-1][2]["Authorization"]
 
     world = World(
         tmp_path, fake, AWS_ROLE_ARN=ROLE, AWS_WEB_IDENTITY_TOKEN_FILE=token_file(tmp_path)
@@ -354,11 +364,11 @@ BAD = {
         f"gives no keys for role {ROLE}: HTTP status 403 Nope",
     ),
     "container refused": (
-        dict(AWS_CONTAINER_CREDENTIALS_FULL_URI="URL/container", fail="/container"),
-        "/container answers with HTTP status 403",
+        dict(AWS_CONTAINER_CREDENTIALS_FULL_URI="URL/HUSH", fail="/HUSH"),
+        "answers with HTTP status 403",
     ),
     "container elsewhere": (
-        dict(AWS_CONTAINER_CREDENTIALS_FULL_URI="http://example.com/container"),
+        dict(AWS_CONTAINER_CREDENTIALS_FULL_URI="http://example.com/HUSH?HUSH"),
         "it must be https, or http to a loopback address",
     ),
     "container at a name like an address": (
@@ -391,6 +401,14 @@ BAD = {
     "process without keys": (
         dict(config="""[default]\ncredential_process = echo '{"Version": 1}'\n"""),
         "gave no AccessKeyId and SecretAccessKey",
+    ),
+    "process with a line break in the token": (
+        dict(
+            config="[default]\ncredential_process = printf '%s' "
+            """'{"Version": 1, "AccessKeyId": "A", "SecretAccessKey": "B", """
+            """"SessionToken": "HUSH\\r\\nX-Evil: 1"}'\n"""
+        ),
+        "the session token of the credential_process of profile 'default' holds a line break",
     ),
     "instance without a role": (
         dict(fail="/latest/meta-data/iam/security-credentials/", status=404),
@@ -481,3 +499,71 @@ def test_failed_renewal_keeps_the_old_keys(penstock, s3_server, bucket, fake, tm
     assert done.returncode == 0, done.stderr
     assert done.stdout == data
     assert b"cannot renew the credentials: the container's" in done.stderr
+
+
+def test_throttled_service_is_asked_again(run_penstock, s3_server, bucket, fake, tmp_path):
+    fake.throttle = 1
+    world = World(
+        tmp_path, fake, AWS_ROLE_ARN=ROLE, AWS_WEB_IDENTITY_TOKEN_FILE=token_file(tmp_path)
+    )
+    assert penstock_key(run_penstock, s3_server(bucket[0]), world) == "AKIAWEB"
+    assert len(fake.calls) == 2
+
+
+def test_web_identity_token_that_rotates(penstock, s3_server, bucket, fake, tmp_path):
+    root, data = bucket
+    server = s3_server(root, "--session-token", "*", "--rate-mbps", "8")
+    fake.lifetime_s = 2
+    fake.key = (ACCESS_KEY, SECRET_KEY)
+    path = token_file(tmp_path, "first")
+    world = World(tmp_path, fake, AWS_ROLE_ARN=ROLE, AWS_WEB_IDENTITY_TOKEN_FILE=path)
+    timer = threading.Timer(0.5, lambda: token_file(tmp_path, "second"))
+    timer.start()
+    env = world.env | {"AWS_ENDPOINT_URL_S3": server.endpoint}
+    done = read(penstock, env, "--connections", "1", "--part-size", "256KiB")
+    timer.cancel()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == data
+    tokens = [urllib.parse.parse_qs(body)["WebIdentityToken"] for _, _, _, body in fake.calls]
+    assert tokens[0] == ["first"] and tokens[-1] == ["second"]
+
+
+def test_expired_keys_of_an_instance_still_count(penstock, s3_server, bucket, fake, tmp_path):
+    """In an outage the service hands out its last keys: they are used, and it is left in peace."""
+    root, data = bucket
+    server = s3_server(root, "--session-token", "*", "--rate-mbps", "8")
+    fake.lifetime_s = -60
+    fake.key = (ACCESS_KEY, SECRET_KEY)
+    env = World(tmp_path, fake).env | {"AWS_ENDPOINT_URL_S3": server.endpoint}
+    done = read(penstock, env, "--connections", "1", "--part-size", "256KiB")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == data
+    assert len(fake.calls) == 3
+
+
+def is_gone(pid):
+    """Ended, though nobody may have asked for its exit code yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def test_end_does_not_wait_for_a_hanging_process(penstock, s3_server, bucket, fake, tmp_path):
+    root, data = bucket
+    server = s3_server(root, "--session-token", "*", "--rate-mbps", "8")
+    script, pid = tmp_path / "keys.sh", tmp_path / "pid"
+    keys = {"Version": 1, "AccessKeyId": ACCESS_KEY, "SecretAccessKey": SECRET_KEY}
+    keys |= {"SessionToken": "HUSH", "Expiration": iso(2)}
+    script.write_text(
+        f"if [ -e {tmp_path}/again ]; then echo $$ > {pid}; sleep 50; fi\n"
+        f"touch {tmp_path}/again\ncat <<END\n{json.dumps(keys)}\nEND\n"
+    )
+    config = f"[default]\ncredential_process = sh {script}\n"
+    env = World(tmp_path, fake, config=config).env | {"AWS_ENDPOINT_URL_S3": server.endpoint}
+    begun = time.monotonic()
+    done = read(penstock, env, "--connections", "1", "--part-size", "256KiB")
+    assert time.monotonic() - begun < 30
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == data
+    assert is_gone(int(pid.read_text()))

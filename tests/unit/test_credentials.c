@@ -90,8 +90,8 @@ static struct found find(const struct penstock_config *config)
     struct found found = {.rc = 0};
     found.rc = ps_profile_read(ps_profile_name(config), &found.profile, &found.error);
     if (found.rc == PENSTOCK_OK)
-        found.rc = ps_credentials_find(config, &found.profile, "us-east-1", "", &found.credentials,
-                                       &found.error);
+        found.rc = ps_credentials_find(config, &found.profile, "us-east-1", "", NULL,
+                                       &found.credentials, &found.error);
     return found;
 }
 
