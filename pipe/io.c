@@ -190,7 +190,7 @@ void ps_io_part_ended(struct ps_io *io, struct ps_part *part, struct ps_retry_de
     }
     bool brought_bytes = part->filled_bytes > part->attempt_from;
 
-    part->vain_attempts = brought_bytes ? 1 : part->vain_attempts + 1;
+    part->vain_attempts = brought_bytes ? 1 : part->vain_attempts + !decision.renewing;
     if (part->vain_attempts >= PS_ATTEMPTS_MAX && !decision.unpin) {
         fail_part(io, part, error);
         return;

@@ -3,6 +3,7 @@
 #include "pipe/keyring.h"
 
 #include "pipe/error.h"
+#include "pipe/text.h"
 #include "pipe/thread.h"
 
 #include <stdio.h>
@@ -31,6 +32,7 @@ struct ps_keyring {
     int64_t due_s; /* when to ask by itself */
     int64_t renewed_s;
     unsigned failures; /* one after another */
+    char trouble[sizeof((struct penstock_error *)0)->message];
 };
 
 int64_t ps_keyring_due_s(int64_t expires_s, int64_t now_s)
@@ -64,13 +66,13 @@ static void say(struct ps_keyring *keyring, int level, const char *what, const c
     keyring->log(keyring->cookie, level, line);
 }
 
-/* Asks once. Returns whether keys came; *same: they are the ones in use. */
-static bool renew(struct ps_keyring *keyring, bool *same, int64_t *expires_s)
+/* Asks once. Returns whether keys came, else fills *error; *same: they are the ones in use. */
+static bool renew(struct ps_keyring *keyring, bool *same, int64_t *expires_s,
+                  struct penstock_error *error)
 {
     struct ps_credentials *fresh = calloc(1, sizeof *fresh);
-    struct penstock_error error;
-    int rc = fresh ? keyring->find(keyring->cookie, fresh, &error)
-                   : ps_fail(&error, PENSTOCK_E_MEMORY, "out of memory");
+    int rc = fresh ? keyring->find(keyring->cookie, fresh, error)
+                   : ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
 
     if (rc == PENSTOCK_OK) {
         pthread_rwlock_wrlock(&keyring->keys_lock);
@@ -78,10 +80,13 @@ static bool renew(struct ps_keyring *keyring, bool *same, int64_t *expires_s)
         *keyring->in_use = *fresh;
         pthread_rwlock_unlock(&keyring->keys_lock);
         *expires_s = fresh->expires_s;
-        say(keyring, 0, *same ? "no other credentials from " : "new credentials from ",
-            fresh->origin);
+        if (*same)
+            ps_fail(error, PENSTOCK_E_CREDENTIALS, "%.1000s gives the same keys again",
+                    fresh->origin);
+        else
+            say(keyring, 0, "new credentials from ", fresh->origin);
     } else {
-        say(keyring, 1, "cannot renew the credentials: ", error.message);
+        say(keyring, 1, "cannot renew the credentials: ", error->message);
     }
     if (fresh)
         ps_credentials_wipe(fresh);
@@ -95,13 +100,15 @@ static void renew_now(struct ps_keyring *keyring)
     bool asked = keyring->asked;
     bool same = false;
     int64_t expires_s = 0;
+    struct penstock_error error = {.rc = PENSTOCK_OK};
 
     pthread_mutex_unlock(&keyring->lock);
-    bool came = renew(keyring, &same, &expires_s);
+    bool came = renew(keyring, &same, &expires_s, &error);
 
     pthread_mutex_lock(&keyring->lock);
     int64_t now_s = time(NULL);
 
+    ps_text_copy(keyring->trouble, sizeof keyring->trouble, error.message);
     keyring->asked = false;
     keyring->futile = asked && (!came || same);
     if (came) {
@@ -193,9 +200,20 @@ void ps_keyring_reconsider(struct ps_keyring *keyring, struct ps_retry_decision 
         keyring->asked = true;
         pthread_cond_signal(&keyring->wakes);
     }
+    decision->renewing = again && keyring->asked;
     pthread_mutex_unlock(&keyring->lock);
     if (!again)
         return;
     decision->verdict = PS_RETRY_AGAIN;
     decision->wait_ms = REFUSED_WAIT_MS;
+}
+
+void ps_keyring_trouble(struct ps_keyring *keyring, char *out, size_t size)
+{
+    out[0] = '\0';
+    if (!keyring)
+        return;
+    pthread_mutex_lock(&keyring->lock);
+    ps_text_copy(out, size, keyring->trouble);
+    pthread_mutex_unlock(&keyring->lock);
 }

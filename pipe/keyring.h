@@ -27,7 +27,7 @@ int ps_keyring_open(struct ps_credentials *in_use, ps_keyring_find_fn find,
                     void (*log)(void *cookie, int level, const char *line), void *cookie,
                     struct ps_keyring **out, struct penstock_error *error);
 
-/* Ends the thread; waits for a search under way, which takes seconds at most. */
+/* Ends the thread; a search under way has to be ended by what `find` looks at. */
 void ps_keyring_close(struct ps_keyring *keyring);
 
 /* Between these two the keys stay as they are. */
@@ -35,8 +35,11 @@ void ps_keyring_lock(struct ps_keyring *keyring);
 void ps_keyring_unlock(struct ps_keyring *keyring);
 
 /* A request was refused because its keys have expired: asks for new ones, and turns a decision to
- * give up into one to try again, unless asking has just brought the same keys. */
+ * give up into one to try again, unless asking has just brought no other keys. */
 void ps_keyring_reconsider(struct ps_keyring *keyring, struct ps_retry_decision *decision);
+
+/* Why the last search brought no other keys, "" if it did: for messages. */
+void ps_keyring_trouble(struct ps_keyring *keyring, char *out, size_t size);
 
 /* When to ask for other keys than those of `expires_s`, asked for at `now_s` (Unix time): ten
  * minutes ahead, or after half of a short life. INT64_MAX if they have no end. */

@@ -45,6 +45,7 @@ struct ps_retry_decision {
 
     /* What only the caller of ps_retry_classify may know, else zero. */
     uint32_t wait_ms; /* and at least so long, by its Retry-After */
+    bool renewing;    /* new keys are being fetched: not counted as an attempt in vain */
     bool unpin;       /* 412: ask once more without If-Match, to learn what is there now */
 };
 

@@ -117,6 +117,17 @@ static void advise_denied(struct ps_text *text, const struct ps_s3_failure *fail
                      origin, bucket, failure->key);
 }
 
+static void advise_credentials(struct ps_text *text, const struct ps_s3_account *account)
+{
+    char trouble[600];
+
+    ps_keyring_trouble(account->keyring, trouble, sizeof trouble);
+    ps_text_addf(text, ": the credentials from %s are no longer valid: renew them",
+                 account->credentials.origin);
+    if (*trouble)
+        ps_text_addf(text, " (tried: %s)", trouble);
+}
+
 static void advise_network(struct ps_text *text, const struct ps_s3_failure *failure)
 {
     const struct ps_s3_account *account = failure->site->account;
@@ -180,8 +191,7 @@ static void add_advice(struct ps_text *text, const struct ps_s3_failure *failure
     else if (rc == PENSTOCK_E_NOT_FOUND)
         advise_not_found(text, failure);
     else if (rc == PENSTOCK_E_CREDENTIALS)
-        ps_text_addf(text, ": the credentials from %s are no longer valid: renew them",
-                     account->credentials.origin);
+        advise_credentials(text, account);
     else if (rc == PENSTOCK_E_CHANGED)
         ps_text_add(text, ": the object was replaced after it was listed: start again");
     else if (is_wrong_region(failure) && *failure->s3_region)

@@ -267,6 +267,7 @@ static int fetch(struct ps_s3_lister *lister, struct ps_s3_page *page, struct pe
             delay_ms = answer.retry_after_ms;
         if (delay_ms < decision.wait_ms)
             delay_ms = decision.wait_ms;
+        attempts -= decision.renewing;
         if (!wait_ms(lister, delay_ms))
             return stopped(lister, error);
     }
