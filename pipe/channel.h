@@ -73,6 +73,7 @@ struct ps_part {
     /* Used by the I/O thread that claimed the part, and by its transport, alone. */
     uint32_t attempts;      /* in all */
     uint32_t vain_attempts; /* since the last one that brought bytes */
+    uint32_t lessons;       /* attempts that failed for what was learnt from them */
     uint64_t attempt_from;  /* filled_bytes when the attempt began */
     uint64_t asked_ns;      /* when that was */
     uint64_t first_byte_ns; /* when its first byte came; 0: not yet */

@@ -137,10 +137,11 @@ static int write_request(struct ps_connection *c, struct penstock_error *error)
     struct ps_text out = ps_text_in(c->out, PS_REQUEST_BYTES);
 
     c->from_bytes = c->part->filled_bytes;
-    int rc = ps_get_build(c->part, c->place, c->from_bytes, &t->signing, &t->request, error);
+    int rc = ps_get_build(c->part, c->sent.place, c->from_bytes, &t->signing, &t->request, error);
 
     if (rc != PENSTOCK_OK)
         return rc;
+    c->sent = t->request.sent;
     ps_text_add(&out, ps_get_method(c->part));
     ps_text_add(&out, " ");
     ps_text_add(&out, t->request.target);
@@ -212,11 +213,11 @@ static void connected(struct ps_connection *c)
         ps_connection_end(c, PS_TRANSFER_CONNECT, strerror(sys_errno));
         return;
     }
-    if (!c->place->tls) {
+    if (!c->sent.place->tls) {
         ask(c);
         return;
     }
-    c->ssl = ps_tls_connect(tls_of(c->all, c->site), c->place, c->fd);
+    c->ssl = ps_tls_connect(tls_of(c->all, c->site), c->sent.place, c->fd);
     if (!c->ssl) {
         ps_connection_end(c, PS_TRANSFER_NO_MEMORY, "out of memory for TLS");
         return;
@@ -263,7 +264,7 @@ static enum ps_resolve_rc find_address(struct ps_connection *c, const char **why
     int tries = 0;
 
     do
-        rc = ps_resolver_find(resolver, c->place->host, c->place->port, &c->address, why);
+        rc = ps_resolver_find(resolver, c->sent.place->host, c->sent.place->port, &c->address, why);
     while (rc == PS_RESOLVED && c->is_hedge && ++tries < HEDGE_ADDRESS_TRIES &&
            strcmp(c->address.text, c->rival->address.text) == 0);
     return rc;
@@ -275,7 +276,7 @@ void ps_connection_open(struct ps_connection *c)
 
     forget_answer(c);
     if (c->state == PS_CONN_FREE)
-        c->place = ps_s3_site_place(c->site);
+        c->sent.place = ps_s3_site_place(c->site);
     switch (find_address(c, &why)) {
     case PS_RESOLVED:
         connect_to(c);

@@ -83,7 +83,7 @@ struct ps_connection {
     int fd;
     SSL *ssl;
     const struct ps_s3_site *site;
-    const struct ps_s3_place *place; /* of the site, to which the connection goes */
+    struct ps_s3_sent sent; /* the place stays the connection's */
     struct ps_address address;
     struct ps_part *part;
     struct ps_connection *rival; /* the other one that asked for the part */

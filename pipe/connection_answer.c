@@ -31,6 +31,8 @@ static void read_answer(struct ps_connection *c, bool has_head, struct ps_s3_ans
         ps_text_copy(said->request_id, sizeof said->request_id, c->head.request_id);
     if (!said->region[0])
         ps_text_copy(said->region, sizeof said->region, c->head.region);
+    ps_text_copy(said->location, sizeof said->location, c->head.location);
+    said->server_time = ps_retry_date(c->head.date);
     said->retry_after_ms = ps_retry_after_ms(c->head.retry_after, time(NULL));
 }
 
@@ -45,6 +47,7 @@ static void report(struct ps_connection *c, bool has_head, enum ps_transfer tran
                                      .transfer = transfer,
                                      .status = has_head ? c->head.status : 0,
                                      .said = &said,
+                                     .sent = c->sent,
                                      .why = why,
                                      .remote_ip = c->address.text};
 

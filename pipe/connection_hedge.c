@@ -30,7 +30,7 @@ struct ps_connection *ps_connection_choose(struct ps_connections *all,
     for (uint32_t i = 0; i < all->used; i++) {
         struct ps_connection *c = &all->items[i];
 
-        if (c->state == PS_CONN_IDLE && c->site == site && c->place == place) {
+        if (c->state == PS_CONN_IDLE && c->site == site && c->sent.place == place) {
             if (!ps_connection_is_open(c))
                 ps_connection_close(c);
             else if (!rival || strcmp(c->address.text, rival->address.text) != 0)

@@ -95,6 +95,7 @@ void ps_curl_answer(CURL *easy, const char *body, size_t body_len, struct ps_s3_
                     int *http_status, const char **remote_ip)
 {
     char retry_after[40] = "";
+    char date[40] = "";
     long status = 0;
     char *ip = NULL;
 
@@ -108,6 +109,9 @@ void ps_curl_answer(CURL *easy, const char *body, size_t body_len, struct ps_s3_
     copy_header(easy, "x-amz-request-id", answer->request_id, sizeof answer->request_id);
     copy_header(easy, "x-amz-bucket-region", answer->region, sizeof answer->region);
     copy_header(easy, "retry-after", retry_after, sizeof retry_after);
+    copy_header(easy, "location", answer->location, sizeof answer->location);
+    copy_header(easy, "date", date, sizeof date);
+    answer->server_time = ps_retry_date(date);
     answer->retry_after_ms = ps_retry_after_ms(retry_after, time(NULL));
 }
 

@@ -156,6 +156,7 @@ static void explain(const struct ps_part *part, const struct ps_get_failure *fai
                     const struct ps_attempt_outcome *outcome, struct penstock_error *error)
 {
     const struct ps_s3_failure words = {.site = &ps_part_source(part)->site,
+                                        .place = failure->sent.place,
                                         .key = part->object->key,
                                         .head = part->asks,
                                         .offset_bytes = part->object_offset + part->filled_bytes,
@@ -164,6 +165,7 @@ static void explain(const struct ps_part *part, const struct ps_get_failure *fai
                                         .detail = failure->why,
                                         .s3_message = failure->said->message,
                                         .s3_region = failure->said->region,
+                                        .s3_location = failure->said->location,
                                         .request_id = failure->said->request_id,
                                         .remote_ip = failure->remote_ip};
 
@@ -189,6 +191,13 @@ struct ps_retry_decision ps_get_decide(const struct ps_part *part,
         outcome.transfer = PS_TRANSFER_RESET; /* the body ended early, in good order */
     struct ps_retry_decision decision = ps_retry_classify(&outcome);
 
+    if (outcome.transfer == PS_TRANSFER_OK && decision.verdict == PS_RETRY_FATAL &&
+        part->lessons < PS_S3_LESSONS_MAX &&
+        ps_s3_learn(&part->channel->sources[part->object->source_no].site, &failure->sent,
+                    failure->status, failure->said, time(NULL))) {
+        decision.verdict = PS_RETRY_AGAIN;
+        decision.learnt = true;
+    }
     decision.wait_ms = failure->said->retry_after_ms;
     ps_keyring_reconsider(ps_part_source(part)->site.account->keyring, &decision);
     if (failure->status == 412 && outcome.transfer == PS_TRANSFER_OK && !part->unpinned) {

@@ -49,7 +49,8 @@ struct ps_get_failure {
     enum ps_transfer transfer;
     int status;
     const struct ps_s3_answer *said; /* request id and region also from the head */
-    const char *why;                 /* the transport's words, or ps_get_judge's */
+    struct ps_s3_sent sent;
+    const char *why; /* the transport's words, or ps_get_judge's */
     const char *remote_ip;
 };
 

@@ -124,6 +124,10 @@ static bool take_field(struct slice name, struct slice value, struct ps_http_hea
         copy(value, head->request_id, sizeof head->request_id);
     } else if (is_word(name, "x-amz-bucket-region")) {
         copy(value, head->region, sizeof head->region);
+    } else if (is_word(name, "location")) {
+        copy(value, head->location, sizeof head->location);
+    } else if (is_word(name, "date")) {
+        copy(value, head->date, sizeof head->date);
     } else {
         ps_checksum_take(&head->checksum, name.at, name.len, value.at, value.len);
     }

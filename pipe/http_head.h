@@ -29,6 +29,8 @@ struct ps_http_head {
     char retry_after[40];          /* seconds or a date, as it came */
     char request_id[128];
     char region[64];
+    char location[300]; /* of a redirect, perhaps cut */
+    char date[40];
 };
 
 enum ps_http_rc { PS_HTTP_OK, PS_HTTP_MORE, PS_HTTP_BAD };

@@ -149,6 +149,13 @@ static uint32_t retry_delay_ms(struct ps_io *io, const struct ps_part *part,
     return most(most(jitter_ms, budget_ms), decision->wait_ms);
 }
 
+static void wait_until(struct ps_io *io, struct ps_part *part, uint64_t due_ns)
+{
+    part->due_ns = due_ns;
+    part->next = io->waiting;
+    io->waiting = part;
+}
+
 /* One wrong copy among all that were made on the way costs one more request, not the stream. */
 static void fetch_again(struct ps_io *io, struct ps_part *part)
 {
@@ -160,9 +167,7 @@ static void fetch_again(struct ps_io *io, struct ps_part *part)
         "channel %s: s3://%s/%s came with bytes that do not have its checksum. Fetching it "
         "once more.",
         ch->name, ps_part_source(part)->uri.bucket, part->object->key);
-    part->due_ns = ps_now_ns();
-    part->next = io->waiting;
-    io->waiting = part;
+    wait_until(io, part, ps_now_ns());
 }
 
 void ps_io_part_ended(struct ps_io *io, struct ps_part *part, struct ps_retry_decision decision,
@@ -188,6 +193,13 @@ void ps_io_part_ended(struct ps_io *io, struct ps_part *part, struct ps_retry_de
     case PS_RETRY_AGAIN:
         break;
     }
+    if (decision.learnt) {
+        part->lessons++;
+        atomic_fetch_add_explicit(&part->channel->counts.retries, 1, memory_order_relaxed);
+        ps_engine_log(io->stream, 1, "%s Asking again with that corrected.", error->message);
+        wait_until(io, part, ps_now_ns());
+        return;
+    }
     bool brought_bytes = part->filled_bytes > part->attempt_from;
 
     part->vain_attempts = brought_bytes ? 1 : part->vain_attempts + !decision.renewing;
@@ -200,9 +212,7 @@ void ps_io_part_ended(struct ps_io *io, struct ps_part *part, struct ps_retry_de
 
     atomic_fetch_add_explicit(&part->channel->counts.retries, 1, memory_order_relaxed);
     ps_engine_log(io->stream, 1, "%s Trying again in %u ms.", error->message, delay_ms);
-    part->due_ns = ps_now_ns() + delay_ms * PS_NS_PER_MS;
-    part->next = io->waiting;
-    io->waiting = part;
+    wait_until(io, part, ps_now_ns() + delay_ms * PS_NS_PER_MS);
 }
 
 static uint64_t earliest(uint64_t a, uint64_t b)

@@ -53,7 +53,7 @@ static int list_page(struct listing *listing, const struct ps_s3_page *page)
     return rc;
 }
 
-static int list_s3(struct listing *listing, const struct ps_source *source)
+static int list_s3(struct listing *listing, struct ps_source *source)
 {
     struct ps_channel *ch = listing->ch;
     struct ps_s3_lister *lister = NULL;
@@ -84,7 +84,7 @@ void *ps_lister_main(void *channel)
     int rc = PENSTOCK_OK;
 
     for (size_t i = 0; rc == PENSTOCK_OK && i < ch->source_count; i++) {
-        const struct ps_source *source = &ch->sources[i];
+        struct ps_source *source = &ch->sources[i];
 
         listing.source_no = (uint32_t)i;
         rc = source->uri.kind == PS_URI_S3

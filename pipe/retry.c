@@ -131,3 +131,10 @@ uint32_t ps_retry_after_ms(const char *value, time_t now)
         wait_s = RETRY_AFTER_S_MAX;
     return wait_s > 0 ? (uint32_t)wait_s * 1000 : 0;
 }
+
+time_t ps_retry_date(const char *value)
+{
+    time_t then = *value ? curl_getdate(value, NULL) : -1;
+
+    return then > 0 ? then : 0;
+}

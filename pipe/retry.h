@@ -47,6 +47,7 @@ struct ps_retry_decision {
     uint32_t wait_ms; /* and at least so long, by its Retry-After */
     bool renewing;    /* new keys are being fetched: not counted as an attempt in vain */
     bool unpin;       /* 412: ask once more without If-Match, to learn what is there now */
+    bool learnt;      /* where the bucket is, or the time there: ask again at once */
 };
 
 struct ps_retry_decision ps_retry_classify(const struct ps_attempt_outcome *outcome);
@@ -60,5 +61,8 @@ uint32_t ps_retry_delay_ms(uint32_t attempt, bool throttle, uint64_t random);
 /* What a Retry-After header asks for, at most 60 s: `value` is a number of seconds or an HTTP date,
  * `now` the time of day. 0 for anything else, and for dates gone by. */
 uint32_t ps_retry_after_ms(const char *value, time_t now);
+
+/* The time of a Date header; 0 for anything else. */
+time_t ps_retry_date(const char *value);
 
 #endif

@@ -25,8 +25,12 @@
 
 #define PS_S3_USER_AGENT "penstock/" PENSTOCK_VERSION
 #define PS_S3_HEADERS_MAX 10
+#define PS_S3_LESSONS_MAX 4  /* of a request; each costs an attempt */
 #define PS_S3_PLACES_MAX 4   /* of a bucket: three redirects */
 #define PS_S3_TOKEN_MAX 4096 /* continuation token; AWS's have about 100 bytes */
+
+struct ps_s3_answer;
+struct ps_text;
 
 struct ps_s3_account {
     struct ps_credentials credentials; /* read between ps_keyring_lock and _unlock */
@@ -73,7 +77,14 @@ struct ps_s3_site {
     char bucket[PS_BUCKET_BYTES_MAX + 1];
     struct ps_budget *budget; /* of retries; shared by the sites of the bucket; NULL: unlimited */
     struct ps_s3_place places[PS_S3_PLACES_MAX];
-    atomic_uint place_no; /* the newest one's */
+    atomic_uint place_no;        /* the newest one's */
+    atomic_llong clock_offset_s; /* the server's clock less this machine's */
+};
+
+/* What a request was made with. */
+struct ps_s3_sent {
+    const struct ps_s3_place *place; /* where it went to */
+    int64_t clock_offset_s;          /* of the time it was signed for */
 };
 
 /* Finds out where `bucket` is. `account` is lent until the site is no longer used. Returns
@@ -83,6 +94,25 @@ int ps_s3_site_init(const struct ps_s3_account *account, const char *bucket, str
 
 /* Where requests go now. The place outlives the next one. */
 const struct ps_s3_place *ps_s3_site_place(const struct ps_s3_site *site);
+
+/* Learns from a failed request, at `now`, where the bucket is or what time it is there. True if it
+ * should be asked again at once: what it was made with is out of date. A bucket's region counts for
+ * all requests from then on. A Location is followed only where a signed request may be shown: at
+ * AWS to another host of AWS's, else on the endpoint's own host, and never by another scheme. */
+bool ps_s3_learn(struct ps_s3_site *site, const struct ps_s3_sent *sent, int http_status,
+                 const struct ps_s3_answer *said, time_t now);
+
+/* Adds ": " and why a redirect to a region (may be "") or Location (may be "") is not followed, if
+ * `from` is where requests still go. False if there is nothing to say. */
+bool ps_s3_redirect_fault(const struct ps_s3_site *site, const struct ps_s3_place *from,
+                          const char *region, const char *location, struct ps_text *text);
+
+/* For s3_learn.c. Reads "http[s]://host[:port]" at the start of `url` into the place; *len receives
+ * its length. Returns what is wrong with it, or NULL. */
+const char *ps_s3_place_read(struct ps_s3_place *place, const char *url, size_t *len);
+
+/* For s3_learn.c. AWS's own host for the bucket in the place's region. */
+void ps_s3_place_aws(struct ps_s3_place *place, const char *bucket);
 
 /* "https://host[:port]", for messages. */
 void ps_s3_place_origin(const struct ps_s3_place *place, char *out, size_t size);
@@ -103,7 +133,7 @@ struct ps_s3_request_spec {
  * for itself (curl: Accept) and must send `url` as it is (CURLOPT_PATH_AS_IS). Pointers lead into
  * the struct: do not copy it. */
 struct ps_s3_request {
-    const struct ps_s3_place *place;        /* where to */
+    struct ps_s3_sent sent;
     const char *url;                        /* scheme://authority and target */
     const char *target;                     /* path?query, for a request line */
     const char *headers[PS_S3_HEADERS_MAX]; /* "Name: value": Host, User-Agent, ... */
@@ -112,8 +142,8 @@ struct ps_s3_request {
     char header_bytes[PS_TOKEN_MAX + 3 * 1024];
 };
 
-/* Builds and signs a request. `cache` is zeroed before its first use. Returns PENSTOCK_OK or
- * PENSTOCK_E_ARGUMENT. */
+/* Builds and signs a request; `now` is this machine's time. `cache` is zeroed before its first use.
+ * Returns PENSTOCK_OK or PENSTOCK_E_ARGUMENT. */
 int ps_s3_request_build(const struct ps_s3_site *site, const struct ps_s3_request_spec *spec,
                         time_t now, struct ps_sigv4_cache *cache, struct ps_s3_request *out,
                         struct penstock_error *error);

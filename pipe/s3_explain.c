@@ -26,6 +26,12 @@ static bool is_wrong_region(const struct ps_s3_failure *failure)
            code_is(failure, "PermanentRedirect");
 }
 
+static bool is_redirect(const struct ps_s3_failure *failure)
+{
+    int status = failure->outcome.http_status;
+    return (status >= 300 && status < 400 && status != 304) || is_wrong_region(failure);
+}
+
 /* "listing s3://bucket/prefix", "GET s3://bucket/key at byte 17" or "HEAD s3://bucket/key". */
 static void add_what(struct ps_text *text, const struct ps_s3_failure *failure)
 {
@@ -194,6 +200,10 @@ static void add_advice(struct ps_text *text, const struct ps_s3_failure *failure
         advise_credentials(text, account);
     else if (rc == PENSTOCK_E_CHANGED)
         ps_text_add(text, ": the object was replaced after it was listed: start again");
+    else if (is_redirect(failure) &&
+             ps_s3_redirect_fault(failure->site, place_of(failure), failure->s3_region,
+                                  failure->s3_location, text))
+        return;
     else if (is_wrong_region(failure) && *failure->s3_region)
         ps_text_addf(text, ": the bucket is in region %s, not %s: set AWS_REGION=%s",
                      failure->s3_region, place_of(failure)->region, failure->s3_region);

@@ -20,11 +20,12 @@ struct ps_s3_failure {
     uint64_t offset_bytes; /* in the object, of the first byte not delivered; 0 for listings */
     uint32_t attempts;
     struct ps_attempt_outcome outcome; /* of the last attempt */
-    const char *detail;     /* the transport's words, e.g. curl's error buffer; may be "" */
-    const char *s3_message; /* <Message>, "" if none */
-    const char *s3_region;  /* where the bucket is, if the server said so, else "" */
-    const char *request_id; /* "" if none */
-    const char *remote_ip;  /* "" if none */
+    const char *detail;      /* the transport's words, e.g. curl's error buffer; may be "" */
+    const char *s3_message;  /* <Message>, "" if none */
+    const char *s3_region;   /* where the bucket is, if the server said so, else "" */
+    const char *s3_location; /* of a redirect, else "" */
+    const char *request_id;  /* "" if none */
+    const char *remote_ip;   /* "" if none */
 };
 
 /* Fills *error, whose rc is that of ps_retry_classify(&failure->outcome), and returns the rc. */

@@ -15,7 +15,7 @@
 #define POLL_MS 50 /* how often the stop flag is looked at */
 
 struct ps_s3_lister {
-    const struct ps_s3_site *site;
+    struct ps_s3_site *site;
     const atomic_bool *stop;
     char prefix[PS_KEY_BYTES_MAX + 1];
     char max_keys[16]; /* "" for the server's own limit */
@@ -65,7 +65,7 @@ static size_t on_body(char *data, size_t one, size_t len, void *cookie)
     return len;
 }
 
-int ps_s3_list_open(const struct ps_s3_site *site, const char *prefix, const atomic_bool *stop,
+int ps_s3_list_open(struct ps_s3_site *site, const char *prefix, const atomic_bool *stop,
                     uint32_t max_keys, struct ps_s3_lister **out, struct penstock_error *error)
 {
     struct ps_s3_lister *lister;
@@ -174,7 +174,7 @@ static int read_page(struct ps_s3_lister *lister, struct ps_s3_page *page,
     }
     ps_fail(error, rc, "listing s3://%s/%s failed: %s: check that %s is an S3 server",
             lister->site->bucket, lister->prefix, fault.message,
-            *account->endpoint_url ? account->endpoint_url : lister->request.place->host);
+            *account->endpoint_url ? account->endpoint_url : lister->request.sent.place->host);
     ps_error_object(error, lister->site->bucket, lister->prefix, 0);
     ps_error_answer(error, 200, "", answer->request_id, "", 1);
     return rc;
@@ -197,7 +197,7 @@ static int attempt(struct ps_s3_lister *lister, struct ps_s3_page *page,
     headers = ps_curl_request(lister->easy, &spec, &lister->request);
     if (!headers)
         return ps_fail(error, PENSTOCK_E_MEMORY, "no memory to list s3://%s", lister->site->bucket);
-    failure->place = lister->request.place;
+    failure->place = lister->request.sent.place;
     lister->requests++;
     code = transfer(lister, &aborted);
     curl_slist_free_all(headers);
@@ -227,6 +227,8 @@ static bool wait_ms(const struct ps_s3_lister *lister, uint32_t delay_ms)
 
 static int fetch(struct ps_s3_lister *lister, struct ps_s3_page *page, struct penstock_error *error)
 {
+    uint32_t lessons = 0;
+
     for (uint32_t attempts = 1;; attempts++) {
         struct ps_s3_answer answer = {.code = ""};
         struct ps_s3_failure failure = {
@@ -236,6 +238,7 @@ static int fetch(struct ps_s3_lister *lister, struct ps_s3_page *page, struct pe
             .attempts = attempts,
             .s3_message = answer.message,
             .s3_region = answer.region,
+            .s3_location = answer.location,
             .request_id = answer.request_id,
             .outcome = {.s3_code = answer.code},
         };
@@ -245,13 +248,21 @@ static int fetch(struct ps_s3_lister *lister, struct ps_s3_page *page, struct pe
         if (rc != PENSTOCK_OK)
             return rc;
         struct ps_retry_decision decision = ps_retry_classify(&failure.outcome);
+        if (decision.verdict == PS_RETRY_FATAL && lessons < PS_S3_LESSONS_MAX &&
+            failure.outcome.transfer == PS_TRANSFER_OK &&
+            ps_s3_learn(lister->site, &lister->request.sent, failure.outcome.http_status, &answer,
+                        time(NULL))) {
+            lessons++;
+            lister->retries++;
+            continue;
+        }
 
         ps_keyring_reconsider(lister->site->account->keyring, &decision);
         if (decision.verdict == PS_RETRY_DONE) {
             ps_budget_refund(lister->site->budget, attempts > 1);
             return PENSTOCK_OK;
         }
-        if (decision.verdict == PS_RETRY_FATAL || attempts == PS_ATTEMPTS_MAX)
+        if (decision.verdict == PS_RETRY_FATAL || attempts >= PS_ATTEMPTS_MAX)
             return ps_s3_explain(&failure, error);
 
         uint64_t random = 0;

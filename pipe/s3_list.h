@@ -28,7 +28,7 @@ struct ps_s3_lister;
  *   stop      lent until the close
  *   max_keys  keys on a page, 0 for as many as the server gives (1000)
  * Returns PENSTOCK_OK, PENSTOCK_E_ARGUMENT or PENSTOCK_E_MEMORY. */
-int ps_s3_list_open(const struct ps_s3_site *site, const char *prefix, const atomic_bool *stop,
+int ps_s3_list_open(struct ps_s3_site *site, const char *prefix, const atomic_bool *stop,
                     uint32_t max_keys, struct ps_s3_lister **out, struct penstock_error *error);
 
 /* Fetches the next page into *page, which may be empty; what it held before is overwritten. Returns

@@ -39,7 +39,7 @@ static bool build_url(const struct ps_s3_site *site, const struct ps_s3_request_
 {
     struct ps_text url = ps_text_in(out->url_bytes, sizeof out->url_bytes);
     struct ps_text copy = ps_text_in(path, path_size);
-    const struct ps_s3_place *place = out->place;
+    const struct ps_s3_place *place = out->sent.place;
 
     ps_text_add(&url, place->tls ? "https://" : "http://");
     ps_text_add(&url, place->authority);
@@ -117,12 +117,14 @@ static int build(const struct ps_s3_site *site, const struct ps_s3_request_spec 
     if (spec->if_match && !is_header_value(spec->if_match))
         return ps_fail(error, PENSTOCK_E_ARGUMENT,
                        "the entity tag of key '%s' holds a control character", spec->key);
-    out->place = spec->place ? spec->place : ps_s3_site_place(site);
+    out->sent.place = spec->place ? spec->place : ps_s3_site_place(site);
+    out->sent.clock_offset_s = atomic_load_explicit(&site->clock_offset_s, memory_order_relaxed);
+    now += (time_t)out->sent.clock_offset_s;
     if (!build_url(site, spec, out, path, sizeof path, &query_at) || !ps_sigv4_date(now, date))
         return ps_fail(error, PENSTOCK_E_ARGUMENT,
                        "a request for bucket %s is too long, or the clock is wrong", site->bucket);
 
-    add_header(&set, "Host", "host", out->place->authority);
+    add_header(&set, "Host", "host", out->sent.place->authority);
     if (spec->ranged) {
         ps_text_add(&range_text, "bytes=");
         ps_text_add_u64(&range_text, spec->first);
@@ -140,7 +142,7 @@ static int build(const struct ps_s3_site *site, const struct ps_s3_request_spec 
         if (*credentials->keys.session_token)
             add_header(&set, "x-amz-security-token", "x-amz-security-token",
                        credentials->keys.session_token);
-        if (!sign(site, out->place, spec, now, path, out->url + query_at, &set, cache,
+        if (!sign(site, out->sent.place, spec, now, path, out->url + query_at, &set, cache,
                   authorization, sizeof authorization))
             return ps_fail(error, PENSTOCK_E_ARGUMENT, "a request for bucket %s cannot be signed",
                            site->bucket);

@@ -66,22 +66,32 @@ static void set_authority(struct ps_s3_place *place)
         ps_text_addf(&text, ":%u", (unsigned)place->port);
 }
 
+const char *ps_s3_place_read(struct ps_s3_place *place, const char *url, size_t *len)
+{
+    const char *authority = url;
+    const char *fault;
+
+    place->tls = !strncasecmp(url, "https://", 8);
+    if (!place->tls && strncasecmp(url, "http://", 7))
+        return "does not begin with http:// or https://";
+    authority += place->tls ? 8 : 7;
+    *len = strcspn(authority, "/?#");
+    fault = parse_authority(authority, *len, place);
+    *len += (size_t)(authority - url);
+    if (!fault)
+        set_authority(place);
+    return fault;
+}
+
 static int from_endpoint(const struct ps_s3_account *account, struct ps_s3_place *out,
                          struct penstock_error *error)
 {
     const char *url = account->endpoint_url;
-    const char *fault;
-    size_t len;
+    size_t len = 0;
+    const char *fault = ps_s3_place_read(out, url, &len);
 
-    if (!strncasecmp(url, "https://", 8))
-        out->tls = true;
-    else if (strncasecmp(url, "http://", 7))
-        return endpoint_fault(account, "does not begin with http:// or https://", error);
-    url += out->tls ? 8 : 7;
-    len = strcspn(url, "/?#");
-    if (url[len] && strcmp(url + len, "/"))
-        return endpoint_fault(account, "has a path, which is not supported", error);
-    fault = parse_authority(url, len, out);
+    if (!fault && url[len] && strcmp(url + len, "/"))
+        fault = "has a path, which is not supported";
     if (fault)
         return endpoint_fault(account, fault, error);
     out->path_style = true;
@@ -90,7 +100,7 @@ static int from_endpoint(const struct ps_s3_account *account, struct ps_s3_place
 
 /* A certificate for *.s3.eu-west-1.amazonaws.com covers one label: a bucket with dots has to go
  * into the path. */
-static void from_aws(const char *bucket, struct ps_s3_place *out)
+void ps_s3_place_aws(struct ps_s3_place *out, const char *bucket)
 {
     struct ps_text host = ps_text_in(out->host, sizeof out->host);
     const char *china = strncmp(out->region, "cn-", 3) ? "" : ".cn";
@@ -101,6 +111,7 @@ static void from_aws(const char *bucket, struct ps_s3_place *out)
     if (!out->path_style)
         ps_text_addf(&host, "%s.", bucket);
     ps_text_addf(&host, "s3.%s.amazonaws.com%s", out->region, china);
+    set_authority(out);
 }
 
 int ps_s3_site_init(const struct ps_s3_account *account, const char *bucket, struct ps_s3_site *out,
@@ -117,8 +128,7 @@ int ps_s3_site_init(const struct ps_s3_account *account, const char *bucket, str
     if (*account->endpoint_url)
         rc = from_endpoint(account, place, error);
     else
-        from_aws(out->bucket, place);
-    set_authority(place);
+        ps_s3_place_aws(place, out->bucket);
     return rc;
 }
 

@@ -36,6 +36,8 @@ struct ps_s3_answer {
     char message[512];
     char request_id[128];
     char region[64];
+    char location[300];      /* of a redirect; host and port matter, so it may be cut */
+    time_t server_time;      /* 0: not said */
     uint32_t retry_after_ms; /* 0: not said */
 };
 

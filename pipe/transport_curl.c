@@ -186,7 +186,8 @@ static void transfer_ended(struct transfer *transfer, CURLcode code)
     struct transport *t = transfer->transport;
     struct ps_part *part = transfer->part;
     struct ps_s3_answer said;
-    struct ps_get_failure failure = {.transfer = ps_curl_transfer(code), .said = &said};
+    struct ps_get_failure failure = {
+        .transfer = ps_curl_transfer(code), .said = &said, .sent = transfer->request.sent};
     struct penstock_error error;
 
     if (code == CURLE_OK && !transfer->judged)

@@ -274,6 +274,7 @@ static void test_whole_sentences(void **state)
             .detail = example->detail,
             .s3_message = example->s3_message,
             .s3_region = example->region,
+            .s3_location = "",
             .request_id = "RID",
             .remote_ip = "192.0.2.1",
         };
@@ -306,6 +307,7 @@ static void test_unknown_places_are_left_out(void **state)
                                           .detail = "",
                                           .s3_message = "",
                                           .s3_region = "",
+                                          .s3_location = "",
                                           .request_id = "",
                                           .remote_ip = ""};
     ps_s3_explain(&failure, &error);

@@ -225,13 +225,37 @@ static void test_denied_is_final(void **state)
     close_lister();
 }
 
-static void test_redirects_are_not_followed(void **state)
+#define REGION(name) 301, "x-amz-bucket-region: " name "\r\n", "<Error/>", 0
+
+static void test_a_region_is_learnt(void **state)
 {
     (void)state;
-    START({301, "Location: http://127.0.0.1:1/other\r\nx-amz-bucket-region: eu-west-1\r\n",
-           "<Error><Code>PermanentRedirect</Code></Error>", 0},
+    START({REGION("eu-west-1")}, {200, NULL, LIST KEY("a") LAST, 0});
+    open_lister(0);
+    next_is(PENSTOCK_OK);
+    assert_int_equal(page.count, 1);
+    assert_string_equal(ps_s3_site_place(&site)->region, "eu-west-1");
+    expect_counters(2, 1);
+    close_lister();
+}
+
+static void test_redirects_in_a_circle_end(void **state)
+{
+    (void)state;
+    START({REGION("eu-west-1")}, {REGION("us-east-1")});
+    expect_failure(PENSTOCK_E_HTTP, "redirects go in a circle: region eu-west-1 at 127.0.0.1:");
+    expect_counters(2, 1);
+    close_lister();
+}
+
+static void test_another_host_is_not_followed(void **state)
+{
+    (void)state;
+    START({307, "Location: http://127.0.0.2:1/other\r\n",
+           "<Error><Code>TemporaryRedirect</Code></Error>", 0},
           {200, NULL, LIST LAST, 0});
-    expect_failure(PENSTOCK_E_HTTP, "the bucket is in region eu-west-1, not us-east-1");
+    expect_failure(PENSTOCK_E_HTTP, "http://127.0.0.2:1/other, which is another host: a signed "
+                                    "request is not sent there");
     expect_counters(1, 0);
     close_lister();
 }
@@ -360,7 +384,9 @@ int main(void)
         cmocka_unit_test(test_pages_follow_the_token),
         cmocka_unit_test(test_trouble_is_retried),
         cmocka_unit_test(test_denied_is_final),
-        cmocka_unit_test(test_redirects_are_not_followed),
+        cmocka_unit_test(test_a_region_is_learnt),
+        cmocka_unit_test(test_redirects_in_a_circle_end),
+        cmocka_unit_test(test_another_host_is_not_followed),
         cmocka_unit_test(test_a_server_that_is_not_s3),
         cmocka_unit_test(test_wrong_orders_are_refused),
         cmocka_unit_test(test_utf8_order_is_byte_order),
