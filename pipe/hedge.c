@@ -10,6 +10,7 @@
 #define PATIENCE_NS_MAX (5 * PS_NS_PER_S)
 #define PATIENCE_NS_UNKNOWN PS_NS_PER_S
 #define SLOWER_BY 4
+#define RATE_UNKNOWN (256 << 10) /* the median, while there is none: a quarter is slow anywhere */
 /* A shorter body's rate says more about the clock than about the server. */
 #define RATED_BYTES_LEAST (64 << 10)
 #define SHARE 50 /* one of so many requests and bytes, 2 % */
@@ -50,13 +51,15 @@ enum ps_hedge_pace ps_hedge_pace(const struct ps_hedge *hedge, uint64_t got_byte
 {
     if (got_bytes == 0)
         return PS_HEDGE_SILENT;
-    if (got_bytes >= left_bytes || ps_histogram_count(&hedge->rate_bytes_s) < KNOWN_LEAST)
+    if (got_bytes >= left_bytes)
         return PS_HEDGE_GOOD; /* it will be there sooner than an answer to another request */
     double rate_bytes_s = (double)got_bytes * 1e9 / (double)took_ns;
 
-    return rate_bytes_s * SLOWER_BY < (double)ps_histogram_quantile(&hedge->rate_bytes_s, 50)
-               ? PS_HEDGE_SLOW
-               : PS_HEDGE_GOOD;
+    double median_bytes_s = ps_histogram_count(&hedge->rate_bytes_s) < KNOWN_LEAST
+                                ? RATE_UNKNOWN
+                                : (double)ps_histogram_quantile(&hedge->rate_bytes_s, 50);
+
+    return rate_bytes_s * SLOWER_BY < median_bytes_s ? PS_HEDGE_SLOW : PS_HEDGE_GOOD;
 }
 
 bool ps_hedge_is_affordable(const struct ps_hedge *hedge, enum ps_hedge_pace pace)

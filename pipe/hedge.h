@@ -2,7 +2,8 @@
 /* pipe/hedge.h - whether a part is so slow that its missing bytes are worth a second request.
  *
  * Slow is what takes three times as long for its first byte as nineteen of twenty requests did, and
- * 200 ms at least; or brings, over such a time, less than a quarter of what the middle part brings.
+ * 200 ms at least; or brings, over such a time, less than a quarter of what the middle part brings
+ * (64 KiB/s while too few parts are known).
  * Second requests stay below 2 % of the requests, and the bytes that came twice below 2 % of the
  * bytes, but for a few at the start. Parts that still move may have half of that: that they are
  * slow may be our own fault, and one that does not move at all must not go without for it.

@@ -55,6 +55,14 @@ def half(race, sock):
     race.go.wait(10)
 
 
+def trickle(race, sock):
+    sock.sendall(part(0, SIZE - 1) + BODY[:100])
+    for i in range(100, 400):
+        if race.go.wait(0.02):
+            break
+        sock.sendall(BODY[i : i + 1])
+
+
 def half_then_rest(race, sock):
     """Goes on as soon as the other request has come."""
     sock.sendall(part(0, SIZE - 1) + BODY[:HALF])
@@ -101,7 +109,7 @@ def run(hostile, first, second, io, **job):  # noqa: F811
     return server, result
 
 
-@pytest.mark.parametrize("first,io", [(silent, "uring"), (half, "uring"), (half, "epoll")])
+@pytest.mark.parametrize("first,io", [(silent, "uring"), (half, "uring"), (half, "epoll"), (trickle, "epoll")])
 def test_the_hedge_takes_the_part_over(hostile, io, first):  # noqa: F811
     server, result = run(hostile, first, answer_rest, io)
     assert (result["hedges"], result["hedge_wins"], len(server.gets)) == (1, 1, 2)

@@ -115,7 +115,7 @@ static void test_a_quarter_of_the_middle_rate_is_slow(void **state)
     struct ps_hedge *hedge = *state;
 
     for (int i = 0; i < 16; i++) {
-        assert_int_equal(ps_hedge_pace(hedge, 1, 200 * MS, 8 * MIB), PS_HEDGE_GOOD);
+        assert_int_equal(ps_hedge_pace(hedge, 20000, 200 * MS, 8 * MIB), PS_HEDGE_GOOD);
         ps_hedge_saw_body(hedge, 8 * MIB, 80 * MS); /* 100 MiB/s */
     }
     assert_int_equal(ps_hedge_pace(hedge, 6 * MIB, 200 * MS, 8 * MIB), PS_HEDGE_GOOD); /* 30 */
@@ -123,6 +123,12 @@ static void test_a_quarter_of_the_middle_rate_is_slow(void **state)
     assert_int_equal(ps_hedge_pace(hedge, 4 * MIB, 200 * MS, 4 * MIB),
                      PS_HEDGE_GOOD); /* nearly there */
     assert_int_equal(hedge->bytes, 16 * 8 * MIB);
+}
+
+static void test_a_trickle_is_slow_before_anything_is_known(void **state)
+{
+    assert_int_equal(ps_hedge_pace(*state, 60000, 1000 * MS, MIB), PS_HEDGE_SLOW);
+    assert_int_equal(ps_hedge_pace(*state, 70000, 1000 * MS, MIB), PS_HEDGE_GOOD);
 }
 
 static void test_silence_is_slow_whatever_is_known(void **state)
@@ -138,7 +144,7 @@ static void test_short_bodies_say_nothing_about_the_rate(void **state)
         ps_hedge_saw_body(hedge, 4096, 1000);
     ps_hedge_saw_body(hedge, 8 * MIB, 0);
     assert_int_equal(ps_histogram_count(&hedge->rate_bytes_s), 0);
-    assert_int_equal(ps_hedge_pace(hedge, 1, 200 * MS, 8 * MIB), PS_HEDGE_GOOD);
+    assert_int_equal(ps_hedge_pace(hedge, 20000, 200 * MS, 8 * MIB), PS_HEDGE_GOOD);
 }
 
 static void test_two_percent_of_the_requests(void **state)
@@ -187,6 +193,8 @@ int main(void)
         cmocka_unit_test(test_old_values_fade),
         cmocka_unit_test_setup_teardown(test_patience, make, drop),
         cmocka_unit_test_setup_teardown(test_a_quarter_of_the_middle_rate_is_slow, make, drop),
+        cmocka_unit_test_setup_teardown(test_a_trickle_is_slow_before_anything_is_known, make,
+                                        drop),
         cmocka_unit_test_setup_teardown(test_silence_is_slow_whatever_is_known, make, drop),
         cmocka_unit_test_setup_teardown(test_short_bodies_say_nothing_about_the_rate, make, drop),
         cmocka_unit_test_setup_teardown(test_two_percent_of_the_requests, make, drop),
