@@ -190,6 +190,12 @@ struct penstock_config {
      * is warned of and streamed. "off": nothing. Files have no checksums. */
     const char *verify;
 
+    /* S3 buckets of others. requester_pays: this account is charged for requests and bytes, as such
+     * buckets demand. expected_bucket_owner: 12 digits, the only account whose buckets may be read;
+     * NULL: any. */
+    bool requester_pays;
+    const char *expected_bucket_owner;
+
     penstock_log_fn log;
     void *log_cookie;
     penstock_pin_fn pin;

@@ -24,7 +24,7 @@
 #include "pipe/uri.h"
 
 #define PS_S3_USER_AGENT "penstock/" PENSTOCK_VERSION
-#define PS_S3_HEADERS_MAX 10
+#define PS_S3_HEADERS_MAX 12
 #define PS_S3_LESSONS_MAX 4  /* of a request; each costs an attempt */
 #define PS_S3_PLACES_MAX 4   /* of a bucket: three redirects */
 #define PS_S3_TOKEN_MAX 4096 /* continuation token; AWS's have about 100 bytes */
@@ -39,6 +39,8 @@ struct ps_s3_account {
         bool anonymous;
         char profile[128]; /* that the configuration names, or "" */
     } identity;
+    bool requester_pays;
+    char bucket_owner[13]; /* account that every bucket has to belong to; "" for any */
     char region[64];
     bool region_given;        /* by configuration, environment or profile; else us-east-1 */
     char endpoint_url[512];   /* "" for AWS itself */

@@ -49,6 +49,22 @@ static int set_identity(const struct penstock_config *config, struct ps_s3_accou
                    config->profile);
 }
 
+static int set_bucket_owner(const struct penstock_config *config, struct ps_s3_account *out,
+                            struct penstock_error *error)
+{
+    const char *owner = config->expected_bucket_owner;
+
+    out->requester_pays = config->requester_pays;
+    if (!owner || !*owner)
+        return PENSTOCK_OK;
+    if (strlen(owner) == 12 && strspn(owner, "0123456789") == 12) {
+        ps_text_copy(out->bucket_owner, sizeof out->bucket_owner, owner);
+        return PENSTOCK_OK;
+    }
+    return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                   "expected_bucket_owner '%s' is no account: write its 12 digits", owner);
+}
+
 static int set_region(const struct penstock_config *config, const struct ps_profile *profile,
                       struct ps_s3_account *out, struct penstock_error *error)
 {
@@ -141,6 +157,8 @@ int ps_s3_account_load(const struct penstock_config *config, struct ps_s3_accoun
     }
     if (rc == PENSTOCK_OK)
         rc = set_identity(config, out, error);
+    if (rc == PENSTOCK_OK)
+        rc = set_bucket_owner(config, out, error);
     if (rc == PENSTOCK_OK)
         rc = set_region(config, &profile, out, error);
     if (rc == PENSTOCK_OK)

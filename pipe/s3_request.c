@@ -136,6 +136,11 @@ static int build(const struct ps_s3_site *site, const struct ps_s3_request_spec 
         add_header(&set, "If-Match", "if-match", spec->if_match);
     if (spec->checksum)
         add_header(&set, "x-amz-checksum-mode", "x-amz-checksum-mode", "ENABLED");
+    if (site->account->requester_pays)
+        add_header(&set, "x-amz-request-payer", "x-amz-request-payer", "requester");
+    if (*site->account->bucket_owner)
+        add_header(&set, "x-amz-expected-bucket-owner", "x-amz-expected-bucket-owner",
+                   site->account->bucket_owner);
     if (!credentials->anonymous) {
         add_header(&set, "x-amz-content-sha256", "x-amz-content-sha256", PS_SIGV4_EMPTY_SHA256);
         add_header(&set, "x-amz-date", "x-amz-date", date);

@@ -102,6 +102,12 @@ static int take(struct ps_stream_options *options, enum ps_stream_option id, con
     case PS_OPTION_REGION:
         config->region = value;
         return PENSTOCK_OK;
+    case PS_OPTION_REQUESTER_PAYS:
+        config->requester_pays = true;
+        return PENSTOCK_OK;
+    case PS_OPTION_BUCKET_OWNER:
+        config->expected_bucket_owner = value;
+        return PENSTOCK_OK;
     case PS_OPTION_ANONYMOUS:
         config->anonymous = true;
         return PENSTOCK_OK;

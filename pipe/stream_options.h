@@ -23,6 +23,8 @@ enum ps_stream_option {
     PS_OPTION_VERIFY,
     PS_OPTION_ENDPOINT_URL,
     PS_OPTION_REGION,
+    PS_OPTION_REQUESTER_PAYS,
+    PS_OPTION_BUCKET_OWNER,
     PS_OPTION_ANONYMOUS
 };
 
@@ -36,6 +38,8 @@ enum ps_stream_option {
         {"verify", required_argument, NULL, PS_OPTION_VERIFY},                                     \
         {"endpoint-url", required_argument, NULL, PS_OPTION_ENDPOINT_URL},                         \
         {"region", required_argument, NULL, PS_OPTION_REGION},                                     \
+        {"requester-pays", no_argument, NULL, PS_OPTION_REQUESTER_PAYS},                           \
+        {"expected-bucket-owner", required_argument, NULL, PS_OPTION_BUCKET_OWNER},                \
     {                                                                                              \
         "anonymous", no_argument, NULL, PS_OPTION_ANONYMOUS                                        \
     }
@@ -52,6 +56,8 @@ enum ps_stream_option {
     "  --verify auto|always|off       compare objects with their checksums (auto)\n"               \
     "  --endpoint-url URL, --region REGION\n"                                                      \
     "                                 of the S3 service\n"                                         \
+    "  --requester-pays               pay for requests and bytes, as the bucket demands\n"         \
+    "  --expected-bucket-owner ID     read only buckets of this account (12 digits)\n"             \
     "  --anonymous                    send unsigned requests\n"
 
 struct ps_stream_options {

@@ -42,6 +42,19 @@ def test_bytes_in_order(penstock, s3_server, data, io, transport):
         assert hashlib.sha256(done.stdout).digest() == hashlib.sha256(b"".join(whole)).digest()
 
 
+@pytest.mark.parametrize("transport", ["direct", "curl"])
+def test_headers_for_buckets_of_others_are_signed(penstock, s3_server, data, transport):
+    """The server checks the signature over whatever was signed: both transports send all of it."""
+    root, whole = data
+    env = s3_server(root).env | {"PENSTOCK_TRANSPORT": transport}
+    options = ["--requester-pays", "--expected-bucket-owner", "123456789012"]
+    done = cat(penstock, env, "s3://data/", *options)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == b"".join(whole)
+    done = cat(penstock, env, "s3://data/", "--expected-bucket-owner", "me")
+    assert done.returncode == 1 and b"'me' is no account" in done.stderr
+
+
 def test_files_epochs_and_several_uris(penstock, data):
     root, whole = data
     one, two = root / "data/part-03", root / "data/part-00"

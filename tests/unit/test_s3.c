@@ -298,6 +298,33 @@ static void test_anonymous_requests_are_unsigned(void **state)
     assert_string_equal(header(&request, "Range"), "bytes=1-18446744073709551615");
 }
 
+static void test_headers_for_buckets_of_others(void **state)
+{
+    (void)state;
+    const struct penstock_config config = {.requester_pays = true,
+                                           .expected_bucket_owner = "123456789012"};
+    const struct ps_s3_request_spec spec = {
+        .method = "GET", .key = "k", .ranged = true, .if_match = "\"e\"", .checksum = true};
+    setenv("AWS_SESSION_TOKEN", "T", 1);
+    build(&config, "bucket", &spec);
+    assert_string_equal(header(&request, "x-amz-request-payer"), "requester");
+    assert_string_equal(header(&request, "x-amz-expected-bucket-owner"), "123456789012");
+    assert_non_null(strstr(header(&request, "Authorization"),
+                           "x-amz-expected-bucket-owner;x-amz-request-payer;x-amz-security-token"));
+    build(&plain, "bucket", &spec);
+    assert_null(header(&request, "x-amz-request-payer"));
+    assert_null(header(&request, "x-amz-expected-bucket-owner"));
+
+    static const char *const bad[] = {"12345678901", "1234567890123", "12345678901x", "\r\n"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const struct penstock_config wrong = {.expected_bucket_owner = bad[i]};
+        struct ps_s3_account account;
+        struct penstock_error error;
+        assert_int_equal(ps_s3_account_load(&wrong, &account, &error), PENSTOCK_E_ARGUMENT);
+        assert_non_null(strstr(error.message, "is no account"));
+    }
+}
+
 static void test_extreme_keys(void **state)
 {
     (void)state;
@@ -352,6 +379,7 @@ int main(void)
         cmocka_unit_test_setup(test_list_with_token_and_if_match, fresh),
         cmocka_unit_test_setup(test_checksum_mode_is_signed, fresh),
         cmocka_unit_test_setup(test_anonymous_requests_are_unsigned, fresh),
+        cmocka_unit_test_setup(test_headers_for_buckets_of_others, fresh),
         cmocka_unit_test_setup(test_extreme_keys, fresh),
         cmocka_unit_test_setup(test_longest_list_request_fits, fresh),
     };
