@@ -5,8 +5,8 @@
     transport_peers.py read PEER ENDPOINT OBJECT_BYTES PASSES KEY...
 
 Reads every object of the bucket `bench` into memory PASSES times (0: only what comes before the
-first byte), in the way that was fastest for the client here, and prints the bytes read. Exits with
-3 when the client is not installed.
+first byte) and prints the bytes read. Each client is set up once, as its function says; other
+settings were not searched for faster ones. Exits with 3 when the client is not installed.
 """
 
 import os
