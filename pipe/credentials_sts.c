@@ -163,6 +163,7 @@ static bool hash_hex(const char *text, char hex[65])
 
 /* Values of the headers that a signed request has. */
 struct signature {
+    char host[544];
     char date[32];
     char token[PS_TOKEN_MAX + 32];
     char authorization[640];
@@ -195,6 +196,7 @@ static bool sign(const struct ps_credentials *with, const char *region, const ch
     bool good = ps_sigv4_authorization(&request, &cache, value, sizeof value);
 
     explicit_bzero(&cache, sizeof cache);
+    snprintf(out->host, sizeof out->host, "Host: %s", host); /* as signed: libcurl cuts off :80 */
     snprintf(out->date, sizeof out->date, "X-Amz-Date: %s", date);
     snprintf(out->token, sizeof out->token, "X-Amz-Security-Token: %s", with->keys.session_token);
     snprintf(out->authorization, sizeof out->authorization, "Authorization: %s", value);
@@ -227,7 +229,8 @@ static int ask(const struct ps_role *role, const struct ps_credentials *with, co
                          role->role_arn);
         request.headers[1] = signature.date;
         request.headers[2] = signature.authorization;
-        request.headers[3] = *with->keys.session_token ? signature.token : NULL;
+        request.headers[3] = signature.host;
+        request.headers[4] = *with->keys.session_token ? signature.token : NULL;
     }
     if (rc == PENSTOCK_OK) {
         ps_key_ask(&request, answer);
