@@ -18,6 +18,9 @@
 #include <unistd.h>
 
 #define ENTRIES 256
+/* A poll, its removal and a receive of every connection: before Linux 5.19 a full queue of
+ * completions refuses submissions, which next_sqe would wait for in vain. */
+#define COMPLETIONS 2048
 /* One receive completes when so many bytes are there: few completions, and news often enough. */
 #define RECEIVE_BYTES ((size_t)1 << 20)
 
@@ -70,11 +73,20 @@ static void arm_wake(struct reactor *r)
 static int setup(struct io_uring *ring)
 {
     static const unsigned ladder[] = {IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
-                                      IORING_SETUP_COOP_TASKRUN, 0};
+                                      IORING_SETUP_COOP_TASKRUN, 0, 0};
+    unsigned completions = COMPLETIONS;
     int rc = -EINVAL;
 
-    for (size_t i = 0; rc == -EINVAL && i < sizeof ladder / sizeof *ladder; i++)
-        rc = io_uring_queue_init(ENTRIES, ring, ladder[i]);
+    for (size_t i = 0; rc < 0 && i < sizeof ladder / sizeof *ladder; i++) {
+        struct io_uring_params params = {.flags = ladder[i] | IORING_SETUP_CQSIZE,
+                                         .cq_entries = completions};
+
+        rc = io_uring_queue_init_params(ENTRIES, ring, &params);
+        if (rc == -ENOMEM) /* before Linux 5.12 rings are locked memory: once more, smaller */
+            completions = 2 * ENTRIES;
+        else if (rc != -EINVAL)
+            break;
+    }
     return rc;
 }
 

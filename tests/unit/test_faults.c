@@ -83,8 +83,9 @@ WRAP(int, eventfd, (unsigned value, int flags), (value, flags), -1, EMFILE)
 WRAP(int, epoll_create1, (int flags), (flags), -1, EMFILE)
 WRAP(int, epoll_ctl, (int fd, int operation, int other, struct epoll_event *event),
      (fd, operation, other, event), -1, ENOMEM)
-WRAP(int, io_uring_queue_init, (unsigned entries, struct io_uring *ring, unsigned flags),
-     (entries, ring, flags), -ENOMEM, ENOMEM)
+WRAP(int, io_uring_queue_init_params,
+     (unsigned entries, struct io_uring *ring, struct io_uring_params *params),
+     (entries, ring, params), -ENOMEM, ENOMEM)
 WRAP(int, fstat, (int fd, struct stat *status), (fd, status), -1, EIO)
 WRAP(DIR *, opendir, (const char *name), (name), NULL, EMFILE)
 
