@@ -89,6 +89,21 @@ static bool has_version_1(const char *text, size_t len_bytes)
     return is_1;
 }
 
+/* Waits for the end of a program that has closed its output; false as read_output. */
+static bool join(pid_t pid, const atomic_bool *stop, int *status)
+{
+    const struct timespec pause = {.tv_nsec = 10 * PS_NS_PER_MS};
+    uint64_t end_ns = ps_now_ns() + RUN_NS_MAX;
+    pid_t got;
+
+    while ((got = waitpid(pid, status, WNOHANG)) == 0 || (got < 0 && errno == EINTR)) {
+        if (ps_now_ns() >= end_ns || (stop && atomic_load(stop)))
+            return false;
+        nanosleep(&pause, NULL);
+    }
+    return true;
+}
+
 static int run(const char *command, const atomic_bool *stop, char *text, size_t size,
                ssize_t *len_bytes, int *status)
 {
@@ -102,10 +117,12 @@ static int run(const char *command, const atomic_bool *stop, char *text, size_t 
     close(ends[1]);
     if (failure == 0) {
         *len_bytes = read_output(ends[0], stop, text, size);
-        if (*len_bytes < 0)
+        if (*len_bytes < 0 || !join(pid, stop, status)) {
+            *len_bytes = -1;
             kill(-pid, SIGKILL);
-        while (waitpid(pid, status, 0) < 0 && errno == EINTR)
-            continue;
+            while (waitpid(pid, status, 0) < 0 && errno == EINTR)
+                continue;
+        }
     }
     close(ends[0]);
     return failure;

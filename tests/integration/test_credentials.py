@@ -549,17 +549,20 @@ def is_gone(pid):
         return True
 
 
-def test_end_does_not_wait_for_a_hanging_process(penstock, s3_server, bucket, fake, tmp_path):
+@pytest.mark.parametrize("closes", ["", "exec >&-;"])
+def test_end_does_not_wait_for_a_hanging_process(
+    penstock, s3_server, bucket, fake, tmp_path, closes
+):
     root, data = bucket
     server = s3_server(root, "--session-token", "*", "--rate-mbps", "8")
     script, pid = tmp_path / "keys.sh", tmp_path / "pid"
     keys = {"Version": 1, "AccessKeyId": ACCESS_KEY, "SecretAccessKey": SECRET_KEY}
     keys |= {"SessionToken": "HUSH", "Expiration": iso(2)}
     script.write_text(
-        f"if [ -e {tmp_path}/again ]; then echo $$ > {pid}; sleep 50; fi\n"
+        f"if [ -e {tmp_path}/again ]; then echo $$ > {pid}; {closes} sleep 50; fi\n"
         f"touch {tmp_path}/again\ncat <<END\n{json.dumps(keys)}\nEND\n"
     )
-    config = f"[default]\ncredential_process = sh {script}\n"
+    config = f"[default]\ncredential_process = exec sh {script}\n"
     env = World(tmp_path, fake, config=config).env | {"AWS_ENDPOINT_URL_S3": server.endpoint}
     begun = time.monotonic()
     done = read(penstock, env, "--connections", "1", "--part-size", "256KiB")
