@@ -15,7 +15,7 @@
 #define THROTTLE_NS UINT64_C(1000000000)
 #define GAIN 1.05  /* a larger number has to bring this much more, */
 #define KEEPS 0.98 /* and a smaller one keep this much */
-#define STEADY_WINDOWS 8
+#define STEADY_WINDOWS 16
 #define PART_BYTES_LEAST (UINT64_C(1) << 20)
 #define PART_BYTES_USUAL (UINT64_C(8) << 20)
 #define PART_BYTES_MOST (UINT64_C(16) << 20)
@@ -26,7 +26,12 @@ void ps_pace_init(struct ps_pace *pace, uint32_t wish, uint32_t most)
     uint32_t start = START < most ? START : most;
 
     *pace = (struct ps_pace){
-        .limit = wish ? wish : start, .most = most, .fixed = wish != 0, .settled = start};
+        .limit = wish ? wish : start,
+        .most = most,
+        .fixed = wish != 0,
+        .settled = start,
+        .settling = true /* listing and connecting are not what is judged */
+    };
 }
 
 static double mean(double before, double now)
@@ -87,7 +92,7 @@ static void try_something(struct ps_pace *pace)
 {
     pace->phase = pace->more_next ? PS_PACE_TRYING_MORE : PS_PACE_TRYING_FEWER;
     set_limit(pace, pace->more_next ? pace->settled + pace->settled / 4 + 1
-                                    : pace->settled - pace->settled / 5);
+                                    : pace->settled - pace->settled / 8 - 1);
     pace->more_next = !pace->more_next;
     if (pace->limit == pace->settled)
         pace->phase = PS_PACE_STEADY;
@@ -124,10 +129,14 @@ static void judge(struct ps_pace *pace, double rate)
         pace->more_next = true;
         break;
     case PS_PACE_TRYING_FEWER:
-        if (rate < KEEPS * pace->settled_rate)
+        if (rate < KEEPS * pace->settled_rate) {
             go_back(pace);
-        else
-            settle(pace, rate);
+            break;
+        }
+        /* What many steps keep is measured by what was there before the first. */
+        settle(pace, rate > pace->settled_rate ? rate : pace->settled_rate);
+        pace->more_next = false;
+        try_something(pace);
         break;
     }
 }
