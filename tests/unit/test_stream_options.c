@@ -39,6 +39,8 @@ static void test_every_option_reaches_its_field(void **state)
         {"verify", "always"},
         {"endpoint-url", "http://h:1"},
         {"region", "r"},
+        {"requester-pays", NULL},
+        {"expected-bucket-owner", "123456789012"},
         {"anonymous", NULL},
     };
 
@@ -54,6 +56,8 @@ static void test_every_option_reaches_its_field(void **state)
     assert_string_equal(options.config.verify, "always");
     assert_string_equal(options.config.endpoint_url, "http://h:1");
     assert_string_equal(options.config.region, "r");
+    assert_true(options.config.requester_pays);
+    assert_string_equal(options.config.expected_bucket_owner, "123456789012");
     assert_true(options.config.anonymous);
     penstock_channel_config_init(&channel);
     ps_stream_options_order(&options, &channel);
