@@ -195,6 +195,7 @@ static void forget_callers_strings(struct penstock_config *config)
     config->channels = NULL;
     config->io_backend = config->endpoint_url = config->region = config->profile = NULL;
     config->verify = config->expected_bucket_owner = NULL;
+    config->addressing_style = config->sse_customer_key_file = NULL;
 }
 
 static int open_stream(struct penstock *stream, const struct penstock_config *config,

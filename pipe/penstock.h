@@ -190,6 +190,14 @@ struct penstock_config {
      * is warned of and streamed. "off": nothing. Files have no checksums. */
     const char *verify;
 
+    /* "path" (bucket in the path), "virtual" (in the host name), or "auto": as above. NULL: the
+     * profile's s3 addressing_style, then auto. */
+    const char *addressing_style;
+
+    /* File with the 256-bit key that the objects were encrypted with by their owner (SSE-C): 32
+     * bytes, or base64. Sent over https only, with each request for an object. NULL: none. */
+    const char *sse_customer_key_file;
+
     /* S3 buckets of others. requester_pays: this account is charged for requests and bytes, as such
      * buckets demand. expected_bucket_owner: 12 digits, the only account whose buckets may be read;
      * NULL: any. */

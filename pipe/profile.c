@@ -97,6 +97,10 @@ static void on_option(void *cookie, const char *section, const char *parent, con
             section_is(section, "services", collect->services) &&
             !ps_text_copy(collect->services_url, sizeof collect->services_url, value))
             collect->too_long = "endpoint_url";
+    } else if (parent && !strcmp(parent, "s3") && !strcmp(name, "addressing_style") &&
+               section_is_profile(collect, section)) {
+        ps_text_copy(collect->profile->addressing_style, sizeof collect->profile->addressing_style,
+                     value);
     } else if (!parent && section_is_profile(collect, section)) {
         on_profile_option(collect, name, value);
     }

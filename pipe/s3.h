@@ -24,7 +24,7 @@
 #include "pipe/uri.h"
 
 #define PS_S3_USER_AGENT "penstock/" PENSTOCK_VERSION
-#define PS_S3_HEADERS_MAX 12
+#define PS_S3_HEADERS_MAX 16
 #define PS_S3_LESSONS_MAX 4  /* of a request; each costs an attempt */
 #define PS_S3_PLACES_MAX 4   /* of a bucket: three redirects */
 #define PS_S3_TOKEN_MAX 4096 /* continuation token; AWS's have about 100 bytes */
@@ -40,6 +40,9 @@ struct ps_s3_account {
         char profile[128]; /* that the configuration names, or "" */
     } identity;
     bool requester_pays;
+    enum { PS_S3_AUTO, PS_S3_PATH, PS_S3_VIRTUAL } addressing;
+    char sse_key[45];      /* a customer's encryption key in base64; "" for none; secret */
+    char sse_key_md5[25];  /* base64 */
     char bucket_owner[13]; /* account that every bucket has to belong to; "" for any */
     char region[64];
     bool region_given;        /* by configuration, environment or profile; else us-east-1 */
@@ -57,6 +60,10 @@ int ps_s3_account_load(const struct penstock_config *config, struct ps_s3_accoun
 /* Asks for the keys again where they came from, for ps_keyring_open. *stop ends it early. */
 int ps_s3_account_find_keys(const struct ps_s3_account *account, const atomic_bool *stop,
                             struct ps_credentials *out, struct penstock_error *error);
+
+/* Reads a customer's encryption key (SSE-C) from a file. Returns PENSTOCK_OK or
+ * PENSTOCK_E_ARGUMENT. */
+int ps_sse_key_read(const char *path, struct ps_s3_account *out, struct penstock_error *error);
 
 /* Overwrites the secrets. */
 void ps_s3_account_wipe(struct ps_s3_account *account);
@@ -113,8 +120,8 @@ bool ps_s3_redirect_fault(const struct ps_s3_site *site, const struct ps_s3_plac
  * its length. Returns what is wrong with it, or NULL. */
 const char *ps_s3_place_read(struct ps_s3_place *place, const char *url, size_t *len);
 
-/* For s3_learn.c. AWS's own host for the bucket in the place's region. */
-void ps_s3_place_aws(struct ps_s3_place *place, const char *bucket);
+/* For s3_learn.c. AWS's own host for the bucket in the place's region, or for an access point. */
+void ps_s3_place_aws(struct ps_s3_place *place, const char *bucket, bool path_style);
 
 /* "https://host[:port]", for messages. */
 void ps_s3_place_origin(const struct ps_s3_place *place, char *out, size_t size);

@@ -49,6 +49,24 @@ static int set_identity(const struct penstock_config *config, struct ps_s3_accou
                    config->profile);
 }
 
+static int set_addressing(const struct penstock_config *config, const struct ps_profile *profile,
+                          struct ps_s3_account *out, struct penstock_error *error)
+{
+    static const char *const names[] = {
+        [PS_S3_AUTO] = "auto", [PS_S3_PATH] = "path", [PS_S3_VIRTUAL] = "virtual"};
+    const char *style = config->addressing_style && *config->addressing_style
+                            ? config->addressing_style
+                            : profile->addressing_style;
+
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(*style ? style : "auto", names[i]) == 0) {
+            out->addressing = i;
+            return PENSTOCK_OK;
+        }
+    return ps_fail(error, PENSTOCK_E_ARGUMENT, "addressing style '%s' is not auto, path or virtual",
+                   style);
+}
+
 static int set_bucket_owner(const struct penstock_config *config, struct ps_s3_account *out,
                             struct penstock_error *error)
 {
@@ -160,6 +178,10 @@ int ps_s3_account_load(const struct penstock_config *config, struct ps_s3_accoun
     if (rc == PENSTOCK_OK)
         rc = set_bucket_owner(config, out, error);
     if (rc == PENSTOCK_OK)
+        rc = set_addressing(config, &profile, out, error);
+    if (rc == PENSTOCK_OK && config->sse_customer_key_file)
+        rc = ps_sse_key_read(config->sse_customer_key_file, out, error);
+    if (rc == PENSTOCK_OK)
         rc = set_region(config, &profile, out, error);
     if (rc == PENSTOCK_OK)
         rc = set_endpoint(config, &profile, out, error);
@@ -177,4 +199,5 @@ int ps_s3_account_load(const struct penstock_config *config, struct ps_s3_accoun
 void ps_s3_account_wipe(struct ps_s3_account *account)
 {
     ps_credentials_wipe(&account->credentials);
+    explicit_bzero(account->sse_key, sizeof account->sse_key);
 }

@@ -102,7 +102,7 @@ static const char *find_next(const struct ps_s3_site *site, const struct ps_s3_p
     ps_text_copy(out->region, sizeof out->region, region);
     if (!*site->account->endpoint_url) {
         *out->host = '\0';
-        ps_s3_place_aws(out, site->bucket);
+        ps_s3_place_aws(out, site->bucket, site->account->addressing == PS_S3_PATH);
     }
     return NULL;
 }

@@ -5,6 +5,8 @@
 #include "pipe/error.h"
 #include "pipe/s3.h"
 
+#define SSE "x-amz-server-side-encryption-customer-"
+
 /* A header on its way into a request: `name` as it is sent, `lower` as it is signed. */
 struct header {
     const char *name;
@@ -136,6 +138,11 @@ static int build(const struct ps_s3_site *site, const struct ps_s3_request_spec 
         add_header(&set, "If-Match", "if-match", spec->if_match);
     if (spec->checksum)
         add_header(&set, "x-amz-checksum-mode", "x-amz-checksum-mode", "ENABLED");
+    if (*site->account->sse_key && spec->key) {
+        add_header(&set, SSE "algorithm", SSE "algorithm", "AES256");
+        add_header(&set, SSE "key", SSE "key", site->account->sse_key);
+        add_header(&set, SSE "key-MD5", SSE "key-md5", site->account->sse_key_md5);
+    }
     if (site->account->requester_pays)
         add_header(&set, "x-amz-request-payer", "x-amz-request-payer", "requester");
     if (*site->account->bucket_owner)

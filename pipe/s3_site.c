@@ -83,8 +83,8 @@ const char *ps_s3_place_read(struct ps_s3_place *place, const char *url, size_t 
     return fault;
 }
 
-static int from_endpoint(const struct ps_s3_account *account, struct ps_s3_place *out,
-                         struct penstock_error *error)
+static int from_endpoint(const struct ps_s3_account *account, const char *bucket,
+                         struct ps_s3_place *out, struct penstock_error *error)
 {
     const char *url = account->endpoint_url;
     size_t len = 0;
@@ -94,20 +94,48 @@ static int from_endpoint(const struct ps_s3_account *account, struct ps_s3_place
         fault = "has a path, which is not supported";
     if (fault)
         return endpoint_fault(account, fault, error);
-    out->path_style = true;
+    if (strncmp(bucket, "arn:", 4) == 0)
+        return ps_fail(
+            error, PENSTOCK_E_ARGUMENT,
+            "an access point (%s) is reached at AWS itself, not at the endpoint URL '%s' "
+            "(from %s)",
+            bucket, url, account->endpoint_origin);
+    out->path_style = account->addressing != PS_S3_VIRTUAL;
+    if (out->path_style)
+        return PENSTOCK_OK;
+    if (!ps_bucket_is_dns(bucket) || strlen(bucket) + strlen(out->host) + 2 > sizeof out->host)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "bucket '%s' cannot stand in a host name: use addressing style path",
+                       bucket);
+    memmove(out->host + strlen(bucket) + 1, out->host, strlen(out->host) + 1);
+    memcpy(out->host, bucket, strlen(bucket));
+    out->host[strlen(bucket)] = '.';
+    set_authority(out);
     return PENSTOCK_OK;
 }
 
 /* A certificate for *.s3.eu-west-1.amazonaws.com covers one label: a bucket with dots has to go
  * into the path. */
-void ps_s3_place_aws(struct ps_s3_place *out, const char *bucket)
+void ps_s3_place_aws(struct ps_s3_place *out, const char *bucket, bool path_style)
 {
     struct ps_text host = ps_text_in(out->host, sizeof out->host);
+    struct ps_access_point point;
+    bool is_point = ps_access_point_read(bucket, &point);
+
+    if (is_point) /* it is where its ARN says */
+        ps_text_copy(out->region, sizeof out->region, point.region);
     const char *china = strncmp(out->region, "cn-", 3) ? "" : ".cn";
 
     out->tls = true;
     out->port = 443;
-    out->path_style = !ps_bucket_is_dns(bucket) || strchr(bucket, '.');
+    if (is_point) {
+        out->path_style = false;
+        ps_text_addf(&host, "%s-%s.s3-accesspoint.%s.amazonaws.com%s", point.name, point.account,
+                     out->region, china);
+        set_authority(out);
+        return;
+    }
+    out->path_style = path_style || !ps_bucket_is_dns(bucket) || strchr(bucket, '.');
     if (!out->path_style)
         ps_text_addf(&host, "%s.", bucket);
     ps_text_addf(&host, "s3.%s.amazonaws.com%s", out->region, china);
@@ -126,9 +154,12 @@ int ps_s3_site_init(const struct ps_s3_account *account, const char *bucket, str
         return ps_fail(error, PENSTOCK_E_ARGUMENT, "the bucket's name is too long: '%s'", bucket);
     ps_text_copy(place->region, sizeof place->region, account->region);
     if (*account->endpoint_url)
-        rc = from_endpoint(account, place, error);
+        rc = from_endpoint(account, out->bucket, place, error);
     else
-        ps_s3_place_aws(place, out->bucket);
+        ps_s3_place_aws(place, out->bucket, account->addressing == PS_S3_PATH);
+    if (rc == PENSTOCK_OK && *account->sse_key && !place->tls)
+        rc = ps_fail(error, PENSTOCK_E_ARGUMENT,
+                     "a customer's encryption key goes over https only, not to %s", place->host);
     return rc;
 }
 

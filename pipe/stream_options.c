@@ -105,6 +105,12 @@ static int take(struct ps_stream_options *options, enum ps_stream_option id, con
     case PS_OPTION_REQUESTER_PAYS:
         config->requester_pays = true;
         return PENSTOCK_OK;
+    case PS_OPTION_ADDRESSING_STYLE:
+        config->addressing_style = value;
+        return PENSTOCK_OK;
+    case PS_OPTION_SSE_C_KEY_FILE:
+        config->sse_customer_key_file = value;
+        return PENSTOCK_OK;
     case PS_OPTION_BUCKET_OWNER:
         config->expected_bucket_owner = value;
         return PENSTOCK_OK;

@@ -25,6 +25,8 @@ enum ps_stream_option {
     PS_OPTION_REGION,
     PS_OPTION_REQUESTER_PAYS,
     PS_OPTION_BUCKET_OWNER,
+    PS_OPTION_ADDRESSING_STYLE,
+    PS_OPTION_SSE_C_KEY_FILE,
     PS_OPTION_ANONYMOUS
 };
 
@@ -40,6 +42,8 @@ enum ps_stream_option {
         {"region", required_argument, NULL, PS_OPTION_REGION},                                     \
         {"requester-pays", no_argument, NULL, PS_OPTION_REQUESTER_PAYS},                           \
         {"expected-bucket-owner", required_argument, NULL, PS_OPTION_BUCKET_OWNER},                \
+        {"addressing-style", required_argument, NULL, PS_OPTION_ADDRESSING_STYLE},                 \
+        {"sse-c-key-file", required_argument, NULL, PS_OPTION_SSE_C_KEY_FILE},                     \
     {                                                                                              \
         "anonymous", no_argument, NULL, PS_OPTION_ANONYMOUS                                        \
     }
@@ -58,6 +62,9 @@ enum ps_stream_option {
     "                                 of the S3 service\n"                                         \
     "  --requester-pays               pay for requests and bytes, as the bucket demands\n"         \
     "  --expected-bucket-owner ID     read only buckets of this account (12 digits)\n"             \
+    "  --addressing-style auto|path|virtual\n"                                                     \
+    "                                 where the bucket's name goes: path or host name\n"           \
+    "  --sse-c-key-file FILE          key that the objects were encrypted with (SSE-C)\n"          \
     "  --anonymous                    send unsigned requests\n"
 
 struct ps_stream_options {

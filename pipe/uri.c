@@ -36,6 +36,53 @@ static const char *bucket_fault(const char *bucket, size_t len)
     return NULL;
 }
 
+/* Copies up to `end` into `out`, and returns what follows it; NULL if it is not there or too much.
+ */
+static const char *take_field(const char *text, const char *end, char *out, size_t size)
+{
+    size_t len = strcspn(text, end);
+
+    if (!text[len] || len == 0 || len >= size)
+        return NULL;
+    memcpy(out, text, len);
+    out[len] = '\0';
+    return text + len + 1;
+}
+
+bool ps_access_point_read(const char *text, struct ps_access_point *out)
+{
+    static const char label[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+    char word[16];
+
+    memset(out, 0, sizeof *out);
+    text = take_field(text, ":", word, sizeof word);
+    if (!text || strcmp(word, "arn") != 0)
+        return false;
+    text = take_field(text, ":", out->partition, sizeof out->partition);
+    text = text ? take_field(text, ":", word, sizeof word) : NULL;
+    if (!text || strcmp(word, "s3") != 0)
+        return false;
+    text = take_field(text, ":", out->region, sizeof out->region);
+    text = text ? take_field(text, ":", out->account, sizeof out->account) : NULL;
+    text = text ? take_field(text, ":/", word, sizeof word) : NULL;
+    return text && strcmp(word, "accesspoint") == 0 && strlen(text) >= 3 &&
+           strspn(out->region, label) == strlen(out->region) &&
+           strspn(out->partition, label) == strlen(out->partition) &&
+           strspn(out->account, "0123456789") == 12 && strspn(text, label) == strlen(text) &&
+           ps_text_copy(out->name, sizeof out->name, text);
+}
+
+/* How long the bucket's part of "arn:...:accesspoint/NAME/prefix" is. */
+static size_t arn_len(const char *rest)
+{
+    static const char word[] = ":accesspoint/";
+    const char *name = strstr(rest, word);
+
+    if (name && (size_t)(name - rest) < strcspn(rest, "/"))
+        return (size_t)(name - rest) + sizeof word - 1 + strcspn(name + sizeof word - 1, "/");
+    return strcspn(rest, "/");
+}
+
 bool ps_bucket_is_dns(const char *bucket)
 {
     size_t len = strlen(bucket);
@@ -47,8 +94,10 @@ bool ps_bucket_is_dns(const char *bucket)
 static int parse_s3(const char *text, const char *rest, struct ps_uri *out,
                     struct penstock_error *error)
 {
-    size_t len = strcspn(rest, "/");
-    const char *fault;
+    bool is_arn = strncmp(rest, "arn:", 4) == 0;
+    size_t len = is_arn ? arn_len(rest) : strcspn(rest, "/");
+    struct ps_access_point point;
+    const char *fault = NULL;
 
     if (len == 0)
         return ps_fail(error, PENSTOCK_E_ARGUMENT,
@@ -57,7 +106,13 @@ static int parse_s3(const char *text, const char *rest, struct ps_uri *out,
         memcpy(out->bucket, rest, len);
         out->bucket[len] = '\0';
     }
-    fault = bucket_fault(len <= PS_BUCKET_BYTES_MAX ? out->bucket : rest, len);
+    if (is_arn && (len > PS_BUCKET_BYTES_MAX || !ps_access_point_read(out->bucket, &point)))
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "URI '%s' names no access point of one region: write "
+                       "s3://arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME/prefix",
+                       text);
+    if (!is_arn)
+        fault = bucket_fault(len <= PS_BUCKET_BYTES_MAX ? out->bucket : rest, len);
     if (fault)
         return ps_fail(error, PENSTOCK_E_ARGUMENT, "URI '%s': the bucket name '%.*s' %s", text,
                        (int)(len < 300 ? len : 300), rest, fault);

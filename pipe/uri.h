@@ -26,6 +26,18 @@ struct ps_uri {
     char prefix[PS_PATH_BYTES_MAX + 1];   /* key prefix, may be ""; or the path, never "" */
 };
 
+/* An access point, which stands in a URI where a bucket does:
+ * s3://arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME/prefix. */
+struct ps_access_point {
+    char partition[16]; /* "aws", "aws-cn", ... */
+    char region[64];
+    char account[13];
+    char name[51];
+};
+
+/* Reads the ARN of an access point, all of `text`. False for anything else. */
+bool ps_access_point_read(const char *text, struct ps_access_point *out);
+
 /* Parses `text`. Returns PENSTOCK_OK or PENSTOCK_E_ARGUMENT. */
 int ps_uri_parse(const char *text, struct ps_uri *out, struct penstock_error *error);
 

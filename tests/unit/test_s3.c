@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -225,6 +226,131 @@ static void build(const struct penstock_config *config, const char *bucket,
         fail_msg("%s", error.message);
 }
 
+/* Hosts as boto3 1.44 presigns them. */
+static void test_addressing_styles(void **state)
+{
+    (void)state;
+    static const char point[] = "arn:aws:s3:us-west-2:123456789012:accesspoint/my-point";
+    static const struct {
+        const char *region, *endpoint, *style, *bucket;
+        const char *origin, *target;
+    } table[] = {
+        {"us-west-2", "", "auto", point,
+         "https://my-point-123456789012.s3-accesspoint.us-west-2.amazonaws.com", "/k"},
+        {"eu-west-1", "", "path", point,
+         "https://my-point-123456789012.s3-accesspoint.us-west-2.amazonaws.com", "/k"},
+        {"cn-north-1", "", NULL, "arn:aws-cn:s3:cn-north-1:123456789012:accesspoint:p1x",
+         "https://p1x-123456789012.s3-accesspoint.cn-north-1.amazonaws.com.cn", "/k"},
+        {"eu-west-1", "", "path", "xs3", "https://s3.eu-west-1.amazonaws.com", "/xs3/k"},
+        {"eu-west-1", "", "virtual", "xs3", "https://xs3.s3.eu-west-1.amazonaws.com", "/k"},
+        {"us-east-1", "http://minio.example:9000", "virtual", "bucket",
+         "http://bucket.minio.example:9000", "/k"},
+        {"us-east-1", "https://minio.example", "auto", "bucket", "https://minio.example",
+         "/bucket/k"},
+    };
+    const struct ps_s3_request_spec spec = {.method = "GET", .key = "k"};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        const struct penstock_config config = {.region = table[i].region,
+                                               .endpoint_url = table[i].endpoint,
+                                               .addressing_style = table[i].style};
+        struct ps_s3_account account = load(&config);
+        struct ps_sigv4_cache cache = {.scope = ""};
+        struct ps_s3_site site;
+        struct penstock_error error = {.message = ""};
+        char origin[512];
+        assert_int_equal(ps_s3_site_init(&account, table[i].bucket, &site, &error), PENSTOCK_OK);
+        ps_s3_place_origin(&site.places[0], origin, sizeof origin);
+        assert_string_equal(origin, table[i].origin);
+        assert_int_equal(ps_s3_request_build(&site, &spec, NOW, &cache, &request, &error),
+                         PENSTOCK_OK);
+        assert_string_equal(request.target, table[i].target);
+        if (table[i].bucket == point) /* signed for the region of the ARN */
+            assert_non_null(strstr(header(&request, "Authorization"), "/us-west-2/s3/"));
+    }
+}
+
+static void refuse_site(const struct penstock_config *config, const char *bucket, const char *why)
+{
+    struct ps_s3_account account = load(config);
+    struct ps_s3_site site;
+    struct penstock_error error;
+    assert_int_equal(ps_s3_site_init(&account, bucket, &site, &error), PENSTOCK_E_ARGUMENT);
+    if (!strstr(error.message, why))
+        fail_msg("%s", error.message);
+}
+
+static void test_addresses_that_cannot_be(void **state)
+{
+    (void)state;
+    const struct penstock_config virtual = {.endpoint_url = "http://h:1",
+                                            .addressing_style = "virtual"};
+    const struct penstock_config wrong = {.addressing_style = "round"};
+    struct ps_s3_account account;
+    struct penstock_error error;
+    refuse_site(&virtual, "Old_Bucket", "cannot stand in a host name");
+    refuse_site(&virtual, "arn:aws:s3:us-west-2:123456789012:accesspoint/abc", "at AWS itself");
+    assert_int_equal(ps_s3_account_load(&wrong, &account, &error), PENSTOCK_E_ARGUMENT);
+    assert_non_null(strstr(error.message, "'round' is not auto, path or virtual"));
+}
+
+static void write_key(const char *path, const void *bytes, size_t len)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, len, file), len);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* Headers as boto3 1.44 sends them for the key 00 01 .. 1f. */
+static void test_customers_encryption_key(void **state)
+{
+    (void)state;
+    static const char text[] = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    char path[] = "/tmp/penstock-sse-XXXXXX";
+    unsigned char key[32];
+    const struct penstock_config config = {.sse_customer_key_file = path};
+    const struct penstock_config bare = {.sse_customer_key_file = path,
+                                         .endpoint_url = "http://h:1"};
+    const struct ps_s3_request_spec spec = {
+        .method = "GET", .key = "k", .ranged = true, .if_match = "\"e\"", .checksum = true};
+    const struct ps_s3_request_spec listing = {.method = "GET"};
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    close(fd);
+    for (unsigned i = 0; i < sizeof key; i++)
+        key[i] = (unsigned char)i;
+    for (int form = 0; form < 3; form++) { /* bytes; base64; base64 and a line end */
+        char line[sizeof text + 1];
+        snprintf(line, sizeof line, "%s\n", text);
+        write_key(path, form == 0 ? (const void *)key : line,
+                  form == 0 ? sizeof key : strlen(line) - (form == 1));
+        setenv("AWS_SESSION_TOKEN", "T", 1);
+        build(&config, "bucket", &spec);
+        assert_string_equal(header(&request, "x-amz-server-side-encryption-customer-algorithm"),
+                            "AES256");
+        assert_string_equal(header(&request, "x-amz-server-side-encryption-customer-key"), text);
+        assert_string_equal(header(&request, "x-amz-server-side-encryption-customer-key-MD5"),
+                            "tP/LI3N87DFaSk0aoqYgzg==");
+        assert_non_null(strstr(header(&request, "Authorization"),
+                               "x-amz-server-side-encryption-customer-algorithm;"
+                               "x-amz-server-side-encryption-customer-key;"
+                               "x-amz-server-side-encryption-customer-key-md5,"));
+    }
+    build(&config, "bucket", &listing); /* a listing has no bytes to decrypt */
+    assert_null(header(&request, "x-amz-server-side-encryption-customer-key"));
+    refuse_site(&bare, "bucket", "goes over https only");
+    write_key(path, text, 43);
+    struct ps_s3_account account;
+    struct penstock_error error;
+    assert_int_equal(ps_s3_account_load(&config, &account, &error), PENSTOCK_E_ARGUMENT);
+    assert_non_null(strstr(error.message, "neither 32 bytes nor 44 characters"));
+    assert_null(strstr(error.message, "AAEC"));
+    unlink(path);
+    assert_int_equal(ps_s3_account_load(&config, &account, &error), PENSTOCK_E_ARGUMENT);
+    assert_non_null(strstr(error.message, "No such file"));
+}
+
 static void test_ranged_get(void **state)
 {
     (void)state;
@@ -375,6 +501,9 @@ int main(void)
         cmocka_unit_test_setup(test_keys_in_the_environment_do_not_need_the_home_directory, fresh),
         cmocka_unit_test_setup(test_sites, fresh),
         cmocka_unit_test_setup(test_bad_endpoints, fresh),
+        cmocka_unit_test_setup(test_addressing_styles, fresh),
+        cmocka_unit_test_setup(test_addresses_that_cannot_be, fresh),
+        cmocka_unit_test_setup(test_customers_encryption_key, fresh),
         cmocka_unit_test_setup(test_ranged_get, fresh),
         cmocka_unit_test_setup(test_list_with_token_and_if_match, fresh),
         cmocka_unit_test_setup(test_checksum_mode_is_signed, fresh),

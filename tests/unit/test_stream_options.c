@@ -41,6 +41,8 @@ static void test_every_option_reaches_its_field(void **state)
         {"region", "r"},
         {"requester-pays", NULL},
         {"expected-bucket-owner", "123456789012"},
+        {"addressing-style", "path"},
+        {"sse-c-key-file", "/k"},
         {"anonymous", NULL},
     };
 
@@ -58,6 +60,8 @@ static void test_every_option_reaches_its_field(void **state)
     assert_string_equal(options.config.region, "r");
     assert_true(options.config.requester_pays);
     assert_string_equal(options.config.expected_bucket_owner, "123456789012");
+    assert_string_equal(options.config.addressing_style, "path");
+    assert_string_equal(options.config.sse_customer_key_file, "/k");
     assert_true(options.config.anonymous);
     penstock_channel_config_init(&channel);
     ps_stream_options_order(&options, &channel);
