@@ -19,7 +19,12 @@
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-enum { FAULT_COUNT_MAX = 32, THREAD_COUNT_MAX = 64, LATENCY_MS_MAX = 3600 * 1000 };
+enum {
+    FAULT_COUNT_MAX = 32,
+    THREAD_COUNT_MAX = 64,
+    LATENCY_MS_MAX = 3600 * 1000,
+    CLOCK_AHEAD_S_MAX = 86400
+};
 
 static const char default_access_key[] = "AKIDEXAMPLE";
 static const char default_secret_key[] = "wJalrXUtnFEMIEXAMPLEKEY";
@@ -54,6 +59,7 @@ static const char help[] =
     "  --checksum KIND       what checksum objects have: crc64nvme (default), crc32c, crc32, none\n"
     "  --log FILE            append a line for every request\n"
     "  --fault SPEC          fail on purpose; may be given again\n"
+    "  --clock-ahead-s N     the server's clock is N seconds ahead; negative: behind\n"
     "  --seed N              what chance depends on (default 0)\n"
     "  --help                print this\n"
     "\n";
@@ -73,6 +79,7 @@ enum option_id {
     OPTION_LATENCY_MS,
     OPTION_LATENCY_P99_MS,
     OPTION_SEED,
+    OPTION_CLOCK_AHEAD_S,
     OPTION_DEAD_HOST,
     OPTION_RATE_TOTAL_MBPS,
     OPTION_SLOW_BEYOND,
@@ -98,6 +105,7 @@ static const struct option long_options[] = {
     {"latency-ms", required_argument, NULL, OPTION_LATENCY_MS},
     {"latency-p99-ms", required_argument, NULL, OPTION_LATENCY_P99_MS},
     {"seed", required_argument, NULL, OPTION_SEED},
+    {"clock-ahead-s", required_argument, NULL, OPTION_CLOCK_AHEAD_S},
     {"dead-host", required_argument, NULL, OPTION_DEAD_HOST},
     {"rate-total-mbps", required_argument, NULL, OPTION_RATE_TOTAL_MBPS},
     {"slow-beyond", required_argument, NULL, OPTION_SLOW_BEYOND},
@@ -202,6 +210,11 @@ static bool set_number(struct serve_config *config, enum option_id id, const cha
     } else if (id == OPTION_SLOW_BEYOND) {
         ok = read_number(value, "--slow-beyond", 1, 100000, &number);
         config->slow_beyond = (uint32_t)number;
+    } else if (id == OPTION_CLOCK_AHEAD_S) {
+        bool behind = *value == '-';
+
+        ok = read_number(value + behind, "--clock-ahead-s", 0, CLOCK_AHEAD_S_MAX, &number);
+        config->clock_ahead_s = behind ? -(int)number : (int)number;
     } else if (id == OPTION_SEED) {
         ok = read_number(value, "--seed", 0, UINT64_MAX, &config->seed);
     } else {
@@ -271,6 +284,7 @@ static bool set_option(struct arguments *arguments, enum option_id id, char *val
     case OPTION_LATENCY_MS:
     case OPTION_LATENCY_P99_MS:
     case OPTION_SEED:
+    case OPTION_CLOCK_AHEAD_S:
     case OPTION_SLOW_BEYOND:
     case OPTION_RATE_TOTAL_MBPS:
     case OPTION_RATE_MBPS:

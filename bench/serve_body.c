@@ -3,6 +3,9 @@
 #include "bench/serve_body.h"
 
 #include <errno.h>
+#include <gnutls/gnutls.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,6 +26,7 @@ struct body {
     uint64_t stall_at_bytes; /* UINT64_MAX: nowhere, or it is over */
     uint64_t flip_at_bytes;  /* UINT64_MAX: nowhere */
     uint64_t trickle_bytes;  /* a second; 0: no limit */
+    bool chunk_due;          /* a broken chunk size is to be sent */
     uint64_t slept_at_bytes; /* where the last pause of a trickle was */
     uint64_t booked_bytes;   /* of the body, on the link */
     uint64_t len_bytes;
@@ -65,6 +69,32 @@ static uint64_t trickle_stop(const struct body *body, uint64_t position_bytes, u
     return next_bytes < stop_bytes ? next_bytes : stop_bytes;
 }
 
+/* Past MHD, which says nothing wrong: between two chunks none of its own bytes wait to be sent. */
+static void send_bad_chunk(struct body *body)
+{
+    const struct serve_request *request = body->request;
+    static const char bad[] = "zz\r\n";
+    bool tls = request->serve->config->tls_cert != NULL;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, tls ? MHD_CONNECTION_INFO_GNUTLS_SESSION
+                                                         : MHD_CONNECTION_INFO_CONNECTION_FD);
+
+    body->chunk_due = false;
+    if (info && tls)
+        (void)gnutls_record_send(info->tls_session, bad, sizeof bad - 1);
+    else if (info)
+        (void)send(info->connect_fd, bad, sizeof bad - 1, MSG_NOSIGNAL);
+}
+
+/* Asked for after a chunked body, whose length MHD does not know, and for what an `extra` adds. */
+static ssize_t read_past_end(const struct body *body, char *out, size_t out_bytes)
+{
+    if (body->request->fault->kind != SERVE_FAULT_EXTRA)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    memset(out, 'x', out_bytes);
+    return (ssize_t)out_bytes;
+}
+
 static ssize_t read_body(void *cookie, uint64_t position_bytes, char *out, size_t out_bytes)
 {
     struct body *body = cookie;
@@ -77,6 +107,14 @@ static ssize_t read_body(void *cookie, uint64_t position_bytes, char *out, size_
             send_reset(request);
         return MHD_CONTENT_READER_END_WITH_ERROR;
     }
+    if (position_bytes >= body->len_bytes)
+        return read_past_end(body, out, out_bytes);
+    if (next_stop_bytes > body->len_bytes)
+        next_stop_bytes = body->len_bytes;
+    if (body->chunk_due && position_bytes == 0)
+        next_stop_bytes = body->len_bytes / 2 + 1;
+    else if (body->chunk_due)
+        send_bad_chunk(body);
     if (body->trickle_bytes > 0 && position_bytes > body->slept_at_bytes) {
         body->slept_at_bytes = position_bytes;
         if (serve_delay_sleep(request->serve->delay, request->connection, TRICKLE_MS))
@@ -130,7 +168,10 @@ static struct MHD_Response *make_reader(struct serve_request *request, struct bo
 {
     struct body *body = malloc(sizeof *body);
     struct MHD_Response *response;
+    uint64_t extra_bytes =
+        request->fault && request->fault->kind == SERVE_FAULT_EXTRA ? request->fault->bytes : 0;
 
+    source.chunk_due = request->fault && request->fault->kind == SERVE_FAULT_CHUNK;
     source.request = request;
     source.link = request->serve->link;
     source.len_bytes = len_bytes;
@@ -155,10 +196,18 @@ static struct MHD_Response *make_reader(struct serve_request *request, struct bo
     *body = source;
     if (body->link)
         serve_link_enter(body->link);
-    response =
-        MHD_create_response_from_callback(len_bytes, BLOCK_BYTES, read_body, body, free_body);
+    response = MHD_create_response_from_callback(source.chunk_due ? MHD_SIZE_UNKNOWN
+                                                                  : len_bytes + extra_bytes,
+                                                 BLOCK_BYTES, read_body, body, free_body);
     if (!response)
         free_body(body);
+    if (response && extra_bytes > 0) {
+        char announced[24];
+
+        snprintf(announced, sizeof announced, "%" PRIu64, len_bytes);
+        MHD_set_response_options(response, MHD_RF_INSANITY_HEADER_CONTENT_LENGTH, MHD_RO_END);
+        MHD_add_response_header(response, "Content-Length", announced);
+    }
     return response;
 }
 
@@ -169,7 +218,8 @@ static bool fault_needs_reader(const struct serve_request *request)
     return request->fault &&
            (request->fault->kind == SERVE_FAULT_CUT || request->fault->kind == SERVE_FAULT_RESET ||
             request->fault->kind == SERVE_FAULT_STALL || request->fault->kind == SERVE_FAULT_FLIP ||
-            request->fault->kind == SERVE_FAULT_TRICKLE);
+            request->fault->kind == SERVE_FAULT_TRICKLE ||
+            request->fault->kind == SERVE_FAULT_EXTRA || request->fault->kind == SERVE_FAULT_CHUNK);
 }
 
 struct MHD_Response *serve_body_file(struct serve_request *request, int fd, uint64_t offset_bytes,
@@ -177,6 +227,8 @@ struct MHD_Response *serve_body_file(struct serve_request *request, int fd, uint
 {
     struct MHD_Response *response;
 
+    if (request->fault && request->fault->kind == SERVE_FAULT_SHORT)
+        len_bytes -= request->fault->bytes < len_bytes ? request->fault->bytes : len_bytes;
     if (len_bytes == 0) {
         close(fd);
         return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);

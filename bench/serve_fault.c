@@ -21,10 +21,16 @@ const char serve_fault_help[] =
     "  flip=BYTES            the lowest bit of the body's byte at BYTES is flipped\n"
     "  badrange              Content-Range starts one byte later than asked\n"
     "  full                  200 with the whole object for a ranged request\n"
+    "  short=BYTES           a body BYTES shorter than asked, and announced so\n"
+    "  extra=BYTES           BYTES more than announced\n"
+    "  chunk                 a chunked body with a chunk size that is none\n"
+    "  changed               from then on the object seems overwritten: another entity tag\n"
     "and with each:\n"
     "  every=N               on every N-th request (default 1)\n"
     "  prob=P                by chance, with probability P, the same in every run of a --seed\n"
+    "  from=N                not before the N-th request\n"
     "  times=N               N times at most\n"
+    "  credential=TEXT       only with this access key id or session token\n"
     "  key=TEXT              only for keys that hold TEXT\n"
     "  op=get|list           for GETs of objects (default) or for listings\n"
     "e.g. --fault status=503,code=SlowDown,every=7 --fault cut=4096,every=5,times=3\n";
@@ -35,6 +41,8 @@ static const char *const kind_names[] = {
     [SERVE_FAULT_BADRANGE] = "badrange", [SERVE_FAULT_FULL] = "full",
     [SERVE_FAULT_FLIP] = "flip",         [SERVE_FAULT_DELAY] = "delay",
     [SERVE_FAULT_TRICKLE] = "trickle",   [SERVE_FAULT_ETAG] = "etag",
+    [SERVE_FAULT_SHORT] = "short",       [SERVE_FAULT_EXTRA] = "extra",
+    [SERVE_FAULT_CHANGED] = "changed",   [SERVE_FAULT_CHUNK] = "chunk",
 };
 
 enum { KIND_COUNT = sizeof kind_names / sizeof kind_names[0] };
@@ -110,6 +118,10 @@ static bool set_modifier(struct serve_fault *fault, const char *name, const char
         return read_text(value, fault->region, sizeof fault->region);
     if (strcmp(name, "location") == 0)
         return read_text(value, fault->location, sizeof fault->location);
+    if (strcmp(name, "from") == 0)
+        return read_number(value, UINT64_MAX, &fault->from);
+    if (strcmp(name, "credential") == 0)
+        return read_text(value, fault->credential, sizeof fault->credential);
     if (strcmp(name, "times") == 0)
         return read_number(value, UINT64_MAX, &fault->times);
     if (strcmp(name, "after") == 0)
@@ -143,6 +155,8 @@ static bool set_kind(struct serve_fault *fault, enum serve_fault_kind kind, cons
     case SERVE_FAULT_CUT:
     case SERVE_FAULT_RESET:
     case SERVE_FAULT_FLIP:
+    case SERVE_FAULT_SHORT:
+    case SERVE_FAULT_EXTRA:
         return read_number(value, INT64_MAX, &fault->bytes);
     case SERVE_FAULT_TRICKLE:
         return read_number(value, INT64_MAX, &fault->bytes) && fault->bytes > 0;
@@ -155,6 +169,8 @@ static bool set_kind(struct serve_fault *fault, enum serve_fault_kind kind, cons
     case SERVE_FAULT_BADRANGE:
     case SERVE_FAULT_FULL:
     case SERVE_FAULT_ETAG:
+    case SERVE_FAULT_CHANGED:
+    case SERVE_FAULT_CHUNK:
         return *value == '\0';
     }
     return false;
@@ -171,6 +187,13 @@ static bool set_one(struct serve_fault *fault, const char *name, const char *val
         return set_kind(fault, (enum serve_fault_kind)kind, value);
     }
     return set_modifier(fault, name, value);
+}
+
+static bool fits_listings(enum serve_fault_kind kind)
+{
+    return kind == SERVE_FAULT_STATUS || kind == SERVE_FAULT_CUT || kind == SERVE_FAULT_RESET ||
+           kind == SERVE_FAULT_STALL || kind == SERVE_FAULT_DELAY || kind == SERVE_FAULT_TRICKLE ||
+           kind == SERVE_FAULT_FLIP;
 }
 
 bool serve_fault_parse(const char *spec, struct serve_fault *fault, char *error, size_t error_bytes)
@@ -199,14 +222,10 @@ bool serve_fault_parse(const char *spec, struct serve_fault *fault, char *error,
         spec += len_bytes + (spec[len_bytes] == ',');
     }
     if (!kind_seen) {
-        snprintf(error, error_bytes,
-                 "it names no fault (status, cut, reset, stall, delay, trickle, flip, etag, "
-                 "badrange or full)");
+        snprintf(error, error_bytes, "it names no fault, such as status, cut, reset or stall");
         return false;
     }
-    if (fault->op == SERVE_FAULT_OP_LIST &&
-        (fault->kind == SERVE_FAULT_BADRANGE || fault->kind == SERVE_FAULT_FULL ||
-         fault->kind == SERVE_FAULT_ETAG)) {
+    if (fault->op == SERVE_FAULT_OP_LIST && !fits_listings(fault->kind)) {
         snprintf(error, error_bytes, "%s does not apply to listings", kind_names[fault->kind]);
         return false;
     }
@@ -230,8 +249,27 @@ void serve_fault_seed(struct serve_fault *faults, size_t fault_count, uint64_t s
         faults[i].seed = serve_fault_mix(seed + serve_fault_mix(i));
 }
 
+static bool applies(const struct serve_fault *fault, const struct serve_fault_subject *subject)
+{
+    if (fault->op != subject->op || !strstr(subject->key, fault->key))
+        return false;
+    return fault->credential[0] == '\0' ||
+           (subject->authorization && strstr(subject->authorization, fault->credential)) ||
+           (subject->session_token && strcmp(subject->session_token, fault->credential) == 0);
+}
+
+const struct serve_fault *serve_fault_changed(const struct serve_fault *faults, size_t fault_count,
+                                              const char *key)
+{
+    for (size_t i = 0; i < fault_count; i++)
+        if (faults[i].kind == SERVE_FAULT_CHANGED && atomic_load(&faults[i].fired_count) > 0 &&
+            strstr(key, faults[i].key))
+            return &faults[i];
+    return NULL;
+}
+
 const struct serve_fault *serve_fault_pick(struct serve_fault *faults, size_t fault_count,
-                                           enum serve_fault_op op, const char *key)
+                                           const struct serve_fault_subject *subject)
 {
     const struct serve_fault *picked = NULL;
 
@@ -239,10 +277,10 @@ const struct serve_fault *serve_fault_pick(struct serve_fault *faults, size_t fa
         struct serve_fault *fault = &faults[i];
         uint64_t number;
 
-        if (fault->op != op || !strstr(key, fault->key))
+        if (!applies(fault, subject))
             continue;
         number = atomic_fetch_add(&fault->seen_count, 1) + 1;
-        if (picked || number % fault->every != 0 ||
+        if (picked || number < fault->from || number % fault->every != 0 ||
             (fault->chance != UINT64_MAX && serve_fault_mix(fault->seed + number) >= fault->chance))
             continue;
         if (atomic_fetch_add(&fault->fired_count, 1) < fault->times)

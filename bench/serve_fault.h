@@ -28,6 +28,10 @@ enum serve_fault_kind {
     SERVE_FAULT_FLIP,     /* a bit of the body's byte at `bytes` is wrong */
     SERVE_FAULT_BADRANGE, /* Content-Range starts one byte later than asked */
     SERVE_FAULT_FULL,     /* 200 with the whole object for a ranged request */
+    SERVE_FAULT_SHORT,    /* `bytes` fewer than asked, in body and Content-Length alike */
+    SERVE_FAULT_EXTRA,    /* `bytes` more than announced */
+    SERVE_FAULT_CHANGED,  /* from now on the object seems overwritten: another entity tag */
+    SERVE_FAULT_CHUNK,    /* a chunked body with a chunk size that is none */
 };
 
 enum serve_fault_op { SERVE_FAULT_OP_GET, SERVE_FAULT_OP_LIST };
@@ -43,9 +47,11 @@ struct serve_fault {
     char region[64];    /* for x-amz-bucket-region and <Region>; "": none */
     char location[256]; /* header; "": none */
     uint64_t every;
-    uint64_t chance; /* fires if a hash of the count is below it; UINT64_MAX: always */
-    uint64_t times;  /* fires this often at most */
-    char key[256];   /* only requests whose key (prefix, for lists) holds this */
+    uint64_t chance;      /* fires if a hash of the count is below it; UINT64_MAX: always */
+    uint64_t times;       /* fires this often at most */
+    uint64_t from;        /* not on the requests before this one; the first is 1 */
+    char credential[256]; /* only requests signed with this access key id or session token */
+    char key[256];        /* only requests whose key (prefix, for lists) holds this */
     uint64_t seed;
     _Atomic uint64_t seen_count;
     _Atomic uint64_t fired_count;
@@ -64,9 +70,21 @@ uint64_t serve_fault_mix(uint64_t x);
 /* What chance depends on, from 0 on. */
 void serve_fault_seed(struct serve_fault *faults, size_t fault_count, uint64_t seed);
 
+/* A request, as far as faults care. */
+struct serve_fault_subject {
+    enum serve_fault_op op;
+    const char *key;
+    const char *authorization; /* the header's value, or NULL */
+    const char *session_token; /* or NULL */
+};
+
 /* Counts a request and returns the fault that fires on it, or NULL. */
 const struct serve_fault *serve_fault_pick(struct serve_fault *faults, size_t fault_count,
-                                           enum serve_fault_op op, const char *key);
+                                           const struct serve_fault_subject *subject);
+
+/* The SERVE_FAULT_CHANGED that has fired and is for `key`, or NULL. */
+const struct serve_fault *serve_fault_changed(const struct serve_fault *faults, size_t fault_count,
+                                              const char *key);
 
 /* "status", "cut" ...: for the log. */
 const char *serve_fault_name(enum serve_fault_kind kind);

@@ -157,9 +157,43 @@ static bool answer_without_body(struct serve_request *request, const struct obje
     return true;
 }
 
+static bool fault_is(const struct serve_request *request, enum serve_fault_kind kind)
+{
+    return request->fault && request->fault->kind == kind;
+}
+
+/* Answers, or sleeps, unless the object's bytes are due. Returns true when *result is what to
+ * return. */
+static bool answer_otherwise(struct serve_request *request, struct object *object,
+                             enum serve_range_rc range_rc, enum MHD_Result *result)
+{
+    const struct serve_config *config = request->serve->config;
+    const struct serve_fault *changed =
+        serve_fault_changed(config->faults, config->fault_count, request->key);
+
+    if (changed) {
+        request->fault = changed;
+        memcpy(object->etag, NEW_ETAG, sizeof object->etag);
+    }
+    if (answer_without_body(request, object, range_rc, result))
+        return true;
+    if (changed || strcmp(request->method, "GET") != 0)
+        return false;
+    *result = MHD_YES;
+    if (!serve_request_pick_fault(request, SERVE_FAULT_OP_GET, request->key))
+        return true;
+    if (fault_is(request, SERVE_FAULT_STATUS)) {
+        *result = serve_reply_fault_status(request);
+        return true;
+    }
+    if (!fault_is(request, SERVE_FAULT_CHANGED))
+        return false;
+    memcpy(object->etag, NEW_ETAG, sizeof object->etag);
+    return answer_without_body(request, object, range_rc, result);
+}
+
 static enum MHD_Result answer_get(struct serve_request *request)
 {
-    bool is_get = strcmp(request->method, "GET") == 0;
     struct serve_range range;
     struct object object;
     enum serve_range_rc range_rc;
@@ -170,19 +204,11 @@ static enum MHD_Result answer_get(struct serve_request *request)
     if (!open_object(request, &object))
         return answer_missing(request);
     range_rc = serve_range_parse(serve_request_header(request, "Range"), object.size_bytes, &range);
-    if (answer_without_body(request, &object, range_rc, &result)) {
+    if (answer_otherwise(request, &object, range_rc, &result)) {
         close(object.fd);
         return result;
     }
-    if (is_get && !serve_request_pick_fault(request, SERVE_FAULT_OP_GET, request->key)) {
-        close(object.fd);
-        return MHD_YES;
-    }
-    if (request->fault && request->fault->kind == SERVE_FAULT_STATUS) {
-        close(object.fd);
-        return serve_reply_fault_status(request);
-    }
-    if (request->fault && request->fault->kind == SERVE_FAULT_FULL)
+    if (fault_is(request, SERVE_FAULT_FULL))
         range_rc = serve_range_parse(NULL, object.size_bytes, &range);
     return send_object(request, &object, &range, range_rc == SERVE_RANGE_OK);
 }

@@ -61,6 +61,17 @@ static void write_log(const struct serve_request *request, int http_status, uint
     serve_text_free(&line);
 }
 
+/* In place of libmicrohttpd's, which is right. */
+static void add_date(struct MHD_Response *response, time_t now)
+{
+    char text[40];
+    struct tm tm;
+
+    gmtime_r(&now, &tm);
+    strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+    MHD_add_response_header(response, "Date", text);
+}
+
 enum MHD_Result serve_reply(struct serve_request *request, int http_status,
                             struct MHD_Response *response, uint64_t body_bytes)
 {
@@ -71,6 +82,8 @@ enum MHD_Result serve_reply(struct serve_request *request, int http_status,
         return MHD_NO;
     MHD_add_response_header(response, "x-amz-request-id", request->request_id);
     MHD_add_response_header(response, "Server", "penstock");
+    if (request->serve->config->clock_ahead_s != 0)
+        add_date(response, time(NULL) + request->serve->config->clock_ahead_s);
     write_log(request, http_status, head ? 0 : body_bytes);
     result = MHD_queue_response(request->connection, (unsigned)http_status, response);
     MHD_destroy_response(response);
@@ -139,9 +152,13 @@ bool serve_request_pick_fault(struct serve_request *request, enum serve_fault_op
 {
     const struct serve_config *config = request->serve->config;
 
+    const struct serve_fault_subject subject = {
+        op, key, serve_request_header(request, "Authorization"),
+        serve_request_header(request, "x-amz-security-token")};
+
     if (request->delayed)
         return true;
-    request->fault = serve_fault_pick(config->faults, config->fault_count, op, key);
+    request->fault = serve_fault_pick(config->faults, config->fault_count, &subject);
     if (!request->fault || request->fault->kind != SERVE_FAULT_DELAY)
         return true;
     request->delayed = true;

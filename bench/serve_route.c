@@ -99,7 +99,7 @@ void serve_route_check(struct serve_request *request)
     struct serve_auth_request auth = {.method = request->method,
                                       .target = request->target,
                                       .headers = list.headers,
-                                      .now = time(NULL)};
+                                      .now = time(NULL) + request->serve->config->clock_ahead_s};
 
     MHD_get_connection_values(request->connection, MHD_HEADER_KIND, add_header, &list);
     auth.header_count = list.count;
@@ -121,7 +121,7 @@ static void add_details(struct serve_request *request, struct serve_text *xml)
     }
     if (strcmp(verdict->code, "RequestTimeTooSkewed") == 0 && amz_date) {
         char server_time[32];
-        time_t now = time(NULL);
+        time_t now = time(NULL) + request->serve->config->clock_ahead_s;
         struct tm tm;
 
         gmtime_r(&now, &tm);

@@ -2,6 +2,7 @@
 """tests/integration/test_serve_faults.py - `penstock serve` as a program: faults on purpose, TLS,
 latency, rate, log, start and stop."""
 
+import calendar
 import http.client
 import os
 import signal
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import threading
 import time
+from email.utils import parsedate_to_datetime
 
 import pytest
 from botocore.exceptions import ClientError
@@ -188,12 +190,14 @@ def test_fault_cut_ends_the_body_early(s3_server, root, certificate, scheme, cut
     assert again.get_object(Bucket="b", Key="data")["Body"].read() == BODY
 
 
-def raw_body(server, target):
+def raw_body(server, target, closing=False):
     """Bytes of the body until the peer ends the connection, and the error that ended it."""
     own = socket.create_connection(("127.0.0.1", server.port), timeout=30)
     lines = [f"GET {target} HTTP/1.1"]
     headers = {"Host": f"127.0.0.1:{server.port}", **signed_headers(server, "GET", target)}
     lines += [f"{name}: {value}" for name, value in headers.items()]
+    if closing:
+        lines.append("Connection: close")
     own.sendall("\r\n".join([*lines, "", ""]).encode())
     data, error = b"", None
     try:
@@ -246,6 +250,52 @@ def test_fault_badrange_and_full(s3_server, root):
     assert [got["ResponseMetadata"]["HTTPStatusCode"] for got in seen] == [206, 200]
     assert "ContentRange" not in seen[1]
     assert seen[1]["Body"].read() == BODY
+
+
+def test_fault_short_and_extra_bodies(s3_server, root):
+    server = s3_server(root, "--fault", "short=4,times=1", "--fault", "extra=3,times=1,from=2")
+    got, body = ask(server, "GET", "/b/data", {"Range": "bytes=0-9"})
+    assert (got.status, got.headers["Content-Range"]) == (206, f"bytes 0-9/{len(BODY)}")
+    assert (got.headers["Content-Length"], body) == ("6", BODY[:6])
+    (head, _, body), _ = raw_body(server, "/b/data", closing=True)
+    assert f"Content-Length: {len(BODY)}\r\n".encode() in head and body == BODY + b"xxx"
+
+
+def test_fault_chunk_breaks_the_chunks_in_the_middle(s3_server, root):
+    (head, _, body), _ = raw_body(s3_server(root, "--fault", "chunk"), "/b/data", closing=True)
+    assert b"Transfer-Encoding: chunked" in head
+    assert b"\r\nzz\r\n" in body and BODY[:1000] in body
+
+
+def test_fault_changed_lasts(s3_server, root):
+    server = s3_server(root, "--fault", "changed,from=2")
+    s3 = server.client()
+    etag = s3.get_object(Bucket="b", Key="data")["ETag"]
+    assert refused(s3.get_object, Bucket="b", Key="data", IfMatch=etag)[0] == 412
+    new = s3.head_object(Bucket="b", Key="data")["ETag"]
+    assert new != etag
+    assert s3.get_object(Bucket="b", Key="data", IfMatch=new)["Body"].read() == BODY
+    assert [line.split("\t")[7] for line in server.log()] == ["-", "changed", "changed", "changed"]
+
+
+def test_fault_of_one_credential(s3_server, root):
+    spec = "status=400,code=ExpiredToken,from=2,credential="
+    server = s3_server(root, "--session-token", "*", "--fault", f"{spec}one", "--fault", f"{spec}two")
+    first, second = (client_for(server, aws_session_token=token) for token in ("one", "three"))
+    first.get_object(Bucket="b", Key="data")
+    assert refused(first.get_object, Bucket="b", Key="data")[:2] == (400, "ExpiredToken")
+    for _ in range(3):
+        second.get_object(Bucket="b", Key="data")
+
+
+def test_a_clock_that_is_wrong(s3_server, root):
+    server = s3_server(root, "--clock-ahead-s", -3600)
+    status, code, error = refused(server.client().get_object, Bucket="b", Key="data")
+    assert (status, code) == (403, "RequestTimeTooSkewed")
+    now = calendar.timegm(time.strptime(error["ServerTime"], "%Y-%m-%dT%H:%M:%SZ"))
+    assert abs(now + 3600 - time.time()) < 60
+    answer, _ = ask(server, "GET", "/b/data")
+    assert abs(parsedate_to_datetime(answer.headers["Date"]).timestamp() + 3600 - time.time()) < 60
 
 
 def test_fault_of_listings(s3_server, root):
