@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tests/integration/test_fault_matrix.py - every fault of `penstock serve`, met on both backends and
+both transports, plain and over TLS: the bytes are exactly those of the objects, or the error is the one
+that says what is wrong."""
+
+import hashlib
+import random
+import re
+
+import pytest
+from digest import digest
+from test_tls import make_certificate
+
+PLAIN = "application/octet-stream"
+KIB = 1024
+WAYS = [
+    (io, transport, scheme)
+    for io in ("uring", "epoll")
+    for transport in ("direct", "curl")
+    for scheme in ("http", "https")
+]
+OBJECTS = [random.Random(i).randbytes(200 * KIB + i) for i in range(3)]  # four parts each
+SHA256 = hashlib.sha256(b"".join(OBJECTS)).hexdigest()
+
+# The faults after which the bytes are the same, and whether a request is lost by them.
+SAME = {
+    "slow-down": ("status=503,code=SlowDown,retry-after=1,from=4,times=1", True),
+    "internal-error": ("status=500,every=4", True),
+    "by-chance": ("status=503,prob=0.25,times=4", True),
+    "reset": ("reset=20000,every=3,times=3", True),
+    "cut": ("cut=30000,every=3,times=3", True),
+    "stall": ("stall=100,after=1000,every=3", False),
+    "slow-first-byte": ("delay=100,every=3", False),
+    "trickle": ("trickle=200000,every=6", False),
+    "short-body": ("short=1000,every=4,times=2", True),
+    "extra-body": ("extra=1000,every=4", False),
+    "wrong-range": ("badrange,every=4,times=2", True),
+    "whole-object": ("full,every=4,times=2", False),
+    "bad-chunking": ("chunk,every=4,times=2", True),
+}
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory):
+    return make_certificate(tmp_path_factory.mktemp("pki"), "good", "IP:127.0.0.1")
+
+
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory):
+    root = tmp_path_factory.mktemp("served")
+    (root / "data").mkdir()
+    for i, data in enumerate(OBJECTS):
+        (root / f"data/k{i}").write_bytes(data)
+    return root
+
+
+@pytest.fixture(params=WAYS, ids="-".join)
+def meet(request, s3_server, bucket, pki):
+    """meet(*options, **job) -> server, digest: one of the eight ways to meet a fault."""
+    io, transport, scheme = request.param
+    key, crt = pki
+
+    def run(*options, env=(), **job):
+        tls = ("--tls-key", key, "--tls-cert", crt) if scheme == "https" else ()
+        server = s3_server(bucket, *tls, *options, scheme=scheme)
+        env = server.env | {"AWS_CA_BUNDLE": crt} | dict(env)
+        job = dict(part_kib=64, connections=4) | job
+        return server, digest(uri="s3://data", type=PLAIN, env=env, io=io, transport=transport, **job)
+
+    return run
+
+
+def fired(server, kind):
+    """How many requests the fault has met, by the server's own log."""
+    return sum(line.split("\t")[7] == kind for line in server.log())
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_the_bytes_are_the_same(meet, name):
+    spec, lost = SAME[name]
+    server, result = meet("--fault", spec, "--seed", 3)
+    assert fired(server, re.match("[a-z]+", spec)[0]) > 0
+    assert result.ok()["sha256_digest"] == SHA256
+    assert result["bytes"] == sum(map(len, OBJECTS))
+    if lost:
+        assert result["retries"] > 0
+
+
+@pytest.mark.parametrize("kind", ["changed", "etag"])
+def test_an_object_that_changes_is_an_error(meet, kind):
+    server, result = meet("--fault", f"{kind},key=k1,from=2", no_hedging=1)
+    assert fired(server, kind) > 0
+    assert result["result"] == "PENSTOCK_E_CHANGED"
+    assert (result["bucket"], result["key"]) == ("data", "k1")
+    assert len(set(re.findall("[0-9a-f]{32}", result["message"]))) == 2  # both ETags
+
+
+def test_a_flipped_bit_of_a_whole_object_is_caught(meet):
+    _, result = meet("--fault", "flip=1234,key=k1", part_kib=1024)
+    assert result["result"] == "PENSTOCK_E_CORRUPT"
+    assert (result["bucket"], result["key"]) == ("data", "k1")
+
+
+def test_a_credential_that_expires_is_an_error(meet):
+    server, result = meet("--fault", "status=400,code=ExpiredToken,credential=AKIDEXAMPLE,from=4")
+    assert fired(server, "status") > 0
+    assert result["result"] == "PENSTOCK_E_CREDENTIALS"
+    assert (result["http_status"], result["s3_code"]) == (400, "ExpiredToken")
