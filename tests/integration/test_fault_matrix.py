@@ -86,6 +86,55 @@ def test_the_bytes_are_the_same(meet, name):
         assert result["retries"] > 0
 
 
+def test_a_bad_day(meet):
+    """Resets, slow-downs and stalls by chance, over six epochs."""
+    faults = ["reset=9000,prob=0.1", "status=503,code=SlowDown,prob=0.05", "stall=50,prob=0.03"]
+    server, result = meet(*(w for f in faults for w in ("--fault", f)), "--seed", 5, epochs=6)
+    assert fired(server, "reset") > 0 and fired(server, "status") > 0
+    assert result.ok()["sha256_digest"] == hashlib.sha256(b"".join(OBJECTS * 6)).hexdigest()
+
+
+# What the whole server does; it costs time, and no attempt.
+SLOW = {
+    "late-answers": ("--latency-ms", 5, "--latency-p99-ms", 60, "--seed", 3),
+    "slow-connections": ("--rate-mbps", 80),
+    "a-narrow-link": ("--rate-total-mbps", 100),
+    "slower-when-crowded": ("--rate-total-mbps", 200, "--slow-beyond", 2),
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_the_bytes_of_a_slow_server_are_the_same(meet, name):
+    _, result = meet(*SLOW[name], connections=8)
+    assert result.ok()["sha256_digest"] == SHA256
+    assert result["retries"] == 0
+
+
+@pytest.mark.parametrize("ahead_s", [3000, -3000])
+def test_a_clock_that_is_wrong_is_made_up_for(meet, ahead_s):
+    server, result = meet("--clock-ahead-s", ahead_s)
+    assert result.ok()["sha256_digest"] == SHA256
+    assert any("\t403\t" in line for line in server.log())
+
+
+@pytest.mark.parametrize("op", ["get", "list"])
+@pytest.mark.parametrize(
+    "spec", ["status=301,code=PermanentRedirect", "status=400,code=AuthorizationHeaderMalformed"]
+)
+def test_a_bucket_in_another_region_is_followed(meet, spec, op):
+    server, result = meet("--anonymous", "--fault", f"{spec},region=eu-west-1,times=1,op={op}", anonymous=1)
+    assert fired(server, "status") == 1
+    assert result.ok()["sha256_digest"] == SHA256
+
+
+def test_a_redirect_to_another_host_is_an_error(meet):
+    _, result = meet("--fault", "status=307,code=TemporaryRedirect,location=http://127.0.0.9/k0,key=k0")
+    assert (result["result"], result["http_status"]) == ("PENSTOCK_E_HTTP", 307)
+    assert result["s3_code"] == "TemporaryRedirect"
+    assert (result["bucket"], result["key"]) == ("data", "k0")
+    assert "a signed request is not sent there" in result["message"]
+
+
 @pytest.mark.parametrize("kind", ["changed", "etag"])
 def test_an_object_that_changes_is_an_error(meet, kind):
     server, result = meet("--fault", f"{kind},key=k1,from=2", no_hedging=1)
