@@ -116,6 +116,9 @@ bench: all $(PERF) ## run the benchmark programs
 bench-transport: all $B/bench/perf_transport ## what it costs to read from S3, beside other clients
 	@python3 bench/transport.py --build $B
 
+soak: all unit build/venv/ready ## read 100,000 objects and 20 GiB, and watch memory
+	@build/venv/bin/python tests/soak.py
+
 fuzz: ## fuzz every target for TIME=60 seconds in all
 	@$(if $(FUZZ),,echo "penstock: there is no tests/fuzz/fuzz_*.c"; exit 1;) \
 	$(if $(CLANG),,echo "penstock: make fuzz needs clang-14: run 'make test-deps'"; exit 1;) \
@@ -256,4 +259,4 @@ install: all ## install program, library, header and manual pages under PREFIX=/
 
 -include $(shell find $B -name '*.d' 2>/dev/null)
 
-.PHONY: all unit deps test-deps demo test lint format bench bench-transport fuzz fuzz-run help clean install
+.PHONY: all unit deps test-deps demo test lint format bench bench-transport soak fuzz fuzz-run help clean install
