@@ -278,9 +278,11 @@ void penstock_close(struct penstock **out)
     for (size_t i = 0; i < stream->channel_count; i++)
         join_channel(stream->channels[i]);
     /* Before the I/O threads are freed: it wakes them. */
-    ps_resolver_close(stream->resolver);
+    ps_resolver_stop(stream->resolver);
     for (size_t i = 0; i < stream->io_count; i++)
         ps_io_join(stream->ios[i]);
+    /* After them: until they see that the stream stops they ask it. */
+    ps_resolver_close(stream->resolver);
     for (size_t i = 0; i < stream->channel_count; i++)
         ps_channel_close(stream->channels[i]);
     ps_budget_free(&stream->budgets);

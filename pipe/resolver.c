@@ -45,6 +45,8 @@ struct ps_resolver {
     pthread_cond_t asked;
     bool stopping;
     bool busy;     /* a look-up is under way, with the lock released */
+    bool stopped;  /* by ps_resolver_stop, which has joined the thread, or left it alone */
+    bool ended;    /* the thread has, or nearly: it does not touch the resolver any more */
     bool orphaned; /* closed meanwhile: the thread frees the resolver */
     struct host hosts[HOSTS_MAX];
     unsigned host_count;
@@ -229,6 +231,7 @@ static void *resolver_main(void *cookie)
     }
     bool orphaned = resolver->orphaned;
 
+    resolver->ended = true;
     pthread_mutex_unlock(&resolver->lock);
     if (orphaned)
         free_resolver(resolver);
@@ -255,23 +258,34 @@ int ps_resolver_open(struct ps_resolver **out, void (*changed)(void *cookie), vo
     return rc;
 }
 
+void ps_resolver_stop(struct ps_resolver *resolver)
+{
+    if (!resolver || resolver->stopped)
+        return;
+    resolver->stopped = true;
+    pthread_mutex_lock(&resolver->lock);
+    resolver->stopping = true;
+    /* A name server may take half a minute to not answer. */
+    bool busy = resolver->busy;
+
+    pthread_cond_signal(&resolver->asked);
+    pthread_mutex_unlock(&resolver->lock);
+    if (busy)
+        pthread_detach(resolver->thread);
+    else
+        pthread_join(resolver->thread, NULL);
+}
+
 void ps_resolver_close(struct ps_resolver *resolver)
 {
     if (!resolver)
         return;
+    ps_resolver_stop(resolver);
     pthread_mutex_lock(&resolver->lock);
-    resolver->stopping = true;
-    /* A name server may take half a minute to not answer. */
-    bool orphaned = resolver->orphaned = resolver->busy;
+    bool ended = resolver->ended;
 
-    pthread_cond_signal(&resolver->asked);
-    if (orphaned)
-        pthread_detach(resolver->thread);
-    pthread_t thread = resolver->thread;
-
+    resolver->orphaned = !ended;
     pthread_mutex_unlock(&resolver->lock);
-    if (orphaned)
-        return;
-    pthread_join(thread, NULL);
-    free_resolver(resolver);
+    if (ended)
+        free_resolver(resolver);
 }

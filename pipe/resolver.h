@@ -30,8 +30,12 @@ enum ps_resolve_rc { PS_RESOLVED, PS_RESOLVE_WAIT, PS_RESOLVE_FAILED };
 int ps_resolver_open(struct ps_resolver **out, void (*changed)(void *cookie), void *cookie,
                      struct penstock_error *error);
 
-/* Ends the thread and frees; NULL is ignored. Does not wait for a look-up under way: its thread
- * goes on alone, calls nobody, and frees the resolver. */
+/* Ends the thread: `changed` is not called any more, and look-ups are answered from what is known.
+ * Does not wait for a look-up under way: its thread goes on alone. Accepts NULL. */
+void ps_resolver_stop(struct ps_resolver *resolver);
+
+/* Stops and frees; nobody uses it any more. A thread that was left alone frees it in the end.
+ * Accepts NULL. */
 void ps_resolver_close(struct ps_resolver *resolver);
 
 /* The next address of host:port. WAIT: a look-up has been asked for, ask again later. FAILED: *why
