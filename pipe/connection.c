@@ -19,10 +19,10 @@
 #define RESOLVE_POLL_NS (5 * PS_NS_PER_MS)
 #define RESOLVE_NS_MAX (15 * PS_NS_PER_S)
 #define CONNECT_NS_MAX (5 * PS_NS_PER_S)
+#define CONNECT_NS_SHORT (500 * PS_NS_PER_MS) /* while there are other addresses to try */
 #define STALL_NS_MAX (15 * PS_NS_PER_S)
 #define FLOOR_NS (15 * PS_NS_PER_S) /* a connection has to bring ... */
 #define FLOOR_BYTES (15 << 10)      /* ... so much in that time: 1 KiB/s */
-#define HEDGE_ADDRESS_TRIES 4
 /* S3 closes connections that were idle for about 5 s: reusing one just then costs a retry. */
 #define IDLE_NS_MAX (4 * PS_NS_PER_S)
 
@@ -78,6 +78,9 @@ void ps_connection_close(struct ps_connection *c)
     if (c->fd >= 0)
         close(c->fd);
     c->fd = -1;
+    if (c->has_address)
+        ps_resolver_give_back(c->all->io->stream->resolver, &c->address);
+    c->has_address = false;
     c->reused = false;
     c->state = PS_CONN_FREE;
 }
@@ -166,7 +169,7 @@ static void ask(struct ps_connection *c)
 
     if (rc == PENSTOCK_OK) {
         ps_connection_enter(c, PS_CONN_SENDING);
-        c->floor_ns = c->since_ns;
+        c->floor_ns = c->asked_ns = c->since_ns;
         c->floor_bytes = c->seen_bytes = c->asked_bytes = ps_connection_received_bytes(c);
         c->got_bytes = 0;
         send_request(c);
@@ -202,6 +205,20 @@ static void handshake(struct ps_connection *c)
     ask(c);
 }
 
+/* No connection to the address: the attempt goes on with another one, if the host has any. */
+static void refused(struct ps_connection *c, const char *why)
+{
+    struct ps_resolver *resolver = c->all->io->stream->resolver;
+
+    ps_resolver_dead(resolver, &c->address);
+    if (!ps_resolver_has_other(resolver, &c->address)) {
+        ps_connection_end(c, PS_TRANSFER_CONNECT, why);
+        return;
+    }
+    ps_connection_close(c);
+    ps_connection_open(c);
+}
+
 static void connected(struct ps_connection *c)
 {
     int sys_errno = 0;
@@ -209,8 +226,7 @@ static void connected(struct ps_connection *c)
 
     getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &sys_errno, &len);
     if (sys_errno != 0) {
-        ps_resolver_report(c->all->io->stream->resolver, &c->address);
-        ps_connection_end(c, PS_TRANSFER_CONNECT, strerror(sys_errno));
+        refused(c, strerror(sys_errno));
         return;
     }
     if (!c->sent.place->tls) {
@@ -243,10 +259,8 @@ static void connect_to(struct ps_connection *c)
         connected(c);
     else if (errno == EINPROGRESS)
         ps_connection_watch(c, PS_WRITABLE);
-    else {
-        ps_resolver_report(c->all->io->stream->resolver, &c->address);
-        ps_connection_end(c, PS_TRANSFER_CONNECT, strerror(errno));
-    }
+    else
+        refused(c, strerror(errno));
 }
 
 static void forget_answer(struct ps_connection *c)
@@ -259,14 +273,11 @@ static void forget_answer(struct ps_connection *c)
 /* For a hedge another one than its rival's, if the host has several. */
 static enum ps_resolve_rc find_address(struct ps_connection *c, const char **why)
 {
-    struct ps_resolver *resolver = c->all->io->stream->resolver;
-    enum ps_resolve_rc rc;
-    int tries = 0;
+    const char *unlike = c->is_hedge ? c->rival->address.text : NULL;
+    enum ps_resolve_rc rc = ps_resolver_take(c->all->io->stream->resolver, c->sent.place->host,
+                                             c->sent.place->port, unlike, &c->address, why);
 
-    do
-        rc = ps_resolver_find(resolver, c->sent.place->host, c->sent.place->port, &c->address, why);
-    while (rc == PS_RESOLVED && c->is_hedge && ++tries < HEDGE_ADDRESS_TRIES &&
-           strcmp(c->address.text, c->rival->address.text) == 0);
+    c->has_address = rc == PS_RESOLVED;
     return rc;
 }
 
@@ -369,11 +380,14 @@ void ps_connection_look_over(struct ps_connection *c, uint64_t now_ns)
             ps_connection_open(c);
         return;
     case PS_CONN_CONNECTING:
+        if (age_ns > CONNECT_NS_MAX ||
+            (age_ns > CONNECT_NS_SHORT &&
+             ps_resolver_has_other(c->all->io->stream->resolver, &c->address)))
+            refused(c, "no connection within 5 s");
+        return;
     case PS_CONN_HANDSHAKING:
-        if (age_ns > CONNECT_NS_MAX) {
-            ps_resolver_report(c->all->io->stream->resolver, &c->address);
-            ps_connection_end(c, PS_TRANSFER_CONNECT, "no connection within 5 s");
-        }
+        if (age_ns > CONNECT_NS_MAX)
+            refused(c, "no connection within 5 s");
         return;
     case PS_CONN_SENDING:
     case PS_CONN_HEAD:

@@ -85,12 +85,14 @@ struct ps_connection {
     const struct ps_s3_site *site;
     struct ps_s3_sent sent; /* the place stays the connection's */
     struct ps_address address;
+    bool has_address; /* it was taken from the resolver and has to be given back */
     struct ps_part *part;
     struct ps_connection *rival; /* the other one that asked for the part */
     struct ps_connection *heir;  /* takes the part over when the receive under way has ended */
     uint64_t from_bytes;         /* the request asked for the part's bytes from here */
     uint64_t skip_bytes;         /* of the body that the ring has: they go to scratch memory */
     uint64_t started_ns;         /* the attempt's start, */
+    uint64_t asked_ns;           /* when the request was begun to be sent, */
     uint64_t asked_bytes;        /* what the kernel had received when the request was sent, */
     uint64_t got_bytes;          /* what has been read since, */
     uint64_t body_ns;            /* and when the answer's head was there */

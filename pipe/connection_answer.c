@@ -51,6 +51,8 @@ static void report(struct ps_connection *c, bool has_head, enum ps_transfer tran
                                      .why = why,
                                      .remote_ip = c->address.text};
 
+    if (transfer == PS_TRANSFER_RESET || transfer == PS_TRANSFER_STALL)
+        ps_resolver_failed(c->all->io->stream->resolver, &c->address);
     read_answer(c, has_head, &said);
     struct ps_retry_decision decision = ps_get_decide(part, &failure, &error);
     bool was_hedge = c->is_hedge;
@@ -120,10 +122,17 @@ static void end_tls(struct ps_connection *c, enum ps_transfer transfer)
 /* The answer is whole and the connection in good order: keep it if the server does. */
 static void answered(struct ps_connection *c)
 {
-    if (c->state == PS_CONN_BODY)
-        ps_hedge_saw_body(&c->all->hedge, c->part->len_bytes - c->from_bytes,
-                          ps_now_ns() - c->body_ns);
-    if (c->head.keep_alive) {
+    bool good = true;
+
+    if (c->state == PS_CONN_BODY) {
+        uint64_t len_bytes = c->part->len_bytes - c->from_bytes;
+        uint64_t now_ns = ps_now_ns();
+
+        ps_hedge_saw_body(&c->all->hedge, len_bytes, now_ns - c->body_ns);
+        good = ps_resolver_served(c->all->io->stream->resolver, &c->address, len_bytes,
+                                  now_ns - c->asked_ns);
+    }
+    if (c->head.keep_alive && good) {
         ps_connection_watch(c, 0);
         c->reused = true;
         ps_connection_enter(c, PS_CONN_IDLE);

@@ -15,21 +15,12 @@
 
 #define HOSTS_MAX 64
 #define HOST_NAME_BYTES 400
-#define ADDRESSES_MAX 32
-#define FRESH_NS (5 * PS_NS_PER_S)    /* S3's answers live about as long */
-#define AVOIDED_NS (30 * PS_NS_PER_S) /* after a failed connection */
-
-struct known_address {
-    struct ps_address address;
-    uint64_t avoid_until_ns;
-};
+#define FRESH_NS (5 * PS_NS_PER_S) /* S3's answers live about as long */
 
 struct host {
     char name[HOST_NAME_BYTES];
     uint16_t port;
-    struct known_address known[ADDRESSES_MAX];
-    unsigned known_count;
-    unsigned turn;
+    struct ps_addresses addresses;
     bool numeric; /* its name is its address */
     bool wanted;  /* look it up */
     bool failed;  /* the last look-up did, and nobody has been told yet */
@@ -52,26 +43,22 @@ struct ps_resolver {
     unsigned host_count;
 };
 
-/* Lock held. Addresses that are still there keep their bad name. */
+/* Lock held. */
 static void take_answers(struct host *host, const struct addrinfo *answers)
 {
-    struct known_address before[ADDRESSES_MAX];
-    unsigned before_count = host->known_count;
+    struct ps_address found[PS_ADDRESSES_MAX];
+    uint32_t count = 0;
 
-    memcpy(before, host->known, sizeof before);
-    host->known_count = 0;
-    for (; answers && host->known_count < ADDRESSES_MAX; answers = answers->ai_next) {
-        struct known_address *known = &host->known[host->known_count++];
+    for (; answers && count < PS_ADDRESSES_MAX; answers = answers->ai_next) {
+        struct ps_address *address = &found[count++];
 
-        *known = (struct known_address){.address.len_bytes = answers->ai_addrlen};
-        memcpy(&known->address.sockaddr, answers->ai_addr, answers->ai_addrlen);
-        if (getnameinfo(answers->ai_addr, answers->ai_addrlen, known->address.text,
-                        sizeof known->address.text, NULL, 0, NI_NUMERICHOST) != 0)
-            ps_text_copy(known->address.text, sizeof known->address.text, "?");
-        for (unsigned i = 0; i < before_count; i++)
-            if (strcmp(before[i].address.text, known->address.text) == 0)
-                known->avoid_until_ns = before[i].avoid_until_ns;
+        *address = (struct ps_address){.len_bytes = answers->ai_addrlen};
+        memcpy(&address->sockaddr, answers->ai_addr, answers->ai_addrlen);
+        if (getnameinfo(answers->ai_addr, answers->ai_addrlen, address->text, sizeof address->text,
+                        NULL, 0, NI_NUMERICHOST) != 0)
+            ps_text_copy(address->text, sizeof address->text, "?");
     }
+    ps_addresses_update(&host->addresses, found, count, ps_now_ns());
 }
 
 /* An address given as digits needs no name server. */
@@ -105,21 +92,9 @@ static struct host *find_host(struct ps_resolver *resolver, const char *name, ui
     return host;
 }
 
-static const struct known_address *next_address(struct host *host)
-{
-    uint64_t now_ns = ps_now_ns();
-
-    for (unsigned i = 0; i < host->known_count; i++) {
-        const struct known_address *known = &host->known[host->turn++ % host->known_count];
-
-        if (known->avoid_until_ns <= now_ns)
-            return known;
-    }
-    return &host->known[host->turn++ % host->known_count];
-}
-
-enum ps_resolve_rc ps_resolver_find(struct ps_resolver *resolver, const char *name, uint16_t port,
-                                    struct ps_address *address, const char **why)
+enum ps_resolve_rc ps_resolver_take(struct ps_resolver *resolver, const char *name, uint16_t port,
+                                    const char *unlike, struct ps_address *address,
+                                    const char **why)
 {
     enum ps_resolve_rc rc = PS_RESOLVE_WAIT;
 
@@ -134,8 +109,11 @@ enum ps_resolve_rc ps_resolver_find(struct ps_resolver *resolver, const char *na
         *why = gai_strerror(host->failure);
         rc = PS_RESOLVE_FAILED;
     } else {
-        if (host->known_count > 0) {
-            *address = next_address(host)->address;
+        const struct ps_address *taken = ps_addresses_take(&host->addresses, unlike, ps_now_ns());
+
+        if (taken) {
+            *address = *taken;
+            address->host_no = (uint32_t)(host - resolver->hosts);
             rc = PS_RESOLVED;
         }
         if (!host->numeric && !host->wanted && ps_now_ns() - host->looked_up_ns > FRESH_NS) {
@@ -147,19 +125,45 @@ enum ps_resolve_rc ps_resolver_find(struct ps_resolver *resolver, const char *na
     return rc;
 }
 
-void ps_resolver_report(struct ps_resolver *resolver, const struct ps_address *address)
+void ps_resolver_give_back(struct ps_resolver *resolver, const struct ps_address *address)
 {
-    uint64_t until_ns = ps_now_ns() + AVOIDED_NS;
-
     pthread_mutex_lock(&resolver->lock);
-    for (unsigned h = 0; h < resolver->host_count; h++)
-        for (unsigned i = 0; i < resolver->hosts[h].known_count; i++) {
-            struct known_address *known = &resolver->hosts[h].known[i];
+    ps_addresses_give_back(&resolver->hosts[address->host_no].addresses, address);
+    pthread_mutex_unlock(&resolver->lock);
+}
 
-            if (known->address.len_bytes == address->len_bytes &&
-                memcmp(&known->address.sockaddr, &address->sockaddr, address->len_bytes) == 0)
-                known->avoid_until_ns = until_ns;
-        }
+void ps_resolver_dead(struct ps_resolver *resolver, const struct ps_address *address)
+{
+    pthread_mutex_lock(&resolver->lock);
+    ps_addresses_dead(&resolver->hosts[address->host_no].addresses, address, ps_now_ns());
+    pthread_mutex_unlock(&resolver->lock);
+}
+
+bool ps_resolver_has_other(struct ps_resolver *resolver, const struct ps_address *address)
+{
+    pthread_mutex_lock(&resolver->lock);
+    bool has =
+        ps_addresses_has_other(&resolver->hosts[address->host_no].addresses, address, ps_now_ns());
+
+    pthread_mutex_unlock(&resolver->lock);
+    return has;
+}
+
+bool ps_resolver_served(struct ps_resolver *resolver, const struct ps_address *address,
+                        uint64_t len_bytes, uint64_t took_ns)
+{
+    pthread_mutex_lock(&resolver->lock);
+    bool good = ps_addresses_served(&resolver->hosts[address->host_no].addresses, address,
+                                    len_bytes, took_ns, ps_now_ns());
+
+    pthread_mutex_unlock(&resolver->lock);
+    return good;
+}
+
+void ps_resolver_failed(struct ps_resolver *resolver, const struct ps_address *address)
+{
+    pthread_mutex_lock(&resolver->lock);
+    ps_addresses_failed(&resolver->hosts[address->host_no].addresses, address, ps_now_ns());
     pthread_mutex_unlock(&resolver->lock);
 }
 
@@ -188,7 +192,7 @@ static void look_up(struct ps_resolver *resolver, struct host *host)
     if (failure == 0) {
         take_answers(host, answers);
         freeaddrinfo(answers);
-    } else if (host->known_count == 0) { /* old addresses are better than none */
+    } else if (host->addresses.count == 0) { /* old addresses are better than none */
         host->failed = true;
         host->failure = failure;
         host->looked_up_ns = 0;

@@ -2,26 +2,18 @@
 /* pipe/resolver.h - addresses of the hosts that are being streamed from, looked up off the I/O
  * threads.
  *
- * Connections are spread: each asks for the next address in turn. Addresses are looked up anew
- * while they are in use, since S3 hands out a few of many at a time; one that failed is passed over
- * for a while unless all have.
+ * Connections are spread over the addresses by how they serve: see addresses.h. Addresses are
+ * looked up anew while they are in use, since S3 hands out a few of many at a time.
  *
  * Owner: struct penstock. Threads: any thread finds and reports; the resolver has one of its own.
  */
 #ifndef PIPE_RESOLVER_H
 #define PIPE_RESOLVER_H
 
+#include "pipe/addresses.h"
 #include "pipe/penstock.h"
 
-#include <sys/socket.h>
-
 struct ps_resolver;
-
-struct ps_address {
-    struct sockaddr_storage sockaddr;
-    socklen_t len_bytes;
-    char text[64]; /* numeric, for messages */
-};
 
 enum ps_resolve_rc { PS_RESOLVED, PS_RESOLVE_WAIT, PS_RESOLVE_FAILED };
 
@@ -38,12 +30,25 @@ void ps_resolver_stop(struct ps_resolver *resolver);
  * Accepts NULL. */
 void ps_resolver_close(struct ps_resolver *resolver);
 
-/* The next address of host:port. WAIT: a look-up has been asked for, ask again later. FAILED: *why
- * receives the reason, and the next call tries again. */
-enum ps_resolve_rc ps_resolver_find(struct ps_resolver *resolver, const char *host, uint16_t port,
-                                    struct ps_address *address, const char **why);
+/* An address of host:port for a new connection, which has to be given back; another one than
+ * `unlike` (text, or NULL) if there is one. WAIT: a look-up has been asked for, ask again later.
+ * FAILED: *why receives the reason, and the next call tries again. */
+enum ps_resolve_rc ps_resolver_take(struct ps_resolver *resolver, const char *host, uint16_t port,
+                                    const char *unlike, struct ps_address *address,
+                                    const char **why);
+
+/* The connection is closed. */
+void ps_resolver_give_back(struct ps_resolver *resolver, const struct ps_address *address);
 
 /* No connection to the address could be made. */
-void ps_resolver_report(struct ps_resolver *resolver, const struct ps_address *address);
+void ps_resolver_dead(struct ps_resolver *resolver, const struct ps_address *address);
+
+/* Whether its host has another address that is worth a try. */
+bool ps_resolver_has_other(struct ps_resolver *resolver, const struct ps_address *address);
+
+/* See addresses.h. */
+bool ps_resolver_served(struct ps_resolver *resolver, const struct ps_address *address,
+                        uint64_t len_bytes, uint64_t took_ns);
+void ps_resolver_failed(struct ps_resolver *resolver, const struct ps_address *address);
 
 #endif

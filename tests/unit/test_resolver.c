@@ -40,7 +40,7 @@ static enum ps_resolve_rc find(struct ps_resolver *resolver, const char *host,
 {
     enum ps_resolve_rc rc;
 
-    while ((rc = ps_resolver_find(resolver, host, 80, address, why)) == PS_RESOLVE_WAIT)
+    while ((rc = ps_resolver_take(resolver, host, 80, NULL, address, why)) == PS_RESOLVE_WAIT)
         nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
     return rc;
 }
@@ -52,11 +52,12 @@ static void test_digits_need_no_look_up(void **state)
     const char *why = "";
 
     (void)state;
-    assert_int_equal(ps_resolver_find(resolver, "127.0.0.1", 8080, &address, &why), PS_RESOLVED);
+    assert_int_equal(ps_resolver_take(resolver, "127.0.0.1", 8080, NULL, &address, &why),
+                     PS_RESOLVED);
     assert_string_equal(address.text, "127.0.0.1");
     assert_int_equal(address.sockaddr.ss_family, AF_INET);
     assert_int_equal(ntohs(((struct sockaddr_in *)&address.sockaddr)->sin_port), 8080);
-    assert_int_equal(ps_resolver_find(resolver, "::1", 81, &address, &why), PS_RESOLVED);
+    assert_int_equal(ps_resolver_take(resolver, "::1", 81, NULL, &address, &why), PS_RESOLVED);
     assert_int_equal(address.sockaddr.ss_family, AF_INET6);
     assert_int_equal(atomic_load(&changes), 0);
     ps_resolver_close(resolver);
@@ -69,7 +70,8 @@ static void test_a_name_is_looked_up_and_the_news_told(void **state)
     const char *why = "";
 
     (void)state;
-    assert_int_equal(ps_resolver_find(resolver, "localhost", 80, &address, &why), PS_RESOLVE_WAIT);
+    assert_int_equal(ps_resolver_take(resolver, "localhost", 80, NULL, &address, &why),
+                     PS_RESOLVE_WAIT);
     assert_int_equal(find(resolver, "localhost", &address, &why), PS_RESOLVED);
     assert_true(strcmp(address.text, "127.0.0.1") == 0 || strcmp(address.text, "::1") == 0);
     ps_resolver_close(resolver);
@@ -85,7 +87,7 @@ static void test_a_failure_is_told_once_and_asked_again(void **state)
     (void)state;
     assert_int_equal(find(resolver, "no-such-host.invalid", &address, &why), PS_RESOLVE_FAILED);
     assert_true(strlen(why) > 0);
-    assert_int_equal(ps_resolver_find(resolver, "no-such-host.invalid", 80, &address, &why),
+    assert_int_equal(ps_resolver_take(resolver, "no-such-host.invalid", 80, NULL, &address, &why),
                      PS_RESOLVE_WAIT);
     ps_resolver_close(resolver); /* perhaps in the middle of the second look-up */
 }
@@ -98,7 +100,7 @@ static void test_a_bad_address_is_used_when_there_is_no_other(void **state)
 
     (void)state;
     assert_int_equal(find(resolver, "127.0.0.1", &address, &why), PS_RESOLVED);
-    ps_resolver_report(resolver, &address);
+    ps_resolver_dead(resolver, &address);
     assert_int_equal(find(resolver, "127.0.0.1", &address, &why), PS_RESOLVED);
     assert_string_equal(address.text, "127.0.0.1");
     ps_resolver_close(resolver);
