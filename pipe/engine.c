@@ -10,6 +10,7 @@
 #include "pipe/framer.h"
 #include "pipe/io.h"
 #include "pipe/lister.h"
+#include "pipe/proxy.h"
 #include "pipe/resolver.h"
 #include "pipe/thread.h"
 
@@ -156,18 +157,17 @@ static void addresses_changed(void *cookie)
         ps_io_wake(stream->ios[i]);
 }
 
-/* A proxy is libcurl's business. */
-static bool has_proxy(void)
+/* A proxy is libcurl's business, for all sources if for one. */
+static bool has_proxy(const struct penstock *stream)
 {
-    static const char *const names[] = {"https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy",
-                                        "ALL_PROXY"};
+    for (size_t i = 0; i < stream->channel_count; i++)
+        for (size_t u = 0; u < stream->channels[i]->source_count; u++) {
+            const struct ps_source *source = &stream->channels[i]->sources[u];
+            const struct ps_s3_place *place = ps_s3_site_place(&source->site);
 
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const char *value = getenv(names[i]);
-
-        if (value && *value)
-            return true;
-    }
+            if (source->uri.kind == PS_URI_S3 && ps_proxy_is_set(place->tls, place->host))
+                return true;
+        }
     return false;
 }
 
@@ -176,7 +176,7 @@ static int choose_transport(struct penstock *stream, struct penstock_error *erro
     const char *wish = getenv("PENSTOCK_TRANSPORT");
 
     if (!wish || !*wish || strcmp(wish, "auto") == 0)
-        wish = has_proxy() ? "curl" : "direct";
+        wish = has_proxy(stream) ? "curl" : "direct";
     if (strcmp(wish, "curl") == 0)
         stream->s3_transport = &ps_transport_curl;
     else if (strcmp(wish, "direct") == 0)

@@ -88,6 +88,15 @@ def test_faults_leave_no_trace_in_the_bytes(penstock, s3_server, data):
     assert f"8 objects, {sum(SIZES)} bytes".encode() in done.stderr
 
 
+def test_a_proxy_is_used_unless_the_host_is_excepted(penstock, s3_server, data):
+    root, whole = data
+    server = s3_server(root)
+    dead = server.env | {"http_proxy": "http://127.0.0.1:9"}
+    for no_proxy in ("127.0.0.1", "10.0.0.0/8, 127.0.0.0/8", "*"):
+        done = cat(penstock, dead | {"no_proxy": no_proxy}, "s3://data/part-03")
+        assert (done.returncode, done.stdout) == (0, whole[3]), done.stderr
+
+
 def test_missing_bucket_and_wrong_words(penstock, s3_server, data):
     root, _ = data
     server = s3_server(root)
