@@ -26,19 +26,35 @@ static uint64_t size_of(uint32_t file)
     return file % 3 == 0 ? 1 + file : 3 * MIB + file * 4099;
 }
 
+static uint8_t *contents[FILES];
+
+static int make_contents(void **state)
+{
+    (void)state;
+    for (uint32_t f = 0; f < FILES; f++) {
+        contents[f] = malloc(size_of(f));
+        if (!contents[f])
+            return -1;
+        for (uint64_t i = 0; i < size_of(f); i++)
+            contents[f][i] = byte_of(f, i);
+    }
+    return 0;
+}
+
+static int free_contents(void **state)
+{
+    (void)state;
+    for (uint32_t f = 0; f < FILES; f++)
+        free(contents[f]);
+    return 0;
+}
+
 static struct scratch make_files(void)
 {
     struct scratch scratch = scratch_open();
 
-    for (uint32_t f = 0; f < FILES; f++) {
-        uint8_t *bytes = malloc(size_of(f));
-
-        assert_non_null(bytes);
-        for (uint64_t i = 0; i < size_of(f); i++)
-            bytes[i] = byte_of(f, i);
-        scratch_file(&scratch, data_name(f).text, bytes, size_of(f));
-        free(bytes);
-    }
+    for (uint32_t f = 0; f < FILES; f++)
+        scratch_file(&scratch, data_name(f).text, contents[f], size_of(f));
     return scratch;
 }
 
@@ -66,9 +82,10 @@ static void check_span(struct expected *e, const struct penstock_span *span)
     assert_non_null(strstr(span->key, data_name(e->file).text));
     assert_in_range(span->len_bytes, 1, MIB);
     assert_true(e->offset + span->len_bytes <= size_of(e->file));
-    for (size_t i = 0; i < span->len_bytes; i++)
-        if (data[i] != byte_of(e->file, e->offset + i))
-            fail_msg("file %u, byte %" PRIu64 " of epoch %u", e->file, e->offset + i, e->epoch);
+    if (memcmp(data, contents[e->file] + e->offset, span->len_bytes) != 0)
+        for (size_t i = 0; i < span->len_bytes; i++)
+            if (data[i] != byte_of(e->file, e->offset + i))
+                fail_msg("file %u, byte %" PRIu64 " of epoch %u", e->file, e->offset + i, e->epoch);
     e->offset += span->len_bytes;
     e->position += span->len_bytes;
     if (e->offset == size_of(e->file)) {
@@ -376,5 +393,5 @@ int main(void)
         cmocka_unit_test(test_stop_ends_the_wait),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_contents, free_contents);
 }
