@@ -26,7 +26,7 @@ endif
 # Debian 12 packages: what building and the demo need, and what only the tests need.
 PACKAGES := gcc make pkg-config curl ca-certificates \
             liburing-dev libcurl4-openssl-dev libssl-dev libexpat1-dev libjansson-dev \
-            libprotobuf-c-dev protobuf-c-compiler liblz4-dev zlib1g-dev \
+            libprotobuf-c-dev protobuf-c-compiler liblz4-dev zlib1g-dev libisal-dev libzstd-dev \
             libmicrohttpd-dev libgnutls28-dev libopenblas-pthread-dev \
             dataset-fashion-mnist
 TEST_PACKAGES := g++ clang-14 clang-format-14 libclang-rt-14-dev libcmocka-dev \
@@ -45,7 +45,7 @@ CFLAGS   ?= -O2 -g
 C_FLAGS  := -I. -Ibuild/gen -D_GNU_SOURCE -std=gnu11 -fPIC -fvisibility=hidden -fno-omit-frame-pointer \
             $(WARNINGS) $(CPPFLAGS) $(CFLAGS)
 LD_FLAGS := -Wl,-z,relro -Wl,-z,now -Wl,--as-needed $(LDFLAGS)
-LIBS     := -lcurl -luring -lssl -lcrypto -lexpat -ljansson -lprotobuf-c -llz4 -lz -lpthread -lm -ldl
+LIBS     := -lcurl -luring -lssl -lcrypto -lexpat -ljansson -lprotobuf-c -lisal -llz4 -lzstd -lz -lpthread -lm -ldl
 TOOL_LIBS := -lmicrohttpd -lgnutls -lopenblas -lz
 ifneq ($(SAN),)
 C_FLAGS  += -fsanitize=$(SAN) -fno-sanitize-recover=all -O1

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* formats/inflate_codecs.h - the codecs behind formats/inflate.h.
+ *
+ * A codec's `run` is fmt_inflate_run's, with the object's offset of in[0] added: it keeps where the
+ * member or frame under way began, for errors.
+ *
+ * Owner, threads: as inflate.h.
+ */
+#ifndef FORMATS_INFLATE_CODECS_H
+#define FORMATS_INFLATE_CODECS_H
+
+#include "formats/inflate.h"
+
+struct fmt_codec_ops {
+    void *(*open)(size_t memory_bytes); /* NULL when memory is out */
+    void (*close)(void *codec);         /* accepts NULL */
+    void (*start)(void *codec);
+    enum fmt_inflate_rc (*run)(void *codec, struct fmt_inflate_step *step, uint64_t in_offset,
+                               struct fmt_error *error);
+};
+
+extern const struct fmt_codec_ops fmt_codec_gzip; /* inflate_gzip.c */
+extern const struct fmt_codec_ops fmt_codec_lz4;  /* inflate_frames.c */
+extern const struct fmt_codec_ops fmt_codec_zstd; /* inflate_frames.c */
+
+#endif

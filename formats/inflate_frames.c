@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* formats/inflate_frames.c - lz4 frames by liblz4, zstd frames by libzstd: two libraries, one way
+ * to drive them. Frames back to back and skippable frames are theirs; that an object ends between
+ * two frames, and where a frame began, is known here.
+ */
+#include "formats/inflate_codecs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <lz4frame.h>
+#include <zstd.h>
+#include <zstd_errors.h>
+
+#define ZSTD_BEYOND_WINDOW_BYTES                                                                   \
+    ((size_t)512 << 10) /* its context, and blocks beside the window                               \
+                         */
+
+struct frames {
+    const struct library *library;
+    void *context;         /* the library's */
+    uint64_t frame_no;     /* from 1 */
+    uint64_t frame_offset; /* of its first byte in the object */
+    bool inside;           /* a frame has begun, and not ended */
+};
+
+/* What a library can say of a frame. */
+enum trouble { TROUBLE_NONE, TROUBLE_STRANGER, TROUBLE_WINDOW, TROUBLE_MEMORY, TROUBLE_OTHER };
+
+/* One call of a library. */
+struct call {
+    const uint8_t *in;
+    size_t in_bytes; /* in: at hand; out: consumed */
+    uint8_t *out;
+    size_t out_bytes; /* in: room; out: produced */
+    bool frame_ended;
+    enum trouble trouble;
+    const char *cause; /* in the library's words, if there is trouble */
+};
+
+struct library {
+    const char *name;
+    void (*reset)(void *context);
+    void (*run)(void *context, struct call *call);
+};
+
+/* ---- lz4 ---- */
+
+static void lz4_reset(void *context)
+{
+    LZ4F_resetDecompressionContext(context);
+}
+
+static void lz4_run(void *context, struct call *call)
+{
+    size_t left =
+        LZ4F_decompress(context, call->out, &call->out_bytes, call->in, &call->in_bytes, NULL);
+
+    call->frame_ended = left == 0;
+    if (!LZ4F_isError(left))
+        return;
+    const char *cause = LZ4F_getErrorName(left);
+
+    call->cause = strncmp(cause, "ERROR_", 6) == 0 ? cause + 6 : cause;
+    call->trouble = strcmp(call->cause, "frameType_unknown") == 0   ? TROUBLE_STRANGER
+                    : strcmp(call->cause, "allocation_failed") == 0 ? TROUBLE_MEMORY
+                                                                    : TROUBLE_OTHER;
+}
+
+static const struct library lz4 = {.name = "lz4", .reset = lz4_reset, .run = lz4_run};
+
+static void *lz4_open(size_t memory_bytes)
+{
+    struct frames *f = calloc(1, sizeof *f);
+    LZ4F_dctx *context = NULL;
+
+    (void)memory_bytes;
+    if (!f || LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION))) {
+        free(f);
+        return NULL;
+    }
+    f->library = &lz4;
+    f->context = context;
+    return f;
+}
+
+static void lz4_close(void *codec)
+{
+    struct frames *f = codec;
+
+    if (f)
+        LZ4F_freeDecompressionContext(f->context);
+    free(f);
+}
+
+/* ---- zstd ---- */
+
+static void zstd_reset(void *context)
+{
+    ZSTD_DCtx_reset(context, ZSTD_reset_session_only);
+}
+
+static void zstd_run(void *context, struct call *call)
+{
+    ZSTD_inBuffer in = {.src = call->in, .size = call->in_bytes};
+    ZSTD_outBuffer out = {.dst = call->out, .size = call->out_bytes};
+    size_t left = ZSTD_decompressStream(context, &out, &in);
+
+    call->in_bytes = in.pos;
+    call->out_bytes = out.pos;
+    call->frame_ended = left == 0;
+    if (!ZSTD_isError(left))
+        return;
+    ZSTD_ErrorCode code = ZSTD_getErrorCode(left);
+
+    call->cause = ZSTD_getErrorName(left);
+    call->trouble = code == ZSTD_error_prefix_unknown                  ? TROUBLE_STRANGER
+                    : code == ZSTD_error_frameParameter_windowTooLarge ? TROUBLE_WINDOW
+                    : code == ZSTD_error_memory_allocation             ? TROUBLE_MEMORY
+                                                                       : TROUBLE_OTHER;
+}
+
+static const struct library zstd = {.name = "zstd", .reset = zstd_reset, .run = zstd_run};
+
+/* The largest window whose memory is within the bounds. */
+static int window_log(size_t memory_bytes)
+{
+    int log = 10; /* the least of the format */
+
+    while (log < 30 && ((size_t)2 << log) + ZSTD_BEYOND_WINDOW_BYTES <= memory_bytes)
+        log++;
+    return log;
+}
+
+static void *zstd_open(size_t memory_bytes)
+{
+    struct frames *f = calloc(1, sizeof *f);
+    ZSTD_DCtx *context = ZSTD_createDCtx();
+
+    if (!f || !context ||
+        ZSTD_isError(
+            ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, window_log(memory_bytes)))) {
+        ZSTD_freeDCtx(context);
+        free(f);
+        return NULL;
+    }
+    f->library = &zstd;
+    f->context = context;
+    return f;
+}
+
+static void zstd_close(void *codec)
+{
+    struct frames *f = codec;
+
+    if (f)
+        ZSTD_freeDCtx(f->context);
+    free(f);
+}
+
+/* ---- both ---- */
+
+static void frames_start(void *codec)
+{
+    struct frames *f = codec;
+
+    f->library->reset(f->context);
+    f->frame_no = 0;
+    f->inside = false;
+}
+
+static enum fmt_inflate_rc fail(const struct frames *f, const struct call *call,
+                                struct fmt_error *error)
+{
+    const char *name = f->library->name;
+    unsigned long long frame_no = f->frame_no;
+
+    switch (call->trouble) {
+    case TROUBLE_MEMORY:
+        return FMT_INFLATE_E_MEMORY;
+    case TROUBLE_STRANGER:
+        if (frame_no == 1)
+            fmt_fail(error, f->frame_offset, 0, "not %s: the object does not begin with a frame",
+                     name);
+        else
+            fmt_fail(error, f->frame_offset, 0, "what follows %s frame %llu is not another one",
+                     name, frame_no - 1);
+        break;
+    case TROUBLE_WINDOW:
+        fmt_fail(error, f->frame_offset, 0,
+                 "%s frame %llu: its window is larger than this memory limit allows: raise the "
+                 "memory limit",
+                 name, frame_no);
+        break;
+    case TROUBLE_NONE:
+        fmt_fail(error, f->frame_offset, 0, "%s frame %llu: truncated: the object ends inside it",
+                 name, frame_no);
+        break;
+    case TROUBLE_OTHER:
+        fmt_fail(error, f->frame_offset, 0, "%s frame %llu: corrupt: %s", name, frame_no,
+                 call->cause);
+        break;
+    }
+    return FMT_INFLATE_E_FORMAT;
+}
+
+static enum fmt_inflate_rc frames_run(void *codec, struct fmt_inflate_step *step,
+                                      uint64_t in_offset, struct fmt_error *error)
+{
+    struct frames *f = codec;
+
+    for (;;) {
+        if (!f->inside && step->consumed_bytes == step->in_bytes)
+            return step->at_end ? FMT_INFLATE_END : FMT_INFLATE_IN;
+        if (!f->inside) {
+            f->inside = true;
+            f->frame_no++;
+            f->frame_offset = in_offset + step->consumed_bytes;
+        }
+        struct call call = {.in = step->in + step->consumed_bytes,
+                            .in_bytes = step->in_bytes - step->consumed_bytes,
+                            .out = step->out + step->produced_bytes,
+                            .out_bytes = step->out_bytes - step->produced_bytes};
+
+        f->library->run(f->context, &call);
+        if (call.trouble != TROUBLE_NONE)
+            return fail(f, &call, error);
+        step->consumed_bytes += call.in_bytes;
+        step->produced_bytes += call.out_bytes;
+        f->inside = !call.frame_ended;
+        if (call.frame_ended)
+            continue;
+        if (step->produced_bytes == step->out_bytes)
+            return FMT_INFLATE_OUT;
+        if (step->consumed_bytes == step->in_bytes)
+            return step->at_end ? fail(f, &call, error) : FMT_INFLATE_IN;
+    }
+}
+
+const struct fmt_codec_ops fmt_codec_lz4 = {
+    .open = lz4_open, .close = lz4_close, .start = frames_start, .run = frames_run};
+const struct fmt_codec_ops fmt_codec_zstd = {
+    .open = zstd_open, .close = zstd_close, .start = frames_start, .run = frames_run};

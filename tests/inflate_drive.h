@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/inflate_drive.h - hand an object to formats/inflate.h in steps, each with input and output
+ * that end at pages that must not be touched; and gzip by zlib, to compare with. For tests of one
+ * source file.
+ */
+#ifndef TESTS_INFLATE_DRIVE_H
+#define TESTS_INFLATE_DRIVE_H
+
+#include "formats/inflate.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <zlib.h>
+
+#define PIECE_BYTES_MAX ((size_t)1 << 20)
+#define CONTENTS_BYTES_MAX ((size_t)8 << 20) /* more is cut off: the rest is not looked at */
+
+struct inflated {
+    uint8_t *bytes;
+    size_t len_bytes;
+    enum fmt_inflate_rc rc;
+    struct fmt_error error;
+    bool cut_off;
+};
+
+/* How large the next piece of input, or of room for output, is: 1 .. PIECE_BYTES_MAX. */
+typedef size_t (*piece_fn)(uint32_t *seed);
+
+static inline size_t piece_all(uint32_t *seed)
+{
+    (void)seed;
+    return PIECE_BYTES_MAX;
+}
+
+static inline size_t piece_one(uint32_t *seed)
+{
+    (void)seed;
+    return 1;
+}
+
+static inline uint32_t next_random(uint32_t *seed)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return *seed >> 8;
+}
+
+/* Mostly small ones, now and then long ones. */
+static inline size_t piece_random(uint32_t *seed)
+{
+    uint32_t draw = next_random(seed);
+
+    return draw % 8 == 0 ? 1 + draw % 100000 : 1 + draw % 40;
+}
+
+/* PIECE_BYTES_MAX bytes; the page behind them must not be touched. */
+static inline uint8_t *make_guarded(void)
+{
+    uint8_t *base = mmap(NULL, PIECE_BYTES_MAX + 65536, PROT_NONE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (base == MAP_FAILED || mprotect(base, PIECE_BYTES_MAX, PROT_READ | PROT_WRITE) != 0)
+        abort();
+    return base;
+}
+
+static inline size_t least_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline void keep_produced(struct inflated *got, const uint8_t *out, size_t len_bytes)
+{
+    if (got->len_bytes + len_bytes > CONTENTS_BYTES_MAX) {
+        got->cut_off = true;
+        return;
+    }
+    if (len_bytes > 0)
+        memcpy(got->bytes + got->len_bytes, out, len_bytes);
+    got->len_bytes += len_bytes;
+}
+
+/* Inflates in[0 .. len) by pieces; got->bytes is to be freed. */
+static inline void drive_inflate(struct fmt_inflate *inflate, enum fmt_codec codec,
+                                 const uint8_t *in, size_t len, piece_fn in_piece,
+                                 piece_fn out_piece, uint32_t seed, struct inflated *got)
+{
+    static uint8_t *in_guarded, *out_guarded;
+    size_t at = 0;
+    size_t shown = 0; /* bytes handed over, consumed or not */
+
+    if (!in_guarded) {
+        in_guarded = make_guarded();
+        out_guarded = make_guarded();
+    }
+    *got = (struct inflated){.bytes = malloc(CONTENTS_BYTES_MAX), .rc = FMT_INFLATE_IN};
+    fmt_inflate_start(inflate, codec);
+    while ((got->rc == FMT_INFLATE_IN || got->rc == FMT_INFLATE_OUT) && !got->cut_off) {
+        if (got->rc == FMT_INFLATE_IN)
+            shown = least_size(len, least_size(at + in_piece(&seed), at + PIECE_BYTES_MAX));
+        size_t out_bytes = least_size(out_piece(&seed), PIECE_BYTES_MAX);
+        struct fmt_inflate_step step = {.in = in_guarded + PIECE_BYTES_MAX - (shown - at),
+                                        .in_bytes = shown - at,
+                                        .at_end = shown == len,
+                                        .out = out_guarded + PIECE_BYTES_MAX - out_bytes,
+                                        .out_bytes = out_bytes};
+
+        memcpy(in_guarded + PIECE_BYTES_MAX - (shown - at), in + at, shown - at);
+        got->rc = fmt_inflate_run(inflate, &step, &got->error);
+        if (step.consumed_bytes > step.in_bytes || step.produced_bytes > step.out_bytes ||
+            (got->rc == FMT_INFLATE_IN && (step.consumed_bytes < step.in_bytes || step.at_end)) ||
+            (got->rc == FMT_INFLATE_OUT && step.produced_bytes < step.out_bytes) ||
+            (got->rc == FMT_INFLATE_END && (step.consumed_bytes < step.in_bytes || !step.at_end)))
+            abort();
+        at += step.consumed_bytes;
+        keep_produced(got, step.out, step.produced_bytes);
+    }
+}
+
+/* The same by zlib: members back to back, zeros after the last. */
+static inline void zlib_inflate(const uint8_t *in, size_t len, struct inflated *got)
+{
+    z_stream z = {.next_in = (Bytef *)(uintptr_t)in, .avail_in = (uInt)len};
+    int rc = Z_OK;
+
+    *got = (struct inflated){.bytes = malloc(CONTENTS_BYTES_MAX), .rc = FMT_INFLATE_E_FORMAT};
+    if (inflateInit2(&z, 16 + MAX_WBITS) != Z_OK)
+        abort();
+    z.next_out = got->bytes;
+    z.avail_out = (uInt)CONTENTS_BYTES_MAX;
+    while (rc == Z_OK) {
+        rc = inflate(&z, Z_NO_FLUSH);
+        if (rc == Z_OK && z.avail_out == 0)
+            got->cut_off = true;
+        if (rc == Z_OK && (z.avail_in == 0 || z.avail_out == 0))
+            rc = Z_BUF_ERROR;
+        if (rc != Z_STREAM_END)
+            continue;
+        while (z.avail_in > 0 && *z.next_in == 0) {
+            z.next_in++;
+            z.avail_in--;
+        }
+        if (z.avail_in == 0)
+            got->rc = FMT_INFLATE_END;
+        else
+            rc = inflateReset(&z);
+    }
+    got->len_bytes = CONTENTS_BYTES_MAX - z.avail_out;
+    inflateEnd(&z);
+}
+
+#endif
