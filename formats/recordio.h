@@ -15,6 +15,7 @@
 
 #define FMT_RECORDIO_MAGIC 0xced7230au
 #define FMT_RECORDIO_HEAD_BYTES 8u
+#define FMT_RECORDIO_BODY_BYTES_MAX ((1u << 29) - 1) /* of a frame */
 
 /* One record as it lies in the stream. */
 struct fmt_recordio_record {
