@@ -4,13 +4,12 @@
 #include "pipe/delivery.h"
 
 #include "formats/recordio.h"
-#include "pipe/error.h"
+#include "pipe/replace_file.h"
+#include "pipe/text.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 static uint32_t read_u32(const uint8_t *in)
 {
@@ -57,29 +56,17 @@ int ps_delivery_write_status(const struct ps_delivery_config *config,
                              const struct ps_epoch_report *report, struct penstock_error *error)
 {
     char path[PS_FIFO_PATH_BYTES];
-    char fresh[PS_FIFO_PATH_BYTES + 8];
+    char bytes[512];
+    struct ps_text text = ps_text_in(bytes, sizeof bytes);
 
     snprintf(path, sizeof path, "%s/%s_%" PRIu64 ".status", config->dir, config->channel,
              report->epoch);
-    snprintf(fresh, sizeof fresh, "%s.new", path);
-    FILE *file = fopen(fresh, "we");
-
-    if (!file)
-        return ps_fail_errno(error, PENSTOCK_E_SYSTEM, errno, "cannot write %s", fresh);
-    fprintf(file, "{\"epoch\": %" PRIu64 ", \"objects\": %" PRIu64 ", \"bytes\": %" PRIu64,
-            report->epoch, report->objects, report->bytes);
+    ps_text_addf(&text, "{\"epoch\": %" PRIu64 ", \"objects\": %" PRIu64 ", \"bytes\": %" PRIu64,
+                 report->epoch, report->objects, report->bytes);
     if (config->wrap_recordio || config->count_recordio)
-        fprintf(file, ", \"records\": %" PRIu64, report->records);
+        ps_text_addf(&text, ", \"records\": %" PRIu64, report->records);
     if (report->complete)
-        fprintf(file, ", \"crc32c\": \"%08" PRIx32 "\"", report->crc32c);
-    fprintf(file, ", \"complete\": %s}\n", report->complete ? "true" : "false");
-    bool failed = ferror(file) != 0;
-
-    if (fclose(file) != 0 || failed || rename(fresh, path) != 0) {
-        int sys_errno = errno;
-
-        unlink(fresh);
-        return ps_fail_errno(error, PENSTOCK_E_SYSTEM, sys_errno, "cannot write %s", path);
-    }
-    return PENSTOCK_OK;
+        ps_text_addf(&text, ", \"crc32c\": \"%08" PRIx32 "\"", report->crc32c);
+    ps_text_addf(&text, ", \"complete\": %s}\n", report->complete ? "true" : "false");
+    return ps_replace_file(path, bytes, text.len, error);
 }
