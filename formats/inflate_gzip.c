@@ -232,6 +232,8 @@ static int read_data(struct gzip *g, struct fmt_inflate_step *step)
     state->avail_out = out_most;
     int rc = isal_inflate(state);
 
+    if (rc < 0) /* its counts mean nothing then, nor does what it wrote last */
+        return rc;
     step->consumed_bytes += in_most - state->avail_in;
     step->produced_bytes += out_most - state->avail_out;
     g->size_bytes += out_most - state->avail_out;
