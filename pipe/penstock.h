@@ -231,7 +231,7 @@ struct penstock_batch {
 
 /* A run of an object's bytes on loan, of a channel of content type "application/octet-stream": in
  * place, where they were received. Objects come whole and one after another in stream order; a new
- * one begins where object_offset is 0, and ends where object_offset + len_bytes is object_bytes. */
+ * one begins where object_offset is 0, and is complete with the span that has ends_object. */
 struct penstock_span {
     const void *data;
     size_t len_bytes;       /* 1 .. 1 MiB */
@@ -239,7 +239,8 @@ struct penstock_span {
     uint32_t uri_no;        /* index of the channel's URI that it was found under */
     uint32_t epoch;         /* from 0 */
     uint64_t object_offset; /* of data[0] in the object */
-    uint64_t object_bytes;  /* size of the object */
+    uint64_t object_bytes;  /* size of the object, 0 when it is not known in advance */
+    bool ends_object;       /* data[len_bytes - 1] is its last byte, and it was right */
     uint64_t position;      /* of data[0] in this stream's epoch, from 0 */
 };
 

@@ -64,17 +64,19 @@ static const struct penstock_span *lend(struct ps_channel *ch)
 
     end_pos = least(end_pos, bytes->pos + ps_ring_run_bytes(&ch->ring, bytes->pos));
     end_pos = least(end_pos, bytes->pos + SPAN_BYTES_MAX);
-    *span = (struct ps_span){.channel = ch,
-                             .end_pos = end_pos,
-                             .lent = true,
-                             .span = {.data = ps_ring_at(&ch->ring, bytes->pos),
-                                      .len_bytes = (size_t)(end_pos - bytes->pos),
-                                      .key = object->key,
-                                      .uri_no = object->source_no,
-                                      .object_offset = bytes->pos - bytes->object_pos,
-                                      .object_bytes = object->size_bytes,
-                                      .epoch = bytes->cursor.epoch,
-                                      .position = bytes->pos - bytes->epoch_pos}};
+    *span =
+        (struct ps_span){.channel = ch,
+                         .end_pos = end_pos,
+                         .lent = true,
+                         .span = {.data = ps_ring_at(&ch->ring, bytes->pos),
+                                  .len_bytes = (size_t)(end_pos - bytes->pos),
+                                  .key = object->key,
+                                  .uri_no = object->source_no,
+                                  .object_offset = bytes->pos - bytes->object_pos,
+                                  .object_bytes = object->size_bytes,
+                                  .ends_object = end_pos == bytes->object_pos + object->size_bytes,
+                                  .epoch = bytes->cursor.epoch,
+                                  .position = bytes->pos - bytes->epoch_pos}};
     bytes->pos = end_pos;
     if (end_pos == bytes->object_pos + object->size_bytes) {
         bytes->object = NULL;

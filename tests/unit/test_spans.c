@@ -78,6 +78,7 @@ static void check_span(struct expected *e, const struct penstock_span *span)
     assert_int_equal(span->position, e->position);
     assert_int_equal(span->object_offset, e->offset);
     assert_int_equal(span->object_bytes, size_of(e->file));
+    assert_int_equal(span->ends_object, e->offset + span->len_bytes == size_of(e->file));
     assert_int_equal(span->uri_no, 0);
     assert_non_null(strstr(span->key, data_name(e->file).text));
     assert_in_range(span->len_bytes, 1, MIB);
