@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pipe/cmd_supervisor.h - a command as a child process: started, signalled, waited for.
+/* pipe/supervisor.h - a command as a child process: started, signalled, waited for.
  *
  * Works as process 1 of a container: signals reach the child, and processes that lost their parent
  * are waited for as well. The child dies with its supervisor (PR_SET_PDEATHSIG): otherwise it could
@@ -8,8 +8,8 @@
  * Owner: process-wide (signals); the main thread. Threads: the main thread; ps_supervisor_tell may
  *   be called from any.
  */
-#ifndef PIPE_CMD_SUPERVISOR_H
-#define PIPE_CMD_SUPERVISOR_H
+#ifndef PIPE_SUPERVISOR_H
+#define PIPE_SUPERVISOR_H
 
 #include "pipe/penstock.h"
 

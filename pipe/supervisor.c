@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pipe/cmd_supervisor.c - see cmd_supervisor.h. */
-#include "pipe/cmd_supervisor.h"
+/* pipe/supervisor.c - see supervisor.h. */
+#include "pipe/supervisor.h"
 
 #include "pipe/clock.h"
 #include "pipe/error.h"
