@@ -232,7 +232,7 @@ static enum step put_ahead(struct ps_delivery *d)
     if (d->config.wrap_recordio && span->object_offset == 0 && begin_record(d, span) != STEP_ON)
         return STEP_FAILED;
     count_bytes(d, span->data, span->len_bytes);
-    bool pads = d->config.wrap_recordio && end == span->object_bytes && end % 4 != 0;
+    bool pads = d->config.wrap_recordio && span->ends_object && end % 4 != 0;
 
     ps_outlet_put(&d->outlet, span);
     d->ahead = PS_AHEAD_NOTHING;
