@@ -4,6 +4,7 @@
 
 #include "pipe/engine.h"
 #include "pipe/error.h"
+#include "pipe/pipe_reader.h"
 #include "pipe/slots.h"
 
 #include <stdlib.h>
@@ -19,6 +20,8 @@ void ps_channel_wake_all(struct ps_channel *ch)
     pthread_cond_broadcast(&ch->framer_wakes);
     pthread_cond_broadcast(&ch->decoder_wakes);
     pthread_cond_broadcast(&ch->consumer_wakes);
+    if (ch->pipe)
+        ps_pipe_reader_wake(ch->pipe);
 }
 
 bool ps_channel_is_empty(struct ps_channel *ch, struct penstock_error *error)
@@ -128,6 +131,28 @@ static int open_memory(struct ps_channel *ch, size_t share_bytes, struct penstoc
     return PENSTOCK_OK;
 }
 
+static bool has_fifos(const struct ps_channel *ch)
+{
+    return ch->sources[0].uri.kind == PS_URI_PIPE;
+}
+
+/* What FIFOs bring is one stream, whose order is the writer's. */
+static int check_fifos(const struct ps_channel *ch, struct penstock_error *error)
+{
+    for (size_t i = 1; i < ch->source_count; i++)
+        if (has_fifos(ch) || ch->sources[i].uri.kind == PS_URI_PIPE)
+            return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                           "channel %s: it has more URIs than one, %s among them: FIFOs are a "
+                           "channel of their own",
+                           ch->name, ch->sources[has_fifos(ch) ? 0 : i].text);
+    if (has_fifos(ch) && (ch->config.shuffle || ch->config.shard_count > 1))
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "channel %s: it comes through FIFOs, so order and share of the objects are "
+                       "chosen where these are written: leave out shuffle and shard",
+                       ch->name);
+    return PENSTOCK_OK;
+}
+
 static int open_plan(struct ps_channel *ch, struct penstock_error *error)
 {
     const struct penstock_channel_config *config = &ch->config;
@@ -135,7 +160,8 @@ static int open_plan(struct ps_channel *ch, struct penstock_error *error)
                                         .seed = config->seed,
                                         .shard_index = config->shard_index,
                                         .shard_count = config->shard_count,
-                                        .epochs = config->epochs};
+                                        .epochs = config->epochs,
+                                        .fifos = has_fifos(ch)};
 
     ch->plan = ps_plan_new(&plan);
     return ch->plan ? PENSTOCK_OK : ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
@@ -167,9 +193,13 @@ int ps_channel_open(struct penstock *stream, const struct penstock_channel_confi
     int rc = open_sources(ch, config, error);
 
     if (rc == PENSTOCK_OK)
+        rc = check_fifos(ch, error);
+    if (rc == PENSTOCK_OK)
         rc = open_plan(ch, error);
     if (rc == PENSTOCK_OK)
         rc = open_memory(ch, share_bytes, error);
+    if (rc == PENSTOCK_OK && has_fifos(ch))
+        rc = ps_pipe_reader_open(ch, &ch->pipe, error);
     return rc;
 }
 
@@ -178,6 +208,7 @@ void ps_channel_close(struct ps_channel *ch)
     if (!ch)
         return;
     ps_slots_close(ch);
+    ps_pipe_reader_close(ch->pipe);
     ps_ring_close(&ch->ring);
     ps_plan_free(ch->plan);
     for (size_t i = 0; i < ch->source_count; i++)

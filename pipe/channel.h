@@ -152,8 +152,9 @@ struct ps_channel {
     struct ps_source *sources;
     size_t source_count;
     struct ps_plan *plan;
-    struct ps_ring ring; /* bytes are guarded by positions, not by the lock */
-    size_t part_bytes;   /* 0: the I/O threads choose */
+    struct ps_pipe_reader *pipe; /* fills the ring from FIFOs, instead of parts; NULL: no FIFOs */
+    struct ps_ring ring;         /* bytes are guarded by positions, not by the lock */
+    size_t part_bytes;           /* 0: the I/O threads choose */
     size_t part_bytes_most;
     size_t slot_budget_bytes;
     bool plain; /* bytes as they are: no framer, no decoders, no slots */
@@ -210,7 +211,7 @@ struct ps_channel {
     int ended_rc;
     struct penstock_error error; /* ps_last_error; written once, before ended */
 
-    pthread_t lister_thread;
+    pthread_t lister_thread; /* or the reader of FIFOs */
     pthread_t framer_thread;
     pthread_t *decoder_threads;
     uint32_t decoder_count;

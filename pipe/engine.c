@@ -10,6 +10,7 @@
 #include "pipe/framer.h"
 #include "pipe/io.h"
 #include "pipe/lister.h"
+#include "pipe/pipe_reader.h"
 #include "pipe/proxy.h"
 #include "pipe/resolver.h"
 #include "pipe/thread.h"
@@ -24,6 +25,9 @@ void ps_engine_wake_io(struct penstock *stream)
     for (size_t i = 0; i < stream->io_count; i++)
         if (atomic_exchange(&stream->ios[i]->hungry, false))
             ps_io_wake(stream->ios[i]);
+    for (size_t i = 0; i < stream->channel_count; i++)
+        if (stream->channels[i]->pipe)
+            ps_pipe_reader_room(stream->channels[i]->pipe);
 }
 
 void ps_engine_log(struct penstock *stream, int level, const char *format, ...)
@@ -128,8 +132,9 @@ static int start_channel(struct ps_channel *ch, struct penstock_error *error)
         ch->framer_started = rc == PENSTOCK_OK;
     }
     if (rc == PENSTOCK_OK) {
-        snprintf(name, sizeof name, "ps-list-%s", ch->name);
-        rc = ps_thread_start(&ch->lister_thread, name, ps_lister_main, ch, error);
+        snprintf(name, sizeof name, "%s-%s", ch->pipe ? "ps-fifo" : "ps-list", ch->name);
+        rc = ps_thread_start(&ch->lister_thread, name,
+                             ch->pipe ? ps_pipe_reader_main : ps_lister_main, ch, error);
         ch->lister_started = rc == PENSTOCK_OK;
     }
     return rc;

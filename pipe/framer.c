@@ -25,10 +25,10 @@ struct framer {
     struct ps_channel *ch;
     struct ps_cursor cursor;
     const struct ps_object *object;
-    uint64_t object_pos; /* stream position of the object's first byte */
-    uint64_t object_end_pos;
-    uint64_t pos;      /* start of the next record */
-    uint64_t head_pos; /* as last seen */
+    uint64_t object_pos;     /* stream position of the object's first byte */
+    uint64_t object_end_pos; /* UINT64_MAX: not known yet */
+    uint64_t pos;            /* start of the next record */
+    uint64_t head_pos;       /* as last seen */
     uint64_t
         carried_lap_pos; /* lap end whose last bytes are carried: [lap - n, lap) lie before base */
     uint64_t carried_end_pos; /* end of the last record that used the headroom */
@@ -57,17 +57,30 @@ static const uint8_t *view(const struct framer *f, size_t *run_bytes)
     return ps_ring_at(ring, f->pos);
 }
 
-/* Waits for bytes past `pos`; translates the ways a stream can end early. */
+static uint64_t end_of(const struct framer *f)
+{
+    uint64_t size_bytes = f->object->size_bytes;
+
+    return size_bytes == PS_SIZE_UNKNOWN ? UINT64_MAX : f->object_pos + size_bytes;
+}
+
+/* Waits for bytes past `pos`, or for the object's end if that is not known; translates the ways a
+ * stream can end early. */
 static enum step wait_bytes(struct framer *f, uint64_t pos)
 {
     struct ps_channel *ch = f->ch;
+    enum ps_head_answer answer = f->object_end_pos == UINT64_MAX
+                                     ? ps_stream_wait_end(ch, pos, f->object, &f->head_pos)
+                                     : ps_stream_wait_head(ch, pos, &f->head_pos);
 
-    switch (ps_stream_wait_head(ch, pos, &f->head_pos)) {
+    /* Its size is known before head moves into the next object. */
+    f->object_end_pos = end_of(f);
+    switch (answer) {
     case PS_HEAD_MOVED:
+    case PS_HEAD_WAIT:
         return STEP_GO_ON;
     case PS_HEAD_BROKEN_OFF:
         return STEP_BROKEN_OFF;
-    case PS_HEAD_WAIT:
     case PS_HEAD_FAILED:
         break;
     }
@@ -227,7 +240,7 @@ static enum step frame_object(struct framer *f)
     enum step step = STEP_GO_ON;
 
     f->object_pos = f->pos;
-    f->object_end_pos = f->pos + f->object->size_bytes;
+    f->object_end_pos = end_of(f);
     f->cut = (struct fmt_cut){.rows = 0};
     f->limit_bytes = CHUNK_BYTES;
     f->epoch_objects++;
@@ -247,7 +260,8 @@ static enum step end_epoch(struct framer *f)
 
     if (ps_channel_is_empty(ch, &ch->frame_error))
         return STEP_ERROR;
-    if (f->position == 0 && f->epoch_objects > 0) {
+    /* A FIFO of no bytes is the share of a host for which there is no object. */
+    if (f->position == 0 && f->epoch_objects > 0 && !(ch->pipe && f->pos == f->object_pos)) {
         ps_fail(&ch->frame_error, PENSTOCK_E_EMPTY,
                 "channel %s is empty: %llu objects under %s hold no record", ch->name,
                 (unsigned long long)f->epoch_objects, ch->sources[0].text);

@@ -125,7 +125,11 @@ struct penstock_channel_config {
     /* "s3://bucket/prefix" (every key that starts with prefix, as SageMaker's S3Prefix),
      * "file:///dir" or a plain path (a file, or every file below a directory). Listed in the order
      * given; within a URI in UTF-8 byte order of keys. Empty objects and keys ending in "/" are
-     * skipped. */
+     * skipped.
+     *
+     * Or "pipe:///dir/name" alone: epoch n is what the FIFO /dir/name_n brings until its writer
+     * closes it, as in SageMaker's Pipe mode. Each FIFO is waited for and opened once; one without
+     * bytes is an epoch without rows. Order and share are the writer's: no shuffle, one shard. */
     const char *const *uris;
     size_t uri_count;
 
@@ -231,7 +235,8 @@ struct penstock_batch {
 
 /* A run of an object's bytes on loan, of a channel of content type "application/octet-stream": in
  * place, where they were received. Objects come whole and one after another in stream order; a new
- * one begins where object_offset is 0, and is complete with the span that has ends_object. */
+ * one begins where object_offset is 0, and is complete with the span that has ends_object, or, if
+ * it is a FIFO, with its epoch. */
 struct penstock_span {
     const void *data;
     size_t len_bytes;       /* 1 .. 1 MiB */
@@ -259,7 +264,7 @@ struct penstock_counters {
     uint64_t objects_unverified; /* those of S3 not compared, though verify is not "off" */
     uint64_t bytes_verified;
     uint64_t list_requests;
-    uint64_t get_requests;  /* GETs of objects sent, or file reads issued */
+    uint64_t get_requests;  /* GETs of objects sent, file reads issued, or FIFOs opened */
     uint64_t head_requests; /* for checksums */
     uint64_t retries;
     uint64_t connections;     /* connections opened */

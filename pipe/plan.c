@@ -99,7 +99,7 @@ int ps_plan_add(struct ps_plan *plan, uint32_t source_no, const char *key, const
     int rc = PENSTOCK_E_MEMORY;
     size_t block_no;
 
-    if (size_bytes == 0 || (key_bytes > 0 && key[key_bytes - 1] == '/'))
+    if (!plan->config.fifos && (size_bytes == 0 || (key_bytes > 0 && key[key_bytes - 1] == '/')))
         return PENSTOCK_OK;
     pthread_mutex_lock(&plan->lock);
     const char *key_copy = keep_text(plan, key);
@@ -118,6 +118,15 @@ int ps_plan_add(struct ps_plan *plan, uint32_t source_no, const char *key, const
     }
     pthread_mutex_unlock(&plan->lock);
     return rc;
+}
+
+void ps_plan_end_fifo(struct ps_plan *plan, uint64_t size_bytes)
+{
+    size_t block_no;
+
+    pthread_mutex_lock(&plan->lock);
+    place(plan, plan->count - 1, &block_no)->size_bytes = size_bytes;
+    pthread_mutex_unlock(&plan->lock);
 }
 
 void ps_plan_complete(struct ps_plan *plan)
@@ -140,11 +149,14 @@ static enum ps_plan_answer object_at(struct ps_plan *plan, const struct ps_curso
                                      const struct ps_object **object)
 {
     const struct ps_plan_config *config = &plan->config;
-    uint64_t order_no = cursor->index * config->shard_count + config->shard_index;
+    uint64_t order_no =
+        config->fifos ? cursor->epoch : cursor->index * config->shard_count + config->shard_index;
     size_t block_no;
 
     if (config->epochs != 0 && cursor->epoch >= config->epochs)
         return PS_PLAN_END;
+    if (config->fifos && cursor->index > 0)
+        return PS_PLAN_EPOCH_END;
     /* Shuffled, no place in the order is known before the count is. */
     if (config->shuffle ? !plan->complete : order_no >= plan->count && !plan->complete)
         return plan->failed ? PS_PLAN_FAILED : PS_PLAN_WAIT;

@@ -6,19 +6,27 @@
  * without shuffle object g of the listing, with shuffle object ps_permute(g). Nothing is
  * materialised: a cursor is two integers, and every host computes the same order.
  *
- * Owner: the channel. Threads: one lister adds, any thread reads; objects never move or change once
- * added. Units: bytes.
+ * Of FIFOs every epoch has one object of its own, added when the epoch begins; its size is known
+ * when it has ended.
+ *
+ * Owner: the channel. Threads: one lister adds, any thread reads; objects never move once added,
+ * and change in nothing but the size of a FIFO, once. Units: bytes.
  */
 #ifndef PIPE_PLAN_H
 #define PIPE_PLAN_H
 
 #include "pipe/penstock.h"
 
+/* The size of an object whose end has not come. */
+#define PS_SIZE_UNKNOWN UINT64_MAX
+
 struct ps_object {
     const char *key;  /* S3 key, or path below the source's directory */
     const char *etag; /* as listed, with quotes; for files an identity made of mtime, size, inode */
-    uint64_t size_bytes; /* >= 1: empty objects never enter a plan */
-    uint32_t source_no;  /* which of the channel's URIs */
+    /* >= 1: empty objects never enter a plan; but a FIFO, which may be empty, and
+     * PS_SIZE_UNKNOWN until it has ended. */
+    _Atomic uint64_t size_bytes;
+    uint32_t source_no; /* which of the channel's URIs */
 };
 
 struct ps_plan; /* opaque */
@@ -42,16 +50,20 @@ struct ps_plan_config {
     uint32_t shard_index;
     uint32_t shard_count; /* >= 1 */
     uint32_t epochs;      /* 0 = without end */
+    bool fifos;           /* object n is all of epoch n */
 };
 
 /* NULL when memory is out. */
 struct ps_plan *ps_plan_new(const struct ps_plan_config *config);
 void ps_plan_free(struct ps_plan *plan);
 
-/* Appends an object; strings are copied. Objects of no size and keys that end in "/" are skipped.
- * Returns PENSTOCK_OK or PENSTOCK_E_MEMORY. Lister only. */
+/* Appends an object; strings are copied. Objects of no size and keys that end in "/" are skipped,
+ * unless they are FIFOs. Returns PENSTOCK_OK or PENSTOCK_E_MEMORY. Lister only. */
 int ps_plan_add(struct ps_plan *plan, uint32_t source_no, const char *key, const char *etag,
                 uint64_t size_bytes);
+
+/* The last object added, a FIFO, has ended. Whoever waits for that is the caller's to wake. */
+void ps_plan_end_fifo(struct ps_plan *plan, uint64_t size_bytes);
 
 /* The listing is complete, or failed for good. Lister only, once. */
 void ps_plan_complete(struct ps_plan *plan);

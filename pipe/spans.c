@@ -9,6 +9,7 @@
 #include "pipe/clock.h"
 #include "pipe/engine.h"
 #include "pipe/error.h"
+#include "pipe/pipe_reader.h"
 #include "pipe/stream.h"
 
 #include <errno.h>
@@ -54,34 +55,49 @@ static enum look look_of(struct ps_channel *ch, enum ps_head_answer answer)
     return LOOK_FAILED;
 }
 
+/* Where bytes->object ends in the stream; UINT64_MAX while that is not known. */
+static uint64_t object_end(const struct ps_bytes *bytes)
+{
+    uint64_t size_bytes = bytes->object->size_bytes;
+
+    return size_bytes == PS_SIZE_UNKNOWN ? UINT64_MAX : bytes->object_pos + size_bytes;
+}
+
+/* Forgets the object if all of it is lent. Lock held. */
+static void pass_object_end(struct ps_channel *ch)
+{
+    struct ps_bytes *bytes = &ch->bytes;
+
+    if (!bytes->object || bytes->pos != object_end(bytes))
+        return;
+    bytes->object = NULL;
+    atomic_fetch_add_explicit(&ch->counts.objects_streamed, 1, memory_order_relaxed);
+}
+
 /* Lends the bytes from bytes->pos on, of which there is at least one. Lock held. */
 static const struct penstock_span *lend(struct ps_channel *ch)
 {
     struct ps_bytes *bytes = &ch->bytes;
     const struct ps_object *object = bytes->object;
     struct ps_span *span = &bytes->spans[bytes->span_next++ % PS_SPANS_MAX];
-    uint64_t end_pos = least(ch->head_pos, bytes->object_pos + object->size_bytes);
+    uint64_t end_pos = least(ch->head_pos, object_end(bytes));
 
     end_pos = least(end_pos, bytes->pos + ps_ring_run_bytes(&ch->ring, bytes->pos));
     end_pos = least(end_pos, bytes->pos + SPAN_BYTES_MAX);
-    *span =
-        (struct ps_span){.channel = ch,
-                         .end_pos = end_pos,
-                         .lent = true,
-                         .span = {.data = ps_ring_at(&ch->ring, bytes->pos),
-                                  .len_bytes = (size_t)(end_pos - bytes->pos),
-                                  .key = object->key,
-                                  .uri_no = object->source_no,
-                                  .object_offset = bytes->pos - bytes->object_pos,
-                                  .object_bytes = object->size_bytes,
-                                  .ends_object = end_pos == bytes->object_pos + object->size_bytes,
-                                  .epoch = bytes->cursor.epoch,
-                                  .position = bytes->pos - bytes->epoch_pos}};
+    *span = (struct ps_span){.channel = ch,
+                             .end_pos = end_pos,
+                             .lent = true,
+                             .span = {.data = ps_ring_at(&ch->ring, bytes->pos),
+                                      .len_bytes = (size_t)(end_pos - bytes->pos),
+                                      .key = object->key,
+                                      .uri_no = object->source_no,
+                                      .object_offset = bytes->pos - bytes->object_pos,
+                                      .object_bytes = ch->pipe ? 0 : object->size_bytes,
+                                      .ends_object = !ch->pipe && end_pos == object_end(bytes),
+                                      .epoch = bytes->cursor.epoch,
+                                      .position = bytes->pos - bytes->epoch_pos}};
     bytes->pos = end_pos;
-    if (end_pos == bytes->object_pos + object->size_bytes) {
-        bytes->object = NULL;
-        atomic_fetch_add_explicit(&ch->counts.objects_streamed, 1, memory_order_relaxed);
-    }
+    pass_object_end(ch);
     if (atomic_fetch_add_explicit(&ch->counts.batches, 1, memory_order_relaxed) == 0)
         atomic_store(&ch->counts.first_batch_ns, ps_now_ns() - ch->stream->opened_ns);
     return &span->span;
@@ -152,7 +168,8 @@ static enum look look(struct ps_channel *ch, const struct penstock_span **out)
         return LOOK_WAIT;
     enum look found = let_go(ch);
 
-    if (found == LOOK_LENT)
+    /* A FIFO's end comes after its last byte was lent, or it has none. */
+    for (pass_object_end(ch); found == LOOK_LENT && !ch->bytes.object; pass_object_end(ch))
         found = find_object(ch);
     if (found != LOOK_LENT)
         return found;
@@ -283,10 +300,13 @@ static uint64_t find_epoch_end(struct ps_channel *ch, uint64_t pos)
 static void skip_epoch(struct ps_channel *ch)
 {
     struct ps_bytes *bytes = &ch->bytes;
+    uint64_t from_pos = bytes->pos > bytes->skip_pos ? bytes->pos : bytes->skip_pos;
     uint64_t skip_pos;
 
-    if (!ps_stream_skip_epoch(ch, bytes->cursor.epoch, &skip_pos))
-        skip_pos = find_epoch_end(ch, bytes->pos > bytes->skip_pos ? bytes->pos : bytes->skip_pos);
+    if (ch->pipe)
+        ps_pipe_reader_skip(ch, bytes->cursor.epoch);
+    if (ch->pipe || !ps_stream_skip_epoch(ch, bytes->cursor.epoch, &skip_pos))
+        skip_pos = find_epoch_end(ch, from_pos);
     bytes->skip_pos = skip_pos;
     bytes->epoch_pos = skip_pos;
     bytes->object = NULL;

@@ -61,7 +61,7 @@ static uint64_t part_limit(const struct ps_channel *ch, uint64_t part_bytes)
 
 static struct ps_part *claim(struct ps_channel *ch, uint64_t part_bytes)
 {
-    if (ch->fetch_failed || ch->decode_failed || ch->ended ||
+    if (ch->pipe || ch->fetch_failed || ch->decode_failed || ch->ended ||
         ch->part_next - ch->part_first == PS_PARTS_MAX || !find_object(ch))
         return NULL;
 
@@ -238,16 +238,29 @@ void ps_stream_hunger(struct ps_channel *ch, bool hungry)
     ch->framer_waits_head = hungry;
 }
 
-enum ps_head_answer ps_stream_wait_head(struct ps_channel *ch, uint64_t pos, uint64_t *head_pos)
+static enum ps_head_answer wait_head(struct ps_channel *ch, uint64_t pos,
+                                     const struct ps_object *open_object, uint64_t *head_pos)
 {
     enum ps_head_answer answer;
 
     pthread_mutex_lock(&ch->lock);
     ps_stream_hunger(ch, true);
-    while ((answer = ps_stream_look_head(ch, pos)) == PS_HEAD_WAIT)
+    while ((answer = ps_stream_look_head(ch, pos)) == PS_HEAD_WAIT &&
+           !(open_object && open_object->size_bytes != PS_SIZE_UNKNOWN))
         pthread_cond_wait(&ch->framer_wakes, &ch->lock);
     ps_stream_hunger(ch, false);
     *head_pos = ch->head_pos;
     pthread_mutex_unlock(&ch->lock);
     return answer;
+}
+
+enum ps_head_answer ps_stream_wait_head(struct ps_channel *ch, uint64_t pos, uint64_t *head_pos)
+{
+    return wait_head(ch, pos, NULL, head_pos);
+}
+
+enum ps_head_answer ps_stream_wait_end(struct ps_channel *ch, uint64_t pos,
+                                       const struct ps_object *object, uint64_t *head_pos)
+{
+    return wait_head(ch, pos, object, head_pos);
 }

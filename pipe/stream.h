@@ -55,4 +55,8 @@ void ps_stream_hunger(struct ps_channel *channel, bool hungry);
 enum ps_head_answer ps_stream_wait_head(struct ps_channel *channel, uint64_t pos,
                                         uint64_t *head_pos);
 
+/* The same inside an object whose size was not known yet: WAIT when it is now. */
+enum ps_head_answer ps_stream_wait_end(struct ps_channel *channel, uint64_t pos,
+                                       const struct ps_object *object, uint64_t *head_pos);
+
 #endif

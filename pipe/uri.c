@@ -138,6 +138,22 @@ static int parse_file(const char *path, struct ps_uri *out, struct penstock_erro
     return PENSTOCK_OK;
 }
 
+static int parse_pipe(const char *text, const char *path, struct ps_uri *out,
+                      struct penstock_error *error)
+{
+    size_t len = strlen(path);
+
+    if (path[len - 1] == '/')
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "URI '%s' names a directory: write pipe:///directory/channel for the FIFOs "
+                       "/directory/channel_0, channel_1 and so on",
+                       text);
+    int rc = parse_file(path, out, error);
+
+    out->kind = PS_URI_PIPE;
+    return rc;
+}
+
 /* "https://bucket.s3.eu-west-1.amazonaws.com/key" and "https://s3.eu-west-1.amazonaws.com/bucket/
  * key" are what a browser shows: say how to write them. */
 static int refuse_http(const char *text, const char *rest, struct penstock_error *error)
@@ -179,6 +195,13 @@ int ps_uri_parse(const char *text, struct ps_uri *out, struct penstock_error *er
         return ps_fail(error, PENSTOCK_E_ARGUMENT,
                        "URI '%s' is not a local file: write file:///absolute/path, or a plain path",
                        text);
+    if (!strncasecmp(text, "pipe:///", 8))
+        return parse_pipe(text, text + 7, out, error);
+    if (!strncasecmp(text, "pipe:", 5))
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "URI '%s' names no FIFOs: write pipe:///absolute/path for /absolute/path_0, "
+                       "path_1 and so on",
+                       text);
     if (!strncasecmp(text, "https://", 8) || !strncasecmp(text, "http://", 7))
         return refuse_http(text, strstr(text, "://") + 3, error);
     if (!strncasecmp(text, "s3:", 3) || !strncasecmp(text, "s3a:", 4) ||
@@ -187,8 +210,8 @@ int ps_uri_parse(const char *text, struct ps_uri *out, struct penstock_error *er
                        "URI '%s' is not understood: write s3://bucket/prefix", text);
     if (strstr(text, "://") && strcspn(text, "/:") < strcspn(text, "/"))
         return ps_fail(error, PENSTOCK_E_ARGUMENT,
-                       "URI '%s' has an unknown scheme: s3:// and file:/// are known (for a path, "
-                       "write ./%s)",
+                       "URI '%s' has an unknown scheme: s3://, file:/// and pipe:/// are known "
+                       "(for a path, write ./%s)",
                        text, text);
     return parse_file(text, out, error);
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pipe/uri.h - what a channel's URI names: objects of a bucket, or files.
+/* pipe/uri.h - what a channel's URI names: objects of a bucket, files, or FIFOs.
  *
  *     s3://bucket[/prefix]      every key that starts with prefix
  *     file:///path  path        a file, or the files below a directory
+ *     pipe:///path              FIFOs path_0, path_1, ..., one for each epoch
  *
- * Everything after the bucket, or after "file://", is taken byte for byte: nothing is decoded or
- * normalised, so "//", "?", "#", "%41" and spaces are parts of a key or a path.
+ * Everything after the bucket, or after "file://" or "pipe://", is taken byte for byte: nothing is
+ * decoded or normalised, so "//", "?", "#", "%41" and spaces are parts of a key or a path.
  *
  * Owner: the caller. Threads: pure function.
  */
@@ -18,11 +19,11 @@
 #define PS_BUCKET_BYTES_MAX 255 /* buckets of us-east-1 before 2018; 63 everywhere since */
 #define PS_PATH_BYTES_MAX 4095  /* PATH_MAX less its NUL */
 
-enum ps_uri_kind { PS_URI_S3, PS_URI_FILE };
+enum ps_uri_kind { PS_URI_S3, PS_URI_FILE, PS_URI_PIPE };
 
 struct ps_uri {
     enum ps_uri_kind kind;
-    char bucket[PS_BUCKET_BYTES_MAX + 1]; /* "" for files */
+    char bucket[PS_BUCKET_BYTES_MAX + 1]; /* "" for files and FIFOs */
     char prefix[PS_PATH_BYTES_MAX + 1];   /* key prefix, may be ""; or the path, never "" */
 };
 

@@ -380,6 +380,33 @@ static void test_objects_are_read_while_others_are_added(void **state)
     ps_plan_free(plan);
 }
 
+static void test_fifos_are_an_epoch_each_and_end_later(void **state)
+{
+    struct ps_plan *plan = new_plan((struct ps_plan_config){.epochs = 3, .fifos = true});
+    const struct penstock_error error = {.rc = PENSTOCK_E_SYSTEM};
+    const struct ps_object *object;
+
+    (void)state;
+    assert_int_equal(ask(plan, 0, 0, &object), PS_PLAN_WAIT);
+    for (uint32_t epoch = 0; epoch < 2; epoch++) {
+        assert_int_equal(ps_plan_add(plan, 0, epoch ? "c_1" : "c_0", "", PS_SIZE_UNKNOWN),
+                         PENSTOCK_OK);
+        assert_int_equal(ask(plan, epoch, 0, &object), PS_PLAN_OBJECT);
+        assert_string_equal(object->key, epoch ? "c_1" : "c_0");
+        assert_true(object->size_bytes == PS_SIZE_UNKNOWN);
+        assert_int_equal(ask(plan, epoch, 1, &object), PS_PLAN_EPOCH_END);
+        assert_int_equal(ask(plan, epoch + 1, 0, &object), PS_PLAN_WAIT);
+        ps_plan_end_fifo(plan, epoch * 7);
+        assert_int_equal(ask(plan, epoch, 0, &object), PS_PLAN_OBJECT);
+        assert_int_equal(object->size_bytes, epoch * 7);
+    }
+    ps_plan_fail(plan, &error);
+    assert_int_equal(ask(plan, 1, 0, &object), PS_PLAN_OBJECT);
+    assert_int_equal(ask(plan, 2, 0, &object), PS_PLAN_FAILED);
+    assert_int_equal(ask(plan, 3, 0, &object), PS_PLAN_END);
+    ps_plan_free(plan);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -395,6 +422,7 @@ int main(void)
         cmocka_unit_test(test_hundred_thousand_objects_never_move),
         cmocka_unit_test(test_long_texts_are_kept_whole),
         cmocka_unit_test(test_objects_are_read_while_others_are_added),
+        cmocka_unit_test(test_fifos_are_an_epoch_each_and_end_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
