@@ -31,7 +31,9 @@ SECRET_KEY = "wJalrXUtnFEMIEXAMPLEKEY"
 
 def pytest_configure(config):
     config.addinivalue_line(
-        "markers", "plain_build: measures memory or time; not run under sanitizers"
+        "markers",
+        "plain_build: not run under sanitizers: measures memory or time, or mostly waits and shows them "
+        "nothing that other tests do not",
     )
 
 

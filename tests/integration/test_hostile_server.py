@@ -429,6 +429,7 @@ def test_retry_after_is_heeded(hostile, transport, dated):
     assert asked[1] - asked[0] > 0.9
 
 
+@pytest.mark.plain_build
 @pytest.mark.parametrize("transport", ["direct", "curl"])
 def test_nobody_listens_any_more(hostile, transport):
     def script(server, sock, first, last):

@@ -172,7 +172,7 @@ def test_a_cut_body_resumes_from_the_byte_reached(s3_server, data, way):
     assert result["bytes"] == size and result["retries"] == 1
 
 
-@pytest.mark.parametrize("transport", ["direct", "curl"])
+@pytest.mark.parametrize("transport", ["direct", pytest.param("curl", marks=pytest.mark.plain_build)])
 def test_503_for_ever_ends_in_an_error_after_ten_attempts(s3_server, data, transport):
     server = s3_server(data, "--fault", "status=500,code=InternalError,every=1,key=part_003")
     job = dict(uri="s3://data", type=RECORDIO, transport=transport)

@@ -107,6 +107,7 @@ def test_name_is_verified_and_resolved(served, pki):
     assert result["digest"] == expected_digest(csv_rows(TEXT * 3))
 
 
+@pytest.mark.plain_build
 def test_unknown_host_is_named(served, pki):
     server = served()
     env = server.env | {"AWS_ENDPOINT_URL": "http://no-such-host.invalid:9"}

@@ -451,6 +451,7 @@ def test_trouble_with_the_head_request(origin, io, transport):
 # ---- a real S3 server without checksums ------------------------------------------------------------
 
 
+@pytest.mark.plain_build
 def test_radosgw_keeps_none(radosgw):
     client = radosgw.client()
     client.create_bucket(Bucket="sums")
