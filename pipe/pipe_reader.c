@@ -190,10 +190,10 @@ static void wait_writer(const struct fifo *fifo)
     uint64_t now_ns = ps_now_ns();
 
     if (now_ns - before_ns >= TELL_MS * PS_NS_PER_MS)
-        ps_engine_log(
-            fifo->ch->stream, 1, "channel %s: %s %s for %llu s", fifo->ch->name,
-            fifo->has_writer ? "nothing came through FIFO" : "nobody has opened for writing FIFO",
-            fifo->path, (unsigned long long)((now_ns - fifo->quiet_since_ns) / PS_NS_PER_S));
+        ps_engine_log(fifo->ch->stream, 1, "channel %s: %s %s %s %llu s", fifo->ch->name,
+                      fifo->has_writer ? "nothing has come through FIFO" : "nobody has opened FIFO",
+                      fifo->path, fifo->has_writer ? "for" : "for writing, for",
+                      (unsigned long long)((now_ns - fifo->quiet_since_ns) / PS_NS_PER_S));
 }
 
 static void wait_room(struct fifo *fifo)

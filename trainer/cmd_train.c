@@ -4,6 +4,7 @@
 
 #include "pipe/stop.h"
 #include "pipe/stream_options.h"
+#include "trainer/container.h"
 #include "trainer/train.h"
 
 #include <getopt.h>
@@ -15,10 +16,15 @@
 
 static const char help[] =
     "Usage: penstock train --algorithm linear-learner --train URI --hp NAME=VALUE... [OPTION]...\n"
+    "       penstock train [--base DIR] [OPTION]...\n"
     "Train a linear, logistic or softmax regression on a stream of records.\n"
+    "In a training container of SageMaker, or under penstock run, no option is needed: channels "
+    "and\n"
+    "hyperparameters are those of DIR/input/config, and the model goes to DIR/model.\n"
     "\n"
-    "Data (a URI is s3://BUCKET/PREFIX, a file or a directory; repeat an option for several):\n"
-    "  --train URI                    training channel (required)\n"
+    "Data (a URI is s3://BUCKET/PREFIX, a file, a directory, or pipe:///DIR/CHANNEL for the FIFOs\n"
+    "CHANNEL_0, CHANNEL_1, ...; repeat an option for several):\n"
+    "  --train URI                    training channel\n"
     "  --validation URI               held-out channel, evaluated after every epoch\n"
     "  --test URI                     held-out channel, evaluated once at the end\n"
     "  --content-type TYPE            application/x-recordio-protobuf (the default) or\n"
@@ -27,12 +33,13 @@ static const char help[] =
     "                                 where they differ from the training channel's\n" PS_ORDER_HELP
     "\n"
     "Model:\n"
-    "  --algorithm linear-learner     (required)\n"
+    "  --algorithm linear-learner     required with --train\n"
     "  --hp NAME=VALUE                hyperparameter under SageMaker's name; predictor_type is\n"
     "                                 required: regressor, binary_classifier or\n"
     "                                 multiclass_classifier (with num_classes)\n"
     "  --device auto|cpu|cuda|delayed where to compute; auto (the default) takes a GPU if there is "
     "one\n"
+    "  --base DIR                     the container's directory ($SAGEMAKER_BASE_DIR, /opt/ml)\n"
     "  --model-dir DIR                write model.safetensors, model.npz and config.json there\n"
     "  --metrics-json FILE            write what was measured as one JSON object\n"
     "\n"
@@ -54,6 +61,7 @@ enum option_id {
     OPTION_ALGORITHM,
     OPTION_HP,
     OPTION_DEVICE,
+    OPTION_BASE,
     OPTION_MODEL_DIR,
     OPTION_METRICS_JSON,
     OPTION_DECODE_THREADS,
@@ -71,6 +79,7 @@ static const struct option long_options[] = {
     {"algorithm", required_argument, NULL, OPTION_ALGORITHM},
     {"hp", required_argument, NULL, OPTION_HP},
     {"device", required_argument, NULL, OPTION_DEVICE},
+    {"base", required_argument, NULL, OPTION_BASE},
     {"model-dir", required_argument, NULL, OPTION_MODEL_DIR},
     {"metrics-json", required_argument, NULL, OPTION_METRICS_JSON},
     {"decode-threads", required_argument, NULL, OPTION_DECODE_THREADS},
@@ -82,6 +91,11 @@ static const struct option long_options[] = {
 struct command {
     struct tr_train_options options;
     const char *algorithm;
+    const char **assignments; /* of --hp, in argv's order */
+    size_t assignment_count;
+    const char *base;
+    struct tr_container container;
+    bool in_container;
     bool help;
 };
 
@@ -138,9 +152,13 @@ static int take_option(struct command *command, const char *name, enum option_id
         command->algorithm = value;
         return 0;
     case OPTION_HP:
-        return tr_hyper_set(&options->hyper, value, error);
+        command->assignments[command->assignment_count++] = value;
+        return 0;
     case OPTION_DEVICE:
         options->device = value;
+        return 0;
+    case OPTION_BASE:
+        command->base = value;
         return 0;
     case OPTION_MODEL_DIR:
         options->model_dir = value;
@@ -161,16 +179,50 @@ static int take_option(struct command *command, const char *name, enum option_id
     }
 }
 
-static int check_command(const struct command *command, struct tr_error *error)
+static void log_line(void *cookie, int level, const char *line)
 {
-    if (!command->algorithm)
-        return tr_fail(error, "--algorithm linear-learner is required");
-    if (strcmp(command->algorithm, "linear-learner") != 0)
+    (void)cookie;
+    if (level > 0)
+        fprintf(stderr, "penstock train: %s\n", line);
+}
+
+/* Whether the channels come from a training container's files. */
+static int check_command(struct command *command, struct tr_error *error)
+{
+    bool has_train = command->options.channels[TR_CHANNEL_TRAIN].uri_count > 0;
+    if (command->algorithm && strcmp(command->algorithm, "linear-learner") != 0)
         return tr_fail(error, "--algorithm: there is no '%s', only linear-learner",
                        command->algorithm);
-    if (command->options.channels[TR_CHANNEL_TRAIN].uri_count == 0)
+    if (has_train && command->base)
+        return tr_fail(error,
+                       "--base: the channels are those of --train: leave out one of the two");
+    int found = has_train ? 0 : tr_container_find(&command->container, command->base, error);
+    if (found < 0)
+        return -1;
+    command->in_container = found > 0;
+    if (!command->algorithm && !command->in_container)
+        return tr_fail(error, "--algorithm linear-learner is required");
+    if (!has_train && !command->in_container)
         return tr_fail(error, "--train URI is required");
-    return tr_hyper_check(&command->options.hyper, error);
+    return 0;
+}
+
+/* Options are complete with what the container says, and then what the command line says. */
+static int complete(struct command *command, struct tr_error *error)
+{
+    struct tr_train_options *options = &command->options;
+    if (command->in_container) {
+        if (tr_container_read(&command->container, options, error) < 0)
+            return -1;
+        options->stream.config.log = log_line;
+    }
+    if (!options->channels[TR_CHANNEL_TRAIN].content_type)
+        options->channels[TR_CHANNEL_TRAIN].content_type = "application/x-recordio-protobuf";
+    for (size_t i = 0; i < command->assignment_count; i++) {
+        if (tr_hyper_set(&options->hyper, command->assignments[i], error) < 0)
+            return -1;
+    }
+    return tr_hyper_check(&options->hyper, error);
 }
 
 /* Returns 0, or -1 with *error, which is empty when getopt has spoken already. */
@@ -181,7 +233,6 @@ static int parse(struct command *command, int argc, char **argv, struct tr_error
     int id;
     tr_hyper_init(&options->hyper);
     ps_stream_options_init(&options->stream);
-    options->channels[TR_CHANNEL_TRAIN].content_type = "application/x-recordio-protobuf";
     options->device = "auto";
     error->text[0] = '\0';
     optind = 0; /* GNU getopt: start afresh */
@@ -197,25 +248,49 @@ static int parse(struct command *command, int argc, char **argv, struct tr_error
     return check_command(command, error);
 }
 
-int penstock_cmd_train(int argc, char **argv)
+static int fail_usage(const struct tr_error *error)
 {
-    static char program[] = "penstock train"; /* for getopt's messages */
-    struct command command = {.algorithm = NULL};
+    if (error->text[0])
+        fprintf(stderr, "penstock train: %s\n", error->text);
+    fprintf(stderr, "Try 'penstock train --help'.\n");
+    return EXIT_USAGE;
+}
+
+static int run(struct command *command, int argc, char **argv)
+{
     struct tr_error error;
-    argv[0] = program;
-    if (parse(&command, argc, argv, &error) < 0) {
-        if (error.text[0])
-            fprintf(stderr, "penstock train: %s\n", error.text);
-        fprintf(stderr, "Try 'penstock train --help'.\n");
-        return EXIT_USAGE;
-    }
-    if (command.help) {
+    if (parse(command, argc, argv, &error) < 0)
+        return fail_usage(&error);
+    if (command->help) {
         fputs(help, stdout);
         return EXIT_SUCCESS;
     }
+    int rc = complete(command, &error);
+    if (rc < 0 && !command->in_container)
+        return fail_usage(&error);
     ps_stop_install();
-    if (tr_train(&command.options, &error) == 0)
+    if (rc == 0)
+        rc = tr_train(&command->options, &error);
+    if (rc == 0)
         return EXIT_SUCCESS;
     fprintf(stderr, "penstock train: %s\n", error.text);
-    return ps_stop_signal() ? 128 + ps_stop_signal() : EXIT_FAILURE;
+    if (ps_stop_signal())
+        return 128 + ps_stop_signal();
+    if (command->in_container)
+        tr_container_failure(&command->container, error.text);
+    return EXIT_FAILURE;
+}
+
+int penstock_cmd_train(int argc, char **argv)
+{
+    static char program[] = "penstock train"; /* for getopt's messages */
+    struct command command = {.assignments = calloc((size_t)argc, sizeof(const char *))};
+    if (!command.assignments) {
+        fprintf(stderr, "penstock train: no memory\n");
+        return EXIT_FAILURE;
+    }
+    argv[0] = program;
+    int rc = run(&command, argc, argv);
+    free(command.assignments);
+    return rc;
 }

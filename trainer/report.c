@@ -5,13 +5,15 @@
 #include "trainer/json.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#define RESOURCE_CONFIG "/opt/ml/input/config/resourceconfig.json"
+#define BASE "/opt/ml"
+#define RESOURCE_CONFIG "input/config/resourceconfig.json"
 #define PROGRESS_EVERY_S 0.25
 #define GIGA 1e9
 
@@ -48,10 +50,12 @@ void tr_report_host(const char *text, char *host, size_t host_bytes)
 }
 
 /* In a SageMaker container the host has the name that SageMaker gave it. */
-static void find_host(char *host, size_t host_bytes)
+static void find_host(const char *base, char *host, size_t host_bytes)
 {
+    char path[PATH_MAX];
     char text[4096];
-    FILE *file = fopen(RESOURCE_CONFIG, "r");
+    snprintf(path, sizeof path, "%s/%s", base ? base : BASE, RESOURCE_CONFIG);
+    FILE *file = fopen(path, "r");
     size_t len = file ? fread(text, 1, sizeof text - 1, file) : 0;
     if (file)
         fclose(file);
@@ -59,11 +63,11 @@ static void find_host(char *host, size_t host_bytes)
     tr_report_host(text, host, host_bytes);
 }
 
-void tr_report_init(struct tr_report *report, bool quiet, enum tr_loss loss)
+void tr_report_init(struct tr_report *report, bool quiet, enum tr_loss loss, const char *base)
 {
     *report = (struct tr_report){.quiet = quiet, .loss = loss};
     report->terminal = !quiet && isatty(STDERR_FILENO);
-    find_host(report->host, sizeof report->host);
+    find_host(base, report->host, sizeof report->host);
 }
 
 /* --- lines for people ----------------------------------------------------------------------------

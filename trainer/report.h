@@ -44,7 +44,8 @@ double tr_calendar_s(void);
  * else "algo-1". text may be NULL. */
 void tr_report_host(const char *text, char *host, size_t host_bytes);
 
-void tr_report_init(struct tr_report *report, bool quiet, enum tr_loss loss);
+/* base  where a training container's files are; NULL: /opt/ml, if it is there */
+void tr_report_init(struct tr_report *report, bool quiet, enum tr_loss loss, const char *base);
 
 /* A line for people; takes the progress line off first. */
 void tr_report_line(struct tr_report *report, const char *format, ...)

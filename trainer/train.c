@@ -57,6 +57,11 @@ struct run {
     double pass_from_s;
 };
 
+const char *tr_channel_name(enum tr_channel channel)
+{
+    return channel_names[channel];
+}
+
 static bool is_used(const struct run *run, enum tr_channel channel)
 {
     return run->options->channels[channel].uri_count > 0;
@@ -519,7 +524,7 @@ int tr_train(const struct tr_train_options *options, struct tr_error *error)
     struct run run = {.options = options};
     int rc = -1;
     tr_hyper_linear(&options->hyper, 1, &shape);
-    tr_report_init(&run.report, options->quiet, shape.loss);
+    tr_report_init(&run.report, options->quiet, shape.loss, options->base);
     if (tr_summary_prepare(options, error) < 0)
         return -1;
     if (tr_device_open(options->device, &run.device, run.summary.device_line,

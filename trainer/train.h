@@ -28,9 +28,13 @@ struct tr_train_options {
     const char *model_dir;    /* NULL: no model is written */
     const char *metrics_json; /* NULL: none */
     bool quiet;
+    const char *base;                /* of a training container; NULL: this is none */
     struct ps_stream_options stream; /* order and shard are the training channel's; the others are
                                         read whole */
 };
+
+/* "train", "validation", "test". */
+const char *tr_channel_name(enum tr_channel channel);
 
 /* Trains, evaluates, writes. Returns 0, or -1 with *error; ps_stop_signal tells whether a signal
  * was the reason. */

@@ -41,11 +41,11 @@ static void test_scores_have_sagemakers_names(void **state)
 {
     (void)state;
     struct tr_report report;
-    tr_report_init(&report, true, TR_LOSS_SOFTMAX);
+    tr_report_init(&report, true, TR_LOSS_SOFTMAX, NULL);
     assert_string_equal(tr_report_score_name(&report), "multiclass_accuracy");
-    tr_report_init(&report, true, TR_LOSS_LOGISTIC);
+    tr_report_init(&report, true, TR_LOSS_LOGISTIC, NULL);
     assert_string_equal(tr_report_score_name(&report), "binary_classification_accuracy");
-    tr_report_init(&report, true, TR_LOSS_SQUARED);
+    tr_report_init(&report, true, TR_LOSS_SQUARED, NULL);
     assert_string_equal(tr_report_score_name(&report), "mse");
     assert_false(report.terminal); /* quiet */
     assert_false(tr_report_progress_due(&report, 1e9));
