@@ -16,12 +16,17 @@
     ((size_t)512 << 10) /* its context, and blocks beside the window                               \
                          */
 
+enum { ZSTD_HEAD_BYTES_MAX = 18 };
+
 struct frames {
     const struct library *library;
-    void *context;         /* the library's */
-    uint64_t frame_no;     /* from 1 */
-    uint64_t frame_offset; /* of its first byte in the object */
-    bool inside;           /* a frame has begun, and not ended */
+    void *context;                     /* the library's */
+    uint64_t frame_no;                 /* from 1 */
+    uint64_t frame_offset;             /* of its first byte in the object */
+    bool inside;                       /* a frame has begun, and not ended */
+    uint8_t head[ZSTD_HEAD_BYTES_MAX]; /* its first bytes */
+    size_t head_bytes;
+    uint64_t made_bytes; /* of its contents */
 };
 
 /* What a library can say of a frame. */
@@ -42,6 +47,7 @@ struct library {
     const char *name;
     void (*reset)(void *context);
     void (*run)(void *context, struct call *call);
+    const char *(*check)(const struct frames *f); /* at a frame's end; or NULL */
 };
 
 /* ---- lz4 ---- */
@@ -120,7 +126,19 @@ static void zstd_run(void *context, struct call *call)
                                                                        : TROUBLE_OTHER;
 }
 
-static const struct library zstd = {.name = "zstd", .reset = zstd_reset, .run = zstd_run};
+/* libzstd, when it is fed in pieces, does not compare the size that a frame's head tells with its
+ * contents' if the last block is empty. */
+static const char *zstd_check(const struct frames *f)
+{
+    unsigned long long told_bytes = ZSTD_getFrameContentSize(f->head, f->head_bytes);
+
+    if (told_bytes == ZSTD_CONTENTSIZE_UNKNOWN || told_bytes == f->made_bytes)
+        return NULL;
+    return "its contents are not as long as its head says";
+}
+
+static const struct library zstd = {
+    .name = "zstd", .reset = zstd_reset, .run = zstd_run, .check = zstd_check};
 
 /* The largest window whose memory is within the bounds. */
 static int window_log(size_t memory_bytes)
@@ -204,6 +222,28 @@ static enum fmt_inflate_rc fail(const struct frames *f, const struct call *call,
     return FMT_INFLATE_E_FORMAT;
 }
 
+static void begin_frame(struct frames *f, uint64_t offset)
+{
+    f->inside = true;
+    f->frame_no++;
+    f->frame_offset = offset;
+    f->head_bytes = 0;
+    f->made_bytes = 0;
+}
+
+/* Takes note of what a call has done. */
+static void book(struct frames *f, struct call *call)
+{
+    for (size_t i = 0; i < call->in_bytes && f->head_bytes < sizeof f->head; i++)
+        f->head[f->head_bytes++] = call->in[i];
+    f->made_bytes += call->out_bytes;
+    f->inside = !call->frame_ended;
+    if (call->frame_ended && f->library->check)
+        call->cause = f->library->check(f);
+    if (call->cause)
+        call->trouble = TROUBLE_OTHER;
+}
+
 static enum fmt_inflate_rc frames_run(void *codec, struct fmt_inflate_step *step,
                                       uint64_t in_offset, struct fmt_error *error)
 {
@@ -212,11 +252,8 @@ static enum fmt_inflate_rc frames_run(void *codec, struct fmt_inflate_step *step
     for (;;) {
         if (!f->inside && step->consumed_bytes == step->in_bytes)
             return step->at_end ? FMT_INFLATE_END : FMT_INFLATE_IN;
-        if (!f->inside) {
-            f->inside = true;
-            f->frame_no++;
-            f->frame_offset = in_offset + step->consumed_bytes;
-        }
+        if (!f->inside)
+            begin_frame(f, in_offset + step->consumed_bytes);
         struct call call = {.in = step->in + step->consumed_bytes,
                             .in_bytes = step->in_bytes - step->consumed_bytes,
                             .out = step->out + step->produced_bytes,
@@ -227,7 +264,9 @@ static enum fmt_inflate_rc frames_run(void *codec, struct fmt_inflate_step *step
             return fail(f, &call, error);
         step->consumed_bytes += call.in_bytes;
         step->produced_bytes += call.out_bytes;
-        f->inside = !call.frame_ended;
+        book(f, &call);
+        if (call.cause)
+            return fail(f, &call, error);
         if (call.frame_ended)
             continue;
         if (step->produced_bytes == step->out_bytes)

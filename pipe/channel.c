@@ -4,6 +4,7 @@
 
 #include "pipe/engine.h"
 #include "pipe/error.h"
+#include "pipe/inflater.h"
 #include "pipe/pipe_reader.h"
 #include "pipe/slots.h"
 
@@ -12,6 +13,8 @@
 
 /* Of the ring's budget, a fifth is headroom: the longest record, and a fourth of the ring. */
 #define HEADROOM_SHARE 5
+/* Of a compressed channel's ring budget, a fourth is for what has not been inflated. */
+#define STREAM_SHARE 4
 /* At least this many parts fit in the ring, so that a part never waits for its own predecessor. */
 #define PARTS_IN_RING 4
 
@@ -22,6 +25,15 @@ void ps_channel_wake_all(struct ps_channel *ch)
     pthread_cond_broadcast(&ch->consumer_wakes);
     if (ch->pipe)
         ps_pipe_reader_wake(ch->pipe);
+    if (ch->inflater)
+        pthread_cond_broadcast(&ch->inflater->wakes);
+}
+
+void ps_channel_plan_grew(struct ps_channel *ch)
+{
+    pthread_cond_signal(&ch->framer_wakes);
+    if (ch->inflater)
+        pthread_cond_signal(&ch->inflater->wakes);
 }
 
 bool ps_channel_is_empty(struct ps_channel *ch, struct penstock_error *error)
@@ -78,6 +90,7 @@ static void init_locks(struct ps_channel *ch)
     pthread_cond_init(&ch->framer_wakes, &attributes);
     pthread_cond_init(&ch->decoder_wakes, &attributes);
     pthread_cond_init(&ch->consumer_wakes, &attributes);
+    ch->head_wakes = &ch->framer_wakes;
     pthread_condattr_destroy(&attributes);
 }
 
@@ -117,12 +130,26 @@ static int open_sources(struct ps_channel *ch, const struct penstock_channel_con
     return share_budgets(ch, error);
 }
 
-static int open_memory(struct ps_channel *ch, size_t share_bytes, struct penstock_error *error)
+static int open_memory(struct ps_channel *ch, enum fmt_codec codec, size_t share_bytes,
+                       struct penstock_error *error)
 {
-    size_t ring_bytes = ch->plain ? share_bytes : share_bytes / 2;
-    size_t headroom_bytes = ch->plain ? 0 : ring_bytes / HEADROOM_SHARE;
-    int rc = ps_ring_open(&ch->ring, ring_bytes - headroom_bytes, headroom_bytes, error);
+    size_t inflate_bytes = fmt_inflate_memory_bytes(codec, share_bytes);
 
+    share_bytes -= inflate_bytes;
+    size_t ring_bytes = ch->plain ? share_bytes : share_bytes / 2;
+    size_t stream_bytes = codec == FMT_CODEC_NONE ? ring_bytes : ring_bytes / STREAM_SHARE;
+    size_t framed_bytes = codec == FMT_CODEC_NONE ? ring_bytes : ring_bytes - stream_bytes;
+    size_t headroom_bytes = ch->plain ? 0 : framed_bytes / HEADROOM_SHARE;
+    int rc;
+
+    if (codec == FMT_CODEC_NONE) {
+        rc = ps_ring_open(&ch->ring, ring_bytes - headroom_bytes, headroom_bytes, error);
+    } else {
+        rc = ps_ring_open(&ch->ring, stream_bytes, 0, error);
+        if (rc == PENSTOCK_OK)
+            rc = ps_inflater_open(ch, codec, inflate_bytes, framed_bytes - headroom_bytes,
+                                  headroom_bytes, error);
+    }
     if (rc != PENSTOCK_OK)
         return rc;
     ch->slot_budget_bytes = share_bytes - ring_bytes;
@@ -137,7 +164,8 @@ static bool has_fifos(const struct ps_channel *ch)
 }
 
 /* What FIFOs bring is one stream, whose order is the writer's. */
-static int check_fifos(const struct ps_channel *ch, struct penstock_error *error)
+static int check_fifos(const struct ps_channel *ch, enum fmt_codec codec,
+                       struct penstock_error *error)
 {
     for (size_t i = 1; i < ch->source_count; i++)
         if (has_fifos(ch) || ch->sources[i].uri.kind == PS_URI_PIPE)
@@ -150,6 +178,12 @@ static int check_fifos(const struct ps_channel *ch, struct penstock_error *error
                        "channel %s: it comes through FIFOs, so order and share of the objects are "
                        "chosen where these are written: leave out shuffle and shard",
                        ch->name);
+    if (has_fifos(ch) && codec != FMT_CODEC_NONE)
+        return ps_fail(
+            error, PENSTOCK_E_ARGUMENT,
+            "channel %s: it comes through FIFOs, which hold what objects are inflated to: "
+            "leave out compression",
+            ch->name);
     return PENSTOCK_OK;
 }
 
@@ -172,6 +206,7 @@ int ps_channel_open(struct penstock *stream, const struct penstock_channel_confi
 {
     struct ps_channel *ch = calloc(1, sizeof *ch);
     struct fmt_error cause = {.text = ""};
+    enum fmt_codec codec;
 
     *out = ch;
     if (!ch)
@@ -181,7 +216,7 @@ int ps_channel_open(struct penstock *stream, const struct penstock_channel_confi
     ch->sum_guess = FMT_CRC64NVME; /* what S3 computes unless the uploader says otherwise */
     ch->config = *config;
     /* The caller's strings are copied or not kept. */
-    ch->config.name = ch->config.content_type = NULL;
+    ch->config.name = ch->config.content_type = ch->config.compression = NULL;
     ch->config.uris = NULL;
     ch->name = strdup(config->name ? config->name : "train");
     if (!ch->name)
@@ -190,14 +225,16 @@ int ps_channel_open(struct penstock *stream, const struct penstock_channel_confi
         return ps_fail(error, PENSTOCK_E_ARGUMENT, "channel %s: content type \"%s\": %s", ch->name,
                        config->content_type, cause.text);
     ch->plain = !ch->options.ops;
-    int rc = open_sources(ch, config, error);
+    int rc = ps_config_compression(config, &codec, error);
 
     if (rc == PENSTOCK_OK)
-        rc = check_fifos(ch, error);
+        rc = open_sources(ch, config, error);
+    if (rc == PENSTOCK_OK)
+        rc = check_fifos(ch, codec, error);
     if (rc == PENSTOCK_OK)
         rc = open_plan(ch, error);
     if (rc == PENSTOCK_OK)
-        rc = open_memory(ch, share_bytes, error);
+        rc = open_memory(ch, codec, share_bytes, error);
     if (rc == PENSTOCK_OK && has_fifos(ch))
         rc = ps_pipe_reader_open(ch, &ch->pipe, error);
     return rc;
@@ -208,6 +245,7 @@ void ps_channel_close(struct ps_channel *ch)
     if (!ch)
         return;
     ps_slots_close(ch);
+    ps_inflater_close(ch);
     ps_pipe_reader_close(ch->pipe);
     ps_ring_close(&ch->ring);
     ps_plan_free(ch->plan);

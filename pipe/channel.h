@@ -16,6 +16,9 @@
  * A channel of plain bytes ("application/octet-stream") has neither framer nor decoders: its
  * consumer takes [released, head) in spans (spans.c).
  *
+ * Of a compressed channel an inflater (inflater.h) consumes the stream ring, and makes of it a
+ * second stream in a ring of its own: that is what framer, decoders and spans then see (tap.h).
+ *
  * Owner: struct penstock. Threads: `lock` guards every field without another note; it is held for
  * short, bounded work and never across a system call that can block.
  */
@@ -24,6 +27,7 @@
 
 #include "formats/crc.h"
 #include "formats/fmt.h"
+#include "formats/inflate.h"
 #include "pipe/histogram.h"
 #include "pipe/penstock.h"
 #include "pipe/plan.h"
@@ -38,7 +42,8 @@ enum {
     PS_CHUNKS_MAX = 128, /* chunks between released and framed */
     PS_EVENTS_MAX = 64,  /* batches and flow marks waiting for penstock_next */
     PS_SLOTS_MAX = 32,
-    PS_SPANS_MAX = 64, /* spans on loan */
+    PS_SPANS_MAX = 64,  /* spans on loan */
+    PS_ENDS_MAX = 1024, /* objects inflated to their end that the consumer has not passed */
 };
 
 enum ps_sum_state {
@@ -130,14 +135,57 @@ struct ps_span {
     bool lent;
 };
 
-/* The consumer's end of a channel of plain bytes: the stream from [pos, head) goes out in spans. */
-struct ps_bytes {
+/* How far the consumer sees, from a place in the object it is at. */
+struct ps_view {
+    const struct ps_object *object;
+    uint64_t object_pos;     /* of its first byte */
+    uint64_t object_end_pos; /* UINT64_MAX: not before head_pos, and not known yet */
+    uint64_t head_pos;       /* bytes before it are there */
+};
+
+/* Between the stream ring and the consumer of a compressed channel. Positions of what is inflated
+ * count from 0 at penstock_open, as stream positions do. */
+struct ps_inflater {
+    enum fmt_codec codec;        /* constant after open, as is the ring's place */
+    struct fmt_inflate *inflate; /* its thread's own */
+    struct ps_ring ring;
+    pthread_cond_t wakes; /* stream head, plan, room, a skipped epoch, stop */
+
     struct ps_cursor cursor;
     const struct ps_object *object; /* whose bytes are next; NULL: ask the plan */
     uint64_t object_pos;            /* stream position of its first byte */
-    uint64_t epoch_pos;             /* of the epoch's first byte */
-    uint64_t pos;                   /* next byte to lend */
-    uint64_t skip_pos;              /* bytes before it are let go unseen: the epoch was skipped */
+    uint64_t in_pos;                /* next byte of the stream to inflate */
+    uint64_t skip_pos; /* bytes of the stream before it are let go: their epoch was skipped */
+    uint64_t skips;    /* how often that was: what was being made meanwhile is dropped */
+    bool fresh;        /* nothing of the object has been inflated */
+    bool wants_in;     /* nothing more can be made without another byte */
+
+    uint64_t object_made_pos; /* where what is made of the object begins */
+    uint64_t made_pos;        /* what has been made ends here; */
+    uint64_t head_pos; /* what is shown: an object's last byte waits until all of it was right */
+    uint64_t released_pos;
+    struct ps_end {
+        uint64_t pos;
+        uint32_t epoch;
+    } ends[PS_ENDS_MAX]; /* where objects end, for the consumer, which walks the same plan */
+    uint64_t end_first;
+    uint64_t end_next;
+    bool hungry; /* the consumer waits for more than there is */
+    bool failed; /* nothing comes after head: `error` tells why */
+    struct penstock_error error;
+
+    pthread_t thread;
+    bool started;
+};
+
+/* The consumer's end of a channel of plain bytes: the stream from [pos, head) goes out in spans. */
+struct ps_bytes {
+    struct ps_cursor cursor;
+    struct ps_view
+        view;           /* as last seen; no object: ask the plan for the one whose bytes are next */
+    uint64_t epoch_pos; /* of the epoch's first byte */
+    uint64_t pos;       /* next byte to lend */
+    uint64_t skip_pos;  /* bytes before it are let go unseen: the epoch was skipped */
     struct ps_span spans[PS_SPANS_MAX];
     uint64_t span_first; /* oldest not released */
     uint64_t span_next;
@@ -157,12 +205,14 @@ struct ps_channel {
     size_t part_bytes;           /* 0: the I/O threads choose */
     size_t part_bytes_most;
     size_t slot_budget_bytes;
-    bool plain; /* bytes as they are: no framer, no decoders, no slots */
+    bool plain;                   /* bytes as they are: no framer, no decoders, no slots */
+    struct ps_inflater *inflater; /* NULL: the objects are not compressed */
 
     pthread_mutex_t lock;
     pthread_cond_t framer_wakes;   /* head, plan, free slot, chunk or event room, stop */
     pthread_cond_t decoder_wakes;  /* a chunk, stop */
     pthread_cond_t consumer_wakes; /* an event, decoded rows, stop */
+    pthread_cond_t *head_wakes;    /* whoever waits for head: framer_wakes, or the inflater's */
 
     /* Fetching. */
     struct ps_cursor fetch_cursor;
@@ -220,6 +270,7 @@ struct ps_channel {
 
     struct ps_counts {
         _Atomic uint64_t bytes_received, bytes_copied, bytes_carried, records, batches;
+        _Atomic uint64_t bytes_inflated;
         _Atomic uint64_t objects_streamed, list_requests, get_requests, retries, connections;
         _Atomic uint64_t head_requests, objects_verified, objects_unverified, bytes_verified;
         _Atomic uint64_t hedges, hedge_wins, refetched_bytes;
@@ -250,6 +301,9 @@ int ps_channel_check_ended(struct ps_channel *channel);
 
 /* The caller used the call for the other kind of channel: ends it. Returns PENSTOCK_E_ARGUMENT. */
 int ps_channel_misused(struct ps_channel *channel);
+
+/* The plan has grown, or is complete: whoever waited for that looks again. Lock held. */
+void ps_channel_plan_grew(struct ps_channel *channel);
 
 /* Wakes every thread that waits on the channel, to look at its world again. Lock held. */
 void ps_channel_wake_all(struct ps_channel *channel);

@@ -5,6 +5,7 @@
 #include "pipe/engine.h"
 #include "pipe/error.h"
 #include "pipe/slots.h"
+#include "pipe/tap.h"
 
 static struct ps_chunk *chunk_at(struct ps_channel *ch, uint64_t index)
 {
@@ -22,7 +23,7 @@ static bool release_done(struct ps_channel *ch)
     uint64_t before = ch->chunk_first;
 
     while (ch->chunk_first < ch->chunk_next && chunk_at(ch, ch->chunk_first)->done) {
-        ch->released_pos = chunk_at(ch, ch->chunk_first)->end_pos;
+        ps_tap_release(ch, chunk_at(ch, ch->chunk_first)->end_pos);
         ch->chunk_first++;
     }
     if (ch->chunk_first == before)
@@ -60,7 +61,7 @@ bool ps_chunks_push(struct ps_channel *ch, const struct ps_chunk *chunk)
 bool ps_chunks_wait_released(struct ps_channel *ch, uint64_t pos)
 {
     pthread_mutex_lock(&ch->lock);
-    while (ch->released_pos < pos && !broken_off(ch))
+    while (ps_tap_released(ch) < pos && !broken_off(ch))
         pthread_cond_wait(&ch->framer_wakes, &ch->lock);
     bool go_on = !broken_off(ch);
 

@@ -21,25 +21,30 @@ static const char help[] =
     "to\n"
     "standard output, in listing order, fetched by many requests at once.\n"
     "\n"
-    "  --epochs N                     pass over the objects N times (1)\n" PS_ORDER_HELP
-    "\n" PS_STREAM_HELP "\n"
+    "  --epochs N                     pass over the objects N times (1)\n"
+    "  --decompress gzip|lz4|zstd|auto|none\n"
+    "                                 write what compressed objects hold; auto: by extension\n"
+    "                                 (none)\n" PS_ORDER_HELP "\n" PS_STREAM_HELP "\n"
     "  --verbose                      say on standard error what is retried, and what was read\n"
     "  --help                         show this text and exit\n"
     "\n"
     "Exit code: 0 success, 1 failure, 2 usage error, 130 or 143 interrupted, 141 when the reader\n"
     "of a pipe went away.\n";
 
-enum { OPTION_EPOCHS = 1000, OPTION_VERBOSE, OPTION_HELP };
+enum { OPTION_EPOCHS = 1000, OPTION_DECOMPRESS, OPTION_VERBOSE, OPTION_HELP };
 
-static const struct option long_options[] = {{"epochs", required_argument, NULL, OPTION_EPOCHS},
-                                             PS_STREAM_LONG_OPTIONS,
-                                             {"verbose", no_argument, NULL, OPTION_VERBOSE},
-                                             {"help", no_argument, NULL, OPTION_HELP},
-                                             {NULL, 0, NULL, 0}};
+static const struct option long_options[] = {
+    {"epochs", required_argument, NULL, OPTION_EPOCHS},
+    {"decompress", required_argument, NULL, OPTION_DECOMPRESS},
+    PS_STREAM_LONG_OPTIONS,
+    {"verbose", no_argument, NULL, OPTION_VERBOSE},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {NULL, 0, NULL, 0}};
 
 struct command {
     struct ps_stream_options stream;
     uint32_t epochs;
+    const char *decompress; /* NULL: not at all */
     bool verbose;
     bool help;
 };
@@ -57,6 +62,9 @@ static int take_option(struct command *command, int id, const char *name, const 
         rc = ps_option_number(name, value, 1, UINT32_MAX, &number, error);
         command->epochs = (uint32_t)number;
         return rc;
+    case OPTION_DECOMPRESS:
+        command->decompress = value;
+        return PENSTOCK_OK;
     case OPTION_VERBOSE:
         command->verbose = true;
         return PENSTOCK_OK;
@@ -201,6 +209,7 @@ static int run(struct command *command, const char *const *uris, size_t uri_coun
     channel.uris = uris;
     channel.uri_count = uri_count;
     channel.content_type = "application/octet-stream";
+    channel.compression = command->decompress;
     channel.epochs = command->epochs;
     ps_stream_options_order(&command->stream, &channel);
     config.channels = &channel;

@@ -128,6 +128,18 @@ int ps_config_resolve(const struct penstock_config *config, struct penstock_conf
     return rc;
 }
 
+int ps_config_compression(const struct penstock_channel_config *channel, enum fmt_codec *out,
+                          struct penstock_error *error)
+{
+    const char *name = channel->compression ? channel->compression : "none";
+
+    if (fmt_codec_parse(name, out))
+        return PENSTOCK_OK;
+    return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                   "channel %s: compression is \"%s\": use none, gzip, lz4, zstd or auto",
+                   channel->name ? channel->name : "train", name);
+}
+
 int ps_config_verify(const struct penstock_config *config, enum ps_verify_mode *out,
                      struct penstock_error *error)
 {

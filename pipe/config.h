@@ -3,6 +3,7 @@
 #ifndef PIPE_CONFIG_H
 #define PIPE_CONFIG_H
 
+#include "formats/inflate.h"
 #include "pipe/penstock.h"
 
 enum ps_verify_mode { PS_VERIFY_AUTO, PS_VERIFY_ALWAYS, PS_VERIFY_OFF };
@@ -14,6 +15,10 @@ enum { PS_CHANNELS_MAX = 20, PS_CONNECTIONS_MAX = 256 };
  * PENSTOCK_OK or PENSTOCK_E_ARGUMENT. */
 int ps_config_resolve(const struct penstock_config *config, struct penstock_config *out,
                       struct penstock_error *error);
+
+/* What channel.compression says. Returns as above. */
+int ps_config_compression(const struct penstock_channel_config *channel, enum fmt_codec *out,
+                          struct penstock_error *error);
 
 /* What config.verify says. Returns as above. */
 int ps_config_verify(const struct penstock_config *config, enum ps_verify_mode *out,

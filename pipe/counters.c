@@ -42,7 +42,8 @@ void penstock_get_counters(const struct penstock *stream, size_t channel_no,
     out->first_byte_ns = count(&counts->first_byte_ns);
     out->first_batch_ns = count(&counts->first_batch_ns);
     out->wait_ns = count(&counts->wait_ns);
-    out->ring_bytes = ch->ring.size_bytes;
+    out->bytes_inflated = count(&counts->bytes_inflated);
+    out->ring_bytes = ch->ring.size_bytes + (ch->inflater ? ch->inflater->ring.size_bytes : 0);
     pthread_mutex_lock(&ch->lock);
     out->slot_count = ch->slot_count;
     /* The framer sets slot_bytes before it tells the count. */

@@ -8,6 +8,7 @@
 #include "pipe/curl_common.h"
 #include "pipe/error.h"
 #include "pipe/framer.h"
+#include "pipe/inflater.h"
 #include "pipe/io.h"
 #include "pipe/lister.h"
 #include "pipe/pipe_reader.h"
@@ -130,6 +131,11 @@ static int start_channel(struct ps_channel *ch, struct penstock_error *error)
         snprintf(name, sizeof name, "ps-frame-%s", ch->name);
         rc = ps_thread_start(&ch->framer_thread, name, ps_framer_main, ch, error);
         ch->framer_started = rc == PENSTOCK_OK;
+    }
+    if (rc == PENSTOCK_OK && ch->inflater) {
+        snprintf(name, sizeof name, "ps-inflate-%s", ch->name);
+        rc = ps_thread_start(&ch->inflater->thread, name, ps_inflater_main, ch, error);
+        ch->inflater->started = rc == PENSTOCK_OK;
     }
     if (rc == PENSTOCK_OK) {
         snprintf(name, sizeof name, "%s-%s", ch->pipe ? "ps-fifo" : "ps-list", ch->name);
@@ -268,6 +274,8 @@ static void join_channel(struct ps_channel *ch)
         pthread_join(ch->lister_thread, NULL);
     if (ch->framer_started)
         pthread_join(ch->framer_thread, NULL);
+    if (ch->inflater && ch->inflater->started)
+        pthread_join(ch->inflater->thread, NULL);
     for (uint32_t i = 0; i < ch->decoder_count; i++)
         pthread_join(ch->decoder_threads[i], NULL);
 }

@@ -6,6 +6,7 @@
  *   ps-io-N            each owns a reactor and its connections; fills parts          (io.c)
  *   ps-list-CHANNEL    lists the channel's sources, then ends                        (lister.c)
  *   ps-fifo-CHANNEL    or reads its FIFOs                                        (pipe_reader.c)
+ *   ps-inflate-CHANNEL inflates compressed objects                                   (inflater.c)
  *   ps-frame-CHANNEL   cuts records, gives them places in batches                    (framer.c)
  *   ps-dec-CHANNEL     decode_threads of them                                        (chunks.c)
  *   ps-keys            renews credentials that end                                   (keyring.c)

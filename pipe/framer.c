@@ -13,7 +13,7 @@
 #include "pipe/engine.h"
 #include "pipe/error.h"
 #include "pipe/slots.h"
-#include "pipe/stream.h"
+#include "pipe/tap.h"
 
 #include <stdio.h>
 
@@ -24,11 +24,8 @@
 struct framer {
     struct ps_channel *ch;
     struct ps_cursor cursor;
-    const struct ps_object *object;
-    uint64_t object_pos;     /* stream position of the object's first byte */
-    uint64_t object_end_pos; /* UINT64_MAX: not known yet */
-    uint64_t pos;            /* start of the next record */
-    uint64_t head_pos;       /* as last seen */
+    struct ps_view view; /* of the object it is in, as last seen */
+    uint64_t pos;        /* start of the next record */
     uint64_t
         carried_lap_pos; /* lap end whose last bytes are carried: [lap - n, lap) lie before base */
     uint64_t carried_end_pos; /* end of the last record that used the headroom */
@@ -45,7 +42,7 @@ enum step { STEP_GO_ON, STEP_BROKEN_OFF, STEP_ERROR };
 /* Where stream position f->pos can be read, and for how many bytes. */
 static const uint8_t *view(const struct framer *f, size_t *run_bytes)
 {
-    const struct ps_ring *ring = &f->ch->ring;
+    const struct ps_ring *ring = ps_tap_ring(f->ch);
 
     if (f->pos < f->carried_lap_pos) {
         size_t before_lap = (size_t)(f->carried_lap_pos - f->pos);
@@ -57,34 +54,22 @@ static const uint8_t *view(const struct framer *f, size_t *run_bytes)
     return ps_ring_at(ring, f->pos);
 }
 
-static uint64_t end_of(const struct framer *f)
-{
-    uint64_t size_bytes = f->object->size_bytes;
-
-    return size_bytes == PS_SIZE_UNKNOWN ? UINT64_MAX : f->object_pos + size_bytes;
-}
-
 /* Waits for bytes past `pos`, or for the object's end if that is not known; translates the ways a
  * stream can end early. */
 static enum step wait_bytes(struct framer *f, uint64_t pos)
 {
     struct ps_channel *ch = f->ch;
-    enum ps_head_answer answer = f->object_end_pos == UINT64_MAX
-                                     ? ps_stream_wait_end(ch, pos, f->object, &f->head_pos)
-                                     : ps_stream_wait_head(ch, pos, &f->head_pos);
 
-    /* Its size is known before head moves into the next object. */
-    f->object_end_pos = end_of(f);
-    switch (answer) {
+    switch (ps_tap_wait(ch, pos, &f->view)) {
     case PS_HEAD_MOVED:
-    case PS_HEAD_WAIT:
         return STEP_GO_ON;
     case PS_HEAD_BROKEN_OFF:
         return STEP_BROKEN_OFF;
+    case PS_HEAD_WAIT:
     case PS_HEAD_FAILED:
         break;
     }
-    ch->frame_error = ch->fetch_error;
+    ch->frame_error = *ps_tap_error(ch);
     return STEP_ERROR;
 }
 
@@ -92,8 +77,8 @@ static enum step bad_record(struct framer *f, uint64_t offset, const char *cause
 {
     struct ps_channel *ch = f->ch;
 
-    ps_source_bad_record(&ch->frame_error, ch->name, &ch->sources[f->object->source_no], f->object,
-                         offset, cause);
+    ps_source_bad_record(&ch->frame_error, ch->name, &ch->sources[f->view.object->source_no],
+                         f->view.object, offset, cause);
     return STEP_ERROR;
 }
 
@@ -101,19 +86,19 @@ static enum step bad_record(struct framer *f, uint64_t offset, const char *cause
 static enum step widen(struct framer *f, size_t seen_bytes, size_t run_bytes, size_t have_bytes)
 {
     struct ps_channel *ch = f->ch;
-    uint64_t offset = f->pos - f->object_pos;
+    uint64_t offset = f->pos - f->view.object_pos;
 
     if (seen_bytes < have_bytes) {
         f->limit_bytes *= 4;
         return STEP_GO_ON;
     }
-    if (have_bytes == ch->ring.headroom_bytes) {
+    if (have_bytes == ps_tap_ring(ch)->headroom_bytes) {
         char cause[160];
 
         snprintf(cause, sizeof cause,
                  "the record is longer than %zu bytes, the most this memory limit allows: "
                  "raise the memory limit",
-                 ch->ring.headroom_bytes);
+                 ps_tap_ring(ch)->headroom_bytes);
         return bad_record(f, offset, cause);
     }
     if (have_bytes < run_bytes || f->pos < f->carried_lap_pos)
@@ -123,7 +108,7 @@ static enum step widen(struct framer *f, size_t seen_bytes, size_t run_bytes, si
      * record that crossed one lap ago. */
     if (!ps_chunks_wait_released(ch, f->carried_end_pos))
         return STEP_BROKEN_OFF;
-    ps_ring_carry(&ch->ring, f->pos);
+    ps_ring_carry(ps_tap_ring(ch), f->pos);
     f->carried_lap_pos = f->pos + run_bytes;
     atomic_fetch_add_explicit(&ch->counts.bytes_carried, run_bytes, memory_order_relaxed);
     return wait_bytes(f, f->pos + have_bytes);
@@ -137,12 +122,12 @@ static enum step learn_shape(struct framer *f, const uint8_t *in, size_t len_byt
     char text[160];
 
     if (ch->options.ops->learn(&ch->options, in, len_bytes, &ch->shape, &cause) != FMT_OK)
-        return bad_record(f, f->pos + f->cut.lead_bytes - f->object_pos + cause.offset_bytes,
+        return bad_record(f, f->pos + f->cut.lead_bytes - f->view.object_pos + cause.offset_bytes,
                           cause.text);
     if (ch->config.feature_dim != 0 && ch->config.feature_dim != ch->shape.feature_dim) {
         snprintf(text, sizeof text, "the record has %u features, the configuration says %u",
                  ch->shape.feature_dim, ch->config.feature_dim);
-        return bad_record(f, f->pos + f->cut.lead_bytes - f->object_pos, text);
+        return bad_record(f, f->pos + f->cut.lead_bytes - f->view.object_pos, text);
     }
     if (ps_slots_open(ch, &ch->frame_error) != PENSTOCK_OK)
         return STEP_ERROR;
@@ -182,8 +167,8 @@ static enum step place_records(struct framer *f, const uint8_t *in)
     struct ps_chunk chunk = {.in = in + cut.lead_bytes,
                              .len_bytes = cut.len_bytes - cut.lead_bytes,
                              .end_pos = f->pos + cut.len_bytes,
-                             .object_offset = f->pos - f->object_pos + cut.lead_bytes,
-                             .object = f->object,
+                             .object_offset = f->pos - f->view.object_pos + cut.lead_bytes,
+                             .object = f->view.object,
                              .slot = f->slot,
                              .first_row = f->rows,
                              .rows = cut.rows};
@@ -205,7 +190,9 @@ static enum step frame_some(struct framer *f)
 {
     struct ps_channel *ch = f->ch;
     struct fmt_error cause = {.text = ""};
-    uint64_t limit_pos = f->head_pos < f->object_end_pos ? f->head_pos : f->object_end_pos;
+    uint64_t object_end_pos = f->view.object_end_pos;
+    uint64_t limit_pos = f->view.head_pos < object_end_pos ? f->view.head_pos : object_end_pos;
+    size_t headroom_bytes = ps_tap_ring(ch)->headroom_bytes;
     size_t run_bytes;
     const uint8_t *in = view(f, &run_bytes);
 
@@ -214,13 +201,14 @@ static enum step frame_some(struct framer *f)
 
     /* More than the longest record is not looked at: whether a record is too long must not depend
      * on how much of it happens to be here. */
-    size_t most_bytes = run_bytes < ch->ring.headroom_bytes ? run_bytes : ch->ring.headroom_bytes;
+    size_t most_bytes = run_bytes < headroom_bytes ? run_bytes : headroom_bytes;
     size_t have_bytes = limit_pos - f->pos < most_bytes ? (size_t)(limit_pos - f->pos) : most_bytes;
     size_t seen_bytes = have_bytes < f->limit_bytes ? have_bytes : f->limit_bytes;
-    bool at_end = f->pos + seen_bytes == f->object_end_pos;
+    bool at_end = f->pos + seen_bytes == object_end_pos;
     uint32_t rows_max = ch->config.batch_rows - (f->slot ? f->rows : 0);
-    enum fmt_rc rc = ch->options.ops->cut(&ch->options, in, seen_bytes, f->pos == f->object_pos,
-                                          at_end, rows_max, &f->cut, &cause);
+    enum fmt_rc rc =
+        ch->options.ops->cut(&ch->options, in, seen_bytes, f->pos == f->view.object_pos, at_end,
+                             rows_max, &f->cut, &cause);
 
     switch (rc) {
     case FMT_OK:
@@ -232,23 +220,34 @@ static enum step frame_some(struct framer *f)
     case FMT_E_MEMORY:
         break;
     }
-    return bad_record(f, f->pos - f->object_pos + cause.offset_bytes, cause.text);
+    return bad_record(f, f->pos - f->view.object_pos + cause.offset_bytes, cause.text);
 }
 
-static enum step frame_object(struct framer *f)
+static void pass_object(struct framer *f)
+{
+    struct ps_channel *ch = f->ch;
+
+    if (ch->inflater) {
+        pthread_mutex_lock(&ch->lock);
+        ps_tap_pass(ch);
+        pthread_mutex_unlock(&ch->lock);
+    }
+    /* Counted here, so that the count is right when the epoch's end is told. */
+    atomic_fetch_add_explicit(&ch->counts.objects_streamed, 1, memory_order_relaxed);
+}
+
+static enum step frame_object(struct framer *f, const struct ps_object *object)
 {
     enum step step = STEP_GO_ON;
 
-    f->object_pos = f->pos;
-    f->object_end_pos = end_of(f);
+    ps_tap_begin(f->ch, object, f->pos, &f->view);
     f->cut = (struct fmt_cut){.rows = 0};
     f->limit_bytes = CHUNK_BYTES;
     f->epoch_objects++;
-    while (step == STEP_GO_ON && f->pos < f->object_end_pos)
+    while (step == STEP_GO_ON && f->pos < f->view.object_end_pos)
         step = frame_some(f);
-    /* Counted here, so that the count is right when the epoch's end is told. */
     if (step == STEP_GO_ON)
-        atomic_fetch_add_explicit(&f->ch->counts.objects_streamed, 1, memory_order_relaxed);
+        pass_object(f);
     return step;
 }
 
@@ -261,7 +260,7 @@ static enum step end_epoch(struct framer *f)
     if (ps_channel_is_empty(ch, &ch->frame_error))
         return STEP_ERROR;
     /* A FIFO of no bytes is the share of a host for which there is no object. */
-    if (f->position == 0 && f->epoch_objects > 0 && !(ch->pipe && f->pos == f->object_pos)) {
+    if (f->position == 0 && f->epoch_objects > 0 && !(ch->pipe && f->pos == f->view.object_pos)) {
         ps_fail(&ch->frame_error, PENSTOCK_E_EMPTY,
                 "channel %s is empty: %llu objects under %s hold no record", ch->name,
                 (unsigned long long)f->epoch_objects, ch->sources[0].text);
@@ -298,11 +297,12 @@ static enum step wait_plan(struct framer *f)
 static enum step frame_next(struct framer *f, bool *last)
 {
     struct ps_channel *ch = f->ch;
+    const struct ps_object *object;
 
-    switch (ps_plan_at(ch->plan, &f->cursor, &f->object)) {
+    switch (ps_plan_at(ch->plan, &f->cursor, &object)) {
     case PS_PLAN_OBJECT:
         f->cursor.index++;
-        return frame_object(f);
+        return frame_object(f, object);
     case PS_PLAN_WAIT:
         return wait_plan(f);
     case PS_PLAN_EPOCH_END:

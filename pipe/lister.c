@@ -16,11 +16,11 @@ struct listing {
     struct penstock_error error;
 };
 
-/* The plan has grown, or is complete: whoever waited for that looks again. */
+/* The plan has grown, or is complete: I/O threads look again, too. */
 static void tell(struct ps_channel *ch)
 {
     pthread_mutex_lock(&ch->lock);
-    pthread_cond_signal(&ch->framer_wakes);
+    ps_channel_plan_grew(ch);
     pthread_mutex_unlock(&ch->lock);
     ps_engine_wake_io(ch->stream);
 }

@@ -138,6 +138,14 @@ struct penstock_channel_config {
      * "application/octet-stream": the objects' bytes as they are, read with penstock_next_span. */
     const char *content_type;
 
+    /* How the objects are compressed: "gzip" (any number of members), "lz4" (frames), "zstd";
+     * "auto": each by its key's extension, .gz .gzip .lz4 .zst .zstd, others as they are; "none"
+     * (the default, also for NULL). Checksums inside are checked. Records and spans are of what the
+     * objects hold, and so are offsets in them; an object that is truncated or corrupt is
+     * PENSTOCK_E_FORMAT, with the offset of the gzip member or frame at fault, and its last byte is
+     * not delivered. */
+    const char *compression;
+
     uint32_t batch_rows;  /* rows of a full batch, 1 .. 2^24; default 1000 */
     uint32_t feature_dim; /* 0 (default): taken from the first record; else checked against it */
     uint32_t epochs;      /* passes over the data; default 1; 0 = without end */
@@ -163,7 +171,9 @@ struct penstock_config {
 
     /* Upper bound of the memory for streamed bytes and batches, all channels together. Default 1
      * GiB, least 16 MiB a channel. Half of a channel's share is its stream ring, the other half
-     * batch slots; for plain bytes all of it is ring. */
+     * batch slots; for plain bytes all of it is ring. Of a compressed channel's share the inflater
+     * takes 9 MiB first, for zstd up to a fourth (129 MiB at most; a frame's window has to fit),
+     * for gzip next to nothing; then a fourth of what is ring holds the compressed bytes. */
     size_t memory_limit_bytes;
 
     uint32_t decode_threads;  /* per channel; default: CPUs, at most 8 */
@@ -256,6 +266,7 @@ struct penstock_counters {
     uint64_t bytes_copied;       /* of those, copied there: what came with an answer's head; with
                                     curl all */
     uint64_t bytes_carried;      /* bytes copied because a record crossed the ring's end */
+    uint64_t bytes_inflated;     /* bytes that compressed objects held */
     uint64_t records;            /* records decoded */
     uint64_t batches;            /* batches delivered; for plain bytes: spans */
     uint64_t objects_listed;     /* objects with data, all shards, once per handle */
@@ -278,7 +289,7 @@ struct penstock_counters {
     uint64_t first_byte_ns;
     uint64_t first_batch_ns;
     uint64_t wait_ns;    /* time penstock_next spent blocked */
-    uint64_t ring_bytes; /* size of the stream ring */
+    uint64_t ring_bytes; /* size of the stream ring, and of the one inflated into */
     uint64_t slot_bytes; /* bytes of all batch slots, 0 until the first record is seen */
     uint32_t slot_count;
     char io_backend[16]; /* "uring" or "epoll" */

@@ -2,22 +2,30 @@
 /* pipe/spans.c - the consumer's end of a channel of plain bytes: penstock_next_span,
  * penstock_release_span and penstock_skip_epoch.
  *
- * Nothing is framed or copied: a span is a run of the stream ring between released and head, within
- * one object and one lap. Spans may come back in any order; their space is free again in stream
- * order.
+ * Nothing is framed or copied: a span is a run of the stream ring, or of the ring that objects are
+ * inflated into, between released and head, within one object and one lap. Spans may come back in
+ * any order; their space is free again in stream order.
  */
 #include "pipe/clock.h"
 #include "pipe/engine.h"
 #include "pipe/error.h"
 #include "pipe/pipe_reader.h"
-#include "pipe/stream.h"
+#include "pipe/tap.h"
 
 #include <errno.h>
 
 /* A longer one would keep more of the ring from being filled anew until it comes back. */
 #define SPAN_BYTES_MAX ((uint64_t)1 << 20)
 
-enum look { LOOK_LENT, LOOK_WAIT, LOOK_EPOCH_END, LOOK_END, LOOK_BROKEN_OFF, LOOK_FAILED };
+enum look {
+    LOOK_LENT,
+    LOOK_PASSED,
+    LOOK_WAIT,
+    LOOK_EPOCH_END,
+    LOOK_END,
+    LOOK_BROKEN_OFF,
+    LOOK_FAILED
+};
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -35,7 +43,7 @@ static bool release_back(struct ps_channel *ch)
 
         if (span->lent)
             break;
-        ch->released_pos = span->end_pos;
+        ps_tap_release(ch, span->end_pos);
         bytes->span_first++;
     }
     if (bytes->span_first == before)
@@ -51,26 +59,15 @@ static enum look look_of(struct ps_channel *ch, enum ps_head_answer answer)
         return LOOK_WAIT;
     if (answer == PS_HEAD_BROKEN_OFF)
         return LOOK_BROKEN_OFF;
-    ch->frame_error = ch->fetch_error;
+    ch->frame_error = *ps_tap_error(ch);
     return LOOK_FAILED;
 }
 
-/* Where bytes->object ends in the stream; UINT64_MAX while that is not known. */
-static uint64_t object_end(const struct ps_bytes *bytes)
+/* The object that bytes->pos is at the end of is all lent. Lock held. */
+static void pass_object(struct ps_channel *ch)
 {
-    uint64_t size_bytes = bytes->object->size_bytes;
-
-    return size_bytes == PS_SIZE_UNKNOWN ? UINT64_MAX : bytes->object_pos + size_bytes;
-}
-
-/* Forgets the object if all of it is lent. Lock held. */
-static void pass_object_end(struct ps_channel *ch)
-{
-    struct ps_bytes *bytes = &ch->bytes;
-
-    if (!bytes->object || bytes->pos != object_end(bytes))
-        return;
-    bytes->object = NULL;
+    ch->bytes.view.object = NULL;
+    ps_tap_pass(ch);
     atomic_fetch_add_explicit(&ch->counts.objects_streamed, 1, memory_order_relaxed);
 }
 
@@ -78,26 +75,31 @@ static void pass_object_end(struct ps_channel *ch)
 static const struct penstock_span *lend(struct ps_channel *ch)
 {
     struct ps_bytes *bytes = &ch->bytes;
-    const struct ps_object *object = bytes->object;
+    const struct ps_view *view = &bytes->view;
+    const struct ps_ring *ring = ps_tap_ring(ch);
     struct ps_span *span = &bytes->spans[bytes->span_next++ % PS_SPANS_MAX];
-    uint64_t end_pos = least(ch->head_pos, object_end(bytes));
+    uint64_t end_pos = least(view->head_pos, view->object_end_pos);
 
-    end_pos = least(end_pos, bytes->pos + ps_ring_run_bytes(&ch->ring, bytes->pos));
+    end_pos = least(end_pos, bytes->pos + ps_ring_run_bytes(ring, bytes->pos));
     end_pos = least(end_pos, bytes->pos + SPAN_BYTES_MAX);
+    uint64_t size_bytes = ch->pipe || ch->inflater ? 0 : view->object->size_bytes;
+    bool ends_object = !ch->pipe && end_pos == view->object_end_pos;
+
     *span = (struct ps_span){.channel = ch,
                              .end_pos = end_pos,
                              .lent = true,
-                             .span = {.data = ps_ring_at(&ch->ring, bytes->pos),
+                             .span = {.data = ps_ring_at(ring, bytes->pos),
                                       .len_bytes = (size_t)(end_pos - bytes->pos),
-                                      .key = object->key,
-                                      .uri_no = object->source_no,
-                                      .object_offset = bytes->pos - bytes->object_pos,
-                                      .object_bytes = ch->pipe ? 0 : object->size_bytes,
-                                      .ends_object = !ch->pipe && end_pos == object_end(bytes),
+                                      .key = view->object->key,
+                                      .uri_no = view->object->source_no,
+                                      .object_offset = bytes->pos - view->object_pos,
+                                      .object_bytes = size_bytes,
+                                      .ends_object = ends_object,
                                       .epoch = bytes->cursor.epoch,
                                       .position = bytes->pos - bytes->epoch_pos}};
     bytes->pos = end_pos;
-    pass_object_end(ch);
+    if (ends_object)
+        pass_object(ch);
     if (atomic_fetch_add_explicit(&ch->counts.batches, 1, memory_order_relaxed) == 0)
         atomic_store(&ch->counts.first_batch_ns, ps_now_ns() - ch->stream->opened_ns);
     return &span->span;
@@ -120,11 +122,11 @@ static enum look let_go(struct ps_channel *ch)
     struct ps_bytes *bytes = &ch->bytes;
 
     while (bytes->pos < bytes->skip_pos) {
-        enum ps_head_answer answer = ps_stream_look_head(ch, bytes->pos);
+        enum ps_head_answer answer = ps_tap_look(ch, bytes->pos, &bytes->view);
 
         if (answer != PS_HEAD_MOVED)
             return look_of(ch, answer);
-        bytes->pos = least(ch->head_pos, bytes->skip_pos);
+        bytes->pos = least(bytes->view.head_pos, bytes->skip_pos);
         bytes->spans[bytes->span_next++ % PS_SPANS_MAX] =
             (struct ps_span){.channel = ch, .end_pos = bytes->pos};
         if (release_back(ch))
@@ -135,17 +137,18 @@ static enum look let_go(struct ps_channel *ch)
     return LOOK_LENT;
 }
 
-/* Makes bytes->object the one that bytes->pos is in. LOOK_LENT: it is. */
+/* Makes bytes->view.object the one that bytes->pos is in. LOOK_LENT: it is. */
 static enum look find_object(struct ps_channel *ch)
 {
     struct ps_bytes *bytes = &ch->bytes;
+    const struct ps_object *object;
 
-    if (bytes->object)
+    if (bytes->view.object)
         return LOOK_LENT;
-    switch (ps_plan_at(ch->plan, &bytes->cursor, &bytes->object)) {
+    switch (ps_plan_at(ch->plan, &bytes->cursor, &object)) {
     case PS_PLAN_OBJECT:
         bytes->cursor.index++;
-        bytes->object_pos = bytes->pos;
+        ps_tap_begin(ch, object, bytes->pos, &bytes->view);
         return LOOK_LENT;
     case PS_PLAN_WAIT:
         return LOOK_WAIT;
@@ -168,15 +171,18 @@ static enum look look(struct ps_channel *ch, const struct penstock_span **out)
         return LOOK_WAIT;
     enum look found = let_go(ch);
 
-    /* A FIFO's end comes after its last byte was lent, or it has none. */
-    for (pass_object_end(ch); found == LOOK_LENT && !ch->bytes.object; pass_object_end(ch))
+    if (found == LOOK_LENT)
         found = find_object(ch);
     if (found != LOOK_LENT)
         return found;
-    enum ps_head_answer answer = ps_stream_look_head(ch, bytes->pos);
+    enum ps_head_answer answer = ps_tap_look(ch, bytes->pos, &bytes->view);
 
     if (answer != PS_HEAD_MOVED)
         return look_of(ch, answer);
+    if (bytes->view.object_end_pos == bytes->pos) { /* a FIFO ended, or the object holds nothing */
+        pass_object(ch);
+        return LOOK_PASSED;
+    }
     *out = lend(ch);
     return LOOK_LENT;
 }
@@ -188,7 +194,12 @@ static int try_span(struct ps_channel *ch, const struct penstock_span **out)
 
     if (ended_rc != PENSTOCK_OK)
         return ended_rc;
-    switch (look(ch, out)) {
+    enum look found;
+
+    do
+        found = look(ch, out);
+    while (found == LOOK_PASSED);
+    switch (found) {
     case LOOK_LENT:
         return PENSTOCK_OK;
     case LOOK_EPOCH_END:
@@ -198,6 +209,7 @@ static int try_span(struct ps_channel *ch, const struct penstock_span **out)
     case LOOK_FAILED:
         return ps_channel_end(ch, ch->frame_error.rc, &ch->frame_error);
     case LOOK_BROKEN_OFF:
+    case LOOK_PASSED:
     case LOOK_WAIT:
         break;
     }
@@ -224,7 +236,7 @@ static int wait_span(struct ps_channel *ch, int timeout_ms, const struct penstoc
     bool late = false;
     int rc;
 
-    ps_stream_hunger(ch, true);
+    ps_tap_hunger(ch, true);
     while ((rc = try_span(ch, out)) == PENSTOCK_AGAIN && !late) {
         if (bytes_freed(ch))
             continue;
@@ -233,7 +245,7 @@ static int wait_span(struct ps_channel *ch, int timeout_ms, const struct penstoc
         else
             late = pthread_cond_timedwait(&ch->framer_wakes, &ch->lock, &deadline) == ETIMEDOUT;
     }
-    ps_stream_hunger(ch, false);
+    ps_tap_hunger(ch, false);
     return rc;
 }
 
@@ -281,35 +293,19 @@ void penstock_release_span(struct penstock *stream, const struct penstock_span *
         ps_engine_wake_io(stream);
 }
 
-/* Where the epoch of bytes->cursor ends, of which every byte has a place in the ring. */
-static uint64_t find_epoch_end(struct ps_channel *ch, uint64_t pos)
-{
-    struct ps_bytes *bytes = &ch->bytes;
-    struct ps_cursor cursor = bytes->cursor;
-    const struct ps_object *object;
-
-    if (bytes->object)
-        pos = bytes->object_pos + bytes->object->size_bytes;
-    while (ps_plan_at(ch->plan, &cursor, &object) == PS_PLAN_OBJECT) {
-        pos += object->size_bytes;
-        cursor.index++;
-    }
-    return pos;
-}
-
 static void skip_epoch(struct ps_channel *ch)
 {
     struct ps_bytes *bytes = &ch->bytes;
-    uint64_t from_pos = bytes->pos > bytes->skip_pos ? bytes->pos : bytes->skip_pos;
-    uint64_t skip_pos;
+    const struct ps_view *view = &bytes->view;
+    uint64_t pos = bytes->pos > bytes->skip_pos ? bytes->pos : bytes->skip_pos;
 
     if (ch->pipe)
         ps_pipe_reader_skip(ch, bytes->cursor.epoch);
-    if (ch->pipe || !ps_stream_skip_epoch(ch, bytes->cursor.epoch, &skip_pos))
-        skip_pos = find_epoch_end(ch, from_pos);
-    bytes->skip_pos = skip_pos;
-    bytes->epoch_pos = skip_pos;
-    bytes->object = NULL;
+    if (view->object && !ch->inflater)
+        pos = view->object_pos + view->object->size_bytes;
+    bytes->skip_pos = ps_tap_skip_epoch(ch, bytes->cursor, pos);
+    bytes->epoch_pos = bytes->skip_pos;
+    bytes->view = (struct ps_view){.object_end_pos = UINT64_MAX};
     bytes->cursor = (struct ps_cursor){.epoch = bytes->cursor.epoch + 1};
 }
 

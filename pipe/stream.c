@@ -100,14 +100,18 @@ struct ps_part *ps_stream_claim(struct ps_channel *ch, uint64_t part_bytes)
     return part;
 }
 
-bool ps_stream_skip_epoch(struct ps_channel *ch, uint32_t epoch, uint64_t *end_pos)
+uint64_t ps_stream_skip_epoch(struct ps_channel *ch, struct ps_cursor cursor, uint64_t pos)
 {
-    if (ch->fetch_cursor.epoch != epoch)
-        return false;
-    ch->fetch_object = NULL;
-    ch->fetch_cursor = (struct ps_cursor){.epoch = epoch + 1};
-    *end_pos = ch->reserved_pos;
-    return true;
+    const struct ps_object *object;
+
+    if (!ch->pipe && ch->fetch_cursor.epoch == cursor.epoch) {
+        ch->fetch_object = NULL;
+        ch->fetch_cursor = (struct ps_cursor){.epoch = cursor.epoch + 1};
+        return ch->reserved_pos;
+    }
+    for (; ps_plan_at(ch->plan, &cursor, &object) == PS_PLAN_OBJECT; cursor.index++)
+        pos += object->size_bytes;
+    return pos;
 }
 
 uint8_t *ps_part_into(const struct ps_part *part)
@@ -128,7 +132,7 @@ static void fail_at(struct ps_channel *ch, uint64_t fail_pos, const struct penst
         ch->fail_pos = fail_pos;
         ch->fetch_error = *error;
     }
-    pthread_cond_signal(&ch->framer_wakes);
+    pthread_cond_signal(ch->head_wakes);
 }
 
 /* Moves head over what has arrived without a gap. Lock held. */
@@ -162,7 +166,7 @@ void ps_stream_tell(struct ps_channel *ch)
     move_head(ch);
     if (ch->framer_waits_head && ch->head_pos != ch->seen_pos) {
         ch->seen_pos = ch->head_pos;
-        pthread_cond_signal(&ch->framer_wakes);
+        pthread_cond_signal(ch->head_wakes);
     }
     pthread_mutex_unlock(&ch->lock);
 }
@@ -236,31 +240,4 @@ void ps_stream_hunger(struct ps_channel *ch, bool hungry)
 {
     atomic_store(&ch->framer_hungry, hungry);
     ch->framer_waits_head = hungry;
-}
-
-static enum ps_head_answer wait_head(struct ps_channel *ch, uint64_t pos,
-                                     const struct ps_object *open_object, uint64_t *head_pos)
-{
-    enum ps_head_answer answer;
-
-    pthread_mutex_lock(&ch->lock);
-    ps_stream_hunger(ch, true);
-    while ((answer = ps_stream_look_head(ch, pos)) == PS_HEAD_WAIT &&
-           !(open_object && open_object->size_bytes != PS_SIZE_UNKNOWN))
-        pthread_cond_wait(&ch->framer_wakes, &ch->lock);
-    ps_stream_hunger(ch, false);
-    *head_pos = ch->head_pos;
-    pthread_mutex_unlock(&ch->lock);
-    return answer;
-}
-
-enum ps_head_answer ps_stream_wait_head(struct ps_channel *ch, uint64_t pos, uint64_t *head_pos)
-{
-    return wait_head(ch, pos, NULL, head_pos);
-}
-
-enum ps_head_answer ps_stream_wait_end(struct ps_channel *ch, uint64_t pos,
-                                       const struct ps_object *object, uint64_t *head_pos)
-{
-    return wait_head(ch, pos, object, head_pos);
 }

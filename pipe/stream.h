@@ -2,8 +2,8 @@
 /* pipe/stream.h - the fetching side of a channel: parts are claimed, filled in place, and passed by
  * head.
  *
- * Threads: I/O threads, each for the parts it claimed; head is looked at by the framer, or by the
- *   consumer of a channel of plain bytes, which has no framer.
+ * Threads: I/O threads, each for the parts it claimed; head is looked at by the inflater, or
+ * through tap.h by the framer or the consumer of a channel of plain bytes, which has no framer.
  */
 #ifndef PIPE_STREAM_H
 #define PIPE_STREAM_H
@@ -16,9 +16,10 @@
  */
 struct ps_part *ps_stream_claim(struct ps_channel *channel, uint64_t part_bytes);
 
-/* No further part of `epoch` is claimed; *end_pos receives the stream position that its parts end
- * at. False when every part of it has been claimed already. Lock held. */
-bool ps_stream_skip_epoch(struct ps_channel *channel, uint32_t epoch, uint64_t *end_pos);
+/* No further part of the cursor's epoch is claimed. Returns the stream position that the epoch ends
+ * at, of which every byte comes or has come; `pos` is where the object at the cursor begins. Lock
+ * held. */
+uint64_t ps_stream_skip_epoch(struct ps_channel *channel, struct ps_cursor cursor, uint64_t pos);
 
 /* Where the part's next byte goes, and how many bytes may still come. */
 uint8_t *ps_part_into(const struct ps_part *part);
@@ -47,16 +48,8 @@ enum ps_head_answer { PS_HEAD_MOVED, PS_HEAD_FAILED, PS_HEAD_BROKEN_OFF, PS_HEAD
  * WAIT. Lock held. */
 enum ps_head_answer ps_stream_look_head(struct ps_channel *channel, uint64_t pos);
 
-/* Before waiting for head on framer_wakes, with the lock held: I/O threads tell of bytes from now
+/* Before waiting for head on *head_wakes, with the lock held: I/O threads tell of bytes from now
  * on. Look again before the first wait. */
 void ps_stream_hunger(struct ps_channel *channel, bool hungry);
-
-/* Waits until the answer is not WAIT; *head_pos receives head. */
-enum ps_head_answer ps_stream_wait_head(struct ps_channel *channel, uint64_t pos,
-                                        uint64_t *head_pos);
-
-/* The same inside an object whose size was not known yet: WAIT when it is now. */
-enum ps_head_answer ps_stream_wait_end(struct ps_channel *channel, uint64_t pos,
-                                       const struct ps_object *object, uint64_t *head_pos);
 
 #endif

@@ -30,7 +30,9 @@ static const char help[] =
     "  --content-type TYPE            application/x-recordio-protobuf (the default) or\n"
     "                                 text/csv;label_size=1\n"
     "  --validation-content-type TYPE, --test-content-type TYPE\n"
-    "                                 where they differ from the training channel's\n" PS_ORDER_HELP
+    "                                 where they differ from the training channel's\n"
+    "  --compression gzip|lz4|zstd|auto|none\n"
+    "                                 of the objects; auto: by extension (none)\n" PS_ORDER_HELP
     "\n"
     "Model:\n"
     "  --algorithm linear-learner     required with --train\n"
@@ -58,6 +60,7 @@ enum option_id {
     OPTION_CONTENT_TYPE, /* likewise */
     OPTION_VALIDATION_CONTENT_TYPE,
     OPTION_TEST_CONTENT_TYPE,
+    OPTION_COMPRESSION,
     OPTION_ALGORITHM,
     OPTION_HP,
     OPTION_DEVICE,
@@ -76,6 +79,7 @@ static const struct option long_options[] = {
     {"content-type", required_argument, NULL, OPTION_CONTENT_TYPE},
     {"validation-content-type", required_argument, NULL, OPTION_VALIDATION_CONTENT_TYPE},
     {"test-content-type", required_argument, NULL, OPTION_TEST_CONTENT_TYPE},
+    {"compression", required_argument, NULL, OPTION_COMPRESSION},
     {"algorithm", required_argument, NULL, OPTION_ALGORITHM},
     {"hp", required_argument, NULL, OPTION_HP},
     {"device", required_argument, NULL, OPTION_DEVICE},
@@ -147,6 +151,9 @@ static int take_option(struct command *command, const char *name, enum option_id
     case OPTION_VALIDATION_CONTENT_TYPE:
     case OPTION_TEST_CONTENT_TYPE:
         options->channels[id - OPTION_CONTENT_TYPE].content_type = value;
+        return 0;
+    case OPTION_COMPRESSION:
+        options->compression = value;
         return 0;
     case OPTION_ALGORITHM:
         command->algorithm = value;

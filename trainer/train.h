@@ -27,6 +27,7 @@ struct tr_train_options {
     const char *device;
     const char *model_dir;    /* NULL: no model is written */
     const char *metrics_json; /* NULL: none */
+    const char *compression;  /* of every channel; NULL: none */
     bool quiet;
     const char *base;                /* of a training container; NULL: this is none */
     struct ps_stream_options stream; /* order and shard are the training channel's; the others are

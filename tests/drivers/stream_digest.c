@@ -4,7 +4,7 @@
  *
  *     stream_digest KEY=VALUE...      uri=... (repeatable) type=... rows= epochs= memory_mib=
  * decode= io_threads= connections= part_kib= io= shuffle=SEED shard=H/N stall_ms= hold=BATCHES
- * verify=
+ * verify= compression=
  *
  * Prints KEY=VALUE lines: result (a name of enum penstock_rc), rows, batches, digest (FNV-1a over
  * every float's bits, row by row), epoch_digest (one a epoch); for type=application/octet-stream
@@ -98,6 +98,8 @@ static bool set_text(struct job *job, const char *key, const char *value)
         job->uris[job->channel.uri_count++] = value;
     } else if (strcmp(key, "type") == 0) {
         job->channel.content_type = value;
+    } else if (strcmp(key, "compression") == 0) {
+        job->channel.compression = value;
     } else if (strcmp(key, "io") == 0) {
         job->config.io_backend = value;
     } else if (strcmp(key, "verify") == 0) {

@@ -5,6 +5,7 @@
 
 #include "pipe/clock.h"
 #include "pipe/engine.h"
+#include "pipe/tap.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +39,17 @@ static inline struct fixture *fixture_open(size_t part_bytes, uint32_t epochs)
 static inline void fixture_add(struct fixture *f, const char *key, uint64_t size_bytes)
 {
     assert_int_equal(ps_plan_add(f->ch->plan, 0, key, "etag", size_bytes), PENSTOCK_OK);
+}
+
+/* Waits until head is past `pos`, or never will be; *head_pos receives it. */
+static inline enum ps_head_answer fixture_wait_head(struct ps_channel *ch, uint64_t pos,
+                                                    uint64_t *head_pos)
+{
+    struct ps_view view = {.object = NULL};
+    enum ps_head_answer answer = ps_tap_wait(ch, pos, &view);
+
+    *head_pos = view.head_pos;
+    return answer;
 }
 
 static inline void fixture_wake_all(struct fixture *f)

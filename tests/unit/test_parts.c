@@ -194,17 +194,17 @@ static void test_head_never_passes_a_gap(void **state)
     assert_int_equal(head_pos(f), 0);
     ps_part_advance(parts[0], 100 * KIB);
     ps_part_advance(parts[4], 100 * KIB);
-    assert_int_equal(ps_stream_wait_head(f->ch, 0, &pos), PS_HEAD_MOVED);
+    assert_int_equal(fixture_wait_head(f->ch, 0, &pos), PS_HEAD_MOVED);
     assert_int_equal(pos, 100 * KIB);
     ps_part_advance(parts[0], ps_part_left_bytes(parts[0]));
     /* Whole, but not yet completed: its end is as far as head goes. */
-    assert_int_equal(ps_stream_wait_head(f->ch, 100 * KIB, &pos), PS_HEAD_MOVED);
+    assert_int_equal(fixture_wait_head(f->ch, 100 * KIB, &pos), PS_HEAD_MOVED);
     assert_int_equal(pos, PART);
     ps_part_complete(parts[0]);
     assert_int_equal(head_pos(f), 3 * PART);
     fill(parts[3]);
     assert_int_equal(head_pos(f), 4 * PART + 100 * KIB);
-    assert_int_equal(ps_stream_wait_head(f->ch, 4 * PART, &pos), PS_HEAD_MOVED);
+    assert_int_equal(fixture_wait_head(f->ch, 4 * PART, &pos), PS_HEAD_MOVED);
     assert_int_equal(pos, 4 * PART + 100 * KIB);
     assert_int_equal(atomic_load(&f->ch->counts.bytes_received), 4 * PART + 100 * KIB);
     assert_true(atomic_load(&f->ch->counts.first_byte_ns) > 0);
@@ -220,10 +220,10 @@ static void test_small_steps_are_seen_when_asked_for(void **state)
 
     (void)state;
     ps_part_advance(parts[0], 100);
-    assert_int_equal(ps_stream_wait_head(f->ch, 0, &pos), PS_HEAD_MOVED);
+    assert_int_equal(fixture_wait_head(f->ch, 0, &pos), PS_HEAD_MOVED);
     assert_int_equal(pos, 100);
     ps_part_advance(parts[0], 1);
-    assert_int_equal(ps_stream_wait_head(f->ch, 100, &pos), PS_HEAD_MOVED);
+    assert_int_equal(fixture_wait_head(f->ch, 100, &pos), PS_HEAD_MOVED);
     assert_int_equal(pos, 101);
     fixture_close(f);
 }
@@ -242,7 +242,7 @@ static void *wait_on(void *cookie)
 
     w->answer = PS_HEAD_MOVED;
     while (w->answer == PS_HEAD_MOVED && w->pos < w->until_pos) {
-        w->answer = ps_stream_wait_head(w->f->ch, w->pos, &w->pos);
+        w->answer = fixture_wait_head(w->f->ch, w->pos, &w->pos);
         w->calls++;
     }
     return NULL;
@@ -342,13 +342,13 @@ static void test_failure_is_told_after_every_byte_before_it(void **state)
     ps_part_advance(parts[1], 50);
     fail_part(parts[1], "second");
     ps_part_advance(parts[0], 7);
-    assert_int_equal(ps_stream_wait_head(f->ch, 0, &pos), PS_HEAD_MOVED);
+    assert_int_equal(fixture_wait_head(f->ch, 0, &pos), PS_HEAD_MOVED);
     assert_int_equal(pos, 7);
     fill(parts[2]);
     fill(parts[0]);
-    assert_int_equal(ps_stream_wait_head(f->ch, 7, &pos), PS_HEAD_MOVED);
+    assert_int_equal(fixture_wait_head(f->ch, 7, &pos), PS_HEAD_MOVED);
     assert_int_equal(pos, PART + 50);
-    assert_int_equal(ps_stream_wait_head(f->ch, pos, &pos), PS_HEAD_FAILED);
+    assert_int_equal(fixture_wait_head(f->ch, pos, &pos), PS_HEAD_FAILED);
     assert_int_equal(pos, PART + 50);
     assert_string_equal(f->ch->fetch_error.message, "second");
     fixture_close(f);
@@ -394,9 +394,9 @@ static void test_earliest_failure_in_stream_order_wins(void **state)
             fail_part(parts[orders[o][i]], text);
         }
         fill(parts[0]);
-        assert_int_equal(ps_stream_wait_head(f->ch, 0, &pos), PS_HEAD_MOVED);
+        assert_int_equal(fixture_wait_head(f->ch, 0, &pos), PS_HEAD_MOVED);
         assert_int_equal(pos, PART);
-        assert_int_equal(ps_stream_wait_head(f->ch, pos, &pos), PS_HEAD_FAILED);
+        assert_int_equal(fixture_wait_head(f->ch, pos, &pos), PS_HEAD_FAILED);
         assert_string_equal(f->ch->fetch_error.message, "1");
         fixture_close(f);
     }
@@ -416,9 +416,9 @@ static void test_failure_of_a_thread_comes_behind_head(void **state)
     ps_fail(&error, PENSTOCK_E_SYSTEM, "broken");
     ps_stream_fail(f->ch, &error);
     assert_null(ps_stream_claim(f->ch, 0));
-    assert_int_equal(ps_stream_wait_head(f->ch, 0, &pos), PS_HEAD_MOVED);
+    assert_int_equal(fixture_wait_head(f->ch, 0, &pos), PS_HEAD_MOVED);
     assert_int_equal(pos, 9);
-    assert_int_equal(ps_stream_wait_head(f->ch, 9, &pos), PS_HEAD_FAILED);
+    assert_int_equal(fixture_wait_head(f->ch, 9, &pos), PS_HEAD_FAILED);
     assert_string_equal(f->ch->fetch_error.message, "broken");
     fixture_close(f);
 }
@@ -472,7 +472,7 @@ static void test_stop_and_bad_records_break_off(void **state)
     pthread_mutex_lock(&f->ch->lock);
     f->ch->decode_failed = true;
     pthread_mutex_unlock(&f->ch->lock);
-    assert_int_equal(ps_stream_wait_head(f->ch, 0, &pos), PS_HEAD_BROKEN_OFF);
+    assert_int_equal(fixture_wait_head(f->ch, 0, &pos), PS_HEAD_BROKEN_OFF);
     assert_null(ps_stream_claim(f->ch, 0));
     fixture_close(f);
 }

@@ -123,10 +123,10 @@ static uint64_t head(struct fixture *f, bool *failed)
     pthread_mutex_unlock(&f->ch->lock);
     if (!has_failed)
         return pos;
-    enum ps_head_answer answered = ps_stream_wait_head(f->ch, pos, &pos);
+    enum ps_head_answer answered = fixture_wait_head(f->ch, pos, &pos);
 
     while (answered == PS_HEAD_MOVED)
-        answered = ps_stream_wait_head(f->ch, pos, &pos);
+        answered = fixture_wait_head(f->ch, pos, &pos);
     *failed = answered == PS_HEAD_FAILED;
     return pos;
 }
@@ -196,10 +196,10 @@ static void test_first_object_is_shown_up_to_its_last_byte(void **state)
 
     answer(part, FMT_CRC32C);
     receive(part, 1000);
-    assert_int_equal(ps_stream_wait_head(f->ch, 0, &pos), PS_HEAD_MOVED);
+    assert_int_equal(fixture_wait_head(f->ch, 0, &pos), PS_HEAD_MOVED);
     assert_int_equal(pos, 1000);
     receive_rest(part);
-    assert_int_equal(ps_stream_wait_head(f->ch, 1000, &pos), PS_HEAD_MOVED);
+    assert_int_equal(fixture_wait_head(f->ch, 1000, &pos), PS_HEAD_MOVED);
     assert_int_equal(pos, PART - 1);
     ps_part_complete(part);
     assert_head(f, PART);
