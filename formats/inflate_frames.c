@@ -45,6 +45,7 @@ struct call {
 
 struct library {
     const char *name;
+    uint8_t first_byte; /* of a frame; skippable ones begin with 50 .. 5f in both formats */
     void (*reset)(void *context);
     void (*run)(void *context, struct call *call);
     const char *(*check)(const struct frames *f); /* at a frame's end; or NULL */
@@ -73,7 +74,8 @@ static void lz4_run(void *context, struct call *call)
                                                                     : TROUBLE_OTHER;
 }
 
-static const struct library lz4 = {.name = "lz4", .reset = lz4_reset, .run = lz4_run};
+static const struct library lz4 = {
+    .name = "lz4", .first_byte = 0x04, .reset = lz4_reset, .run = lz4_run};
 
 static void *lz4_open(size_t memory_bytes)
 {
@@ -138,7 +140,7 @@ static const char *zstd_check(const struct frames *f)
 }
 
 static const struct library zstd = {
-    .name = "zstd", .reset = zstd_reset, .run = zstd_run, .check = zstd_check};
+    .name = "zstd", .first_byte = 0x28, .reset = zstd_reset, .run = zstd_run, .check = zstd_check};
 
 /* The largest window whose memory is within the bounds. */
 static int window_log(size_t memory_bytes)
@@ -222,13 +224,16 @@ static enum fmt_inflate_rc fail(const struct frames *f, const struct call *call,
     return FMT_INFLATE_E_FORMAT;
 }
 
-static void begin_frame(struct frames *f, uint64_t offset)
+/* False: the byte does not begin a frame. (libzstd would take frames of versions before 0.8, but
+ * not in pieces.) */
+static bool begin_frame(struct frames *f, uint8_t byte, uint64_t offset)
 {
     f->inside = true;
     f->frame_no++;
     f->frame_offset = offset;
     f->head_bytes = 0;
     f->made_bytes = 0;
+    return byte == f->library->first_byte || (byte & 0xf0) == 0x50;
 }
 
 /* Takes note of what a call has done. */
@@ -252,8 +257,10 @@ static enum fmt_inflate_rc frames_run(void *codec, struct fmt_inflate_step *step
     for (;;) {
         if (!f->inside && step->consumed_bytes == step->in_bytes)
             return step->at_end ? FMT_INFLATE_END : FMT_INFLATE_IN;
-        if (!f->inside)
-            begin_frame(f, in_offset + step->consumed_bytes);
+        size_t at = step->consumed_bytes;
+
+        if (!f->inside && !begin_frame(f, step->in[at], in_offset + at))
+            return fail(f, &(struct call){.trouble = TROUBLE_STRANGER}, error);
         struct call call = {.in = step->in + step->consumed_bytes,
                             .in_bytes = step->in_bytes - step->consumed_bytes,
                             .out = step->out + step->produced_bytes,
