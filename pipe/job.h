@@ -3,7 +3,7 @@
  * container is told of them.
  *
  *     ps_job_init(&job);
- *     ps_job_read("job.json", &job, &error);                      any of these three, in any order
+ *     ps_job_read("job.json", &job, &error);                      first, or not at all
  *     ps_job_add_channel(&job, "train=s3://bucket/train/;mode=pipe", &error);
  *     ps_job_set_hyperparameter(&job, "epochs", "5", &error);
  *     ps_job_check(&job, &error);                                 completes and checks, once, last
@@ -79,9 +79,10 @@ struct ps_job_group {
 };
 
 struct ps_job {
-    char *name;   /* TrainingJobName; NULL until ps_job_check if not given */
-    char *arn;    /* TrainingJobArn; NULL: unknown */
-    char *region; /* the ARN's, or the short form's; NULL: unknown */
+    enum ps_job_form form; /* of what was read; PS_FORM_OPTION: nothing was */
+    char *name;            /* TrainingJobName; NULL until ps_job_check if not given */
+    char *arn;             /* TrainingJobArn; NULL: unknown */
+    char *region;          /* the ARN's, or the short form's; NULL: unknown */
     struct ps_job_channel *channels;
     size_t channel_count; /* 1 .. 20 after ps_job_check */
     struct ps_job_pair *hyperparameters;
@@ -93,8 +94,9 @@ struct ps_job {
      * `hosts` points to the strings of hosts_given. */
     char **hosts_given;
     char **hosts;
-    size_t host_count;
+    size_t host_count; /* before ps_job_check 0 if unknown, or counted and not yet named */
     char *current_host;
+    bool current_host_set;   /* by ps_job_set_current_host */
     char *instance_type;     /* NULL: unknown */
     char *network_interface; /* e.g. "eth0" */
     struct ps_job_group *groups;
@@ -103,7 +105,7 @@ struct ps_job {
 
     char *checkpoint_s3_uri;     /* CheckpointConfig; NULL: none */
     char *checkpoint_local_path; /* as given, default /opt/ml/checkpoints */
-    char **entrypoint; /* ContainerEntrypoint, ContainerArguments: NULL-terminated, NULL: none */
+    char **entrypoint;           /* ContainerEntrypoint; the short form's command. NULL: none */
     size_t entrypoint_count;
     char **arguments;
     size_t argument_count;
@@ -115,7 +117,8 @@ void ps_job_init(struct ps_job *job);
 void ps_job_free(struct ps_job *job);
 
 /* Takes a job from a file: the JSON of CreateTrainingJob or of DescribeTrainingJob's answer, or the
- * short form (penstock-job(5)); their keys tell them apart. Call it at most once for a job. */
+ * short form (penstock-job(5)); their keys tell them apart. Call it at most once for a job, before
+ * what adds to it. */
 int ps_job_read(const char *path, struct ps_job *job, struct penstock_error *error);
 
 /* The same from memory; `origin` is what messages call it. */
