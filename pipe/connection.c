@@ -75,6 +75,8 @@ void ps_connection_close(struct ps_connection *c)
     reactor->ops->forget(reactor, &c->receive);
     ps_tls_end(c->ssl, c->state == PS_CONN_IDLE);
     c->ssl = NULL;
+    if (c->reader)
+        ps_tls_reader_end(c->reader);
     if (c->fd >= 0)
         close(c->fd);
     c->fd = -1;
@@ -113,7 +115,7 @@ static void send_request(struct ps_connection *c)
             int rc = SSL_write_ex(c->ssl, c->out + c->out_sent, left, &sent_bytes);
 
             if (rc != 1) {
-                ps_connection_wait_tls(c, rc);
+                ps_connection_wait_tls(c, SSL_get_error(c->ssl, rc));
                 return;
             }
         } else {
@@ -194,9 +196,10 @@ static void handshake(struct ps_connection *c)
     int rc = SSL_do_handshake(c->ssl);
 
     if (rc != 1) {
-        ps_connection_wait_tls(c, rc);
+        ps_connection_wait_tls(c, SSL_get_error(c->ssl, rc));
         return;
     }
+    ps_tls_reader_begin(c->reader);
     struct ps_counts *counts = &c->part->channel->counts;
 
     atomic_fetch_add_explicit(&counts->tls_handshakes, 1, memory_order_relaxed);
@@ -219,6 +222,17 @@ static void refused(struct ps_connection *c, const char *why)
     ps_connection_open(c);
 }
 
+static bool connect_tls(struct ps_connection *c)
+{
+    if (!c->reader)
+        c->reader = calloc(1, sizeof *c->reader);
+    if (!c->reader)
+        return false;
+    c->reader->staging = c->all->staging;
+    c->ssl = ps_tls_connect(tls_of(c->all, c->site), c->sent.place, c->fd, c->reader);
+    return c->ssl != NULL;
+}
+
 static void connected(struct ps_connection *c)
 {
     int sys_errno = 0;
@@ -233,8 +247,7 @@ static void connected(struct ps_connection *c)
         ask(c);
         return;
     }
-    c->ssl = ps_tls_connect(tls_of(c->all, c->site), c->sent.place, c->fd);
-    if (!c->ssl) {
+    if (!connect_tls(c)) {
         ps_connection_end(c, PS_TRANSFER_NO_MEMORY, "out of memory for TLS");
         return;
     }
@@ -337,7 +350,7 @@ bool ps_connection_is_open(const struct ps_connection *c)
     char byte;
 
     if (c->ssl)
-        return ps_tls_is_open(c->ssl);
+        return ps_tls_is_open(c->reader);
     ssize_t got = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 
     return got < 0 && errno == EAGAIN;
@@ -421,7 +434,9 @@ void ps_connection_free(struct ps_connection *c)
         explicit_bzero(c->out, PS_REQUEST_BYTES);
     free(c->out);
     free(c->in);
+    free(c->reader);
     c->out = c->in = NULL;
+    c->reader = NULL;
 }
 
 /* Buffers stay with a connection: nothing is allocated for a part. */

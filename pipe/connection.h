@@ -7,8 +7,8 @@
  *                                                                    \-> ERROR_BODY -/
  *
  * The body of an answer goes from the socket to its place in the ring: one copy by the kernel on
- * plain connections (and not a byte more but what came in one piece with the head), OpenSSL's
- * decryption on TLS ones. While a receive is under way on a plain connection the kernel may write
+ * plain connections (and not a byte more but what came in one piece with the head), decryption on
+ * TLS ones. While a receive is under way on a plain connection the kernel may write
  * to its memory, so a connection is only ever ended by shutting its socket down and waiting for the
  * receive's end.
  *
@@ -67,6 +67,7 @@ struct ps_connections {
     struct ps_hedge hedge;
     struct ps_site_tls *site_tls;
     size_t site_tls_count;
+    struct ps_tls_staging *staging; /* NULL when no site speaks TLS */
     struct ps_sigv4_cache signing;
     struct ps_s3_request request; /* being built */
 };
@@ -82,6 +83,7 @@ struct ps_connection {
     bool is_hedge;  /* the second at its part: it may fail without a word */
     int fd;
     SSL *ssl;
+    struct ps_tls_reader *reader; /* of ssl; from the first use on, as in and out are */
     const struct ps_s3_site *site;
     struct ps_s3_sent sent; /* the place stays the connection's */
     struct ps_address address;
@@ -160,8 +162,8 @@ void ps_connection_open(struct ps_connection *c);
 /* Ends the attempt and the connection; `why` is kept for the report. */
 void ps_connection_end(struct ps_connection *c, enum ps_transfer transfer, const char *why);
 
-/* Waits for what a failed SSL call wants, or ends the connection. */
-void ps_connection_wait_tls(struct ps_connection *c, int rc);
+/* Waits for what a TLS call wants, as SSL_get_error names it, or ends the connection. */
+void ps_connection_wait_tls(struct ps_connection *c, int failure);
 
 /* What the kernel has received on the socket: a receive under way does not tell. */
 uint64_t ps_connection_received_bytes(const struct ps_connection *c);

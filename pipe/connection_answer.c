@@ -178,6 +178,14 @@ static void receive_body(struct ps_connection *c)
     c->into_ring = c->skip_bytes == 0;
 }
 
+/* Of what reached the ring. */
+static void count_copied(struct ps_connection *c, uint64_t more_bytes)
+{
+    if (more_bytes > 0)
+        atomic_fetch_add_explicit(&c->part->channel->counts.bytes_copied, more_bytes,
+                                  memory_order_relaxed);
+}
+
 static void took_body(struct ps_connection *c, size_t more_bytes)
 {
     if (c->skip_bytes > 0)
@@ -276,8 +284,7 @@ void ps_answer_begin_body(struct ps_connection *c)
     c->skip_bytes = skip_bytes - known_bytes;
     if (more_bytes > known_bytes) {
         memcpy(ps_part_into(part), more + known_bytes, more_bytes - known_bytes);
-        atomic_fetch_add_explicit(&part->channel->counts.bytes_copied, more_bytes - known_bytes,
-                                  memory_order_relaxed);
+        count_copied(c, more_bytes - known_bytes);
         ps_part_advance(part, more_bytes - known_bytes);
     }
     if (ps_part_left_bytes(part) > 0) {
@@ -364,10 +371,8 @@ void ps_answer_received(struct ps_receive *received, int result)
 
 /* ---- the same over TLS ---- */
 
-void ps_connection_wait_tls(struct ps_connection *c, int rc)
+void ps_connection_wait_tls(struct ps_connection *c, int failure)
 {
-    int failure = SSL_get_error(c->ssl, rc);
-
     switch (failure) {
     case SSL_ERROR_WANT_READ:
         ps_connection_watch(c, PS_READABLE);
@@ -401,25 +406,28 @@ void ps_connection_wait_tls(struct ps_connection *c, int rc)
 }
 
 /* Takes what there is of the body; one record brings 16 KiB at most, and whoever waits for bytes is
- * told of many at once. Returns 1, or what SSL_read returned when there was no more. */
+ * told of many at once. All the room is offered, for what lies behind the text of a record is
+ * written there, too. Returns SSL_ERROR_NONE, or why there was no more. */
 static int read_body_tls(struct ps_connection *c)
 {
     uint8_t *into;
     size_t room = body_room(c, &into);
+    uint64_t copied_bytes = c->reader->copied_bytes;
     size_t taken_bytes = 0, got_bytes;
-    int rc = 1;
+    int failure = SSL_ERROR_NONE;
 
-    if (room > TLS_STEP_BYTES)
-        room = TLS_STEP_BYTES;
-    while (taken_bytes < room &&
-           (rc = SSL_read_ex(c->ssl, into + taken_bytes, room - taken_bytes, &got_bytes)) == 1)
+    while (taken_bytes < room && taken_bytes < TLS_STEP_BYTES &&
+           (failure = ps_tls_read(c->reader, into + taken_bytes, room - taken_bytes, &got_bytes)) ==
+               SSL_ERROR_NONE)
         taken_bytes += got_bytes;
+    if (c->skip_bytes == 0)
+        count_copied(c, c->reader->copied_bytes - copied_bytes);
     if (taken_bytes > 0) {
         c->since_ns = ps_now_ns();
         c->got_bytes += taken_bytes;
         took_body(c, taken_bytes);
     }
-    return rc;
+    return failure;
 }
 
 /* Reads what there is in the current state; the state may change, and the connection may end. */
@@ -431,11 +439,12 @@ void ps_answer_read_tls(struct ps_connection *c)
         size_t room = PS_ANSWER_BYTES - c->in_bytes;
         size_t step = c->state == PS_CONN_HEAD && room > HEAD_STEP_BYTES ? HEAD_STEP_BYTES : room;
         size_t got_bytes = 0;
-        int rc =
-            in_body ? read_body_tls(c) : SSL_read_ex(c->ssl, c->in + c->in_bytes, step, &got_bytes);
+        int failure =
+            in_body ? read_body_tls(c)
+                    : ps_tls_read(c->reader, (uint8_t *)c->in + c->in_bytes, step, &got_bytes);
 
-        if (rc != 1) {
-            ps_connection_wait_tls(c, rc);
+        if (failure != SSL_ERROR_NONE) {
+            ps_connection_wait_tls(c, failure);
             return;
         }
         if (in_body) {

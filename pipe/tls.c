@@ -8,11 +8,9 @@
 #include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-/* How much ciphertext one recv may bring: four records. */
-#define READ_AHEAD_BYTES ((size_t)64 << 10)
 #define CIPHERS_13 "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 #define CIPHERS_12                                                                                 \
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"                                   \
@@ -31,9 +29,10 @@ static void forget_oldest(struct ps_tls *tls)
 static int keep_ticket(SSL *ssl, SSL_SESSION *ticket)
 {
     struct ps_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    const struct ps_tls_reader *reader = SSL_get_app_data(ssl);
     SSL_SESSION *copy = SSL_SESSION_dup(ticket);
 
-    if (!copy || SSL_get_app_data(ssl) != tls->place) {
+    if (!copy || reader->place != tls->place) {
         SSL_SESSION_free(copy);
         return 0;
     }
@@ -70,6 +69,19 @@ void ps_tls_forget_tickets(const SSL *ssl)
     forget_tickets(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
 }
 
+/* Who decrypts: libssl if it is told to, for comparisons. */
+static int choose_reader(struct ps_tls *tls, struct penstock_error *error)
+{
+    const char *wish = getenv("PENSTOCK_TLS_RECORDS");
+
+    if (!wish || !*wish || strcmp(wish, "own") == 0)
+        SSL_CTX_set_keylog_callback(tls->context, ps_tls_reader_learn);
+    else if (strcmp(wish, "openssl") != 0)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "PENSTOCK_TLS_RECORDS is \"%s\": use own or openssl", wish);
+    return PENSTOCK_OK;
+}
+
 int ps_tls_open(struct ps_tls *tls, const struct ps_s3_site *site, struct penstock_error *error)
 {
     const char *bundle = site->account->ca_bundle;
@@ -82,12 +94,16 @@ int ps_tls_open(struct ps_tls *tls, const struct ps_s3_site *site, struct pensto
     SSL_CTX_set_verify(tls->context, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_mode(tls->context, SSL_MODE_ENABLE_PARTIAL_WRITE);
     SSL_CTX_set_options(tls->context, SSL_OP_NO_RENEGOTIATION);
-    SSL_CTX_set_read_ahead(tls->context, 1);
-    SSL_CTX_set_default_read_buffer_len(tls->context, READ_AHEAD_BYTES);
     SSL_CTX_set_session_cache_mode(tls->context,
                                    SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(tls->context, keep_ticket);
     SSL_CTX_set_app_data(tls->context, tls);
+    int rc = choose_reader(tls, error);
+
+    if (rc != PENSTOCK_OK) {
+        ps_tls_close(tls);
+        return rc;
+    }
     if (SSL_CTX_set_ciphersuites(tls->context, CIPHERS_13) == 1 &&
         SSL_CTX_set_cipher_list(tls->context, CIPHERS_12) == 1 &&
         (bundle[0] ? SSL_CTX_load_verify_locations(tls->context, bundle, NULL)
@@ -106,7 +122,8 @@ void ps_tls_close(struct ps_tls *tls)
     *tls = (struct ps_tls){.context = NULL};
 }
 
-SSL *ps_tls_connect(struct ps_tls *tls, const struct ps_s3_place *place, int fd)
+SSL *ps_tls_connect(struct ps_tls *tls, const struct ps_s3_place *place, int fd,
+                    struct ps_tls_reader *reader)
 {
     struct in6_addr address;
     SSL *ssl = SSL_new(tls->context);
@@ -126,7 +143,10 @@ SSL *ps_tls_connect(struct ps_tls *tls, const struct ps_s3_place *place, int fd)
     if (tls->place != place)
         forget_tickets(tls);
     tls->place = place;
-    SSL_set_app_data(ssl, place);
+    reader->ssl = ssl;
+    reader->place = place;
+    reader->fd = fd;
+    SSL_set_app_data(ssl, reader);
     use_ticket(tls, ssl);
     SSL_set_connect_state(ssl);
     return ssl;
@@ -141,17 +161,6 @@ void ps_tls_end(SSL *ssl, bool good_order)
         SSL_shutdown(ssl);
     SSL_free(ssl);
     ERR_clear_error();
-}
-
-bool ps_tls_is_open(SSL *ssl)
-{
-    char byte;
-    size_t got_bytes;
-
-    ERR_clear_error();
-    int rc = SSL_peek_ex(ssl, &byte, 1, &got_bytes);
-
-    return rc != 1 && SSL_get_error(ssl, rc) == SSL_ERROR_WANT_READ;
 }
 
 void ps_tls_explain(const SSL *ssl, char *out, size_t size)

@@ -66,6 +66,9 @@ static void transport_close(struct ps_transport *base)
         ps_tls_close(&t->site_tls[i].tls);
     explicit_bzero(&t->signing, sizeof t->signing);
     explicit_bzero(&t->request, sizeof t->request);
+    if (t->staging)
+        OPENSSL_cleanse(t->staging, sizeof *t->staging);
+    free(t->staging);
     free(t->site_tls);
     free(t->items);
     free(t);
@@ -95,6 +98,12 @@ static int open_tls(struct ps_connections *t, struct penstock_error *error)
             place->site = &source->site;
             t->site_tls_count++;
         }
+    if (t->site_tls_count == 0)
+        return PENSTOCK_OK;
+    t->staging = malloc(sizeof *t->staging);
+    if (!t->staging)
+        return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory for TLS");
+    t->staging->owner = NULL;
     return PENSTOCK_OK;
 }
 
