@@ -101,8 +101,8 @@ static bool is_stalled(struct ps_delivery *d, uint64_t *waited_s)
     return true;
 }
 
-/* "process 12" or "processes 12, 13". */
-static void name_readers(const struct ps_delivery *d, char *out, size_t size)
+/* "process 12" or "processes 12, 13". Returns how many there are. */
+static size_t name_readers(const struct ps_delivery *d, char *out, size_t size)
 {
     int pids[PIDS_NAMED];
     size_t count = ps_fifo_readers(d->fd, pids, PIDS_NAMED);
@@ -113,6 +113,7 @@ static void name_readers(const struct ps_delivery *d, char *out, size_t size)
 
     for (size_t i = 0; i < count && i < PIDS_NAMED && len < size; i++)
         len += (size_t)snprintf(out + len, size - len, "%s %d", i > 0 ? "," : "", pids[i]);
+    return count;
 }
 
 static void say_reader_stalls(struct ps_delivery *d)
@@ -138,7 +139,7 @@ static void say_source_stalls(struct ps_delivery *d)
         return;
     penstock_get_counters(d->config.stream, d->config.channel_no, &counters);
     say(d, 1,
-        "the reader waits for the source: nothing has come for %" PRIu64 " s, after %" PRIu64
+        "waiting for the source: nothing has come for %" PRIu64 " s, after %" PRIu64
         " objects and %" PRIu64 " retries in all",
         waited_s, counters.objects_streamed, counters.retries);
 }
@@ -161,6 +162,7 @@ static enum step look_ahead(struct ps_delivery *d, int timeout_ms)
         return STEP_ON;
     case PENSTOCK_AGAIN:
         return STEP_ON;
+    case PENSTOCK_END:
     case PENSTOCK_E_STOPPED:
         return STEP_STOP;
     default:
@@ -311,16 +313,19 @@ static enum step pump(struct ps_delivery *d)
 
 /* ---- epochs ---- */
 
+/* Once in an epoch. */
 static void warn_of_second_reader(struct ps_delivery *d)
 {
     char readers[96];
-    int pids[2];
 
-    if (ps_fifo_readers(d->fd, pids, 2) < 2)
+    if (d->looked_for_others || ps_now_ns() - d->begun_ns < SHARED_AFTER_NS)
         return;
-    name_readers(d, readers, sizeof readers);
-    say(d, 1, "%s have the FIFO of epoch %" PRIu64 " open: each byte reaches only one of them",
-        readers, d->report.epoch);
+    d->looked_for_others = true;
+    if (name_readers(d, readers, sizeof readers) > 1)
+        say(d, 1,
+            "%s have the FIFO of epoch %" PRIu64
+            " open: if more than one reads, each byte reaches only one of them",
+            readers, d->report.epoch);
 }
 
 static void begin_epoch(struct ps_delivery *d, uint64_t epoch)
@@ -403,8 +408,10 @@ static enum step wait_first_byte(struct ps_delivery *d)
 {
     enum step step = STEP_ON;
 
-    while (step == STEP_ON && d->ahead == PS_AHEAD_NOTHING)
-        step = look_ahead(d, -1);
+    while (step == STEP_ON && d->ahead == PS_AHEAD_NOTHING) {
+        say_source_stalls(d);
+        step = look_ahead(d, 1000);
+    }
     return step;
 }
 
