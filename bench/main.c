@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "bench/cmd_serve.h"
+#include "pipe/cmd_agent.h"
 #include "pipe/cmd_cat.h"
 #include "pipe/cmd_pack.h"
+#include "pipe/cmd_run.h"
 #include "pipe/penstock.h"
 #include "trainer/cmd_train.h"
 
@@ -16,6 +18,8 @@ static const struct command {
     int (*run)(int argc, char **argv);
     const char *summary;
 } commands[] = {
+    {"run", penstock_cmd_run, "start a training command beside the streams it reads"},
+    {"agent", penstock_cmd_agent, "fill FIFOs for a training command elsewhere"},
     {"cat", penstock_cmd_cat, "write the bytes of objects to standard output"},
     {"pack", penstock_cmd_pack, "turn CSV, NumPy or IDX files into shards"},
     {"train", penstock_cmd_train, "train a model on a stream"},

@@ -210,7 +210,7 @@ static void forget_callers_strings(struct penstock_config *config)
 }
 
 static int open_stream(struct penstock *stream, const struct penstock_config *config,
-                       struct penstock_error *error)
+                       bool list_only, struct penstock_error *error)
 {
     int rc = ps_config_resolve(config, &stream->config, error);
 
@@ -227,15 +227,15 @@ static int open_stream(struct penstock *stream, const struct penstock_config *co
     if (rc == PENSTOCK_OK)
         rc = choose_transport(stream, error);
     /* I/O threads first: everyone else may wake them. */
-    if (rc == PENSTOCK_OK)
+    if (rc == PENSTOCK_OK && !list_only)
         rc = start_ios(stream, error);
     for (size_t i = 0; rc == PENSTOCK_OK && i < stream->channel_count; i++)
         rc = start_channel(stream->channels[i], error);
     return rc;
 }
 
-int penstock_open(const struct penstock_config *config, struct penstock **out,
-                  struct penstock_error *error)
+static int open_handle(const struct penstock_config *config, bool list_only, struct penstock **out,
+                       struct penstock_error *error)
 {
     struct penstock_error ignored;
 
@@ -247,10 +247,28 @@ int penstock_open(const struct penstock_config *config, struct penstock **out,
         return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
     (*out)->opened_ns = ps_now_ns();
     pthread_mutex_init(&(*out)->log_lock, NULL);
-    int rc = open_stream(*out, config, error);
+    int rc = open_stream(*out, config, list_only, error);
 
     if (rc != PENSTOCK_OK)
         penstock_close(out);
+    return rc;
+}
+
+int penstock_open(const struct penstock_config *config, struct penstock **out,
+                  struct penstock_error *error)
+{
+    return open_handle(config, false, out, error);
+}
+
+int ps_engine_list(const struct penstock_config *config, struct penstock **out,
+                   struct penstock_error *error)
+{
+    int rc = open_handle(config, true, out, error);
+
+    for (size_t i = 0; rc == PENSTOCK_OK && i < (*out)->channel_count; i++) {
+        pthread_join((*out)->channels[i]->lister_thread, NULL);
+        (*out)->channels[i]->lister_started = false;
+    }
     return rc;
 }
 

@@ -44,6 +44,11 @@ struct penstock {
     pthread_mutex_t log_lock;
 };
 
+/* Opens a stream that fetches nothing, of channels of plain bytes, and lists all of its objects.
+ * *out is the caller's to close, as after penstock_open. */
+int ps_engine_list(const struct penstock_config *config, struct penstock **out,
+                   struct penstock_error *error);
+
 /* Wakes the I/O threads that found nothing to claim: there may be something now. Any thread. */
 void ps_engine_wake_io(struct penstock *stream);
 

@@ -11,49 +11,72 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 /* Those that a container's user, a scheduler or a terminal sends to a program. */
 static const int passed_on[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
 
-#define KILLED UINT64_MAX /* kill_ns when that has been done */
+/* What a handler tells the main thread. */
+struct signal_note {
+    int number;
+    int code; /* si_code: who sent it */
+};
 
-static sigset_t signals_taken(void)
+/* Handlers, not signalfd: threads of other libraries (OpenBLAS's) do not block these signals, and
+ * would take them with their default action. */
+static int note_fd = -1;
+
+static void on_signal(int number, siginfo_t *info, void *context)
 {
-    sigset_t set;
+    const struct signal_note note = {.number = number, .code = info->si_code};
+    int sys_errno = errno;
+    ssize_t written = write(note_fd, &note, sizeof note); /* a full pipe holds enough of them */
 
-    sigemptyset(&set);
-    sigaddset(&set, SIGCHLD);
+    (void)context;
+    (void)written;
+    errno = sys_errno;
+}
+
+static void take_signals(void)
+{
+    struct sigaction action;
+
+    memset(&action, 0, sizeof action);
+    action.sa_sigaction = on_signal;
+    action.sa_flags = SA_SIGINFO | SA_RESTART | SA_NOCLDSTOP;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGCHLD, &action, NULL);
     for (size_t i = 0; i < sizeof passed_on / sizeof *passed_on; i++)
-        sigaddset(&set, passed_on[i]);
-    return set;
+        sigaction(passed_on[i], &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 int ps_supervisor_open(struct ps_supervisor *s, uint32_t grace_s, struct penstock_error *error)
 {
-    sigset_t taken = signals_taken();
-
     memset(s, 0, sizeof *s);
     s->grace_ns = grace_s * PS_NS_PER_S;
-    sigprocmask(SIG_BLOCK, &taken, &s->before);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN);
+    s->tell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (s->tell_fd < 0 || pipe2(s->signal_fds, O_CLOEXEC | O_NONBLOCK) != 0)
+        return ps_fail_errno(error, PENSTOCK_E_SYSTEM, errno, "cannot watch for signals");
+    note_fd = s->signal_fds[1];
+    take_signals();
     /* So that processes left by the child come here to be waited for, as they do to process 1. */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    s->signal_fd = signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK);
-    s->tell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (s->signal_fd >= 0 && s->tell_fd >= 0)
-        return PENSTOCK_OK;
-    return ps_fail_errno(error, PENSTOCK_E_SYSTEM, errno, "cannot watch for signals");
+    return PENSTOCK_OK;
 }
 
 void ps_supervisor_close(struct ps_supervisor *s)
 {
-    if (s->signal_fd >= 0)
-        close(s->signal_fd);
-    if (s->tell_fd >= 0)
+    for (size_t i = 0; i < sizeof passed_on / sizeof *passed_on; i++)
+        signal(passed_on[i], SIG_DFL);
+    signal(SIGCHLD, SIG_DFL);
+    note_fd = -1;
+    for (unsigned i = 0; i < 2; i++)
+        if (s->signal_fds[i] > 0)
+            close(s->signal_fds[i]);
+    if (s->tell_fd > 0)
         close(s->tell_fd);
 }
 
@@ -70,8 +93,7 @@ void ps_supervisor_tell(struct ps_supervisor *s)
 
 /* In the child, which has one thread and shares nothing but the memory it was copied from: only
  * calls that are safe in a signal handler. Writes errno to `report_fd` when it fails. */
-static void become(const struct ps_supervisor *s, char *const *argv, char *const *environment,
-                   pid_t parent, int report_fd)
+static void become(char *const *argv, char *const *environment, pid_t parent, int report_fd)
 {
     int sys_errno;
 
@@ -80,7 +102,6 @@ static void become(const struct ps_supervisor *s, char *const *argv, char *const
         _exit(1); /* it died before that could help */
     signal(SIGPIPE, SIG_DFL);
     signal(SIGXFSZ, SIG_DFL);
-    sigprocmask(SIG_SETMASK, &s->before, NULL);
     execvpe(argv[0], argv, environment);
     sys_errno = errno;
     if (write(report_fd, &sys_errno, sizeof sys_errno) < 0)
@@ -109,7 +130,7 @@ int ps_supervisor_start(struct ps_supervisor *s, char *const *argv, char *const 
     pid_t child = fork();
 
     if (child == 0)
-        become(s, argv, environment, parent, report[1]);
+        become(argv, environment, parent, report[1]);
     if (child < 0)
         sys_errno = errno;
     close(report[1]);
@@ -151,56 +172,56 @@ static bool ends(int number)
     return number == SIGTERM || number == SIGINT || number == SIGHUP || number == SIGQUIT;
 }
 
-static void pass_on(struct ps_supervisor *s, const struct signalfd_siginfo *info)
+static void pass_on(struct ps_supervisor *s, const struct signal_note *note)
 {
-    int number = (int)info->ssi_signo;
+    int number = note->number;
 
     if (number == SIGCHLD) {
         reap(s);
         return;
     }
     /* A terminal signals every process of the foreground group: the child has had it. */
-    if (info->ssi_code != SI_KERNEL)
+    if (note->code != SI_KERNEL)
         send_child(s, number);
     if (!ends(number))
         return;
     if (s->signal == 0)
         s->signal = number;
-    if (s->kill_ns == 0)
-        s->kill_ns = ps_now_ns() + s->grace_ns;
+    if (s->grace_end_ns == 0)
+        s->grace_end_ns = ps_now_ns() + s->grace_ns;
 }
 
 void ps_supervisor_end_child(struct ps_supervisor *s)
 {
-    if (s->kill_ns == 0)
-        s->kill_ns = ps_now_ns() + s->grace_ns;
+    if (s->grace_end_ns == 0)
+        s->grace_end_ns = ps_now_ns() + s->grace_ns;
     send_child(s, SIGTERM);
 }
 
-static int until_kill_ms(const struct ps_supervisor *s)
+static int until_grace_end_ms(const struct ps_supervisor *s)
 {
     uint64_t now_ns = ps_now_ns();
 
-    if (s->kill_ns == 0 || s->kill_ns == KILLED || s->child == 0)
+    if (s->grace_end_ns == 0 || s->grace_is_over)
         return -1;
-    return s->kill_ns <= now_ns ? 0 : (int)((s->kill_ns - now_ns) / PS_NS_PER_MS) + 1;
+    return s->grace_end_ns <= now_ns ? 0 : (int)((s->grace_end_ns - now_ns) / PS_NS_PER_MS) + 1;
 }
 
 void ps_supervisor_wait(struct ps_supervisor *s)
 {
-    struct pollfd waits[2] = {{.fd = s->signal_fd, .events = POLLIN},
+    struct pollfd waits[2] = {{.fd = s->signal_fds[0], .events = POLLIN},
                               {.fd = s->tell_fd, .events = POLLIN}};
-    struct signalfd_siginfo info;
+    struct signal_note note;
     uint64_t told;
 
-    poll(waits, 2, until_kill_ms(s));
-    while (read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
-        pass_on(s, &info);
+    poll(waits, 2, until_grace_end_ms(s));
+    while (read(s->signal_fds[0], &note, sizeof note) == (ssize_t)sizeof note)
+        pass_on(s, &note);
     while (read(s->tell_fd, &told, sizeof told) > 0)
         continue;
-    if (until_kill_ms(s) == 0) {
+    if (until_grace_end_ms(s) == 0) {
+        s->grace_is_over = true;
         send_child(s, SIGKILL);
-        s->kill_ns = KILLED;
     }
 }
 

@@ -13,23 +13,21 @@
 
 #include "pipe/penstock.h"
 
-#include <signal.h>
 #include <sys/types.h>
 
 struct ps_supervisor {
-    int signal_fd;
+    int signal_fds[2]; /* from the handler */
     int tell_fd;
-    sigset_t before;  /* signals blocked before */
     pid_t child;      /* 0: none */
     int child_status; /* as waitpid tells, once child_ended */
     bool child_ended;
-    int signal;       /* the first one to end that came from outside, 0: none */
-    uint64_t kill_ns; /* when the child is killed; 0: it is not being ended */
+    int signal; /* the first one to end that came from outside, 0: none */
     uint64_t grace_ns;
+    uint64_t grace_end_ns; /* 0: nobody has been told to end */
+    bool grace_is_over;    /* the child, if there is one, has been killed */
 };
 
-/* Takes over the signals. `grace_s` is how long a child that was told to end may take. Before any
- * thread is started. */
+/* Takes over the signals. `grace_s` is how long a child that was told to end may take. */
 int ps_supervisor_open(struct ps_supervisor *supervisor, uint32_t grace_s,
                        struct penstock_error *error);
 void ps_supervisor_close(struct ps_supervisor *supervisor);
@@ -42,8 +40,8 @@ void ps_supervisor_tell(struct ps_supervisor *supervisor);
 int ps_supervisor_start(struct ps_supervisor *supervisor, char *const *argv,
                         char *const *environment, struct penstock_error *error);
 
-/* Waits until something happens: the child ended, a signal came (which has been passed on), or
- * somebody told. */
+/* Waits until something happens: the child ended, a signal came (which has been passed on; one to
+ * end begins the time of grace), that time is over, or somebody told. */
 void ps_supervisor_wait(struct ps_supervisor *supervisor);
 
 /* Asks the child to end (SIGTERM); it is killed when the time it has is over. */

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/download.c - see download.h. */
+#include "pipe/download.h"
+
+#include "pipe/error.h"
+#include "pipe/thread.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- names ---- */
+
+static bool stays_below(const char *name)
+{
+    while (*name) {
+        size_t len = strcspn(name, "/");
+
+        if ((len == 2 && memcmp(name, "..", 2) == 0) || (len == 1 && *name == '.'))
+            return false;
+        name += len;
+        if (*name == '/' && name[1] == '\0')
+            return false;
+        name += *name == '/';
+    }
+    return true;
+}
+
+const char *ps_download_name(const char *prefix, const char *key)
+{
+    size_t len = strlen(prefix);
+    const char *name = key;
+
+    if (strncmp(key, prefix, len) == 0 &&
+        (key[len] == '/' || (len > 0 && prefix[len - 1] == '/'))) {
+        name = key + len;
+    } else if (strncmp(key, prefix, len) == 0) {
+        while (len > 0 && prefix[len - 1] != '/')
+            len--;
+        name = key + len;
+    }
+    while (*name == '/')
+        name++;
+    return *name && stays_below(name) ? name : NULL;
+}
+
+int ps_make_directories(const char *path)
+{
+    char part[PATH_MAX];
+    size_t len = strlen(path);
+
+    if (len >= sizeof part)
+        return ENAMETOOLONG;
+    for (size_t i = 1; i <= len; i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        if (mkdir(part, 0755) != 0 && errno != EEXIST)
+            return errno;
+    }
+    return 0;
+}
+
+/* ---- writing ---- */
+
+static int fail_at(struct ps_download *d, int sys_errno)
+{
+    ps_fail_errno(&d->error, PENSTOCK_E_SYSTEM, sys_errno, "channel %s: cannot write %s",
+                  d->config.channel, d->path);
+    return PENSTOCK_E_SYSTEM;
+}
+
+static int begin_file(struct ps_download *d, const struct penstock_span *span)
+{
+    const char *name = ps_download_name(d->config.prefix, span->key);
+    int sys_errno;
+
+    if (!name)
+        return ps_fail(&d->error, PENSTOCK_E_ARGUMENT,
+                       "channel %s: the key %s names no file below %s: stream the channel in Pipe "
+                       "mode",
+                       d->config.channel, span->key, d->config.dir);
+    int len = snprintf(d->path, sizeof d->path, "%s/%s", d->config.dir, name);
+
+    if (len < 0 || (size_t)len >= sizeof d->path)
+        return fail_at(d, ENAMETOOLONG);
+    char *slash = strrchr(d->path, '/');
+
+    *slash = '\0';
+    sys_errno = ps_make_directories(d->path);
+    *slash = '/';
+    if (sys_errno != 0)
+        return fail_at(d, sys_errno);
+    d->fd = open(d->path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+    return d->fd < 0 ? fail_at(d, errno) : PENSTOCK_OK;
+}
+
+static int write_span(struct ps_download *d, const struct penstock_span *span)
+{
+    const char *data = span->data;
+    size_t left = span->len_bytes;
+    int rc = span->object_offset == 0 ? begin_file(d, span) : PENSTOCK_OK;
+
+    while (rc == PENSTOCK_OK && left > 0) {
+        ssize_t written = write(d->fd, data, left);
+
+        if (written < 0 && errno != EINTR)
+            return fail_at(d, errno);
+        if (written > 0) {
+            data += written;
+            left -= (size_t)written;
+        }
+    }
+    if (rc != PENSTOCK_OK || !span->ends_object)
+        return rc;
+    int fd = d->fd;
+
+    d->fd = -1;
+    d->objects++;
+    d->bytes += span->object_offset + span->len_bytes;
+    return close(fd) == 0 ? PENSTOCK_OK : fail_at(d, errno);
+}
+
+static int download_all(struct ps_download *d)
+{
+    const struct penstock_span *span;
+    int rc;
+
+    while ((rc = penstock_next_span(d->config.stream, d->config.channel_no, -1, &span)) >= 0) {
+        if (rc == PENSTOCK_END)
+            return PENSTOCK_OK;
+        if (rc != PENSTOCK_OK)
+            continue;
+        rc = write_span(d, span);
+        penstock_release_span(d->config.stream, span);
+        if (rc != PENSTOCK_OK)
+            return rc;
+    }
+    d->error = *penstock_last_error(d->config.stream, d->config.channel_no);
+    return rc;
+}
+
+static void *run(void *cookie)
+{
+    struct ps_download *d = cookie;
+    int rc = download_all(d);
+
+    if (d->fd >= 0)
+        close(d->fd);
+    atomic_store(&d->state, rc == PENSTOCK_OK ? PS_DOWNLOAD_DONE : PS_DOWNLOAD_FAILED);
+    d->config.told(d->config.cookie);
+    return NULL;
+}
+
+int ps_download_start(struct ps_download *d, const struct ps_download_config *config,
+                      struct penstock_error *error)
+{
+    memset(d, 0, sizeof *d);
+    d->config = *config;
+    d->fd = -1;
+    atomic_store(&d->state, PS_DOWNLOAD_RUNS);
+    int sys_errno = ps_make_directories(config->dir);
+
+    if (sys_errno != 0)
+        return ps_fail_errno(error, PENSTOCK_E_SYSTEM, sys_errno, "cannot make %s", config->dir);
+    int rc = ps_thread_start(&d->thread, config->channel, run, d, error);
+
+    d->started = rc == PENSTOCK_OK;
+    return rc;
+}
+
+void ps_download_finish(struct ps_download *d)
+{
+    if (d->started)
+        pthread_join(d->thread, NULL);
+    d->started = false;
+}
