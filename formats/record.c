@@ -43,7 +43,7 @@ static const uint8_t *get_body(const uint8_t *in, const struct fmt_recordio_reco
     }
     if (scratch->memory == NULL)
         return in; /* all parts are empty: any address will do */
-    fmt_recordio_join(in, record, scratch->memory);
+    fmt_recordio_join(in, record, false, scratch->memory);
     return scratch->memory;
 }
 

@@ -6,26 +6,17 @@
 
 #include "formats/bytes.h"
 
-enum part_flag { PART_WHOLE = 0, PART_FIRST = 1, PART_MIDDLE = 2, PART_LAST = 3 };
-
-/* A frame's head, and what follows from it. */
-struct part {
-    uint32_t flag;
-    uint32_t body_bytes;
-    size_t len_bytes; /* head, payload and pad */
-};
-
-static struct part unpack_head(const uint8_t *head)
+static struct fmt_recordio_part unpack_head(const uint8_t *head)
 {
     uint32_t word = fmt_load_le32(head + 4);
-    struct part part = {.flag = word >> 29, .body_bytes = word & ((1u << 29) - 1)};
+    struct fmt_recordio_part part = {.flag = word >> 29, .body_bytes = word & ((1u << 29) - 1)};
     part.len_bytes = FMT_RECORDIO_HEAD_BYTES + (((size_t)part.body_bytes + 3) & ~(size_t)3);
     return part;
 }
 
 static enum fmt_rc fail_flag(uint32_t flag, bool inside, struct fmt_error *error)
 {
-    if (flag > PART_LAST)
+    if (flag > FMT_RECORDIO_LAST)
         return fmt_fail(error, 0, 0, "corrupt frame head: flag %u is not defined (0 to 3 are)",
                         flag);
     if (inside)
@@ -36,7 +27,7 @@ static enum fmt_rc fail_flag(uint32_t flag, bool inside, struct fmt_error *error
     return fmt_fail(error, 0, 0,
                     "corrupt parts: a record begins with a %s part (flag %u); its first part is "
                     "missing",
-                    flag == PART_MIDDLE ? "middle" : "last", flag);
+                    flag == FMT_RECORDIO_MIDDLE ? "middle" : "last", flag);
 }
 
 static enum fmt_rc fail_truncated(const uint8_t *in, size_t len, bool inside,
@@ -48,17 +39,15 @@ static enum fmt_rc fail_truncated(const uint8_t *in, size_t len, bool inside,
         return fmt_fail(error, 0, 0,
                         "truncated: the object ends after %zu of the %u bytes of a frame head", len,
                         FMT_RECORDIO_HEAD_BYTES);
-    struct part part = unpack_head(in);
+    struct fmt_recordio_part part = unpack_head(in);
     return fmt_fail(
         error, 0, 0, "truncated: the frame announces %u bytes%s, the object ends after %zu%s",
         part.body_bytes, part.body_bytes % 4 != 0 ? " and padding" : "",
         len - FMT_RECORDIO_HEAD_BYTES, inside ? " (inside a record of several parts)" : "");
 }
 
-/* Reads the frame at `in`. `inside`: the part before it was a first or middle one. FMT_MORE when
- * the frame does not end within len. */
-static enum fmt_rc read_part(const uint8_t *in, size_t len, bool inside, struct part *part,
-                             struct fmt_error *error)
+enum fmt_rc fmt_recordio_read_part(const uint8_t *in, size_t len, bool inside,
+                                   struct fmt_recordio_part *part, struct fmt_error *error)
 {
     if (len < 4)
         return FMT_MORE;
@@ -71,8 +60,8 @@ static enum fmt_rc read_part(const uint8_t *in, size_t len, bool inside, struct 
     if (len < FMT_RECORDIO_HEAD_BYTES)
         return FMT_MORE;
     *part = unpack_head(in);
-    bool continues = part->flag == PART_MIDDLE || part->flag == PART_LAST;
-    if (part->flag > PART_LAST || continues != inside)
+    bool continues = part->flag == FMT_RECORDIO_MIDDLE || part->flag == FMT_RECORDIO_LAST;
+    if (part->flag > FMT_RECORDIO_LAST || continues != inside)
         return fail_flag(part->flag, inside, error);
     return part->len_bytes <= len ? FMT_OK : FMT_MORE;
 }
@@ -83,15 +72,15 @@ static enum fmt_rc read_parts(const uint8_t *in, size_t len, struct fmt_recordio
                               struct fmt_error *error)
 {
     for (;;) {
-        struct part part = {0};
-        enum fmt_rc rc = read_part(in + record->len_bytes, len - record->len_bytes,
-                                   record->part_count > 0, &part, error);
+        struct fmt_recordio_part part = {0};
+        enum fmt_rc rc = fmt_recordio_read_part(in + record->len_bytes, len - record->len_bytes,
+                                                record->part_count > 0, &part, error);
         if (rc != FMT_OK)
             return rc;
         record->len_bytes += part.len_bytes;
         record->body_bytes += part.body_bytes;
         record->part_count++;
-        if (part.flag == PART_WHOLE || part.flag == PART_LAST)
+        if (part.flag == FMT_RECORDIO_WHOLE || part.flag == FMT_RECORDIO_LAST)
             return FMT_OK;
     }
 }
@@ -118,8 +107,8 @@ static uint32_t skip_whole(const uint8_t *in, size_t len, uint32_t rows_max, siz
     size_t len_bytes = 0; /* of a record with that head; 0: none was read yet */
     for (; rows < rows_max && len - at >= FMT_RECORDIO_HEAD_BYTES; rows++) {
         if (len_bytes == 0 || fmt_load_le64(in + at) != head) {
-            struct part part = unpack_head(in + at);
-            if (fmt_load_le32(in + at) != FMT_RECORDIO_MAGIC || part.flag != PART_WHOLE)
+            struct fmt_recordio_part part = unpack_head(in + at);
+            if (fmt_load_le32(in + at) != FMT_RECORDIO_MAGIC || part.flag != FMT_RECORDIO_WHOLE)
                 break;
             head = fmt_load_le64(in + at);
             len_bytes = part.len_bytes;
@@ -172,12 +161,20 @@ enum fmt_rc fmt_recordio_cut(const struct fmt_options *options, const uint8_t *i
     return rc;
 }
 
-void fmt_recordio_join(const uint8_t *in, const struct fmt_recordio_record *record, uint8_t *to)
+size_t fmt_recordio_join(const uint8_t *in, const struct fmt_recordio_record *record,
+                         bool magic_between, uint8_t *to)
 {
+    static const uint8_t magic[4] = {0x0a, 0x23, 0xd7, 0xce};
+    size_t len = 0;
     for (uint32_t i = 0; i < record->part_count; i++) {
-        struct part part = unpack_head(in);
-        memcpy(to, in + FMT_RECORDIO_HEAD_BYTES, part.body_bytes);
-        to += part.body_bytes;
+        struct fmt_recordio_part part = unpack_head(in);
+        if (i > 0 && magic_between) {
+            memcpy(to + len, magic, sizeof magic);
+            len += sizeof magic;
+        }
+        memcpy(to + len, in + FMT_RECORDIO_HEAD_BYTES, part.body_bytes);
+        len += part.body_bytes;
         in += part.len_bytes;
     }
+    return len;
 }

@@ -258,7 +258,7 @@ static void test_join_parts_of_any_length_are_concatenated(void **state)
     assert_int_equal(record.body_bytes, 48);
     assert_int_equal(record.len_bytes, stream.len_bytes);
     uint8_t body[49] = {[48] = 0xaa};
-    fmt_recordio_join(in, &record, body);
+    assert_int_equal(fmt_recordio_join(in, &record, false, body), record.body_bytes);
     for (uint8_t i = 0; i < 48; i++)
         assert_int_equal(body[i], i + 1);
     assert_int_equal(body[48], 0xaa);
