@@ -346,6 +346,47 @@ PENSTOCK_API void penstock_release_span(struct penstock *stream, const struct pe
 PENSTOCK_API PENSTOCK_MUST_CHECK int penstock_skip_epoch(struct penstock *stream,
                                                          size_t channel_no);
 
+/* A record's payload, on loan. */
+struct penstock_item {
+    const void *data;
+    size_t len_bytes;
+};
+
+/* The records that belong together: of an augmented manifest, one line's attributes in order. */
+struct penstock_group {
+    const struct penstock_item *items;
+    uint32_t item_count;
+    uint32_t epoch;    /* from 0 */
+    uint64_t position; /* of the group in this stream's epoch, from 0 */
+};
+
+struct penstock_groups; /* reads one channel */
+
+enum penstock_groups_flags {
+    PENSTOCK_GROUPS_DMLC = 1, /* parts of a record have the magic number between them, which dmlc's
+                                 writers take out and its readers put back; AWS's do not */
+};
+
+/* Begins to read a channel of plain bytes, which are RecordIO, in groups of `item_count` records (1
+ * .. 2^16); nothing of it has been read yet, or all of an epoch. A group that is not in one piece
+ * in the ring is put together in memory beside it, at most a fourth of the channel's. flags  of
+ * enum penstock_groups_flags. *groups receives the handle, to be closed before the stream. Returns
+ * PENSTOCK_OK, PENSTOCK_E_ARGUMENT or PENSTOCK_E_MEMORY, with *error, which may be NULL. */
+PENSTOCK_API PENSTOCK_MUST_CHECK int
+penstock_groups_open(struct penstock *stream, size_t channel_no, uint32_t item_count,
+                     unsigned flags, struct penstock_groups **groups, struct penstock_error *error);
+
+/* Waits for the next group, which is on loan until the next call. Returns as penstock_next_span,
+ * which is not to be called beside it; PENSTOCK_E_FORMAT, for a record that is malformed, or an
+ * epoch that ends inside a group, ends the channel. penstock_skip_epoch goes on with the first
+ * group of the next epoch. */
+PENSTOCK_API PENSTOCK_MUST_CHECK int penstock_next_group(struct penstock_groups *groups,
+                                                         int timeout_ms,
+                                                         const struct penstock_group **group);
+
+/* Frees everything, sets *groups to NULL. Accepts a NULL handle. */
+PENSTOCK_API void penstock_groups_close(struct penstock_groups **groups);
+
 /* Copies the channel's counters. Values are current, not a consistent snapshot. */
 PENSTOCK_API void penstock_get_counters(const struct penstock *stream, size_t channel_no,
                                         struct penstock_counters *counters);
