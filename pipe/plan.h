@@ -6,11 +6,16 @@
  * without shuffle object g of the listing, with shuffle object ps_permute(g). Nothing is
  * materialised: a cursor is two integers, and every host computes the same order.
  *
+ * What a manifest names comes in units, the entries or lines that are permuted and shared: a unit
+ * is one object, or one item for each attribute of an augmented manifest, next to each other. Their
+ * sizes are found out later (sizer.c), and until a whole unit is known the answer is PS_PLAN_WAIT.
+ *
  * Of FIFOs every epoch has one object of its own, added when the epoch begins; its size is known
  * when it has ended.
  *
  * Owner: the channel. Threads: one lister adds, any thread reads; objects never move once added,
- * and change in nothing but the size of a FIFO, once. Units: bytes.
+ * and change in nothing but the size of a FIFO, once, after ps_plan_at has answered with them.
+ * Units: bytes.
  */
 #ifndef PIPE_PLAN_H
 #define PIPE_PLAN_H
@@ -20,20 +25,36 @@
 /* The size of an object whose end has not come. */
 #define PS_SIZE_UNKNOWN UINT64_MAX
 
+enum ps_object_state {
+    PS_OBJECT_LISTED,   /* fetched from its source */
+    PS_OBJECT_UNSIZED,  /* the same, once its size and entity tag are known */
+    PS_OBJECT_ASKED,    /* and they have been asked for */
+    PS_OBJECT_VALUE,    /* a value from a manifest, which the plan itself holds */
+    PS_OBJECT_LEFT_OUT, /* it has no bytes, or belongs to a bad line: pass over it */
+};
+
 struct ps_object {
-    const char *key;  /* S3 key, or path below the source's directory */
-    const char *etag; /* as listed, with quotes; for files an identity made of mtime, size, inode */
-    /* >= 1: empty objects never enter a plan; but a FIFO, which may be empty, and
-     * PS_SIZE_UNKNOWN until it has ended. */
+    const char *key; /* S3 key, or path; of a value its attribute's name */
+    union {
+        const char *etag; /* as listed, with quotes; for files an identity made of mtime, size,
+                             inode */
+        const uint8_t *value;
+    };
+    /* >= 1: empty objects never enter a plan; but a FIFO, which may be empty, and PS_SIZE_UNKNOWN
+     * until it has ended; and what an augmented manifest names. */
     _Atomic uint64_t size_bytes;
-    uint32_t source_no; /* which of the channel's URIs */
+    uint32_t source_no; /* which of the channel's sources it is fetched from */
+    uint32_t uri_no;    /* which of the channel's URIs named it */
+    uint32_t line_no;   /* element of a manifest, or line of an augmented one, from 1; else 0 */
+    uint8_t state;      /* enum ps_object_state */
+    uint8_t unsized;    /* of a unit's first item: how many of its items have no size yet */
 };
 
 struct ps_plan; /* opaque */
 
 struct ps_cursor {
     uint32_t epoch;
-    uint64_t index; /* objects of this shard already passed in this epoch */
+    uint64_t index; /* objects or items of this shard already passed in this epoch */
 };
 
 enum ps_plan_answer {
@@ -51,6 +72,8 @@ struct ps_plan_config {
     uint32_t shard_count; /* >= 1 */
     uint32_t epochs;      /* 0 = without end */
     bool fifos;           /* object n is all of epoch n */
+    uint32_t unit_items;  /* 0: objects are listed; else a manifest's, so many a unit */
+    bool empty_items;     /* an object of no bytes is an item of its own, and not left out */
 };
 
 /* NULL when memory is out. */
@@ -62,6 +85,11 @@ void ps_plan_free(struct ps_plan *plan);
 int ps_plan_add(struct ps_plan *plan, uint32_t source_no, const char *key, const char *etag,
                 uint64_t size_bytes);
 
+/* Appends a unit of unit_items items. Keys (but for those of values, which are lent for the plan's
+ * life) and values are copied. No unit is at any cursor before the plan is complete. Returns
+ * PENSTOCK_OK or PENSTOCK_E_MEMORY. Lister only. */
+int ps_plan_add_unit(struct ps_plan *plan, const struct ps_object *items);
+
 /* The last object added, a FIFO, has ended. Whoever waits for that is the caller's to wake. */
 void ps_plan_end_fifo(struct ps_plan *plan, uint64_t size_bytes);
 
@@ -72,10 +100,30 @@ void ps_plan_fail(struct ps_plan *plan, const struct penstock_error *error);
 enum ps_plan_answer ps_plan_at(struct ps_plan *plan, const struct ps_cursor *cursor,
                                const struct ps_object **object);
 
+/* The same for the sizer: the object may be in any state; one that was unsized is ASKED from now
+ * on, and then *unsized is true. */
+enum ps_plan_answer ps_plan_ask(struct ps_plan *plan, const struct ps_cursor *cursor,
+                                const struct ps_object **object, bool *unsized);
+
+/* Ends that for the object at the cursor. The second leaves out the whole unit, and returns false
+ * if it was left out already. Sizer only. */
+int ps_plan_size(struct ps_plan *plan, const struct ps_cursor *cursor, uint64_t size_bytes,
+                 const char *etag);
+bool ps_plan_leave_out(struct ps_plan *plan, const struct ps_cursor *cursor);
+
+/* Items that have neither size nor been left out, all shards; never grows once complete. */
+uint64_t ps_plan_unsized(struct ps_plan *plan);
+
+/* Bytes of the ring that the object takes. */
+static inline uint64_t ps_object_ring_bytes(const struct ps_object *object)
+{
+    return object->state == PS_OBJECT_LISTED ? object->size_bytes : 0;
+}
+
 /* The listing's error after PS_PLAN_FAILED. */
 const struct penstock_error *ps_plan_error(const struct ps_plan *plan);
 
-/* Objects added so far, all shards. */
+/* Objects or items added so far and not left out, all shards. */
 uint64_t ps_plan_count(struct ps_plan *plan);
 
 #endif
