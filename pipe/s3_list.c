@@ -4,13 +4,11 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
-#include "pipe/clock.h"
 #include "pipe/curl_common.h"
 #include "pipe/error.h"
-#include "pipe/s3_explain.h"
+#include "pipe/s3_again.h"
 
 #define POLL_MS 50 /* how often the stop flag is looked at */
 
@@ -227,15 +225,17 @@ static bool wait_ms(const struct ps_s3_lister *lister, uint32_t delay_ms)
 
 static int fetch(struct ps_s3_lister *lister, struct ps_s3_page *page, struct penstock_error *error)
 {
-    uint32_t lessons = 0;
+    struct ps_s3_tries tries = {.attempts = 0};
+    uint32_t delay_ms = 0;
 
-    for (uint32_t attempts = 1;; attempts++) {
+    for (;;) {
+        tries.attempts++;
         struct ps_s3_answer answer = {.code = ""};
         struct ps_s3_failure failure = {
             .site = lister->site,
             .key = lister->prefix,
             .listing = true,
-            .attempts = attempts,
+            .attempts = tries.attempts,
             .s3_message = answer.message,
             .s3_region = answer.region,
             .s3_location = answer.location,
@@ -247,38 +247,16 @@ static int fetch(struct ps_s3_lister *lister, struct ps_s3_page *page, struct pe
         int rc = attempt(lister, page, &failure, &answer, error);
         if (rc != PENSTOCK_OK)
             return rc;
-        struct ps_retry_decision decision = ps_retry_classify(&failure.outcome);
-        if (decision.verdict == PS_RETRY_FATAL && lessons < PS_S3_LESSONS_MAX &&
-            failure.outcome.transfer == PS_TRANSFER_OK &&
-            ps_s3_learn(lister->site, &lister->request.sent, failure.outcome.http_status, &answer,
-                        time(NULL))) {
-            lessons++;
-            lister->retries++;
-            continue;
-        }
-
-        ps_keyring_reconsider(lister->site->account->keyring, &decision);
-        if (decision.verdict == PS_RETRY_DONE) {
-            ps_budget_refund(lister->site->budget, attempts > 1);
+        switch (ps_s3_again(&tries, lister->site, &lister->request.sent, &failure, &answer,
+                            &delay_ms)) {
+        case PS_RETRY_DONE:
             return PENSTOCK_OK;
-        }
-        if (decision.verdict == PS_RETRY_FATAL || attempts >= PS_ATTEMPTS_MAX)
+        case PS_RETRY_FATAL:
             return ps_s3_explain(&failure, error);
-
-        uint64_t random = 0;
-        if (getrandom(&random, sizeof random, GRND_NONBLOCK) != sizeof random)
-            random = (uint64_t)clock() << 40;
+        case PS_RETRY_AGAIN:
+            break;
+        }
         lister->retries++;
-        uint32_t delay_ms = ps_retry_delay_ms(attempts, decision.throttle, random);
-        uint32_t budget_ms = ps_budget_take_ms(lister->site->budget, false, ps_now_ns());
-
-        if (delay_ms < budget_ms)
-            delay_ms = budget_ms;
-        if (delay_ms < answer.retry_after_ms)
-            delay_ms = answer.retry_after_ms;
-        if (delay_ms < decision.wait_ms)
-            delay_ms = decision.wait_ms;
-        attempts -= decision.renewing;
         if (!wait_ms(lister, delay_ms))
             return stopped(lister, error);
     }
