@@ -6,6 +6,7 @@
 #include "pipe/error.h"
 #include "pipe/inflater.h"
 #include "pipe/pipe_reader.h"
+#include "pipe/references.h"
 #include "pipe/slots.h"
 
 #include <stdlib.h>
@@ -40,8 +41,9 @@ bool ps_channel_is_empty(struct ps_channel *ch, struct penstock_error *error)
 {
     if (ps_plan_count(ch->plan) > 0)
         return false;
-    ps_fail(error, PENSTOCK_E_EMPTY, "channel %s is empty: no object with data under %s%s",
-            ch->name, ch->sources[0].text, ch->source_count > 1 ? " and its other URIs" : "");
+    ps_fail(error, PENSTOCK_E_EMPTY, "channel %s is empty: no object with data %s %s%s", ch->name,
+            ch->data_type == PS_DATA_PREFIX ? "under" : "named by", ch->sources[0].text,
+            ch->source_count > 1 ? " and its other URIs" : "");
     return true;
 }
 
@@ -113,7 +115,7 @@ static int share_budgets(struct ps_channel *ch, struct penstock_error *error)
 static int open_sources(struct ps_channel *ch, const struct penstock_channel_config *config,
                         struct penstock_error *error)
 {
-    ch->sources = calloc(config->uri_count, sizeof *ch->sources);
+    ch->sources = calloc(ps_references_room(ch), sizeof *ch->sources);
     if (!ch->sources)
         return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
     for (; ch->source_count < config->uri_count; ch->source_count++) {
@@ -158,6 +160,45 @@ static int open_memory(struct ps_channel *ch, enum fmt_codec codec, size_t share
     return PENSTOCK_OK;
 }
 
+static int open_data_type(struct ps_channel *ch, const struct penstock_channel_config *config,
+                          struct penstock_error *error)
+{
+    int rc = ps_config_data_type(config, ch->name, &ch->data_type, error);
+
+    if (rc != PENSTOCK_OK || ch->data_type == PS_DATA_PREFIX)
+        return rc;
+    if (ch->data_type == PS_DATA_AUGMENTED && !ch->plain)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "channel %s: what an augmented manifest names is read as it is, item by "
+                       "item: content_type has to be application/octet-stream, not %s",
+                       ch->name, config->content_type);
+    ch->skip_bad_lines = config->bad_lines && strcmp(config->bad_lines, "skip") == 0;
+    ch->attribute_names = calloc(PS_ATTRIBUTES_MAX, sizeof *ch->attribute_names);
+    for (size_t i = 0; ch->attribute_names && i < config->attribute_count; i++) {
+        ch->attribute_names[i] = strdup(config->attribute_names[i]);
+        if (!ch->attribute_names[i])
+            break;
+        ch->attribute_count++;
+    }
+    return ch->attribute_names && ch->attribute_count == config->attribute_count
+               ? PENSTOCK_OK
+               : ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
+}
+
+/* A manifest is one object, or one file. */
+static int check_manifests(const struct ps_channel *ch, struct penstock_error *error)
+{
+    for (size_t i = 0; i < ch->source_count && ch->data_type != PS_DATA_PREFIX; i++) {
+        const struct ps_source *source = &ch->sources[i];
+
+        if (source->uri.kind == PS_URI_PIPE || !*source->uri.prefix)
+            return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                           "channel %s: %s names no manifest, which is one object or one file",
+                           ch->name, source->text);
+    }
+    return PENSTOCK_OK;
+}
+
 static bool has_fifos(const struct ps_channel *ch)
 {
     return ch->sources[0].uri.kind == PS_URI_PIPE;
@@ -195,7 +236,11 @@ static int open_plan(struct ps_channel *ch, struct penstock_error *error)
                                         .shard_index = config->shard_index,
                                         .shard_count = config->shard_count,
                                         .epochs = config->epochs,
-                                        .fifos = has_fifos(ch)};
+                                        .fifos = has_fifos(ch),
+                                        .unit_items = ch->data_type == PS_DATA_AUGMENTED
+                                                          ? (uint32_t)ch->attribute_count
+                                                          : ch->data_type == PS_DATA_MANIFEST,
+                                        .empty_items = ch->data_type == PS_DATA_AUGMENTED};
 
     ch->plan = ps_plan_new(&plan);
     return ch->plan ? PENSTOCK_OK : ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
@@ -217,6 +262,8 @@ int ps_channel_open(struct penstock *stream, const struct penstock_channel_confi
     ch->config = *config;
     /* The caller's strings are copied or not kept. */
     ch->config.name = ch->config.content_type = ch->config.compression = NULL;
+    ch->config.data_type = ch->config.bad_lines = NULL;
+    ch->config.attribute_names = NULL;
     ch->config.uris = NULL;
     ch->name = strdup(config->name ? config->name : "train");
     if (!ch->name)
@@ -228,7 +275,12 @@ int ps_channel_open(struct penstock *stream, const struct penstock_channel_confi
     int rc = ps_config_compression(config, &codec, error);
 
     if (rc == PENSTOCK_OK)
+        rc = open_data_type(ch, config, error);
+
+    if (rc == PENSTOCK_OK)
         rc = open_sources(ch, config, error);
+    if (rc == PENSTOCK_OK)
+        rc = check_manifests(ch, error);
     if (rc == PENSTOCK_OK)
         rc = check_fifos(ch, codec, error);
     if (rc == PENSTOCK_OK)
@@ -249,8 +301,11 @@ void ps_channel_close(struct ps_channel *ch)
     ps_pipe_reader_close(ch->pipe);
     ps_ring_close(&ch->ring);
     ps_plan_free(ch->plan);
-    for (size_t i = 0; i < ch->source_count; i++)
+    for (size_t i = 0; i < ch->source_count + ch->reference_count; i++)
         ps_source_close(&ch->sources[i]);
+    for (size_t i = 0; i < ch->attribute_count; i++)
+        free(ch->attribute_names[i]);
+    free(ch->attribute_names);
     free(ch->sources);
     free(ch->decoder_threads);
     free(ch->name);

@@ -28,6 +28,7 @@
 #include "formats/crc.h"
 #include "formats/fmt.h"
 #include "formats/inflate.h"
+#include "pipe/config.h"
 #include "pipe/histogram.h"
 #include "pipe/penstock.h"
 #include "pipe/plan.h"
@@ -155,10 +156,11 @@ struct ps_inflater {
     const struct ps_object *object; /* whose bytes are next; NULL: ask the plan */
     uint64_t object_pos;            /* stream position of its first byte */
     uint64_t in_pos;                /* next byte of the stream to inflate */
-    uint64_t skip_pos; /* bytes of the stream before it are let go: their epoch was skipped */
-    uint64_t skips;    /* how often that was: what was being made meanwhile is dropped */
-    bool fresh;        /* nothing of the object has been inflated */
-    bool wants_in;     /* nothing more can be made without another byte */
+    uint64_t skip_pos;   /* bytes of the stream before it are let go: their epoch was skipped */
+    uint64_t skips;      /* how often that was: what was being made meanwhile is dropped */
+    bool fresh;          /* nothing of the object has been inflated */
+    bool found_in_epoch; /* the cursor's epoch has had an object to inflate */
+    bool wants_in;       /* nothing more can be made without another byte */
 
     uint64_t object_made_pos; /* where what is made of the object begins */
     uint64_t made_pos;        /* what has been made ends here; */
@@ -182,10 +184,11 @@ struct ps_inflater {
 struct ps_bytes {
     struct ps_cursor cursor;
     struct ps_view
-        view;           /* as last seen; no object: ask the plan for the one whose bytes are next */
-    uint64_t epoch_pos; /* of the epoch's first byte */
-    uint64_t pos;       /* next byte to lend */
-    uint64_t skip_pos;  /* bytes before it are let go unseen: the epoch was skipped */
+        view; /* as last seen; no object: ask the plan for the one whose bytes are next */
+    uint64_t value_offset; /* next byte to lend of an object that takes no ring space */
+    uint64_t epoch_pos;    /* of the epoch's first byte */
+    uint64_t pos;          /* next byte to lend */
+    uint64_t skip_pos;     /* bytes before it are let go unseen: the epoch was skipped */
     struct ps_span spans[PS_SPANS_MAX];
     uint64_t span_first; /* oldest not released */
     uint64_t span_next;
@@ -199,6 +202,11 @@ struct ps_channel {
     struct fmt_options options;
     struct ps_source *sources;
     size_t source_count;
+    size_t reference_count; /* further sources behind them: see references.h; the lister's own */
+    enum ps_data_type data_type;
+    char **attribute_names; /* of an augmented manifest, in the order of delivery */
+    size_t attribute_count;
+    bool skip_bad_lines;
     struct ps_plan *plan;
     struct ps_pipe_reader *pipe; /* fills the ring from FIFOs, instead of parts; NULL: no FIFOs */
     struct ps_ring ring;         /* bytes are guarded by positions, not by the lock */
@@ -218,6 +226,8 @@ struct ps_channel {
     struct ps_cursor fetch_cursor;
     const struct ps_object *fetch_object; /* being cut into parts */
     uint64_t fetch_offset;
+    bool fetched_in_epoch;           /* the epoch of fetch_cursor has had bytes to fetch */
+    uint32_t consumed_epoch;         /* the epoch that framer or consumer of plain bytes is in */
     struct ps_object_sum *fetch_sum; /* of fetch_object, or NULL */
     struct ps_object_sum object_sums[PS_PARTS_MAX];
     uint64_t object_sum_next;
@@ -273,6 +283,7 @@ struct ps_channel {
         _Atomic uint64_t bytes_inflated;
         _Atomic uint64_t objects_streamed, list_requests, get_requests, retries, connections;
         _Atomic uint64_t head_requests, objects_verified, objects_unverified, bytes_verified;
+        _Atomic uint64_t lines_skipped;
         _Atomic uint64_t hedges, hedge_wins, refetched_bytes;
         _Atomic uint64_t tls_handshakes, tls_resumed;
         _Atomic uint64_t first_byte_ns, first_batch_ns, wait_ns;

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_USAGE = 2, ATTRIBUTES_MAX = 16 };
 
 static const char help[] =
     "Usage: penstock cat URI... [OPTION]...\n"
@@ -21,6 +21,11 @@ static const char help[] =
     "to\n"
     "standard output, in listing order, fetched by many requests at once.\n"
     "\n"
+    "  --data-type prefix|manifest|augmented-manifest\n"
+    "                                 what the URIs name (prefix); each manifest is one object\n"
+    "                                 or file\n"
+    "  --attributes NAME,...          of an augmented manifest, in the order of output\n"
+    "  --bad-lines error|skip         of an augmented manifest (error)\n"
     "  --epochs N                     pass over the objects N times (1)\n"
     "  --decompress gzip|lz4|zstd|auto|none\n"
     "                                 write what compressed objects hold; auto: by extension\n"
@@ -31,10 +36,21 @@ static const char help[] =
     "Exit code: 0 success, 1 failure, 2 usage error, 130 or 143 interrupted, 141 when the reader\n"
     "of a pipe went away.\n";
 
-enum { OPTION_EPOCHS = 1000, OPTION_DECOMPRESS, OPTION_VERBOSE, OPTION_HELP };
+enum {
+    OPTION_EPOCHS = 1000,
+    OPTION_DATA_TYPE,
+    OPTION_ATTRIBUTES,
+    OPTION_BAD_LINES,
+    OPTION_DECOMPRESS,
+    OPTION_VERBOSE,
+    OPTION_HELP
+};
 
 static const struct option long_options[] = {
     {"epochs", required_argument, NULL, OPTION_EPOCHS},
+    {"data-type", required_argument, NULL, OPTION_DATA_TYPE},
+    {"attributes", required_argument, NULL, OPTION_ATTRIBUTES},
+    {"bad-lines", required_argument, NULL, OPTION_BAD_LINES},
     {"decompress", required_argument, NULL, OPTION_DECOMPRESS},
     PS_STREAM_LONG_OPTIONS,
     {"verbose", no_argument, NULL, OPTION_VERBOSE},
@@ -45,13 +61,37 @@ struct command {
     struct ps_stream_options stream;
     uint32_t epochs;
     const char *decompress; /* NULL: not at all */
+    const char *data_type;
+    const char *bad_lines;
+    const char *attributes[ATTRIBUTES_MAX];
+    size_t attribute_count;
     bool verbose;
     bool help;
 };
 
 /* ---- options ---- */
 
-static int take_option(struct command *command, int id, const char *name, const char *value,
+/* Cuts "a,b,c" in place. */
+static int take_attributes(struct command *command, const char *name, char *value,
+                           struct penstock_error *error)
+{
+    char *left = value;
+
+    command->attribute_count = 0;
+    for (char *next; (next = strsep(&left, ",")) != NULL;) {
+        if (command->attribute_count == ATTRIBUTES_MAX || !*next) {
+            error->rc = PENSTOCK_E_ARGUMENT;
+            snprintf(error->message, sizeof error->message,
+                     "--%s: write the names of 1 to %d attributes, with commas between", name,
+                     ATTRIBUTES_MAX);
+            return PENSTOCK_E_ARGUMENT;
+        }
+        command->attributes[command->attribute_count++] = next;
+    }
+    return PENSTOCK_OK;
+}
+
+static int take_option(struct command *command, int id, const char *name, char *value,
                        struct penstock_error *error)
 {
     uint64_t number = 0;
@@ -64,6 +104,14 @@ static int take_option(struct command *command, int id, const char *name, const 
         return rc;
     case OPTION_DECOMPRESS:
         command->decompress = value;
+        return PENSTOCK_OK;
+    case OPTION_DATA_TYPE:
+        command->data_type = value;
+        return PENSTOCK_OK;
+    case OPTION_ATTRIBUTES:
+        return take_attributes(command, name, value, error);
+    case OPTION_BAD_LINES:
+        command->bad_lines = value;
         return PENSTOCK_OK;
     case OPTION_VERBOSE:
         command->verbose = true;
@@ -181,6 +229,8 @@ static void report(const struct penstock *stream)
             (unsigned long long)c.get_requests, (unsigned long long)c.retries,
             (unsigned long long)c.connections, (unsigned long long)c.objects_verified,
             (double)c.first_byte_ns / 1e6, c.io_backend);
+    if (c.lines_skipped > 0)
+        fprintf(stderr, "penstock cat: %llu lines left out\n", (unsigned long long)c.lines_skipped);
 }
 
 /* What --verify=always could not do is said without being asked for. */
@@ -211,6 +261,10 @@ static int run(struct command *command, const char *const *uris, size_t uri_coun
     channel.content_type = "application/octet-stream";
     channel.compression = command->decompress;
     channel.epochs = command->epochs;
+    channel.data_type = command->data_type;
+    channel.bad_lines = command->bad_lines;
+    channel.attribute_names = command->attributes;
+    channel.attribute_count = command->attribute_count;
     ps_stream_options_order(&command->stream, &channel);
     config.channels = &channel;
     config.channel_count = 1;

@@ -140,6 +140,69 @@ int ps_config_compression(const struct penstock_channel_config *channel, enum fm
                    channel->name ? channel->name : "train", name);
 }
 
+/* SageMaker's limit: 256 characters, which are not bytes. */
+static bool attribute_is_good(const char *name)
+{
+    size_t characters = 0;
+
+    for (const char *c = name; *c; c++)
+        characters += ((unsigned char)*c & 0xc0) != 0x80;
+    return characters >= 1 && characters <= 256;
+}
+
+static int check_attributes(const struct penstock_channel_config *channel, const char *name,
+                            struct penstock_error *error)
+{
+    if (channel->attribute_count < 1 || channel->attribute_count > PS_ATTRIBUTES_MAX ||
+        !channel->attribute_names)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "channel %s: attribute_count is %zu: an augmented manifest needs the names "
+                       "of 1 to %d attributes",
+                       name, channel->attribute_count, PS_ATTRIBUTES_MAX);
+    for (size_t i = 0; i < channel->attribute_count; i++) {
+        if (!channel->attribute_names[i] || !attribute_is_good(channel->attribute_names[i]))
+            return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                           "channel %s: attribute_names[%zu] does not have 1 to 256 characters",
+                           name, i);
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(channel->attribute_names[i], channel->attribute_names[j]) == 0)
+                return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                               "channel %s: attribute \"%s\" is named twice", name,
+                               channel->attribute_names[i]);
+    }
+    return PENSTOCK_OK;
+}
+
+int ps_config_data_type(const struct penstock_channel_config *channel, const char *name,
+                        enum ps_data_type *out, struct penstock_error *error)
+{
+    static const char *const names[] = {[PS_DATA_PREFIX] = "prefix",
+                                        [PS_DATA_MANIFEST] = "manifest",
+                                        [PS_DATA_AUGMENTED] = "augmented-manifest"};
+    const char *type = channel->data_type ? channel->data_type : names[PS_DATA_PREFIX];
+    const char *bad_lines = channel->bad_lines ? channel->bad_lines : "error";
+    size_t no = 0;
+
+    while (no < sizeof names / sizeof *names && strcmp(type, names[no]) != 0)
+        no++;
+    if (no == sizeof names / sizeof *names)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "channel %s: data_type is \"%s\": use prefix, manifest or "
+                       "augmented-manifest",
+                       name, type);
+    if (strcmp(bad_lines, "error") != 0 && strcmp(bad_lines, "skip") != 0)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "channel %s: bad_lines is \"%s\": use error or skip", name, bad_lines);
+    *out = (enum ps_data_type)no;
+    if (*out == PS_DATA_AUGMENTED)
+        return check_attributes(channel, name, error);
+    if (channel->attribute_count > 0 || strcmp(bad_lines, "skip") == 0)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "channel %s: %s is for augmented manifests, and data_type is %s", name,
+                       channel->attribute_count > 0 ? "attribute_names" : "bad_lines=skip", type);
+    return PENSTOCK_OK;
+}
+
 int ps_config_verify(const struct penstock_config *config, enum ps_verify_mode *out,
                      struct penstock_error *error)
 {

@@ -8,7 +8,10 @@
 
 enum ps_verify_mode { PS_VERIFY_AUTO, PS_VERIFY_ALWAYS, PS_VERIFY_OFF };
 
-enum { PS_CHANNELS_MAX = 20, PS_CONNECTIONS_MAX = 256 };
+/* What a channel's URIs name: prefixes of keys, or manifests. */
+enum ps_data_type { PS_DATA_PREFIX, PS_DATA_MANIFEST, PS_DATA_AUGMENTED };
+
+enum { PS_CHANNELS_MAX = 20, PS_CONNECTIONS_MAX = 256, PS_ATTRIBUTES_MAX = 16 };
 
 /* Copies `config` to *out with defaults resolved; max_connections and part_bytes stay 0 when it is
  * the I/O threads that choose (pace.h). Every message names the field. Returns
@@ -19,6 +22,9 @@ int ps_config_resolve(const struct penstock_config *config, struct penstock_conf
 /* What channel.compression says. Returns as above. */
 int ps_config_compression(const struct penstock_channel_config *channel, enum fmt_codec *out,
                           struct penstock_error *error);
+/* What a channel's data_type says, and whether its other fields go with it. Returns as above. */
+int ps_config_data_type(const struct penstock_channel_config *channel, const char *name,
+                        enum ps_data_type *out, struct penstock_error *error);
 
 /* What config.verify says. Returns as above. */
 int ps_config_verify(const struct penstock_config *config, enum ps_verify_mode *out,

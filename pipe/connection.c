@@ -101,7 +101,15 @@ static struct ps_tls *tls_of(struct ps_connections *all, const struct ps_s3_site
     for (size_t i = 0; i < all->site_tls_count; i++)
         if (all->site_tls[i].site == site)
             return &all->site_tls[i].tls;
-    return NULL;
+    /* A bucket that a manifest named. */
+    struct ps_site_tls *place = &all->site_tls[all->site_tls_count];
+
+    if (all->site_tls_count == all->site_tls_room ||
+        ps_tls_open(&place->tls, site, NULL) != PENSTOCK_OK)
+        return NULL;
+    place->site = site;
+    all->site_tls_count++;
+    return &place->tls;
 }
 
 static void send_request(struct ps_connection *c)
@@ -229,7 +237,9 @@ static bool connect_tls(struct ps_connection *c)
     if (!c->reader)
         return false;
     c->reader->staging = c->all->staging;
-    c->ssl = ps_tls_connect(tls_of(c->all, c->site), c->sent.place, c->fd, c->reader);
+    struct ps_tls *tls = tls_of(c->all, c->site);
+
+    c->ssl = tls ? ps_tls_connect(tls, c->sent.place, c->fd, c->reader) : NULL;
     return c->ssl != NULL;
 }
 

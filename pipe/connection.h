@@ -68,6 +68,7 @@ struct ps_connections {
     struct ps_site_tls *site_tls;
     size_t site_tls_count;
     struct ps_tls_staging *staging; /* NULL when no site speaks TLS */
+    size_t site_tls_room;
     struct ps_sigv4_cache signing;
     struct ps_s3_request request; /* being built */
 };

@@ -27,6 +27,7 @@ void penstock_get_counters(const struct penstock *stream, size_t channel_no,
     out->list_requests = count(&counts->list_requests);
     out->get_requests = count(&counts->get_requests);
     out->head_requests = count(&counts->head_requests);
+    out->lines_skipped = count(&counts->lines_skipped);
     out->objects_verified = count(&counts->objects_verified);
     out->objects_unverified = count(&counts->objects_unverified);
     out->bytes_verified = count(&counts->bytes_verified);

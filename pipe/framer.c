@@ -272,6 +272,10 @@ static enum step end_epoch(struct framer *f)
     if (!ps_slots_queue(ch, PS_EVENT_EPOCH_END, NULL))
         return STEP_BROKEN_OFF;
     f->cursor = (struct ps_cursor){.epoch = f->cursor.epoch + 1};
+    pthread_mutex_lock(&ch->lock);
+    ch->consumed_epoch = f->cursor.epoch;
+    pthread_mutex_unlock(&ch->lock);
+    ps_engine_wake_io(ch->stream);
     f->position = 0;
     f->epoch_objects = 0;
     return STEP_GO_ON;
@@ -302,7 +306,7 @@ static enum step frame_next(struct framer *f, bool *last)
     switch (ps_plan_at(ch->plan, &f->cursor, &object)) {
     case PS_PLAN_OBJECT:
         f->cursor.index++;
-        return frame_object(f, object);
+        return object->state == PS_OBJECT_LEFT_OUT ? STEP_GO_ON : frame_object(f, object);
     case PS_PLAN_WAIT:
         return wait_plan(f);
     case PS_PLAN_EPOCH_END:

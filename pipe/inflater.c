@@ -161,6 +161,11 @@ static enum look find_object(struct ps_channel *ch)
         switch (ps_plan_at(ch->plan, &inflater->cursor, &inflater->object)) {
         case PS_PLAN_OBJECT:
             inflater->cursor.index++;
+            if (ps_object_ring_bytes(inflater->object) == 0) { /* the consumer alone sees it */
+                inflater->object = NULL;
+                break;
+            }
+            inflater->found_in_epoch = true;
             inflater->object_pos = inflater->in_pos;
             inflater->object_made_pos = inflater->made_pos;
             inflater->fresh = inflater->wants_in = true;
@@ -168,6 +173,10 @@ static enum look find_object(struct ps_channel *ch)
         case PS_PLAN_EPOCH_END:
             if (inflater->cursor.index == 0)
                 return LOOK_END; /* an empty shard stays empty in every epoch */
+            /* As for the fetching (stream.c). */
+            if (!inflater->found_in_epoch && inflater->cursor.epoch >= ch->consumed_epoch)
+                return LOOK_WAIT;
+            inflater->found_in_epoch = false;
             inflater->cursor = (struct ps_cursor){.epoch = inflater->cursor.epoch + 1};
             break;
         case PS_PLAN_WAIT:

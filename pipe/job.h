@@ -23,13 +23,12 @@
 #ifndef PIPE_JOB_H
 #define PIPE_JOB_H
 
+#include "pipe/config.h"
 #include "pipe/penstock.h"
 
 enum { PS_JOB_HOSTS_MAX = 10000 };
 
 enum ps_job_mode { PS_MODE_PIPE, PS_MODE_FILE };
-
-enum ps_data_type { PS_DATA_PREFIX, PS_DATA_MANIFEST, PS_DATA_AUGMENTED };
 
 enum ps_job_compression {
     PS_COMPRESSION_NONE,

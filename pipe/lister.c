@@ -5,7 +5,14 @@
 #include "pipe/engine.h"
 #include "pipe/error.h"
 #include "pipe/list_files.h"
+#include "pipe/manifest.h"
+#include "pipe/s3_ask.h"
 #include "pipe/s3_list.h"
+#include "pipe/sizer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #define FILES_PER_NEWS 1000 /* as many as a page of S3's listing */
 
@@ -16,8 +23,7 @@ struct listing {
     struct penstock_error error;
 };
 
-/* The plan has grown, or is complete: I/O threads look again, too. */
-static void tell(struct ps_channel *ch)
+void ps_lister_tell(struct ps_channel *ch)
 {
     pthread_mutex_lock(&ch->lock);
     ps_channel_plan_grew(ch);
@@ -38,7 +44,7 @@ static int take_file(void *cookie, const char *path, const char *identity, uint6
 
     if (++listing->untold >= FILES_PER_NEWS) {
         listing->untold = 0;
-        tell(listing->ch);
+        ps_lister_tell(listing->ch);
     }
     return add(listing, path, identity, size_bytes);
 }
@@ -49,7 +55,7 @@ static int list_page(struct listing *listing, const struct ps_s3_page *page)
 
     for (size_t i = 0; rc == PENSTOCK_OK && i < page->count; i++)
         rc = add(listing, page->objects[i].key, page->objects[i].etag, page->objects[i].size_bytes);
-    tell(listing->ch);
+    ps_lister_tell(listing->ch);
     return rc;
 }
 
@@ -77,25 +83,82 @@ static int list_s3(struct listing *listing, struct ps_source *source)
     return rc == PENSTOCK_END ? PENSTOCK_OK : rc;
 }
 
+static int list_source(struct listing *listing, struct ps_source *source)
+{
+    if (source->uri.kind == PS_URI_S3)
+        return list_s3(listing, source);
+    return ps_list_files(source->uri.prefix, &listing->ch->stream->stopping, take_file, listing,
+                         &listing->error);
+}
+
+/* ---- manifests ---- */
+
+static int read_file(const char *path, uint8_t **out, size_t *len_bytes,
+                     struct penstock_error *error)
+{
+    FILE *file = fopen(path, "re");
+    struct stat status;
+    int rc = PENSTOCK_OK;
+
+    if (!file || fstat(fileno(file), &status) != 0)
+        rc = ps_fail_errno(error, ps_file_rc(errno), errno, "cannot open the manifest %s", path);
+    else if (!S_ISREG(status.st_mode))
+        rc = ps_fail(error, PENSTOCK_E_ARGUMENT, "the manifest %s is no regular file", path);
+    else if ((uint64_t)status.st_size > PS_MANIFEST_BYTES_MAX)
+        rc = ps_fail(error, PENSTOCK_E_ARGUMENT, "the manifest %s has more than %llu bytes", path,
+                     (unsigned long long)PS_MANIFEST_BYTES_MAX);
+    else if ((*out = malloc((size_t)status.st_size + 1)) == NULL)
+        rc = ps_fail(error, PENSTOCK_E_MEMORY, "out of memory for the manifest %s", path);
+    else if ((*len_bytes = fread(*out, 1, (size_t)status.st_size, file)) < (size_t)status.st_size)
+        rc = ps_fail_errno(error, PENSTOCK_E_SYSTEM, errno, "cannot read the manifest %s", path);
+    if (rc != PENSTOCK_OK)
+        ps_error_object(error, NULL, path, 0);
+    if (file)
+        fclose(file);
+    return rc;
+}
+
+static int list_manifest(struct listing *listing, struct ps_source *source)
+{
+    struct ps_channel *ch = listing->ch;
+    uint64_t requests = 0;
+    uint8_t *text = NULL;
+    size_t len_bytes = 0;
+    int rc;
+
+    if (source->uri.kind == PS_URI_S3)
+        rc =
+            ps_s3_read_object(&source->site, source->uri.prefix, PS_MANIFEST_BYTES_MAX,
+                              &ch->stream->stopping, &text, &len_bytes, &requests, &listing->error);
+    else
+        rc = read_file(source->uri.prefix, &text, &len_bytes, &listing->error);
+    atomic_fetch_add(&ch->counts.list_requests, requests);
+    if (rc == PENSTOCK_OK)
+        rc = ps_manifest_read(ch, listing->source_no, text, len_bytes, &listing->error);
+    free(text);
+    return rc;
+}
+
 void *ps_lister_main(void *channel)
 {
     struct listing listing = {.ch = channel};
     struct ps_channel *ch = channel;
+    bool manifests = ch->data_type != PS_DATA_PREFIX;
     int rc = PENSTOCK_OK;
 
     for (size_t i = 0; rc == PENSTOCK_OK && i < ch->source_count; i++) {
-        struct ps_source *source = &ch->sources[i];
-
         listing.source_no = (uint32_t)i;
-        rc = source->uri.kind == PS_URI_S3
-                 ? list_s3(&listing, source)
-                 : ps_list_files(source->uri.prefix, &ch->stream->stopping, take_file, &listing,
-                                 &listing.error);
+        rc = manifests ? list_manifest(&listing, &ch->sources[i])
+                       : list_source(&listing, &ch->sources[i]);
     }
-    if (rc == PENSTOCK_OK)
+    if (rc == PENSTOCK_OK) {
         ps_plan_complete(ch->plan);
-    else
+        ps_lister_tell(ch);
+        if (manifests)
+            rc = ps_sizer_run(ch, &listing.error);
+    }
+    if (rc != PENSTOCK_OK)
         ps_plan_fail(ch->plan, &listing.error);
-    tell(ch);
+    ps_lister_tell(ch);
     return NULL;
 }

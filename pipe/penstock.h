@@ -133,6 +133,26 @@ struct penstock_channel_config {
     const char *const *uris;
     size_t uri_count;
 
+    /* What the URIs name, as SageMaker's S3DataType. "prefix" (default, also for NULL): as above.
+     * "manifest": each is one object or file that holds a JSON array, a prefix and what to append
+     * to it: [{"prefix":"s3://bucket/a/"},"1.rec","b/2.rec"]. Objects come in the order, and as
+     * often, as listed; empty ones are skipped. "augmented-manifest": each holds JSON lines, and
+     * for each line attribute_names are delivered, in the order given here, each as an object of
+     * its own: one whose name ends in "-ref" is the object that the value names, maybe in another
+     * bucket and maybe empty; others are the text of a string, and the bytes of any other value as
+     * they are written. For plain bytes alone. Permuted and shared by shuffle and shard_index are
+     * the entries, or whole lines. A manifest of up to 1 GiB, read into memory, in S3 names objects
+     * in up to 256 buckets, one in a file files; sizes and entity tags are asked for by HEAD, ahead
+     * of the stream. */
+    const char *data_type;
+    const char *const *attribute_names; /* 1 .. 16 of 1 .. 256 characters */
+    size_t attribute_count;
+
+    /* What becomes of a line that is no JSON object, lacks an attribute, or names an object that
+     * does not exist or may not be read. "error" (default, also for NULL): the stream ends before
+     * it. "skip": the whole line is left out and counted. */
+    const char *bad_lines;
+
     /* "application/x-recordio-protobuf" or "text/csv", with parameters: for CSV label_size=K (the
      * first K columns are labels; default 1), e.g. "text/csv;label_size=0". Or
      * "application/octet-stream": the objects' bytes as they are, read with penstock_next_span. */
@@ -249,9 +269,13 @@ struct penstock_batch {
  * it is a FIFO, with its epoch. */
 struct penstock_span {
     const void *data;
-    size_t len_bytes;       /* 1 .. 1 MiB */
-    const char *key;        /* S3 key, or path of the file; valid until penstock_close */
+    size_t len_bytes;       /* 1 .. 1 MiB; 0 for an empty item of an augmented manifest */
+    const char *key;        /* S3 key, path of the file, or name of the attribute whose value it is;
+                               valid until penstock_close */
     uint32_t uri_no;        /* index of the channel's URI that it was found under */
+    uint32_t line_no;       /* element of a manifest (0 is the prefix), or line of an augmented one,
+                               from 1; else 0 */
+    uint32_t attribute_no;  /* index in attribute_names; else 0 */
     uint32_t epoch;         /* from 0 */
     uint64_t object_offset; /* of data[0] in the object */
     uint64_t object_bytes;  /* size of the object, 0 when it is not known in advance */
@@ -269,14 +293,15 @@ struct penstock_counters {
     uint64_t bytes_inflated;     /* bytes that compressed objects held */
     uint64_t records;            /* records decoded */
     uint64_t batches;            /* batches delivered; for plain bytes: spans */
-    uint64_t objects_listed;     /* objects with data, all shards, once per handle */
+    uint64_t objects_listed;     /* objects with data, or items, all shards, once per handle */
     uint64_t objects_streamed;   /* objects received to their end, every epoch counted */
     uint64_t objects_verified;   /* those that had the checksum that S3 keeps */
     uint64_t objects_unverified; /* those of S3 not compared, though verify is not "off" */
     uint64_t bytes_verified;
     uint64_t list_requests;
     uint64_t get_requests;  /* GETs of objects sent, file reads issued, or FIFOs opened */
-    uint64_t head_requests; /* for checksums */
+    uint64_t head_requests; /* for checksums, and for sizes of what manifests name */
+    uint64_t lines_skipped; /* of augmented manifests, with bad_lines "skip" */
     uint64_t retries;
     uint64_t connections;     /* connections opened */
     uint64_t tls_handshakes;  /* made (direct transport) */

@@ -71,38 +71,81 @@ static void pass_object(struct ps_channel *ch)
     atomic_fetch_add_explicit(&ch->counts.objects_streamed, 1, memory_order_relaxed);
 }
 
-/* Lends the bytes from bytes->pos on, of which there is at least one. Lock held. */
+/* Whether the object at hand takes no space in the ring: a value that the plan holds, or nothing.
+ */
+static bool is_value(const struct ps_channel *ch)
+{
+    return !ch->pipe && ps_object_ring_bytes(ch->bytes.view.object) == 0;
+}
+
+/* Puts a span of the object at hand on loan, after which the stream is at end_pos. Lock held. */
+static const struct penstock_span *put_span(struct ps_channel *ch, struct penstock_span what,
+                                            uint64_t end_pos)
+{
+    struct ps_bytes *bytes = &ch->bytes;
+    const struct ps_object *object = bytes->view.object;
+    struct ps_span *span = &bytes->spans[bytes->span_next++ % PS_SPANS_MAX];
+
+    what.key = object->key;
+    what.uri_no = object->uri_no;
+    what.line_no = object->line_no;
+    if (ch->attribute_count > 0)
+        what.attribute_no = (uint32_t)((bytes->cursor.index - 1) % ch->attribute_count);
+    what.epoch = bytes->cursor.epoch;
+    what.position = bytes->pos - bytes->epoch_pos;
+    *span = (struct ps_span){.channel = ch, .end_pos = end_pos, .lent = true, .span = what};
+    if (atomic_fetch_add_explicit(&ch->counts.batches, 1, memory_order_relaxed) == 0)
+        atomic_store(&ch->counts.first_batch_ns, ps_now_ns() - ch->stream->opened_ns);
+    return &span->span;
+}
+
+/* Lends bytes that the plan holds, or none. Lock held. */
+static const struct penstock_span *lend_value(struct ps_channel *ch)
+{
+    struct ps_bytes *bytes = &ch->bytes;
+    const struct ps_object *object = bytes->view.object;
+    const char *value = object->state == PS_OBJECT_VALUE ? (const char *)object->value : "";
+    uint64_t offset = bytes->value_offset;
+    uint64_t len_bytes = least(object->size_bytes - offset, SPAN_BYTES_MAX);
+    struct penstock_span what = {.data = value + offset,
+                                 .len_bytes = (size_t)len_bytes,
+                                 .object_offset = offset,
+                                 .object_bytes = object->size_bytes,
+                                 .ends_object = offset + len_bytes == object->size_bytes};
+    const struct penstock_span *span = put_span(ch, what, bytes->pos);
+
+    bytes->epoch_pos -= len_bytes; /* the epoch has had so many bytes more than the ring */
+    bytes->value_offset += len_bytes;
+    if (what.ends_object) {
+        bytes->view.object = NULL;
+        atomic_fetch_add_explicit(&ch->counts.objects_streamed, 1, memory_order_relaxed);
+    }
+    return span;
+}
+
+/* Lends the bytes from bytes->pos on, of which there is at least one unless the object, inflated,
+ * is an empty item. Lock held. */
 static const struct penstock_span *lend(struct ps_channel *ch)
 {
     struct ps_bytes *bytes = &ch->bytes;
     const struct ps_view *view = &bytes->view;
     const struct ps_ring *ring = ps_tap_ring(ch);
-    struct ps_span *span = &bytes->spans[bytes->span_next++ % PS_SPANS_MAX];
     uint64_t end_pos = least(view->head_pos, view->object_end_pos);
 
     end_pos = least(end_pos, bytes->pos + ps_ring_run_bytes(ring, bytes->pos));
     end_pos = least(end_pos, bytes->pos + SPAN_BYTES_MAX);
-    uint64_t size_bytes = ch->pipe || ch->inflater ? 0 : view->object->size_bytes;
-    bool ends_object = !ch->pipe && end_pos == view->object_end_pos;
+    struct penstock_span what = {.data = ps_ring_at(ring, bytes->pos),
+                                 .len_bytes = (size_t)(end_pos - bytes->pos),
+                                 .object_offset = bytes->pos - view->object_pos,
+                                 .object_bytes =
+                                     ch->pipe || ch->inflater ? 0 : view->object->size_bytes,
+                                 .ends_object = !ch->pipe && end_pos == view->object_end_pos};
+    const struct penstock_span *span = put_span(ch, what, end_pos);
 
-    *span = (struct ps_span){.channel = ch,
-                             .end_pos = end_pos,
-                             .lent = true,
-                             .span = {.data = ps_ring_at(ring, bytes->pos),
-                                      .len_bytes = (size_t)(end_pos - bytes->pos),
-                                      .key = view->object->key,
-                                      .uri_no = view->object->source_no,
-                                      .object_offset = bytes->pos - view->object_pos,
-                                      .object_bytes = size_bytes,
-                                      .ends_object = ends_object,
-                                      .epoch = bytes->cursor.epoch,
-                                      .position = bytes->pos - bytes->epoch_pos}};
     bytes->pos = end_pos;
-    if (ends_object)
+    if (what.ends_object)
         pass_object(ch);
-    if (atomic_fetch_add_explicit(&ch->counts.batches, 1, memory_order_relaxed) == 0)
-        atomic_store(&ch->counts.first_batch_ns, ps_now_ns() - ch->stream->opened_ns);
-    return &span->span;
+    return span;
 }
 
 static enum look end_epoch(struct ps_channel *ch)
@@ -113,6 +156,8 @@ static enum look end_epoch(struct ps_channel *ch)
         return LOOK_FAILED;
     bytes->cursor = (struct ps_cursor){.epoch = bytes->cursor.epoch + 1};
     bytes->epoch_pos = bytes->pos;
+    ch->consumed_epoch = bytes->cursor.epoch;
+    bytes->freed = true; /* the I/O threads may be waiting for it */
     return LOOK_EPOCH_END;
 }
 
@@ -148,6 +193,9 @@ static enum look find_object(struct ps_channel *ch)
     switch (ps_plan_at(ch->plan, &bytes->cursor, &object)) {
     case PS_PLAN_OBJECT:
         bytes->cursor.index++;
+        if (object->state == PS_OBJECT_LEFT_OUT)
+            return LOOK_PASSED;
+        bytes->value_offset = 0;
         ps_tap_begin(ch, object, bytes->pos, &bytes->view);
         return LOOK_LENT;
     case PS_PLAN_WAIT:
@@ -175,11 +223,18 @@ static enum look look(struct ps_channel *ch, const struct penstock_span **out)
         found = find_object(ch);
     if (found != LOOK_LENT)
         return found;
+    if (is_value(ch)) {
+        *out = lend_value(ch);
+        return LOOK_LENT;
+    }
     enum ps_head_answer answer = ps_tap_look(ch, bytes->pos, &bytes->view);
 
     if (answer != PS_HEAD_MOVED)
         return look_of(ch, answer);
-    if (bytes->view.object_end_pos == bytes->pos) { /* a FIFO ended, or the object holds nothing */
+    bool is_item = ch->attribute_count > 0 && bytes->view.object_pos == bytes->pos;
+
+    if (bytes->view.object_end_pos == bytes->pos && !is_item) {
+        /* a FIFO ended, or the object holds nothing */
         pass_object(ch);
         return LOOK_PASSED;
     }
@@ -302,11 +357,12 @@ static void skip_epoch(struct ps_channel *ch)
     if (ch->pipe)
         ps_pipe_reader_skip(ch, bytes->cursor.epoch);
     if (view->object && !ch->inflater)
-        pos = view->object_pos + view->object->size_bytes;
+        pos = view->object_pos + ps_object_ring_bytes(view->object);
     bytes->skip_pos = ps_tap_skip_epoch(ch, bytes->cursor, pos);
     bytes->epoch_pos = bytes->skip_pos;
     bytes->view = (struct ps_view){.object_end_pos = UINT64_MAX};
     bytes->cursor = (struct ps_cursor){.epoch = bytes->cursor.epoch + 1};
+    ch->consumed_epoch = bytes->cursor.epoch;
 }
 
 int penstock_skip_epoch(struct penstock *stream, size_t channel_no)

@@ -25,13 +25,23 @@ static bool find_object(struct ps_channel *ch)
         switch (ps_plan_at(ch->plan, &ch->fetch_cursor, &ch->fetch_object)) {
         case PS_PLAN_OBJECT:
             ch->fetch_cursor.index++;
+            if (ps_object_ring_bytes(ch->fetch_object) == 0) { /* the consumer alone sees it */
+                ch->fetch_object = NULL;
+                break;
+            }
+            ch->fetched_in_epoch = true;
             ch->fetch_offset = 0;
             ch->fetch_sum = NULL;
             break;
         case PS_PLAN_EPOCH_END:
             if (ch->fetch_cursor.index == 0)
                 return false; /* an empty shard stays empty in every epoch */
+            /* Where there is nothing to fetch, no lack of space ever stops us: the consumer has to
+             * come along. */
+            if (!ch->fetched_in_epoch && ch->fetch_cursor.epoch >= ch->consumed_epoch)
+                return false;
             ch->fetch_cursor = (struct ps_cursor){.epoch = ch->fetch_cursor.epoch + 1};
+            ch->fetched_in_epoch = false;
             break;
         case PS_PLAN_WAIT:
         case PS_PLAN_END:
@@ -104,13 +114,14 @@ uint64_t ps_stream_skip_epoch(struct ps_channel *ch, struct ps_cursor cursor, ui
 {
     const struct ps_object *object;
 
-    if (!ch->pipe && ch->fetch_cursor.epoch == cursor.epoch) {
+    if (!ch->pipe && ch->fetch_cursor.epoch <= cursor.epoch) {
         ch->fetch_object = NULL;
         ch->fetch_cursor = (struct ps_cursor){.epoch = cursor.epoch + 1};
+        ch->fetched_in_epoch = false;
         return ch->reserved_pos;
     }
     for (; ps_plan_at(ch->plan, &cursor, &object) == PS_PLAN_OBJECT; cursor.index++)
-        pos += object->size_bytes;
+        pos += ps_object_ring_bytes(object);
     return pos;
 }
 

@@ -3,6 +3,7 @@
 #include "pipe/clock.h"
 #include "pipe/connection.h"
 #include "pipe/error.h"
+#include "pipe/references.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -77,11 +78,10 @@ static void transport_close(struct ps_transport *base)
 static int open_tls(struct ps_connections *t, struct penstock_error *error)
 {
     struct penstock *stream = t->io->stream;
-    size_t source_count = 0;
 
     for (size_t i = 0; i < stream->channel_count; i++)
-        source_count += stream->channels[i]->source_count;
-    t->site_tls = calloc(source_count, sizeof *t->site_tls);
+        t->site_tls_room += ps_references_room(stream->channels[i]);
+    t->site_tls = calloc(t->site_tls_room, sizeof *t->site_tls);
     if (!t->site_tls)
         return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
     for (size_t i = 0; i < stream->channel_count; i++)

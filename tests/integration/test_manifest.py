@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tests/integration/test_manifest.py - ManifestFile and AugmentedManifestFile, against json and files.
+
+Expected bytes are made here, by Python's json and plain reads of the served directory."""
+
+import itertools
+import json
+import re
+import subprocess
+
+import numpy
+import pytest
+from conftest import clean_env
+
+TEXTS = ["", "plain", 'quo"te', "back\\slash", "tab\tnew\nline", "nul\0nul", "é…€", "😀 pair", "\x7f"]
+
+
+def cat(penstock, env, *args):
+    command = [str(word) for word in (penstock, "cat", *args)]
+    return subprocess.run(command, env=clean_env(env), capture_output=True, timeout=60)
+
+
+def good(done):
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout
+
+
+def failed(done, *words):
+    text = done.stderr.decode()
+    assert done.returncode == 1, text
+    for word in words:
+        assert word in text, text
+    return text
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Two buckets of objects, each of which begins with its own name; their bytes by URI."""
+    root = tmp_path_factory.mktemp("manifest")
+    draw = numpy.random.default_rng(5)
+    objects = {}
+    for number in range(60):
+        bucket = "one" if number % 3 else "two"
+        size = [0, 1, 17, 4_000, 300_000][number % 5]
+        path = root / bucket / f"dir {number % 2}" / f"é{number:02d}%41"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(f"<{number:02d}>".encode() * bool(size) + draw.bytes(size))
+        objects[f"s3://{bucket}/{path.relative_to(root / bucket)}"] = path.read_bytes()
+    return root, objects
+
+
+def put(root, name, text):
+    path = root / "one" / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return f"s3://one/{name}"
+
+
+def make_manifest(root, objects, name="m.json"):
+    keys = [uri[len("s3://one/") :] for uri in objects if uri.startswith("s3://one/")]
+    keys = keys[5:] + keys[:3] + keys[:3] + [keys[9]]  # neither sorted nor unique
+    uri = put(root, name, json.dumps([{"prefix": "s3://one/"}, *keys]))
+    return uri, [objects["s3://one/" + key] for key in keys]
+
+
+def as_bytes(value, source):
+    """What SageMaker's contract delivers for a value that is no reference."""
+    return value.encode() if isinstance(value, str) else source.encode()
+
+
+def make_lines(root, objects, name="a.jsonl", count=60):
+    """An augmented manifest, and for each line its three items: class, source-ref, meta."""
+    lines, expected = [], []
+    uris = list(objects)
+    sources = ["1", "-0.50e+3", "true", "null", '{ "a" : [1, {"b": "}"}] }', "[ ]", '{"é":"\\u00e9"}']
+    for number in range(count):
+        uri, text = uris[number * 7 % len(uris)], f"{number}:{TEXTS[number % len(TEXTS)]}"
+        source = sources[number % len(sources)]
+        quoted = json.dumps(text, ensure_ascii=number % 2 == 0)
+        members = [
+            f'"source-ref": {json.dumps(uri)}',
+            f'"meta" : {source} ',
+            f'"cl\\u0061ss":{quoted}',
+            '"unused": {"meta": 7}',
+        ]
+        lines.append("{" + ", ".join(members[number % 4 :] + members[: number % 4]) + "}")
+        parsed = json.loads(lines[-1])
+        assert parsed["class"] == text and parsed["source-ref"] == uri
+        expected.append([text.encode(), objects[uri], as_bytes(None, source)])
+    text = "\r\n".join(lines[:20]) + "\n\n \t\n" + "\n".join(lines[20:])
+    return put(root, name, text), expected
+
+
+def share(units, shard):
+    index, count = shard
+    return units[index::count]
+
+
+AUGMENTED = ["--data-type", "augmented-manifest", "--attributes", "class,source-ref,meta"]
+
+
+@pytest.mark.parametrize("shard", [(0, 1), (1, 3)])
+@pytest.mark.parametrize("kind", ["manifest", "augmented", "files"])
+@pytest.mark.parametrize("transport", ["direct", "curl"])
+def test_golden_bytes(penstock, s3_server, data, kind, shard, transport):
+    root, objects = data
+    env = s3_server(root).env | {"PENSTOCK_TRANSPORT": transport}
+    if kind == "augmented":
+        uri, units = make_lines(root, objects)
+        options = AUGMENTED
+    else:
+        uri, units = make_manifest(root, objects)
+        units = [[unit] for unit in units]
+        options = ["--data-type", "manifest"]
+    if kind == "files":
+        text = (root / "one/m.json").read_text().replace("s3://one/", f"file://{root}/one/")
+        uri = root / "files.json"
+        uri.write_text(text)
+        env = None
+    units = share(units, shard)
+    shard_option = ["--shard", f"{shard[0]}/{shard[1]}"]
+    for memory in ("16MiB", "64MiB"):
+        done = cat(penstock, env, uri, *options, *shard_option, "--memory-limit", memory, "--epochs", "3")
+        assert good(done) == b"".join(itertools.chain(*units)) * 3
+
+
+def cut(stream, expected):
+    """The lines of `expected` in the order in which they are in the stream; none twice."""
+    order, left = [], dict(enumerate(b"".join(line) for line in expected))
+    while stream:
+        fits = [n for n, line in left.items() if stream.startswith(line)]
+        assert fits, "a line is torn apart, or comes twice"
+        found = max(fits, key=lambda n: len(left[n]))
+        stream = stream[len(left.pop(found)) :]
+        order.append(found)
+    return order
+
+
+@pytest.mark.parametrize("kind", ["manifest", "augmented"])
+def test_a_shuffle_keeps_lines_whole_and_is_the_same_on_all_hosts(penstock, s3_server, data, kind):
+    root, objects = data
+    env = s3_server(root).env
+    if kind == "augmented":
+        uri, expected = make_lines(root, objects, "s.jsonl")
+        options = AUGMENTED
+    else:
+        names = sorted(uri for uri, body in objects.items() if uri.startswith("s3://one/") and body)
+        text = json.dumps([{"prefix": "s3://"}, *(name[len("s3://") :] for name in names)])
+        uri, expected = put(root, "s.json", text), [[objects[name]] for name in names]
+        options = ["--data-type", "manifest"]
+    options = [uri, *options, "--shuffle-seed", "3"]
+    one, two = (good(cat(penstock, env, *options, "--epochs", n)) for n in ("1", "2"))
+    assert two.startswith(one)
+    orders = [cut(one, expected), cut(two[len(one) :], expected)]
+    assert orders[0] != orders[1] != sorted(orders[1])
+    assert sorted(orders[0]) == sorted(orders[1]) == list(range(len(expected)))
+    for epochs, order in (("1", orders[0]),):
+        for h in range(3):
+            own = good(cat(penstock, env, *options, "--epochs", epochs, "--shard", f"{h}/3"))
+            assert cut(own, expected) == order[h::3]
+    # In the second epoch lines come to a host that had others before: they are asked for then.
+    own = good(cat(penstock, env, *options, "--epochs", "2", "--shard", "2/3"))
+    first = b"".join(itertools.chain(*(expected[n] for n in orders[0][2::3])))
+    assert own.startswith(first) and cut(own[len(first) :], expected) == orders[1][2::3]
+
+
+def test_only_values(penstock, data, tmp_path):
+    """Nothing to fetch: no request, no end in sight of the fetching, and exact bytes."""
+    lines = [json.dumps({"a": "x" * n, "b": n}) for n in (0, 3, 70_000, 2_500_000)]
+    path = tmp_path / "v.jsonl"
+    path.write_text("\n".join(lines))
+    expected = b"".join(b"x" * n + str(n).encode() for n in (0, 3, 70_000, 2_500_000))
+    options = ["--data-type", "augmented-manifest", "--attributes", "a,b"]
+    assert good(cat(penstock, None, path, *options, "--epochs", "4")) == expected * 4
+
+
+def test_only_empty_objects(penstock, s3_server, data):
+    root, objects = data
+    env = s3_server(root).env
+    empty = [uri for uri, body in objects.items() if not body][:3]
+    uri = put(root, "e.jsonl", "\n".join(json.dumps({"x-ref": name}) for name in empty))
+    options = ["--data-type", "augmented-manifest", "--attributes", "x-ref", "--epochs", "3"]
+    assert good(cat(penstock, env, uri, *options)) == b""
+    uri = put(root, "e.json", json.dumps([{"prefix": "s3://"}, *(name[5:] for name in empty)]))
+    done = cat(penstock, env, uri, "--data-type", "manifest", "--epochs", "3")
+    failed(done, "is empty", "e.json")
+
+
+def test_a_missing_object_ends_the_stream_at_its_line(penstock, s3_server, data):
+    root, objects = data
+    env = s3_server(root).env
+    _, expected = make_lines(root, objects, "x.jsonl")
+    lines = (root / "one/x.jsonl").read_text().split("\n")
+    lines.insert(5, json.dumps({"source-ref": "s3://two/no such", "class": 1, "meta": 2}))
+    uri = put(root, "x.jsonl", "\n".join(lines))
+    done = cat(penstock, env, uri, *AUGMENTED)
+    failed(done, "x.jsonl, line 6", "s3://two/no such", "404")
+    assert done.stdout == b"".join(itertools.chain(*expected[:5]))
+    done = cat(penstock, env, uri, *AUGMENTED, "--bad-lines", "skip", "--epochs", "2", "--verbose")
+    assert done.returncode == 0
+    assert done.stdout == b"".join(itertools.chain(*expected)) * 2
+    assert b"line 6 is left out" in done.stderr and b"1 lines left out" in done.stderr
+    manifest = put(root, "x.json", json.dumps([{"prefix": "s3://one/"}, "x.jsonl", "no/such"]))
+    done = cat(penstock, env, manifest, "--data-type", "manifest")
+    failed(done, "x.json, element 2", "s3://one/no/such", "404")
+    assert done.stdout == (root / "one/x.jsonl").read_bytes()
+
+
+BAD_LINES = {
+    "[1]": "'[' stands where '{' should be",
+    '{"a-ref": "s3://one/x", "b": 1': "it ends where",
+    '{"a-ref": "s3://one/x"}': 'attribute "b" is missing',
+    '{"a-ref": "s3://one/x", "b": NaN}': "where a value should be",
+    '{"a-ref": "s3://one/x", "b": 01}': "'1' stands where",
+    '{"a-ref": "s3://one/x", "b": "\\ud800"}': "half of a pair",
+    '{"a-ref": 7, "b": 1}': 'attribute "a-ref" is a number',
+    '{"a-ref": "s3://one", "b": 1}': "names a bucket",
+    '{"a-ref": "file:///etc/passwd", "b": 1}': "is no S3 URI",
+    '{"a-ref": "s3://one/a\\u0000b", "b": 1}': "NUL",
+    '{"a-ref": "s3://one/x", "b": 1} {}': "where the end should be",
+}
+
+
+def test_malformed_lines(penstock, s3_server, data):
+    root, objects = data
+    env = s3_server(root).env
+    name = next(uri for uri, body in objects.items() if body)
+    line = json.dumps({"b": "B", "a-ref": name})
+    options = ["--data-type", "augmented-manifest", "--attributes", "b,a-ref"]
+    for bad, words in BAD_LINES.items():
+        done = cat(penstock, env, put(root, "bad.jsonl", f"{line}\n{bad}\n{line}"), *options)
+        failed(done, "bad.jsonl, line 2", words)
+        assert done.stdout == b""  # found out before anything is delivered
+    uri = put(root, "bad.jsonl", "\n".join([line, *BAD_LINES, line]).encode() + b'\n{"b": "\xff"}')
+    done = cat(penstock, env, uri, *options, "--bad-lines", "skip", "--verbose")
+    assert done.returncode == 0 and done.stdout == (b"B" + objects[name]) * 2
+    assert f"{len(BAD_LINES) + 1} lines left out".encode() in done.stderr
+    done = cat(penstock, env, put(root, "bad.jsonl", "[]\n{}"), *options, "--bad-lines", "skip")
+    failed(done, "is empty")
+
+
+BAD_MANIFESTS = {
+    "": "it ends where '[' should be",
+    "[]": "it is empty",
+    '["a"]': "does not begin with",
+    '[{"prefix": ""}, "a"]': 'no "prefix"',
+    '[{"Prefix": "s3://one/"}, "a"]': 'no "prefix"',
+    '[{"prefix": "s3://one/"}, "a", 7]': "byte 31 (element 2): an element after the first is not",
+    '[{"prefix": "s3://one/"}, "a"': "it ends where ',' or ']' should be",
+    '[{"prefix": "s3://one/"}, "a",]': "where a value should be",
+    '[{"prefix": "s3://one/"}] x': "where the end should be",
+    '[{"prefix": "s3://one"}, ""]': "element 1: 's3://one' names a bucket",
+    '[{"prefix": "gs://one/"}, "a"]': "element 1: ",
+    '[{"prefix": "/tmp/"}, "a"]': "element 1: '/tmp/a' is no S3 URI",
+    '[{"prefix": "s3://one/"}, "' + "k" * 1025 + '"]': "element 1: ",
+}
+
+
+def test_malformed_manifests(penstock, s3_server, data):
+    root, _ = data
+    env = s3_server(root).env
+    for text, words in BAD_MANIFESTS.items():
+        done = cat(penstock, env, put(root, "bad.json", text), "--data-type", "manifest")
+        failed(done, "bad.json", words)
+    failed(cat(penstock, env, "s3://one/none.json", "--data-type", "manifest"), "404", "none.json")
+    failed(cat(penstock, env, "/no/such.json", "--data-type", "manifest"), "/no/such.json")
+
+
+def test_options_that_do_not_go_together(penstock, data):
+    root, _ = data
+    for options, words in (
+        (["--data-type", "list"], "data_type"),
+        (["--data-type", "augmented-manifest"], "attribute_count is 0"),
+        (["--data-type", "augmented-manifest", "--attributes", "a,b,a"], "named twice"),
+        (["--data-type", "manifest", "--attributes", "a"], "for augmented manifests"),
+        (["--bad-lines", "skip"], "for augmented manifests"),
+        (["--bad-lines", "maybe"], "bad_lines"),
+        (["--data-type", "augmented-manifest", "--attributes", "a" * 257], "256 characters"),
+    ):
+        failed(cat(penstock, None, root, *options), words)
+    done = cat(penstock, None, root, "--attributes", ",".join("abcdefghijklmnopq"))
+    assert done.returncode == 2 and b"1 to 16" in done.stderr
+    done = cat(penstock, None, "s3://one", "--data-type", "manifest", "--anonymous")
+    failed(done, "names no manifest")
+
+
+def test_trouble_on_the_way_leaves_no_trace(penstock, s3_server, data):
+    root, objects = data
+    uri, expected = make_lines(root, objects)
+    faults = ["status=503,every=7", "reset=1000,every=5", "cut=2,every=9"]
+    env = s3_server(root, *(word for fault in faults for word in ("--fault", fault))).env
+    done = cat(penstock, env, uri, *AUGMENTED, "--verbose")
+    assert done.returncode == 0 and done.stdout == b"".join(itertools.chain(*expected))
+    assert int(re.search(rb"(\d+) retries", done.stderr)[1]) > 0
+
+
+def test_an_object_that_changes_after_it_was_asked_for(penstock, s3_server, data):
+    """What is streamed has the entity tag that was told with the size."""
+    root, objects = data
+    uri, expected = make_lines(root, objects, "c.jsonl")
+    env = s3_server(root, "--fault", "changed,key=é03").env
+    done = cat(penstock, env, uri, *AUGMENTED)
+    failed(done, "é03", "was replaced while it was streamed")
+    assert b"".join(itertools.chain(*expected)).startswith(done.stdout)
