@@ -20,6 +20,7 @@
 struct inflated {
     uint8_t *bytes;
     size_t len_bytes;
+    size_t room_bytes;
     enum fmt_inflate_rc rc;
     struct fmt_error error;
     bool cut_off;
@@ -76,6 +77,12 @@ static inline void keep_produced(struct inflated *got, const uint8_t *out, size_
         got->cut_off = true;
         return;
     }
+    if (got->len_bytes + len_bytes > got->room_bytes) {
+        got->room_bytes = 2 * (got->len_bytes + len_bytes);
+        got->bytes = realloc(got->bytes, got->room_bytes);
+        if (!got->bytes)
+            abort();
+    }
     if (len_bytes > 0)
         memcpy(got->bytes + got->len_bytes, out, len_bytes);
     got->len_bytes += len_bytes;
@@ -94,7 +101,7 @@ static inline void drive_inflate(struct fmt_inflate *inflate, enum fmt_codec cod
         in_guarded = make_guarded();
         out_guarded = make_guarded();
     }
-    *got = (struct inflated){.bytes = malloc(CONTENTS_BYTES_MAX), .rc = FMT_INFLATE_IN};
+    *got = (struct inflated){.bytes = malloc(1), .rc = FMT_INFLATE_IN};
     fmt_inflate_start(inflate, codec);
     while ((got->rc == FMT_INFLATE_IN || got->rc == FMT_INFLATE_OUT) && !got->cut_off) {
         if (got->rc == FMT_INFLATE_IN)

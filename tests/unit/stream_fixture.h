@@ -247,6 +247,7 @@ struct how {
     uint32_t shard_count; /* 1 */
     uint32_t feature_dim;
     const char *content_type;
+    const char *compression;
 };
 #define ENDLESS UINT32_MAX
 
@@ -268,6 +269,7 @@ static inline struct penstock_channel_config how_channel(const struct how *how, 
     channel.shard_index = how->shard_index;
     channel.shard_count = how->shard_count ? how->shard_count : 1;
     channel.feature_dim = how->feature_dim;
+    channel.compression = how->compression;
     return channel;
 }
 
