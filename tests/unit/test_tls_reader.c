@@ -107,14 +107,21 @@ static void test_tls_1_2_is_left_to_libssl(void **state)
     assert_false(p->reader.ours);
     say(p, text, TEXT, 16384);
     expect_text_in(p, TEXT, 70000);
+    /* It reads ahead: several records with one call to the kernel. */
+    size_t heard_bytes;
+
+    say(p, text, 3000, 1000);
+    flow(p);
+    assert_int_equal(ps_tls_read(&p->reader, heard, 10, &heard_bytes), SSL_ERROR_NONE);
+    assert_int_equal(recv(p->client_fd, heard, 1, MSG_PEEK), -1);
+    assert_int_equal(hear(p, heard, 2990, 2990, &heard_bytes), SSL_ERROR_NONE);
+    assert_memory_equal(heard, text + 10, 2990);
     /* A renegotiation is declined, and the connection goes on. */
     SSL_renegotiate(p->server);
     SSL_do_handshake(p->server);
     say(p, text, 1000, 1000);
     expect_text(p, 1000);
     SSL_shutdown(p->server);
-    size_t heard_bytes;
-
     assert_int_equal(hear(p, heard, 1, 1, &heard_bytes), SSL_ERROR_ZERO_RETURN);
     close_pair(p);
 }
@@ -457,7 +464,11 @@ static void test_headers_of_no_record_are_refused(void **state)
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct tls_pair *p = altered(*state, cases[i].alter);
+        char header[PS_TLS_HEADER_BYTES];
 
+        assert_int_equal(BIO_read(p->wire, header, sizeof header), sizeof header);
+        BIO_reset(p->wire);
+        BIO_write(p->wire, header, sizeof header);
         expect_failure(p, cases[i].reason);
         close_pair(p);
     }
