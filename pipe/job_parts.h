@@ -123,6 +123,12 @@ char *ps_job_checkpoint_path(const struct ps_job *job, const char *base);
 /* The name of the current host's group. */
 const char *ps_job_group_name(const struct ps_job *job);
 
+struct ps_variables;
+
+/* SM_HP_*, SM_HPS, SM_USER_ARGS, SM_FRAMEWORK_PARAMS; and the user's program (job_toolkit.c). */
+void ps_job_tell_hyperparameters(const struct ps_job *job, struct ps_variables *env);
+void ps_job_tell_module(const struct ps_job *job, const char *base, struct ps_variables *env);
+
 /* `base` without slashes at its end, made absolute. The caller frees it; NULL: memory is out. */
 char *ps_job_base(const char *base);
 
