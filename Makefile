@@ -75,6 +75,7 @@ PERF     := $(patsubst %.c,$B/%,$(wildcard bench/perf_*.c))
 PROGRAM  := $(if $(wildcard bench/main.c),$B/penstock)
 MAN_1    := $(wildcard */*.1)
 MAN_3    := $(wildcard */*.3)
+MAN_5    := $(wildcard */*.5)
 # The plug-in is built once, by nvcc with its own host compiler: sanitizer variants do without.
 ifeq ($(VARIANT),release)
 CUDA_SO  := $(if $(NVCC),$(if $(CUDA_SRC),$B/libpenstock_cuda.so))
@@ -247,7 +248,7 @@ fuzz-run: $(FUZZERS)
 # --- installing -----------------------------------------------------------------------------------
 
 install: all ## install program, library, header and manual pages under PREFIX=/usr/local
-	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man3
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MANDIR)/man5
 	$(if $(PROGRAM),install -m 755 $(PROGRAM) $(DESTDIR)$(BINDIR)/penstock)
 	install -m 755 $B/libpenstock.so $(DESTDIR)$(LIBDIR)/libpenstock.so.$(VERSION)
 	ln -sf libpenstock.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libpenstock.so.0
@@ -259,6 +260,7 @@ install: all ## install program, library, header and manual pages under PREFIX=/
 	    -e 's|@VERSION@|$(VERSION)|' -e 's|@LIBS@|$(LIBS)|' pipe/penstock.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/penstock.pc
 	$(if $(MAN_1),install -m 644 $(MAN_1) $(DESTDIR)$(MANDIR)/man1/)
 	$(if $(MAN_3),install -m 644 $(MAN_3) $(DESTDIR)$(MANDIR)/man3/)
+	$(if $(MAN_5),install -m 644 $(MAN_5) $(DESTDIR)$(MANDIR)/man5/)
 
 -include $(shell find $B -name '*.d' 2>/dev/null)
 

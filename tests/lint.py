@@ -265,7 +265,7 @@ def rule_manual_is_complete(files):
 
 def rule_environment_is_documented(files):
     """Each variable that the program names stands in a manual page (result codes apart)."""
-    pages = "\n".join(text for path, text in files.items() if re.search(r"\.[13]$", path))
+    pages = "\n".join(text for path, text in files.items() if re.search(r"\.[135]$", path))
     documented = set(re.findall(r"[A-Z_0-9]+", "\n".join(re.findall(r"^\.(?:It |Pq (?:as |or of )?)?Ev (.*)", pages, re.M))))
     codes = set(public_names(files)[1])
     for path, text in files.items():
@@ -387,7 +387,7 @@ def check_symbols(files):
 
 
 def check_manual_pages(files):
-    pages = [path for path in files if re.search(r"/[\w-]+\.[13]$", path)]
+    pages = [path for path in files if re.search(r"/[\w-]+\.[135]$", path)]
     if not pages:
         yield ".", 1, "there is no manual page"
         return

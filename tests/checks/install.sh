@@ -14,7 +14,7 @@ at=$root/opt/penstock
 version=$(sed -n 's/^#define PENSTOCK_VERSION "\(.*\)"/\1/p' pipe/penstock.h)
 for file in bin/penstock include/penstock.h lib/libpenstock.a "lib/libpenstock.so.$version" \
     lib/libpenstock.so.0 lib/libpenstock.so lib/pkgconfig/penstock.pc share/man/man1/penstock.1 \
-    share/man/man3/penstock.3; do
+    share/man/man3/penstock.3 share/man/man5/penstock-job.5; do
     [ -e "$at/$file" ] || fail "$file was not installed"
 done
 [ -z "$(find "$root" -mindepth 1 -maxdepth 1 ! -name opt)" ] || fail "files outside PREFIX: $(ls "$root")"

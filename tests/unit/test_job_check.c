@@ -314,7 +314,7 @@ static void test_shares_are_disjoint_and_complete(void **state)
     (void)state;
     for (int host = 1; host <= 11; host++) {
         struct ps_job job;
-        char name[16];
+        char name[32];
 
         snprintf(name, sizeof name, "algo-%d", host);
         assert_string_equal(settle(&job, json, NULL, name), "");
