@@ -209,7 +209,7 @@ $B/tests/unit/%: $B/tests/unit/%.o $B/libtool.a $B/libpenstock.a
 	$(call say,link) $(CC) $(LD_FLAGS) -o $@ $^ -lcmocka $(TOOL_LIBS) $(LIBS)
 
 $B/tests/unit/test_faults: LD_FLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc strdup asprintf mmap \
-    pthread_create eventfd epoll_create1 epoll_ctl epoll_wait io_uring_queue_init_params opendir open fstat pread)
+    pthread_create eventfd epoll_create1 epoll_ctl epoll_wait io_uring_queue_init_params inotify_init1 opendir open fstat pread)
 
 # A fuzz target with a main that replays its corpus: an ordinary test with any compiler.
 $B/tests/fuzz/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/tests/fuzz/replay.o $B/libpenstock.a

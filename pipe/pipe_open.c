@@ -128,18 +128,29 @@ static const char *kind_of(mode_t mode)
     return S_ISDIR(mode) ? "a directory" : "something else";
 }
 
-/* The descriptor is a FIFO's, or closed. */
+static int system_failed(const struct ps_pipe_watch *watch, const char *path, int sys_errno,
+                         struct penstock_error *error)
+{
+    int rc = ps_fail_errno(error, ps_file_rc(sys_errno), sys_errno,
+                           "channel %s: cannot open FIFO %s", watch->channel->name, path);
+
+    ps_error_object(error, NULL, path, 0);
+    return rc;
+}
+
+/* The descriptor is a FIFO's, or an error. */
 static int check_fifo(const struct ps_pipe_watch *watch, const char *path, int fd,
                       struct penstock_error *error)
 {
     struct stat status;
 
-    if (fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode)) {
+    if (fstat(fd, &status) != 0)
+        return system_failed(watch, path, errno, error);
+    if (S_ISFIFO(status.st_mode)) {
         /* Refusal only costs speed. */
         fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES);
         return PENSTOCK_OK;
     }
-    close(fd);
     int rc = ps_fail(error, PENSTOCK_E_ARGUMENT,
                      "channel %s: %s is not a FIFO but %s: is another channel called like that, or "
                      "is this one a File mode channel?",
@@ -156,14 +167,13 @@ static int try_open(const struct ps_pipe_watch *watch, const char *path, int *fd
     do {
         *fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     } while (*fd < 0 && errno == EINTR);
-    if (*fd >= 0)
-        return check_fifo(watch, path, *fd, error);
-    if (errno == ENOENT)
-        return check_file_mode(watch, path, error);
-    int rc = ps_fail_errno(error, ps_file_rc(errno), errno, "channel %s: cannot open FIFO %s",
-                           watch->channel->name, path);
+    if (*fd < 0)
+        return errno == ENOENT ? check_file_mode(watch, path, error)
+                               : system_failed(watch, path, errno, error);
+    int rc = check_fifo(watch, path, *fd, error);
 
-    ps_error_object(error, NULL, path, 0);
+    if (rc != PENSTOCK_OK)
+        close(*fd);
     return rc;
 }
 

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -86,6 +87,7 @@ WRAP(int, epoll_ctl, (int fd, int operation, int other, struct epoll_event *even
 WRAP(int, io_uring_queue_init_params,
      (unsigned entries, struct io_uring *ring, struct io_uring_params *params),
      (entries, ring, params), -ENOMEM, ENOMEM)
+WRAP(int, inotify_init1, (int flags), (flags), -1, EMFILE)
 WRAP(int, fstat, (int fd, struct stat *status), (fd, status), -1, EIO)
 WRAP(DIR *, opendir, (const char *name), (name), NULL, EMFILE)
 
@@ -307,6 +309,63 @@ static void test_every_refusal_of_an_s3_stream_is_survived(void **state)
     }
 }
 
+/* Returns whether the fault was met by a channel that comes through a FIFO. */
+static bool run_fifo_with_fault(const struct data *d, const struct bytes *b, long call,
+                                bool forever)
+{
+    struct how how = {.batch_rows = 25, .decode_threads = 1};
+    struct reading r = reading_of(d, how);
+    struct scratch scratch = scratch_open();
+    struct scratch_name fifo = scratch_path(&scratch, "train_0");
+    struct scratch_name uri;
+    const char *uris = uri.text;
+    struct penstock_channel_config channel = how_channel(&how, false, &uris, 1);
+    const struct penstock_config config = how_config(&how, &channel, 1);
+    struct penstock_error error;
+    struct penstock *stream = NULL;
+
+    snprintf(uri.text, sizeof uri.text, "pipe://%s/train", scratch.path);
+    assert_int_equal(mkfifo(fifo.text, 0600), 0);
+    int fd = open(fifo.text, O_RDWR | O_CLOEXEC); /* waits for nobody */
+
+    assert_int_equal(write(fd, b->at, b->len), b->len);
+    arm(call, forever);
+    int rc = penstock_open(&config, &stream, &error);
+
+    if (rc != PENSTOCK_OK)
+        assert_told(rc, &error);
+    else
+        rc = reading_go_on(&r, stream, 0, 1); /* it has been opened, then */
+    close(fd);
+    if (rc == PENSTOCK_OK)
+        rc = reading_go_on(&r, stream, 0, UINT64_MAX);
+    assert_string_equal(r.why, "");
+    if (rc != PENSTOCK_END && stream)
+        assert_told(rc, penstock_last_error(stream, 0));
+    penstock_close(&stream);
+    bool met = disarm();
+
+    scratch_close(&scratch);
+    assert_int_equal(count_entries("/proc/self/task", "ps-"), 0);
+    return met;
+}
+
+static void test_every_refusal_of_a_fifo_is_survived(void **state)
+{
+    struct data *d = data_open(false, 1, 60, 4);
+    struct bytes b = data_bytes(d, 0);
+    int descriptors = count_entries("/proc/self/fd", NULL);
+
+    (void)state;
+    for (long call = 1; run_fifo_with_fault(d, &b, call, false); call++)
+        continue;
+    for (long call = 1; run_fifo_with_fault(d, &b, call, true); call++)
+        continue;
+    assert_int_equal(count_entries("/proc/self/fd", NULL), descriptors);
+    free(b.at);
+    data_close(d);
+}
+
 /* ---- watches ---- */
 
 static void count_ready(struct ps_watch *watch, unsigned events)
@@ -464,6 +523,7 @@ int main(void)
         cmocka_unit_test(test_every_refusal_is_survived_auto),
         cmocka_unit_test(test_lasting_refusal_is_survived),
         cmocka_unit_test(test_every_refusal_of_an_s3_stream_is_survived),
+        cmocka_unit_test(test_every_refusal_of_a_fifo_is_survived),
         cmocka_unit_test(test_a_watch_without_memory_is_armed_later_epoll),
         cmocka_unit_test(test_a_watch_without_memory_is_armed_later_uring),
         cmocka_unit_test(test_short_and_interrupted_reads_change_nothing),
