@@ -180,6 +180,29 @@ def test_command_line_wins(run_penstock, container, tmp_path):
     assert "epoch=0" in out.stdout and "epoch=1" not in out.stdout
 
 
+def test_penstock_run_feeds_penstock_train(
+    run_penstock, penstock, s3_server, model_of_files, tmp_path
+):
+    """From S3 through FIFOs into a model: the same one as from files."""
+    train_data, validation_data = as_recordio(*TRAIN), as_recordio(*VALIDATION)
+    expected = model_of_files(train_data, validation_data, RECORDIO[0])
+    bucket = tmp_path / "s3/bucket"
+    for name, data in (("train", train_data), ("validation", validation_data)):
+        (bucket / name).mkdir(parents=True)
+        record = len(data) // (700 if name == "train" else 130)
+        for part in range(0, len(data), record * 50):  # all records are of one length
+            (bucket / name / f"{part:09}").write_bytes(data[part : part + record * 50])
+    base = tmp_path / "ml"
+    args = ["run", "--base", base]
+    for name in ("train", "validation"):
+        args += ["--channel", f"{name}=s3://bucket/{name}/;content_type={RECORDIO[0]}"]
+    for name, value in HYPERPARAMETERS.items():
+        args += ["--hyperparameter", f"{name}={value}"]
+    server = s3_server(tmp_path / "s3")
+    run_penstock([*args, "--", penstock, "train", "--device", "cpu"], env=server.env).ok()
+    assert {name: (base / "model" / name).read_bytes() for name in MODEL_FILES} == expected
+
+
 # --- the writer's part ----------------------------------------------------------------------------
 
 
