@@ -84,6 +84,7 @@ static uint64_t leave_epoch(struct ps_channel *ch)
     inflater->skip_pos = ps_stream_skip_epoch(ch, inflater->cursor, from_pos);
     inflater->cursor = (struct ps_cursor){.epoch = inflater->cursor.epoch + 1};
     inflater->object = NULL;
+    inflater->found_in_epoch = false;
     inflater->skips++;
     inflater->end_first = inflater->end_next;
     inflater->head_pos = inflater->made_pos;
