@@ -96,15 +96,32 @@ void ps_job_free_list(char ***list, size_t *count)
     *count = 0;
 }
 
+static struct ps_job_pair *find_pair(struct ps_job_pair *pairs, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(pairs[i].name, name) == 0)
+            return &pairs[i];
+    return NULL;
+}
+
 int ps_job_set_pair(struct ps_job_pair **pairs, size_t *count, const char *name, const char *value,
+                    struct penstock_error *error)
+{
+    struct ps_job_pair *pair = find_pair(*pairs, *count, name);
+
+    if (pair)
+        return ps_job_copy(&pair->value, value, error);
+    return ps_job_add_pair(pairs, count, name, value, error);
+}
+
+int ps_job_add_pair(struct ps_job_pair **pairs, size_t *count, const char *name, const char *value,
                     struct penstock_error *error)
 {
     struct ps_job_pair *longer;
     struct ps_job_pair fresh;
 
-    for (size_t i = 0; i < *count; i++)
-        if (strcmp((*pairs)[i].name, name) == 0)
-            return ps_job_copy(&(*pairs)[i].value, value, error);
+    if (find_pair(*pairs, *count, name))
+        return PENSTOCK_OK;
     longer = realloc(*pairs, (*count + 1) * sizeof *longer);
     if (!longer)
         return out_of_memory(error);
@@ -131,7 +148,7 @@ int ps_job_new_channel(struct ps_job *job, enum ps_job_form form, struct ps_job_
     *out = &longer[job->channel_count];
     **out = (struct ps_job_channel){
         .mode = form == PS_FORM_API ? PS_MODE_FILE : PS_MODE_PIPE, .shard_count = 1, .form = form};
-    (*out)->form_no = job->channel_count++;
+    job->channel_count++;
     return PENSTOCK_OK;
 }
 

@@ -3,7 +3,7 @@
  * container is told of them.
  *
  *     ps_job_init(&job);
- *     ps_job_read("job.json", &job, &error);                      first, or not at all
+ *     ps_job_read("job.json", &job, &error);                      any of these, in any order
  *     ps_job_add_channel(&job, "train=s3://bucket/train/;mode=pipe", &error);
  *     ps_job_set_hyperparameter(&job, "epochs", "5", &error);
  *     ps_job_check(&job, &error);                                 completes and checks, once, last
@@ -116,8 +116,8 @@ void ps_job_init(struct ps_job *job);
 void ps_job_free(struct ps_job *job);
 
 /* Takes a job from a file: the JSON of CreateTrainingJob or of DescribeTrainingJob's answer, or the
- * short form (penstock-job(5)); their keys tell them apart. Call it at most once for a job, before
- * what adds to it. */
+ * short form (penstock-job(5)); their keys tell them apart. Once for a job; what the functions
+ * below set counts for more, whether it was set before or is set later. */
 int ps_job_read(const char *path, struct ps_job *job, struct penstock_error *error);
 
 /* The same from memory; `origin` is what messages call it. */

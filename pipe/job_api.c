@@ -116,8 +116,8 @@ static int take_shuffle(const struct ps_place *place, struct ps_job_channel *cha
     return rc;
 }
 
-/* `mode_no` is the job's TrainingInputMode. */
-static int take_channel(const struct ps_place *place, struct ps_job *job, int mode_no)
+/* `index` is its place in InputDataConfig, `mode_no` the job's TrainingInputMode. */
+static int take_channel(const struct ps_place *place, struct ps_job *job, size_t index, int mode_no)
 {
     static const char *const names[] = {"ChannelName",     "DataSource", "ContentType",
                                         "CompressionType", "InputMode",  "RecordWrapperType",
@@ -140,6 +140,7 @@ static int take_channel(const struct ps_place *place, struct ps_job *job, int mo
         rc = ps_job_new_channel(job, PS_FORM_API, &channel, place->error);
     if (rc != PENSTOCK_OK)
         return rc;
+    channel->form_no = index;
     rc = ps_place_text(&name, &channel->name);
     if (rc == PENSTOCK_OK)
         rc = take_source(&source, channel);
@@ -169,7 +170,7 @@ static int take_channels(const struct ps_place *root, struct ps_job *job, int mo
     for (size_t i = 0; i < json_array_size(channels.value) && rc == PENSTOCK_OK; i++) {
         struct ps_place item = ps_place_item(&channels, i);
 
-        rc = take_channel(&item, job, mode_no);
+        rc = take_channel(&item, job, i, mode_no);
     }
     return rc;
 }
@@ -191,7 +192,7 @@ static int take_pairs(const struct ps_place *place, struct ps_job_pair **pairs, 
 
         if (!json_is_string(value))
             return ps_place_fail(&member, "must be a string, as every value here");
-        rc = ps_job_set_pair(pairs, count, name, json_string_value(value), place->error);
+        rc = ps_job_add_pair(pairs, count, name, json_string_value(value), place->error);
         if (rc != PENSTOCK_OK)
             return rc;
     }
@@ -272,7 +273,8 @@ static int take_resources(const struct ps_place *root, struct ps_job *job)
         rc = ps_place_integer(&selected, 0, PS_JOB_HOSTS_MAX, &host_count);
     if (rc == PENSTOCK_OK)
         rc = ps_place_text(type.value ? &type : &selected_type, &job->instance_type);
-    job->host_count = (size_t)host_count;
+    if (!job->hosts_given)
+        job->host_count = (size_t)host_count;
     return rc;
 }
 

@@ -130,15 +130,15 @@ static int take_value(const json_t *value, struct ps_job_pair **pairs, size_t *c
     int rc;
 
     if (json_is_string(value))
-        return ps_job_set_pair(pairs, count, name, json_string_value(value), error);
+        return ps_job_add_pair(pairs, count, name, json_string_value(value), error);
     if (json_is_real(value)) {
         real_text(json_real_value(value), number, sizeof number);
-        return ps_job_set_pair(pairs, count, name, number, error);
+        return ps_job_add_pair(pairs, count, name, number, error);
     }
     text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
     if (!text)
         return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory for %s", name);
-    rc = ps_job_set_pair(pairs, count, name, text, error);
+    rc = ps_job_add_pair(pairs, count, name, text, error);
     free(text);
     return rc;
 }
@@ -192,27 +192,39 @@ static int take_groups(const struct ps_place *root, struct ps_job *job)
     return PENSTOCK_OK;
 }
 
+/* What options said of hosts before counts for more. */
 static int take_hosts(const struct ps_place *root, struct ps_job *job)
 {
     struct ps_place hosts = ps_place_member(root, "hosts");
     struct ps_place current = ps_place_member(root, "current_host");
-    struct ps_place type = ps_place_member(root, "instance_type");
-    struct ps_place network = ps_place_member(root, "network_interface");
+    char **names = NULL;
+    size_t name_count = 0;
     int64_t host_count = 0;
     int rc;
 
     if (json_is_array(hosts.value))
-        rc = ps_place_list(&hosts, &job->hosts_given, &job->host_count);
+        rc = ps_place_list(&hosts, &names, &name_count);
     else if (!hosts.value || json_is_integer(hosts.value))
         rc = ps_place_integer(&hosts, 1, PS_JOB_HOSTS_MAX, &host_count);
     else
         rc = ps_place_fail(&hosts, "must be a number, or an array of names");
-    if (host_count > 0)
-        job->host_count = (size_t)host_count;
-    if (rc == PENSTOCK_OK)
+    if (rc == PENSTOCK_OK && !job->hosts_given) {
+        job->hosts_given = names;
+        job->host_count = names ? name_count : (size_t)host_count;
+    } else {
+        ps_job_free_list(&names, &name_count);
+    }
+    if (rc == PENSTOCK_OK && !job->current_host_set)
         rc = ps_place_text(&current, &job->current_host);
-    if (rc == PENSTOCK_OK)
-        rc = ps_place_text(&type, &job->instance_type);
+    return rc;
+}
+
+static int take_machine(const struct ps_place *root, struct ps_job *job)
+{
+    struct ps_place type = ps_place_member(root, "instance_type");
+    struct ps_place network = ps_place_member(root, "network_interface");
+    int rc = ps_place_text(&type, &job->instance_type);
+
     if (rc == PENSTOCK_OK)
         rc = ps_place_text(&network, &job->network_interface);
     if (rc == PENSTOCK_OK)
@@ -257,6 +269,8 @@ int ps_job_take_native(const struct ps_place *root, struct ps_job *job)
         rc = take_pairs(root, "environment", &job->environment, &job->environment_count);
     if (rc == PENSTOCK_OK)
         rc = take_hosts(root, job);
+    if (rc == PENSTOCK_OK)
+        rc = take_machine(root, job);
     if (rc == PENSTOCK_OK)
         rc = take_checkpoint(root, job);
     if (rc == PENSTOCK_OK)

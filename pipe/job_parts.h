@@ -27,6 +27,11 @@ void ps_job_free_list(char ***list, size_t *count);
 int ps_job_set_pair(struct ps_job_pair **pairs, size_t *count, const char *name, const char *value,
                     struct penstock_error *error);
 
+/* Appends a pair, unless there is one of that name: an option's, which counts for more than what a
+ * file says. */
+int ps_job_add_pair(struct ps_job_pair **pairs, size_t *count, const char *name, const char *value,
+                    struct penstock_error *error);
+
 /* Appends a channel with defaults. */
 int ps_job_new_channel(struct ps_job *job, enum ps_job_form form, struct ps_job_channel **out,
                        struct penstock_error *error);

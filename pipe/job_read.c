@@ -40,6 +40,8 @@ static int take(const json_t *object, struct ps_job *job, struct penstock_error 
     bool api = has_any(object, ps_job_api_keys);
     bool native = has_any(object, ps_job_native_keys);
 
+    if (job->form != PS_FORM_OPTION)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT, "the job has a description already");
     if (!api && !native)
         api = misspelt(object, ps_job_api_keys) != NULL;
     if (!api && !native)

@@ -72,7 +72,7 @@ static bool says_already(const char *path, const char *text)
 
     if (fd < 0)
         return false;
-    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && (size_t)status.st_size == len)
+    if (fstat(fd, &status) == 0 && (size_t)status.st_size == len)
         bytes = malloc(len + 1);
     while (bytes && got <= len) {
         ssize_t count = read(fd, bytes + got, len + 1 - got);

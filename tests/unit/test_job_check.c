@@ -352,6 +352,42 @@ static void test_groups_must_fit(void **state)
     ps_job_free(&job);
 }
 
+/* Options count for more than a file, whichever comes first. */
+static void test_options_come_before_or_after_the_file(void **state)
+{
+    static const char json[] =
+        "{\"channels\": {\"a\": \"x\"}, \"hyperparameters\": {\"b\": 1, \"c\": 1},"
+        " \"hosts\": [\"p\", \"q\"], \"current_host\": \"q\"}";
+
+    (void)state;
+    for (int file_first = 0; file_first <= 1; file_first++) {
+        struct penstock_error error = {.rc = PENSTOCK_OK};
+        struct ps_job job;
+
+        ps_job_init(&job);
+        if (file_first)
+            assert_int_equal(ps_job_parse(json, sizeof json - 1, "j", &job, &error), PENSTOCK_OK);
+        assert_int_equal(ps_job_add_channel(&job, "z=x", &error), PENSTOCK_OK);
+        assert_int_equal(ps_job_set_hosts(&job, "s,t,u", &error), PENSTOCK_OK);
+        assert_int_equal(ps_job_set_current_host(&job, "t", &error), PENSTOCK_OK);
+        assert_int_equal(ps_job_set_hyperparameter(&job, "b", "2", &error), PENSTOCK_OK);
+        if (!file_first)
+            assert_int_equal(ps_job_parse(json, sizeof json - 1, "j", &job, &error), PENSTOCK_OK);
+        assert_int_equal(ps_job_parse(json, sizeof json - 1, "j", &job, &error),
+                         PENSTOCK_E_ARGUMENT);
+        assert_non_null(strstr(error.message, "the job has a description already"));
+        assert_int_equal(ps_job_check(&job, &error), PENSTOCK_OK);
+        assert_int_equal(job.channel_count, 2);
+        assert_int_equal(job.host_count, 3);
+        assert_string_equal(job.current_host, "t");
+        assert_int_equal(job.hyperparameter_count, 2);
+        assert_string_equal(job.hyperparameters[0].name, "b");
+        assert_string_equal(job.hyperparameters[0].value, "2");
+        assert_string_equal(job.hyperparameters[1].value, "1");
+        ps_job_free(&job);
+    }
+}
+
 static void test_hyperparameters_can_be_replaced(void **state)
 {
     struct penstock_error error;
@@ -385,6 +421,7 @@ int main(void)
         cmocka_unit_test(test_the_environment_says_who_this_is),
         cmocka_unit_test(test_shares_are_disjoint_and_complete),
         cmocka_unit_test(test_groups_must_fit),
+        cmocka_unit_test(test_options_come_before_or_after_the_file),
         cmocka_unit_test(test_hyperparameters_can_be_replaced),
     };
 

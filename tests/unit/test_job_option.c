@@ -163,6 +163,7 @@ static void test_other_addresses_are_refused(void **state)
         {"a=https://ec2.amazonaws.com/bucket", "is no address of S3"},
         {"a=https://amazonaws.com/bucket", "is no address of S3"},
         {"a=https://s3x.amazonaws.com/bucket", "is no address of S3"},
+        {"a=https://bucket-s3.amazonaws.com/k", "is no address of S3"},
         {"a=https://bucket.s3.amazonaws.com/k?versionId=1", "has a '?' or '#'"},
         {"a=https://bucket.s3.amazonaws.com/k%2", "is not percent-encoded"},
         {"a=https://bucket.s3.amazonaws.com/k%zz", "is not percent-encoded"},

@@ -201,6 +201,7 @@ static void test_api_errors_name_the_field(void **state)
         {"{\"InputDataConfig\": {}}", "InputDataConfig: must be an array"},
         {"{\"InputDataConfig\": [7]}", "InputDataConfig[0]: must be an object, not a number"},
         {"{\"InputDataConfg\": []}", "InputDataConfg: there is no such field (is it to be Input"},
+        {"{\"inputdataconfig\": []}", "inputdataconfig: there is no such field (is it to be Input"},
         {"{\"InputDataConfig\": [], \"HyperParametrs\": {}}", "HyperParametrs: there is no such"},
         {"{\"InputDataConfig\": [], \"HyperParameters\": {\"a\": 5}}",
          "HyperParameters.a: must be a string"},
