@@ -37,6 +37,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 
 enum {
     PS_PARTS_MAX = 1024, /* parts between head and reserved; powers of two */
@@ -133,8 +134,15 @@ struct ps_span {
     struct ps_channel *channel;
     struct penstock_span span; /* what the caller sees */
     uint64_t end_pos;          /* released moves here when this span and all before it are back */
+    uint32_t source_no;        /* of its object */
     bool lent;
 };
+
+/* What the caller's span is a part of. */
+static inline struct ps_span *ps_span_of(const struct penstock_span *lent)
+{
+    return (struct ps_span *)((char *)(uintptr_t)lent - offsetof(struct ps_span, span));
+}
 
 /* How far the consumer sees, from a place in the object it is at. */
 struct ps_view {

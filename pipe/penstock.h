@@ -377,11 +377,12 @@ struct penstock_item {
     size_t len_bytes;
 };
 
-/* The records that belong together: of an augmented manifest, one line's attributes in order. */
+/* What belongs together: of an augmented manifest, one line's attributes in order. */
 struct penstock_group {
     const struct penstock_item *items;
     uint32_t item_count;
     uint32_t epoch;    /* from 0 */
+    uint32_t line_no;  /* of an augmented manifest, from 1; 0 of a group of records */
     uint64_t position; /* of the group in this stream's epoch, from 0 */
 };
 
@@ -392,8 +393,10 @@ enum penstock_groups_flags {
                                  writers take out and its readers put back; AWS's do not */
 };
 
-/* Begins to read a channel of plain bytes, which are RecordIO, in groups of `item_count` records (1
- * .. 2^16); nothing of it has been read yet, or all of an epoch. A group that is not in one piece
+/* Begins to read a channel of plain bytes in groups of `item_count`; nothing of it has been read
+ * yet, or all of an epoch. Bytes that are RecordIO, as they come through FIFOs: groups of so many
+ * records, 1 .. 2^16. A channel of data_type "augmented-manifest": its lines, of attribute_count
+ * items each. A group that is not in one piece
  * in the ring is put together in memory beside it, at most a fourth of the channel's. flags  of
  * enum penstock_groups_flags. *groups receives the handle, to be closed before the stream. Returns
  * PENSTOCK_OK, PENSTOCK_E_ARGUMENT or PENSTOCK_E_MEMORY, with *error, which may be NULL. */

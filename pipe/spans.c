@@ -93,7 +93,11 @@ static const struct penstock_span *put_span(struct ps_channel *ch, struct pensto
         what.attribute_no = (uint32_t)((bytes->cursor.index - 1) % ch->attribute_count);
     what.epoch = bytes->cursor.epoch;
     what.position = bytes->pos - bytes->epoch_pos;
-    *span = (struct ps_span){.channel = ch, .end_pos = end_pos, .lent = true, .span = what};
+    *span = (struct ps_span){.channel = ch,
+                             .span = what,
+                             .end_pos = end_pos,
+                             .source_no = object->source_no,
+                             .lent = true};
     if (atomic_fetch_add_explicit(&ch->counts.batches, 1, memory_order_relaxed) == 0)
         atomic_store(&ch->counts.first_batch_ns, ps_now_ns() - ch->stream->opened_ns);
     return &span->span;
@@ -335,8 +339,7 @@ void penstock_release_span(struct penstock *stream, const struct penstock_span *
 {
     if (!lent)
         return;
-    struct ps_span *span =
-        (struct ps_span *)((char *)(uintptr_t)lent - offsetof(struct ps_span, span));
+    struct ps_span *span = ps_span_of(lent);
     struct ps_channel *ch = span->channel;
 
     pthread_mutex_lock(&ch->lock);

@@ -2,9 +2,10 @@
 /* tests/drivers/group_digest.c - read groups of RecordIO records and print what came, for
  * integration tests.
  *
- *     group_digest URI ITEMS EPOCHS PLAIN|DMLC
+ *     group_digest URI ITEMS EPOCHS PLAIN|DMLC|ATTRIBUTE,ATTRIBUTE...
  *
- * Prints for each group "EPOCH POSITION" and for each of its items LENGTH:SHA256, in one line; then
+ * With attributes the URI is an augmented manifest. Prints for each group "EPOCH POSITION", with
+ * attributes "EPOCH POSITION LINE", and for each of its items LENGTH:SHA256, in one line; then
  * "result=" and a name of enum penstock_rc, and the message of an error. Exit code 0 if the stream
  * ended with PENSTOCK_END, else 1; 2 for a bad argument.
  */
@@ -36,11 +37,26 @@ static int read_all(struct penstock_groups *groups)
         if (rc == PENSTOCK_EPOCH_END)
             continue;
         printf("%u %llu", group->epoch, (unsigned long long)group->position);
+        if (group->line_no > 0)
+            printf(" %u", group->line_no);
         for (uint32_t i = 0; i < group->item_count; i++)
             print_item(&group->items[i]);
         printf("\n");
     }
     return rc;
+}
+
+/* Makes the channel that of an augmented manifest if that is what is asked for. */
+static void set_attributes(struct penstock_channel_config *channel, char *list)
+{
+    static const char *names[16];
+
+    if (strcmp(list, "PLAIN") == 0 || strcmp(list, "DMLC") == 0)
+        return;
+    for (char *next = list; next && channel->attribute_count < 16;)
+        names[channel->attribute_count++] = strsep(&next, ",");
+    channel->data_type = "augmented-manifest";
+    channel->attribute_names = names;
 }
 
 int main(int argc, char **argv)
@@ -61,6 +77,7 @@ int main(int argc, char **argv)
     channel.uri_count = 1;
     channel.content_type = "application/octet-stream";
     channel.epochs = (uint32_t)strtoul(argv[3], NULL, 10);
+    set_attributes(&channel, argv[4]);
     config.channels = &channel;
     config.channel_count = 1;
     config.memory_limit_bytes = (size_t)16 << 20;

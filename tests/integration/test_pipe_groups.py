@@ -112,6 +112,37 @@ def test_groups_from_s3(s3_server, tmp_path):
     assert groups == expected([items, items])
 
 
+def test_lines_of_an_augmented_manifest(s3_server, tmp_path):
+    """The same groups without RecordIO: from the manifest itself, item by item."""
+    items = manifest_items(90, 12)
+    items[3][0] = items[60][0] = b""
+    folder = tmp_path / "bucket/images"
+    folder.mkdir(parents=True)
+    lines = []
+    for number, (image, count, _) in enumerate(items):
+        (folder / f"{number}.jpg").write_bytes(image)
+        value = {"class-map": {str(number): "ü"}}
+        items[number][2] = json.dumps(value).encode()
+        line = {"map": value, "n": int(count), "image-ref": f"s3://bucket/images/{number}.jpg"}
+        lines.append(json.dumps(line) + "\n" + "\n" * (number % 4 == 2))
+    (tmp_path / "bucket/train.manifest").write_text("".join(lines))
+    server = s3_server(tmp_path)
+    groups, result, message = read(
+        "s3://bucket/train.manifest", 3, 2, "image-ref,n,map", env=server.env
+    )
+    assert result == "PENSTOCK_END", message
+    wanted = []
+    text = "".join(lines).splitlines()
+    numbers = [at + 1 for at, line in enumerate(text) if line]
+    for group in expected([items, items]):
+        epoch, position, *hashes = group.split()
+        wanted.append(" ".join([epoch, position, str(numbers[int(position)]), *hashes]))
+    assert groups == wanted
+    groups, result, message = read("s3://bucket/train.manifest", 2, 1, "n,map,image-ref", env=server.env)
+    assert result == "PENSTOCK_E_ARGUMENT" and not groups
+    assert "the lines of its augmented manifest have 3 attributes each" in message
+
+
 def test_a_wrong_number_of_attributes_is_told(tmp_path):
     items = manifest_items(10, 1)
     stream = b"".join(plain_record(i) for group in items for i in group)

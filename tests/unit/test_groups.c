@@ -115,6 +115,19 @@ static struct penstock *open_fifos(const struct writer *w, uint32_t epochs)
     return open_uri(uri, epochs);
 }
 
+static void assert_refused(struct penstock *stream, size_t channel_no, uint32_t item_count,
+                           unsigned flags, const char *part)
+{
+    struct penstock_groups *groups;
+    struct penstock_error error;
+
+    assert_int_equal(penstock_groups_open(stream, channel_no, item_count, flags, &groups, &error),
+                     PENSTOCK_E_ARGUMENT);
+    assert_null(groups);
+    if (!strstr(error.message, part))
+        fail_msg("no '%s' in: %s", part, error.message);
+}
+
 static void test_groups_through_fifos(void **state)
 {
     (void)state;
@@ -262,17 +275,138 @@ static void test_a_wait_ends_in_time_and_goes_on(void **state)
     free(b.at);
 }
 
-static void assert_refused(struct penstock *stream, size_t channel_no, uint32_t item_count,
-                           unsigned flags, const char *part)
+/* ---- lines of an augmented manifest ---- */
+
+static size_t file_len(uint32_t line)
 {
+    static const size_t lens[] = {0, 1, 100000, 1048576, 1048577, 3000000};
+
+    return lens[line % 6];
+}
+
+/* Line i: the bytes of file i, as item (i, 0), the number i, and the bytes of the next file. */
+static void write_lines(const struct scratch *scratch, uint32_t lines)
+{
+    struct bytes text = {.at = NULL};
+    char line[256];
+
+    for (uint32_t i = 0; i < lines; i++) {
+        struct bytes b = {.at = NULL};
+        uint8_t *to = bytes_room(&b, file_len(i) + 1);
+
+        snprintf(line, sizeof line, "file-%u", i);
+        for (size_t at = 0; at < file_len(i); at++)
+            to[at] = item_byte(i, 0, at);
+        scratch_file(scratch, line, to, file_len(i));
+        free(b.at);
+        snprintf(line, sizeof line,
+                 "{\"number\": %u, \"file-ref\": \"%s/file-%u\", \"next-ref\": \"%s/file-%u\"}\n",
+                 i, scratch->path, i, scratch->path, (i + 1) % lines);
+        bytes_add_text(&text, line);
+    }
+    scratch_file(scratch, "manifest", text.at, text.len);
+    free(text.at);
+}
+
+static struct penstock *open_lines(const struct scratch *scratch, uint32_t epochs)
+{
+    static const char *const names[] = {"file-ref", "number", "next-ref"};
+    struct scratch_name manifest = scratch_path(scratch, "manifest");
+    struct how how = {.epochs = epochs, .content_type = PLAIN};
+    const char *uri = manifest.text;
+    struct penstock_channel_config channel = how_channel(&how, false, &uri, 1);
+
+    channel.data_type = "augmented-manifest";
+    channel.attribute_names = names;
+    channel.attribute_count = 3;
+    const struct penstock_config config = how_config(&how, &channel, 1);
+
+    return open_config(&config);
+}
+
+static void check_file(const struct penstock_item *item, uint32_t file)
+{
+    const uint8_t *data = item->data;
+
+    assert_int_equal(item->len_bytes, file_len(file));
+    for (size_t at = 0; at < file_len(file); at += 61)
+        if (data[at] != item_byte(file, 0, at))
+            fail_msg("file %u, byte %zu", file, at);
+}
+
+/* Reads the first `count` of `lines` lines. */
+static void read_lines(struct penstock_groups *groups, uint32_t epoch, uint32_t lines,
+                       uint32_t count)
+{
+    for (uint32_t line = 0; line < count; line++) {
+        const struct penstock_group *group;
+        char number[16];
+        int rc = penstock_next_group(groups, -1, &group);
+
+        if (rc != PENSTOCK_OK)
+            fail_msg("line %u: %s", line, penstock_rc_name(rc));
+        size_t number_len = (size_t)snprintf(number, sizeof number, "%u", line);
+
+        assert_int_equal(group->item_count, 3);
+        assert_int_equal(group->epoch, epoch);
+        assert_int_equal(group->position, line);
+        assert_int_equal(group->line_no, line + 1);
+        check_file(&group->items[0], line);
+        assert_int_equal(group->items[1].len_bytes, number_len);
+        assert_memory_equal(group->items[1].data, number, number_len);
+        check_file(&group->items[2], (line + 1) % lines);
+    }
+}
+
+static void test_lines_come_whole_and_can_be_left(void **state)
+{
+    (void)state;
+    struct scratch scratch = scratch_open();
+    static const uint32_t stops[] = {40, 0, 7, 40};
     struct penstock_groups *groups;
     struct penstock_error error;
 
-    assert_int_equal(penstock_groups_open(stream, channel_no, item_count, flags, &groups, &error),
-                     PENSTOCK_E_ARGUMENT);
-    assert_null(groups);
-    if (!strstr(error.message, part))
-        fail_msg("no '%s' in: %s", part, error.message);
+    write_lines(&scratch, 40);
+    struct penstock *stream = open_lines(&scratch, 4);
+
+    assert_refused(stream, 0, 2, 0, "have 3 attributes each");
+    assert_refused(stream, 0, 3, PENSTOCK_GROUPS_DMLC, "and no records");
+    assert_int_equal(penstock_groups_open(stream, 0, 3, 0, &groups, &error), PENSTOCK_OK);
+    for (uint32_t epoch = 0; epoch < 4; epoch++) {
+        read_lines(groups, epoch, 40, stops[epoch]);
+        if (stops[epoch] == 40)
+            assert_next(groups, PENSTOCK_EPOCH_END);
+        else
+            assert_int_equal(penstock_skip_epoch(stream, 0), PENSTOCK_OK);
+    }
+    assert_next(groups, PENSTOCK_END);
+    penstock_groups_close(&groups);
+    penstock_close(&stream);
+    scratch_close(&scratch);
+}
+
+static void test_a_line_longer_than_its_memory_is_an_error(void **state)
+{
+    (void)state;
+    static const size_t len = 9 * MIB; /* of 16, of which a group may take a fourth */
+    struct scratch scratch = scratch_open();
+    uint8_t *bytes = calloc(1, len);
+    struct penstock_groups *groups;
+    struct penstock_error error;
+
+    assert_non_null(bytes);
+    write_lines(&scratch, 3);
+    scratch_file(&scratch, "file-2", bytes, len);
+    struct penstock *stream = open_lines(&scratch, 1);
+
+    assert_int_equal(penstock_groups_open(stream, 0, 3, 0, &groups, &error), PENSTOCK_OK);
+    read_lines(groups, 0, 3, 1);
+    assert_next(groups, PENSTOCK_E_MEMORY);
+    assert_non_null(strstr(penstock_last_error(stream, 0)->message, "raise the memory limit"));
+    penstock_groups_close(&groups);
+    penstock_close(&stream);
+    free(bytes);
+    scratch_close(&scratch);
 }
 
 static void test_what_cannot_be_grouped_is_refused(void **state)
@@ -298,6 +432,8 @@ int main(void)
         cmocka_unit_test(test_a_fifo_that_ends_inside_a_group_is_an_error),
         cmocka_unit_test(test_an_epoch_can_be_left),
         cmocka_unit_test(test_a_wait_ends_in_time_and_goes_on),
+        cmocka_unit_test(test_lines_come_whole_and_can_be_left),
+        cmocka_unit_test(test_a_line_longer_than_its_memory_is_an_error),
         cmocka_unit_test(test_what_cannot_be_grouped_is_refused),
     };
 
