@@ -202,12 +202,16 @@ struct job {
     struct how how;
 };
 
-static void open_job(struct job *job, const char *backend)
+static void open_job(struct job *job, const char *backend, const char *compression)
 {
     job->data[0] = data_open(false, 3, 60, 4);
     job->data[1] = data_open(true, 3, 60, 4);
-    job->how = (struct how){
-        .backend = backend, .batch_rows = 25, .epochs = 2, .decode_threads = 2, .io_threads = 2};
+    job->how = (struct how){.backend = backend,
+                            .batch_rows = 25,
+                            .epochs = 2,
+                            .decode_threads = 2,
+                            .io_threads = 2,
+                            .compression = compression};
 }
 
 static void close_job(struct job *job)
@@ -250,12 +254,12 @@ static bool run_with_fault(const struct job *job, long call, bool forever)
     return met;
 }
 
-static void check_every_fault(const char *backend, bool forever)
+static void check_every_fault(const char *backend, const char *compression, bool forever)
 {
     struct job job;
     long call = 1;
 
-    open_job(&job, backend);
+    open_job(&job, backend, compression);
     while (run_with_fault(&job, call, forever))
         call++;
     assert_true(call > 40); /* the wraps work */
@@ -265,20 +269,28 @@ static void check_every_fault(const char *backend, bool forever)
 static void test_every_refusal_is_survived_epoll(void **state)
 {
     (void)state;
-    check_every_fault("epoll", false);
+    check_every_fault("epoll", NULL, false);
 }
 
 static void test_every_refusal_is_survived_auto(void **state)
 {
     (void)state;
-    check_every_fault("auto", false);
+    check_every_fault("auto", NULL, false);
+}
+
+/* What inflates them is there, whether or not the objects are compressed. */
+static void test_every_refusal_of_compressed_channels_is_survived(void **state)
+{
+    (void)state;
+    check_every_fault("epoll", "auto", false);
+    check_every_fault("epoll", "auto", true);
 }
 
 static void test_lasting_refusal_is_survived(void **state)
 {
     (void)state;
-    check_every_fault("epoll", true);
-    check_every_fault("auto", true);
+    check_every_fault("epoll", NULL, true);
+    check_every_fault("auto", NULL, true);
 }
 
 /* An s3 source brings libcurl, an account and a listing: opened and closed, nobody answers. */
@@ -521,6 +533,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_refusal_is_survived_epoll),
         cmocka_unit_test(test_every_refusal_is_survived_auto),
+        cmocka_unit_test(test_every_refusal_of_compressed_channels_is_survived),
         cmocka_unit_test(test_lasting_refusal_is_survived),
         cmocka_unit_test(test_every_refusal_of_an_s3_stream_is_survived),
         cmocka_unit_test(test_every_refusal_of_a_fifo_is_survived),
