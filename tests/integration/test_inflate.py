@@ -205,6 +205,39 @@ def test_a_manifest_of_compressed_objects(penstock, s3_server, bucket):
     assert done.stdout == whole * 2
 
 
+@pytest.mark.plain_build
+@pytest.mark.parametrize("codec", ["gzip", "lz4", "zstd"])
+def test_memory_stays_within_the_limit(tmp_path, codec):
+    """What a few hundred KB hold is 200 MiB."""
+    compress = {
+        "gzip": gzip.compress,
+        "lz4": lz4.frame.compress,
+        "zstd": zstandard.ZstdCompressor().compress,
+    }[codec]
+    (tmp_path / "object").write_bytes(compress(bytes(200 << 20)))
+    result = digest(
+        uri=tmp_path,
+        type="application/octet-stream",
+        compression=codec,
+        epochs=2,
+        memory_mib=32,
+        stall_ms=300,
+    ).ok()
+    assert result["ring_bytes"] <= 32 << 20
+    assert result["rss_kib"] <= (32 + 32) << 10
+
+
+def test_a_window_that_does_not_fit_is_refused(penstock, tmp_path):
+    parameters = zstandard.ZstdCompressionParameters(window_log=24)
+    coder = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    (tmp_path / "x.zst").write_bytes(coder.compress(b"1,2\n" * 1000) + coder.flush())
+    options = [tmp_path / "x.zst", "--decompress", "auto", "--memory-limit"]
+    done = cat(penstock, None, *options, "16MiB")
+    assert done.returncode == 1
+    assert b"its window is larger than this memory limit allows: raise" in done.stderr
+    assert cat(penstock, None, *options, "128MiB").stdout == b"1,2\n" * 1000
+
+
 def test_usage_errors(penstock):
     done = cat(penstock, None, "/nowhere", "--decompress", "bzip2")
     assert done.returncode == 1
