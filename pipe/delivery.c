@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -29,6 +30,7 @@
 #define TRICKLE_NS (15 * PS_NS_PER_S)
 #define STALL_NS (30 * PS_NS_PER_S)
 #define PIDS_NAMED 4
+#define BODY_BYTES_MIN ((size_t)1 << 20)
 /* Epochs that take longer are looked at for readers that share them: it takes milliseconds. */
 #define SHARED_AFTER_NS (200 * PS_NS_PER_MS)
 
@@ -206,16 +208,18 @@ static void put_bytes(struct ps_delivery *d, const void *bytes, size_t len_bytes
     count_bytes(d, bytes, len_bytes);
 }
 
-static enum step begin_record(struct ps_delivery *d, const struct penstock_span *span)
-{
-    uint32_t head[2] = {htole32(FMT_RECORDIO_MAGIC), htole32((uint32_t)span->object_bytes)};
+/* ---- an object as a record ---- */
 
-    if (span->object_bytes > FMT_RECORDIO_BODY_BYTES_MAX) {
+static enum step begin_record(struct ps_delivery *d, const char *key, uint64_t body_bytes)
+{
+    uint32_t head[2] = {htole32(FMT_RECORDIO_MAGIC), htole32((uint32_t)body_bytes)};
+
+    if (body_bytes > FMT_RECORDIO_BODY_BYTES_MAX) {
         ps_fail(&d->error, PENSTOCK_E_FORMAT,
-                "channel %s: %s has %" PRIu64 " bytes, and a RecordIO record holds at most %u: "
-                "deliver it without RecordWrapperType, or in smaller objects",
-                d->config.channel, span->key, span->object_bytes, FMT_RECORDIO_BODY_BYTES_MAX);
-        ps_error_object(&d->error, NULL, span->key, FMT_RECORDIO_BODY_BYTES_MAX);
+                "channel %s: %s has %" PRIu64 " bytes or more, and a RecordIO record holds at most "
+                "%u: deliver it without RecordWrapperType, or in smaller objects",
+                d->config.channel, key, body_bytes, FMT_RECORDIO_BODY_BYTES_MAX);
+        ps_error_object(&d->error, NULL, key, FMT_RECORDIO_BODY_BYTES_MAX);
         return STEP_FAILED;
     }
     put_bytes(d, head, sizeof head);
@@ -223,23 +227,79 @@ static enum step begin_record(struct ps_delivery *d, const struct penstock_span 
     return STEP_ON;
 }
 
-static enum step put_ahead(struct ps_delivery *d)
+static void end_record(struct ps_delivery *d, uint64_t body_bytes)
 {
     static const uint8_t zeros[3];
+
+    if (body_bytes % 4 != 0)
+        put_bytes(d, zeros, 4 - body_bytes % 4);
+}
+
+/* Keeps the bytes of an object whose size is known at its end only: it was compressed. */
+static enum step gather_body(struct ps_delivery *d, const struct penstock_span *span)
+{
+    uint64_t end = span->object_offset + span->len_bytes;
+
+    if (end > FMT_RECORDIO_BODY_BYTES_MAX)
+        return begin_record(d, span->key, end);
+    if (end > d->body_room_bytes) {
+        size_t room = end < BODY_BYTES_MIN ? BODY_BYTES_MIN : (size_t)end * 2;
+        uint8_t *body = realloc(d->body, room);
+
+        if (!body) {
+            ps_fail(&d->error, PENSTOCK_E_MEMORY, "channel %s: no memory for a record of %s",
+                    d->config.channel, span->key);
+            return STEP_FAILED;
+        }
+        d->body = body;
+        d->body_room_bytes = room;
+    }
+    memcpy(d->body + span->object_offset, span->data, span->len_bytes);
+    return STEP_ON;
+}
+
+static enum step send_all(struct ps_delivery *d, uint64_t keep_bytes);
+
+/* The next span of such an object; with its last one the record is sent. */
+static enum step put_gathered(struct ps_delivery *d, const struct penstock_span *span)
+{
+    uint64_t body_bytes = span->object_offset + span->len_bytes;
+    enum step step = gather_body(d, span);
+
+    if (step == STEP_ON && span->ends_object)
+        step = begin_record(d, span->key, body_bytes);
+    bool ends = span->ends_object;
+
+    penstock_release_span(d->config.stream, span);
+    d->ahead = PS_AHEAD_NOTHING;
+    if (step != STEP_ON || !ends)
+        return step;
+    count_bytes(d, d->body, (size_t)body_bytes);
+    ps_outlet_put_memory(&d->outlet, d->body, (size_t)body_bytes);
+    end_record(d, body_bytes);
+    return send_all(d, 0); /* the memory is used again */
+}
+
+static enum step put_ahead(struct ps_delivery *d)
+{
     const struct penstock_span *span = d->ahead_span;
     uint64_t end = span->object_offset + span->len_bytes;
+    bool wraps = d->config.wrap_recordio;
 
     if (span->object_offset == 0)
         d->report.objects++;
-    if (d->config.wrap_recordio && span->object_offset == 0 && begin_record(d, span) != STEP_ON)
+    if (wraps && span->object_bytes == 0 && !(span->len_bytes == 0 && span->ends_object))
+        return put_gathered(d, span);
+    if (wraps && span->object_offset == 0 &&
+        begin_record(d, span->key, span->object_bytes) != STEP_ON)
         return STEP_FAILED;
     count_bytes(d, span->data, span->len_bytes);
-    bool pads = d->config.wrap_recordio && span->ends_object && end % 4 != 0;
+    bool ends = span->ends_object;
 
     ps_outlet_put(&d->outlet, span);
     d->ahead = PS_AHEAD_NOTHING;
-    if (pads)
-        put_bytes(d, zeros, 4 - end % 4);
+    if (wraps && ends)
+        end_record(d, end);
     return STEP_ON;
 }
 
@@ -474,6 +534,8 @@ void ps_delivery_stop(struct ps_delivery *d)
     }
     d->started = false;
     ps_outlet_settle(&d->outlet);
+    free(d->body);
+    d->body = NULL;
     if (d->fd >= 0)
         close(d->fd);
     if (d->stop_fd >= 0)

@@ -76,6 +76,8 @@ struct ps_delivery {
     int fd; /* of the epoch being delivered, or -1 */
     struct ps_epoch_report report;
     struct ps_record_count count;
+    uint8_t *body; /* of a record, gathered */
+    size_t body_room_bytes;
     uint64_t begun_bytes; /* outlet.put_bytes when the epoch began */
     uint64_t begun_ns;
     bool looked_for_others;

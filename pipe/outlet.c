@@ -77,12 +77,13 @@ void ps_outlet_put(struct ps_outlet *o, const struct penstock_span *span)
     struct ps_outlet_piece *last =
         o->piece_next > o->piece_first ? piece_at(o, o->piece_next - 1) : NULL;
 
-    if (last && last->data && last->data + last->len_bytes == data) {
+    if (last && last->in_span && last->data + last->len_bytes == data) {
         last->len_bytes += span->len_bytes;
     } else if (span->len_bytes > 0) {
         struct ps_outlet_piece *piece = piece_at(o, o->piece_next++);
 
-        *piece = (struct ps_outlet_piece){.data = data, .len_bytes = span->len_bytes};
+        *piece =
+            (struct ps_outlet_piece){.data = data, .len_bytes = span->len_bytes, .in_span = true};
     }
     o->put_bytes += span->len_bytes;
     o->spans[o->span_next++ % PS_OUTLET_SPANS] =
@@ -95,6 +96,14 @@ void ps_outlet_put_bytes(struct ps_outlet *o, const void *bytes, size_t len_byte
 
     *piece = (struct ps_outlet_piece){.len_bytes = len_bytes};
     memcpy(piece->own, bytes, len_bytes);
+    o->put_bytes += len_bytes;
+}
+
+void ps_outlet_put_memory(struct ps_outlet *o, const void *bytes, size_t len_bytes)
+{
+    if (len_bytes > 0)
+        *piece_at(o, o->piece_next++) =
+            (struct ps_outlet_piece){.data = bytes, .len_bytes = len_bytes};
     o->put_bytes += len_bytes;
 }
 
@@ -138,7 +147,7 @@ static size_t spliceable_bytes(struct ps_outlet *o, uint64_t limit_bytes)
     size_t to_huge_end = HUGE_PAGE_BYTES - address % HUGE_PAGE_BYTES;
     size_t least = o->spliced && data == o->sent_at ? PAGE_BYTES : SPLICE_BYTES_MIN;
 
-    if (!o->may_splice || !piece->data || address % PAGE_BYTES != 0 || len < least)
+    if (!o->may_splice || !piece->in_span || address % PAGE_BYTES != 0 || len < least)
         return 0;
     return len < to_huge_end ? len / PAGE_BYTES * PAGE_BYTES : to_huge_end;
 }
@@ -169,10 +178,10 @@ static int gather(struct ps_outlet *o, struct iovec *vectors, uint64_t limit_byt
         const uint8_t *data = piece_data(piece);
         uintptr_t to_page = (PAGE_BYTES - (uintptr_t)data % PAGE_BYTES) % PAGE_BYTES;
         size_t len = piece_left(piece) < limit_bytes ? piece_left(piece) : (size_t)limit_bytes;
-        bool to_splice = o->may_splice && piece->data && len >= to_page + SPLICE_BYTES_MIN;
+        bool to_splice = o->may_splice && piece->in_span && len >= to_page + SPLICE_BYTES_MIN;
 
         /* A run of pages ends where the next span is elsewhere: that comes first. */
-        if (o->spliced && piece->data && data != end && count > 0)
+        if (o->spliced && piece->in_span && data != end && count > 0)
             break;
         if (to_splice && to_page == 0 && count > 0)
             break;
@@ -180,7 +189,7 @@ static int gather(struct ps_outlet *o, struct iovec *vectors, uint64_t limit_byt
             len = to_page;
         vectors[count++] = (struct iovec){.iov_base = (void *)(uintptr_t)data, .iov_len = len};
         limit_bytes -= len;
-        if (piece->data)
+        if (piece->in_span)
             end = data + len;
         if (len < piece_left(piece))
             break;
@@ -205,7 +214,7 @@ static void advance(struct ps_outlet *o, size_t len_bytes)
 
         piece->from_bytes += sent;
         len_bytes -= sent;
-        if (piece->data)
+        if (piece->in_span)
             o->sent_at = piece_data(piece);
         if (piece_left(piece) == 0)
             o->piece_first++;
@@ -217,7 +226,7 @@ static int send_some(struct ps_outlet *o, uint64_t limit_bytes)
 {
     const struct ps_outlet_piece *piece = piece_at(o, o->piece_first);
 
-    if (piece->data && piece_data(piece) != o->sent_at)
+    if (piece->in_span && piece_data(piece) != o->sent_at)
         end_run(o);
     size_t by_pages = spliceable_bytes(o, limit_bytes);
     ssize_t sent = by_pages > 0 ? splice_some(o, by_pages) : write_some(o, limit_bytes);

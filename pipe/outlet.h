@@ -23,9 +23,10 @@ enum {
 };
 
 struct ps_outlet_piece {
-    const uint8_t *data; /* in a span; NULL: own */
+    const uint8_t *data; /* NULL: own */
     size_t from_bytes;   /* those before it are sent */
     size_t len_bytes;
+    bool in_span; /* in the stream's memory: may go by its pages */
     uint8_t own[PS_OUTLET_OWN_BYTES];
 };
 
@@ -73,6 +74,9 @@ void ps_outlet_put(struct ps_outlet *outlet, const struct penstock_span *span);
 
 /* Copies up to PS_OUTLET_OWN_BYTES. Not when full. */
 void ps_outlet_put_bytes(struct ps_outlet *outlet, const void *bytes, size_t len_bytes);
+
+/* Memory that stays the caller's, and as it is until it is sent. Not when full. */
+void ps_outlet_put_memory(struct ps_outlet *outlet, const void *bytes, size_t len_bytes);
 
 /* Sends what is pending but for the last `keep_bytes`. Returns 0, EAGAIN when the pipe is full, or
  * another errno: EPIPE when nobody reads (SIGPIPE is the caller's to ignore). */

@@ -146,6 +146,19 @@ static void order_channel(const struct ps_run_options *o, const struct ps_job_ch
     }
 }
 
+static const char *compression_of(enum ps_job_compression compression)
+{
+    switch (compression) {
+    case PS_COMPRESSION_GZIP:
+        return "gzip";
+    case PS_COMPRESSION_AUTO:
+        return "auto";
+    case PS_COMPRESSION_NONE:
+        break;
+    }
+    return "none";
+}
+
 static bool is_recordio(const struct ps_job_channel *channel)
 {
     return channel->content_type && strstr(channel->content_type, "recordio");
@@ -168,6 +181,8 @@ static int resolve_channel(struct ps_run_options *o, const struct ps_job_channel
     to->config.name = from->name;
     to->config.uris = &o->uris[at];
     to->config.uri_count = 1;
+    if (from->mode == PS_MODE_PIPE) /* File mode leaves objects as they are */
+        to->config.compression = compression_of(from->compression);
     order_channel(o, from, &to->config);
     to->file_mode = from->mode == PS_MODE_FILE;
     to->prefix = o->prefixes[at];

@@ -283,12 +283,29 @@ static void test_pages_kept_by_a_reader_keep_their_bytes(void **state)
     close_site(site);
 }
 
+/* A process that inherited the FIFO outlives this one's use of it, reads on, and is killed. */
+static void close_in_a_killed_process(int fd)
+{
+    pid_t child = fork();
+    char into[4096];
+
+    if (child == 0)
+        for (;;)
+            if (read(fd, into, sizeof into) < 0)
+                _exit(1);
+    assert_true(child > 0);
+    close(fd);
+    nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+}
+
 /* Closes at any offset, opens and closes at once, skips epochs: what is read is always an epoch
  * from its beginning. */
-static void fuzz_readers(struct ps_delivery_config config, const struct bytes *expected,
-                         unsigned rounds, uint32_t chance)
+static void fuzz_readers(const char *data, struct ps_delivery_config config,
+                         const struct bytes *expected, unsigned rounds, uint32_t chance)
 {
-    struct site *site = open_site(world.data.path, config);
+    struct site *site = open_site(data, config);
     unsigned epoch = 0;
 
     for (unsigned round = 0; round < rounds; round++) {
@@ -303,18 +320,45 @@ static void fuzz_readers(struct ps_delivery_config config, const struct bytes *e
         size_t got = read_epoch(fd, expected, most, piece);
 
         assert_int_equal(got, most < expected->len ? most : expected->len);
-        close(fd);
+        if (chance % 97 == 0) /* a reader that dawdles */
+            nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+        if (chance % 89 == 0)
+            close_in_a_killed_process(fd);
+        else
+            close(fd);
         epoch += 1 + (kind == 3 ? (chance >> 12) % (2 * WINDOW) % WINDOW : 0);
     }
     close_site(site);
 }
 
+/* A small epoch, so that rounds take little: hundreds fit in the ring, and in the pipe itself. */
+static void test_many_readers_that_do_anything(void **state)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    const unsigned rounds = 1000;
+#else
+    const unsigned rounds = 10000;
+#endif
+    struct scratch data = scratch_open();
+    struct bytes some = {.at = world.plain.at, .len = 150000};
+
+    (void)state;
+    scratch_file(&data, "a", some.at, 3);
+    scratch_file(&data, "b", some.at + 3, 99997);
+    scratch_file(&data, "c", some.at + 100000, 50000);
+    fuzz_readers(data.path, (struct ps_delivery_config){.channel_no = 0}, &some, rounds, 4);
+    scratch_close(&data);
+}
+
 static void test_readers_that_do_anything(void **state)
 {
     (void)state;
-    fuzz_readers((struct ps_delivery_config){.wrap_recordio = false}, &world.plain, 150, 1);
-    fuzz_readers((struct ps_delivery_config){.wrap_recordio = true}, &world.wrapped, 150, 2);
-    fuzz_readers((struct ps_delivery_config){.no_splice = true, .write_status = true}, &world.plain,
+    fuzz_readers(world.data.path, (struct ps_delivery_config){.wrap_recordio = false}, &world.plain,
+                 150, 1);
+    fuzz_readers(world.data.path, (struct ps_delivery_config){.wrap_recordio = true},
+                 &world.wrapped, 150, 2);
+    fuzz_readers(world.data.path,
+                 (struct ps_delivery_config){.no_splice = true, .write_status = true}, &world.plain,
                  100, 3);
 }
 
@@ -534,6 +578,7 @@ int main(void)
         cmocka_unit_test(test_epochs_are_exact),
         cmocka_unit_test(test_pages_kept_by_a_reader_keep_their_bytes),
         cmocka_unit_test(test_readers_that_do_anything),
+        cmocka_unit_test(test_many_readers_that_do_anything),
         cmocka_unit_test(test_status_tells_what_was_delivered),
         cmocka_unit_test(test_records_are_counted_in_any_pieces),
         cmocka_unit_test(test_no_end_of_file_after_an_error),
