@@ -2,10 +2,12 @@
 /* pipe/cmd_cat.c - penstock cat: the bytes of objects, one after another, to standard output. */
 #include "pipe/cmd_cat.h"
 
+#include "pipe/outlet.h"
 #include "pipe/stop.h"
 #include "pipe/stream_options.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2, ATTRIBUTES_MAX = 16 };
+enum { EXIT_USAGE = 2, ATTRIBUTES_MAX = 16, PIPE_BYTES = 1 << 20 };
 
 static const char help[] =
     "Usage: penstock cat URI... [OPTION]...\n"
@@ -153,26 +155,19 @@ static int parse(struct command *command, int argc, char **argv)
 
 /* ---- the copy ---- */
 
-/* Returns 0 or an errno. A standard output that does not block is waited for. */
-static int write_all(const uint8_t *data, size_t len_bytes)
+/* Returns 0 or an errno. A pipe that is full is waited for. */
+static int send_all(struct ps_outlet *outlet)
 {
-    while (len_bytes > 0) {
-        ssize_t written = write(STDOUT_FILENO, data, len_bytes);
+    int sys_errno;
 
-        if (written >= 0) {
-            data += written;
-            len_bytes -= (size_t)written;
-        } else if (errno == EAGAIN) {
-            struct pollfd wait = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    while ((sys_errno = ps_outlet_send(outlet, 0)) == EAGAIN || sys_errno == EINTR) {
+        struct pollfd wait = {.fd = STDOUT_FILENO, .events = POLLOUT};
 
-            poll(&wait, 1, 1000);
-        } else if (errno != EINTR) {
-            return errno;
-        }
         if (ps_stop_signal())
             return EINTR;
+        poll(&wait, 1, 1000);
     }
-    return 0;
+    return sys_errno;
 }
 
 static int fail(const char *message)
@@ -194,20 +189,47 @@ static int fail_to_write(int sys_errno)
     return fail(message);
 }
 
-static int copy(struct penstock *stream)
+/* Sends what there is before it waits for more. */
+static int copy(struct penstock *stream, struct ps_outlet *outlet)
 {
     const struct penstock_span *span;
-    int rc;
 
-    while ((rc = penstock_next_span(stream, 0, -1, &span)) == PENSTOCK_OK ||
-           rc == PENSTOCK_EPOCH_END) {
-        int sys_errno = span ? write_all(span->data, span->len_bytes) : 0;
+    for (;;) {
+        bool pending = ps_outlet_pending_bytes(outlet) > 0;
+        int rc = ps_outlet_is_full(outlet) ? PENSTOCK_AGAIN
+                                           : penstock_next_span(stream, 0, pending ? 0 : -1, &span);
+
+        if (rc == PENSTOCK_OK) {
+            ps_outlet_put(outlet, span);
+            continue;
+        }
+        if (rc == PENSTOCK_EPOCH_END)
+            continue;
+        int sys_errno = send_all(outlet);
 
         if (sys_errno != 0)
             return fail_to_write(sys_errno);
-        penstock_release_span(stream, span);
+        if (rc != PENSTOCK_AGAIN)
+            return rc == PENSTOCK_END ? EXIT_SUCCESS
+                                      : fail(penstock_last_error(stream, 0)->message);
     }
-    return rc == PENSTOCK_END ? EXIT_SUCCESS : fail(penstock_last_error(stream, 0)->message);
+}
+
+/* Bytes go into a pipe by their pages, into anything else by write. */
+static int copy_to_output(struct penstock *stream)
+{
+    struct ps_outlet *outlet = calloc(1, sizeof *outlet);
+
+    if (!outlet)
+        return fail("out of memory");
+    ps_outlet_open(outlet, stream, true);
+    ps_outlet_into(outlet, STDOUT_FILENO);
+    fcntl(STDOUT_FILENO, F_SETPIPE_SZ, PIPE_BYTES); /* refusal only costs speed */
+    int code = copy(stream, outlet);
+
+    ps_outlet_settle(outlet);
+    free(outlet);
+    return code;
 }
 
 static void log_line(void *cookie, int level, const char *line)
@@ -272,7 +294,7 @@ static int run(struct command *command, const char *const *uris, size_t uri_coun
     if (penstock_open(&config, &stream, &error) != PENSTOCK_OK)
         return fail(error.message);
     ps_stop_watch(stream);
-    int code = copy(stream);
+    int code = copy_to_output(stream);
 
     report_unverified(command, stream);
     if (command->verbose)

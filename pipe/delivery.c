@@ -316,7 +316,7 @@ static enum step send_all(struct ps_delivery *d, uint64_t keep_bytes)
             return STEP_ON;
         if (sys_errno == EPIPE)
             return STEP_LEFT;
-        if (sys_errno != EAGAIN) {
+        if (sys_errno != EAGAIN && sys_errno != EINTR) {
             ps_fail_errno(&d->error, PENSTOCK_E_SYSTEM, sys_errno,
                           "channel %s: cannot write to the FIFO of epoch %" PRIu64,
                           d->config.channel, d->report.epoch);

@@ -236,7 +236,7 @@ static int send_some(struct ps_outlet *o, uint64_t limit_bytes)
         return 0;
     }
     if (sent < 0)
-        return errno == EINTR ? 0 : errno;
+        return errno;
     advance(o, (size_t)sent);
     if ((uintptr_t)o->sent_at % HUGE_PAGE_BYTES == 0 ||
         o->span_next - o->span_first > PS_OUTLET_SPANS / 2)

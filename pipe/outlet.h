@@ -78,8 +78,8 @@ void ps_outlet_put_bytes(struct ps_outlet *outlet, const void *bytes, size_t len
 /* Memory that stays the caller's, and as it is until it is sent. Not when full. */
 void ps_outlet_put_memory(struct ps_outlet *outlet, const void *bytes, size_t len_bytes);
 
-/* Sends what is pending but for the last `keep_bytes`. Returns 0, EAGAIN when the pipe is full, or
- * another errno: EPIPE when nobody reads (SIGPIPE is the caller's to ignore). */
+/* Sends what is pending but for the last `keep_bytes`. Returns 0, EAGAIN when the pipe is full,
+ * EINTR, or another errno: EPIPE when nobody reads (SIGPIPE is the caller's to ignore). */
 int ps_outlet_send(struct ps_outlet *outlet, uint64_t keep_bytes);
 
 /* Drops what is not sent and gives every span back: before the file is closed, or after an error.
