@@ -112,10 +112,13 @@ format: ## run clang-format on every C file
 
 bench: all $(PERF) ## run the benchmark programs
 	@$(if $(PERF),,echo "penstock: there is no bench/perf_*.c") \
-	for p in $(filter-out %/perf_transport,$(PERF)); do echo "== $$p"; $$p || exit 1; done
+	for p in $(filter-out %/perf_transport %/perf_fifo,$(PERF)); do echo "== $$p"; $$p || exit 1; done
 
 bench-transport: all $B/bench/perf_transport ## what it costs to read from S3, beside other clients
 	@python3 bench/transport.py --build $B
+
+bench-fifo: all $B/bench/perf_fifo ## what Pipe mode's FIFOs carry, what that costs, how soon it starts
+	@python3 bench/fifo.py --build $B
 
 soak: all unit build/venv/ready ## read 100,000 objects and 20 GiB, and watch memory
 	@build/venv/bin/python tests/soak.py
@@ -264,4 +267,4 @@ install: all ## install program, library, header and manual pages under PREFIX=/
 
 -include $(shell find $B -name '*.d' 2>/dev/null)
 
-.PHONY: all unit deps test-deps demo test lint format bench bench-transport soak fuzz fuzz-run help clean install
+.PHONY: all unit deps test-deps demo test lint format bench bench-fifo bench-transport soak fuzz fuzz-run help clean install

@@ -6,7 +6,10 @@
  *   memory    a program that vmsplices MIB (768) of memory and does nothing else
  *   vmsplice  a delivery of MIB that are in the stream ring already
  *   write     the same, every byte copied
- *   source    a delivery of 4 x MIB with a small ring, files in the page cache received meanwhile
+ *   small     4 x MIB delivered with a ring of 64 MiB, from files in memory received meanwhile
+ *   small, w  the same, every byte copied
+ *   large     with a ring of 1 GiB
+ *   large, w
  *
  * The reader reads 1 MiB at a time and throws it away; a process of its own. Rates by its clock,
  * from the first byte to the end of file; CPU-seconds per GiB of both sides together; medians of
@@ -30,10 +33,11 @@
 #define MIB ((size_t)1 << 20)
 #define FILE_BYTES (64 * MIB)
 
-enum variant { MEMORY, VMSPLICE, WRITE, SOURCE, VARIANTS };
+enum variant { MEMORY, VMSPLICE, WRITE, SMALL, SMALL_WRITE, LARGE, LARGE_WRITE, VARIANTS };
 enum { ROUNDS_MAX = 51 };
 
-static const char *const names[] = {"memory", "vmsplice", "write", "source"};
+static const char *const names[] = {"memory",   "vmsplice", "write",   "small",
+                                    "small, w", "large",    "large, w"};
 static char root[4096];
 static double *reading_s; /* shared with the readers, who add to it */
 
@@ -239,11 +243,15 @@ static struct result measure(enum variant variant, const char *data, size_t byte
     case VMSPLICE:
     case WRITE:
         return measure_delivery(data, bytes, 1, bytes + bytes / 8, variant == WRITE);
-    case SOURCE:
+    case SMALL:
+    case SMALL_WRITE:
+        return measure_delivery(data, bytes, 4, 64 * MIB, variant == SMALL_WRITE);
+    case LARGE:
+    case LARGE_WRITE:
     case VARIANTS:
         break;
     }
-    return measure_delivery(data, bytes, 4, 64 * MIB, false);
+    return measure_delivery(data, bytes, 4, 1024 * MIB, variant == LARGE_WRITE);
 }
 
 /* ---- */
