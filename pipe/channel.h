@@ -324,6 +324,10 @@ int ps_channel_misused(struct ps_channel *channel);
 /* The plan has grown, or is complete: whoever waited for that looks again. Lock held. */
 void ps_channel_plan_grew(struct ps_channel *channel);
 
+/* Whether a span on loan lies in a ring, whose memory is its holder's until it comes back; a value
+ * of a manifest is not. */
+bool ps_span_is_in_ring(const struct penstock_span *span);
+
 /* Wakes every thread that waits on the channel, to look at its world again. Lock held. */
 void ps_channel_wake_all(struct ps_channel *channel);
 

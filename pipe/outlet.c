@@ -2,6 +2,8 @@
 /* pipe/outlet.c - see outlet.h. */
 #include "pipe/outlet.h"
 
+#include "pipe/channel.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -74,17 +76,15 @@ bool ps_outlet_is_full(const struct ps_outlet *o)
 void ps_outlet_put(struct ps_outlet *o, const struct penstock_span *span)
 {
     const uint8_t *data = span->data;
+    bool in_ring = ps_span_is_in_ring(span);
     struct ps_outlet_piece *last =
         o->piece_next > o->piece_first ? piece_at(o, o->piece_next - 1) : NULL;
 
-    if (last && last->in_span && last->data + last->len_bytes == data) {
+    if (last && last->in_ring && in_ring && last->data + last->len_bytes == data)
         last->len_bytes += span->len_bytes;
-    } else if (span->len_bytes > 0) {
-        struct ps_outlet_piece *piece = piece_at(o, o->piece_next++);
-
-        *piece =
-            (struct ps_outlet_piece){.data = data, .len_bytes = span->len_bytes, .in_span = true};
-    }
+    else if (span->len_bytes > 0)
+        *piece_at(o, o->piece_next++) = (struct ps_outlet_piece){
+            .data = data, .len_bytes = span->len_bytes, .in_ring = in_ring};
     o->put_bytes += span->len_bytes;
     o->spans[o->span_next++ % PS_OUTLET_SPANS] =
         (struct ps_outlet_span){.span = span, .end_bytes = o->put_bytes};
@@ -147,7 +147,7 @@ static size_t spliceable_bytes(struct ps_outlet *o, uint64_t limit_bytes)
     size_t to_huge_end = HUGE_PAGE_BYTES - address % HUGE_PAGE_BYTES;
     size_t least = o->spliced && data == o->sent_at ? PAGE_BYTES : SPLICE_BYTES_MIN;
 
-    if (!o->may_splice || !piece->in_span || address % PAGE_BYTES != 0 || len < least)
+    if (!o->may_splice || !piece->in_ring || address % PAGE_BYTES != 0 || len < least)
         return 0;
     return len < to_huge_end ? len / PAGE_BYTES * PAGE_BYTES : to_huge_end;
 }
@@ -178,10 +178,10 @@ static int gather(struct ps_outlet *o, struct iovec *vectors, uint64_t limit_byt
         const uint8_t *data = piece_data(piece);
         uintptr_t to_page = (PAGE_BYTES - (uintptr_t)data % PAGE_BYTES) % PAGE_BYTES;
         size_t len = piece_left(piece) < limit_bytes ? piece_left(piece) : (size_t)limit_bytes;
-        bool to_splice = o->may_splice && piece->in_span && len >= to_page + SPLICE_BYTES_MIN;
+        bool to_splice = o->may_splice && piece->in_ring && len >= to_page + SPLICE_BYTES_MIN;
 
         /* A run of pages ends where the next span is elsewhere: that comes first. */
-        if (o->spliced && piece->in_span && data != end && count > 0)
+        if (o->spliced && piece->in_ring && data != end && count > 0)
             break;
         if (to_splice && to_page == 0 && count > 0)
             break;
@@ -189,7 +189,7 @@ static int gather(struct ps_outlet *o, struct iovec *vectors, uint64_t limit_byt
             len = to_page;
         vectors[count++] = (struct iovec){.iov_base = (void *)(uintptr_t)data, .iov_len = len};
         limit_bytes -= len;
-        if (piece->in_span)
+        if (piece->in_ring)
             end = data + len;
         if (len < piece_left(piece))
             break;
@@ -214,7 +214,7 @@ static void advance(struct ps_outlet *o, size_t len_bytes)
 
         piece->from_bytes += sent;
         len_bytes -= sent;
-        if (piece->in_span)
+        if (piece->in_ring)
             o->sent_at = piece_data(piece);
         if (piece_left(piece) == 0)
             o->piece_first++;
@@ -226,7 +226,7 @@ static int send_some(struct ps_outlet *o, uint64_t limit_bytes)
 {
     const struct ps_outlet_piece *piece = piece_at(o, o->piece_first);
 
-    if (piece->in_span && piece_data(piece) != o->sent_at)
+    if (piece->in_ring && piece_data(piece) != o->sent_at)
         end_run(o);
     size_t by_pages = spliceable_bytes(o, limit_bytes);
     ssize_t sent = by_pages > 0 ? splice_some(o, by_pages) : write_some(o, limit_bytes);

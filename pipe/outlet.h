@@ -26,7 +26,7 @@ struct ps_outlet_piece {
     const uint8_t *data; /* NULL: own */
     size_t from_bytes;   /* those before it are sent */
     size_t len_bytes;
-    bool in_span; /* in the stream's memory: may go by its pages */
+    bool in_ring; /* may go by its pages */
     uint8_t own[PS_OUTLET_OWN_BYTES];
 };
 

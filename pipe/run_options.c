@@ -159,6 +159,19 @@ static const char *compression_of(enum ps_job_compression compression)
     return "none";
 }
 
+static const char *data_type_of(enum ps_data_type type)
+{
+    switch (type) {
+    case PS_DATA_MANIFEST:
+        return "manifest";
+    case PS_DATA_AUGMENTED:
+        return "augmented-manifest";
+    case PS_DATA_PREFIX:
+        break;
+    }
+    return "prefix";
+}
+
 static bool is_recordio(const struct ps_job_channel *channel)
 {
     return channel->content_type && strstr(channel->content_type, "recordio");
@@ -181,6 +194,9 @@ static int resolve_channel(struct ps_run_options *o, const struct ps_job_channel
     to->config.name = from->name;
     to->config.uris = &o->uris[at];
     to->config.uri_count = 1;
+    to->config.data_type = data_type_of(from->data_type);
+    to->config.attribute_names = (const char *const *)from->attribute_names;
+    to->config.attribute_count = from->attribute_count;
     if (from->mode == PS_MODE_PIPE) /* File mode leaves objects as they are */
         to->config.compression = compression_of(from->compression);
     order_channel(o, from, &to->config);

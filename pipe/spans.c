@@ -335,6 +335,15 @@ int penstock_next_span(struct penstock *stream, size_t channel_no, int timeout_m
     return rc;
 }
 
+bool ps_span_is_in_ring(const struct penstock_span *lent)
+{
+    const struct ps_ring *ring = ps_tap_ring(ps_span_of(lent)->channel);
+    uintptr_t base = (uintptr_t)ring->base;
+    uintptr_t data = (uintptr_t)lent->data;
+
+    return data >= base && data < base + ring->size_bytes;
+}
+
 void penstock_release_span(struct penstock *stream, const struct penstock_span *lent)
 {
     if (!lent)
