@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pipe/job_environment.c - the variables of the training program: the service's, and SM_* of hosts,
- * channels and directories.
+ * channels and directories, by both of SageMaker's own programs that set them: its training toolkit
+ * and the drivers of its SDK's ModelTrainer (sagemaker.modules.train.container_drivers).
  */
 #include "pipe/job_parts.h"
 #include "pipe/job_variables.h"
@@ -61,6 +62,24 @@ static char *json_of_groups_by_name(const json_t *resources)
     return ps_growing_finish(&all, "{", "}");
 }
 
+static void tell_number(struct ps_variables *env, const char *name, long number)
+{
+    char text[24];
+
+    snprintf(text, sizeof text, "%ld", number);
+    ps_variables_tell_json(env, name, text);
+}
+
+/* This host's place among the sorted ones. */
+static long current_rank(const struct ps_job *job)
+{
+    long rank = 0;
+
+    while (strcmp(job->hosts[rank], job->current_host) != 0)
+        rank++;
+    return rank;
+}
+
 /* resourceconfig.json, of which some members are told one by one. */
 static void tell_hosts(const struct ps_job *job, struct ps_variables *env)
 {
@@ -90,6 +109,10 @@ static void tell_hosts(const struct ps_job *job, struct ps_variables *env)
                            strcmp(job->current_host, job->hosts[0]) == 0 ? "true" : "false");
     ps_growing_next(&env->all, '{', "master_hostname");
     ps_growing_quoted(&env->all, job->hosts[0]);
+    ps_variables_tell(env, "master_addr", job->hosts[0]);
+    tell_number(env, "master_port", 7777);
+    tell_number(env, "host_count", (long)job->host_count);
+    tell_number(env, "current_host_rank", current_rank(job));
     json_decref(parsed);
     ps_variables_tell_taken(env, "resource_config", resources);
 }
@@ -139,6 +162,8 @@ static void tell_directories(struct ps_variables *env, const char *base)
 {
     static const char *const directories[][2] = {
         {"input_dir", "input"},
+        {"input_data_dir", "input/data"},
+        {"output_failure", "output/failure"},
         {"input_config_dir", "input/config"},
         {"model_dir", "model"},
         {"output_dir", "output"},
@@ -173,14 +198,6 @@ static long count_devices(const char *name)
     if (devices)
         closedir(devices);
     return count;
-}
-
-static void tell_number(struct ps_variables *env, const char *name, long number)
-{
-    char text[24];
-
-    snprintf(text, sizeof text, "%ld", number);
-    ps_variables_tell_json(env, name, text);
 }
 
 static void tell_machine(struct ps_variables *env)

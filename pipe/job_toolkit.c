@@ -102,6 +102,23 @@ static void add_argument(struct ps_growing *arguments, const char *name, const c
     free(option.bytes);
 }
 
+/* SM_HP_A-B is the toolkit's name, SM_HP_A_B ModelTrainer's, which a shell can read. */
+static void put_both(struct ps_variables *env, const char *name, const char *value)
+{
+    char *plain = strdup(name);
+
+    ps_variables_put_sm(env, "HP_", name, value);
+    if (!plain) {
+        env->failed = true;
+        return;
+    }
+    for (char *c = plain; *c; c++)
+        if (*c == '-')
+            *c = '_';
+    ps_variables_put_sm(env, "HP_", plain, value);
+    free(plain);
+}
+
 void ps_job_tell_hyperparameters(const struct ps_job *job, struct ps_variables *env)
 {
     const struct ps_job_pair **sorted = calloc(job->hyperparameter_count + 1, sizeof *sorted);
@@ -121,7 +138,7 @@ void ps_job_tell_hyperparameters(const struct ps_job *job, struct ps_variables *
         if (!reading.json || !reading.text) {
             env->failed = true;
         } else if (!is_toolkits(name)) {
-            ps_variables_put_sm(env, "HP_", name, reading.text);
+            put_both(env, name, reading.text);
             ps_growing_next(&own, '{', name);
             ps_growing_add(&own, reading.json);
             add_argument(&arguments, name, argument(&reading));

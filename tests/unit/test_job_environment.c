@@ -24,7 +24,7 @@ static const char job_json[] =
     "  \"sagemaker_submit_directory\": \"\\\"s3://x/y\\\"\", \"epochs\": \"5\", \"lr\": \"1e-3\","
     "  \"big\": \"123456789012345678901234567890\", \"flag\": \"true\", \"none\": \"null\","
     "  \"name\": \"x y\", \"uni\": \"\\u017elu\\u0165\", \"q\": \"\\\"q\\\\u00e9\\\"\","
-    "  \"l\": \"[1, 2]\", \"sp\": \" 7 \", \"empty\": \"\", \"a=b\": \"1\"},"
+    "  \"l\": \"[1, 2]\", \"sp\": \" 7 \", \"empty\": \"\", \"a=b\": \"1\", \"u-v\": \"2\"},"
     " \"Environment\": {\"MINE\": \"x=y\", \"PATH\": \"/job\"},"
     " \"ResourceConfig\": {\"InstanceGroups\": ["
     "   {\"InstanceGroupName\": \"g1\", \"InstanceType\": \"t1\", \"InstanceCount\": 2},"
@@ -97,6 +97,12 @@ static void test_variables_are_the_toolkits(void **state)
         {"SM_HP_EMPTY", ""},
         {"SM_HP_SAGEMAKER_FOO", NULL},
         {"SM_HP_A", NULL},
+        {"SM_HP_U-V", "2"},
+        {"SM_HP_U_V", "2"},
+        {"SM_HOST_COUNT", "3"},
+        {"SM_CURRENT_HOST_RANK", "0"},
+        {"SM_MASTER_ADDR", "algo-1"},
+        {"SM_OUTPUT_FAILURE", "/opt/ml/output/failure"},
         {"SM_FRAMEWORK_PARAMS", "{\"sagemaker_foo\":{\"a\":1}}"},
         {"SM_USER_ENTRY_POINT", "train.py"},
         {"SM_MODULE_NAME", "train"},
@@ -113,10 +119,10 @@ static void test_variables_are_the_toolkits(void **state)
          "[\"--a=b\",\"1\",\"--big\",\"123456789012345678901234567890\",\"--empty\",\"\","
          "\"--epochs\",\"5\",\"--flag\",\"True\",\"-l\",\"[1, 2]\",\"--lr\",\"1e-3\","
          "\"--name\",\"x y\",\"--none\",\"\",\"-q\",\"q\\u00E9\",\"--sp\",\"7\","
-         "\"--uni\",\"\\u017Elu\\u0165\"]"},
+         "\"--u-v\",\"2\",\"--uni\",\"\\u017Elu\\u0165\"]"},
         {"SM_HPS", "{\"a=b\":1,\"big\":123456789012345678901234567890,\"empty\":\"\",\"epochs\":5,"
                    "\"flag\":true,\"l\":[1, 2],\"lr\":1e-3,\"name\":\"x y\",\"none\":null,"
-                   "\"q\":\"q\\u00e9\",\"sp\":7,\"uni\":\"\\u017Elu\\u0165\"}"}};
+                   "\"q\":\"q\\u00e9\",\"sp\":7,\"u-v\":2,\"uni\":\"\\u017Elu\\u0165\"}"}};
     char **envp;
 
     (void)state;
@@ -142,7 +148,7 @@ static void test_training_env_is_json(void **state)
     assert_non_null(all);
     assert_string_equal(json_string_value(json_object_get(all, "job_name")), "my-job");
     assert_string_equal(json_string_value(json_object_get(all, "model_dir")), "/opt/ml/model");
-    assert_int_equal(json_object_size(hyperparameters), 12);
+    assert_int_equal(json_object_size(hyperparameters), 13);
     assert_true(json_real_value(json_object_get(hyperparameters, "lr")) == 1e-3);
     assert_string_equal(
         json_string_value(json_object_get(json_object_get(all, "channel_input_dirs"), "b-x")),
