@@ -93,6 +93,16 @@ static int absolute_base(const struct tr_container *container, char path[PATH_MA
     return tr_fail(error, "cannot open the directory %s: %s", container->base, strerror(errno));
 }
 
+/* Objects wrapped whole would be taken for rows. */
+static bool is_wrapped_text(const json_t *channel, const char *option_type, const char *type)
+{
+    const char *wrapper = json_string_value(json_object_get(channel, "RecordWrapperType"));
+    const char *mode = json_string_value(json_object_get(channel, "TrainingInputMode"));
+    type = option_type ? option_type : type;
+    return wrapper && strcmp(wrapper, "RecordIO") == 0 && mode && strcmp(mode, "Pipe") == 0 &&
+           type && strcasestr(type, "csv") != NULL;
+}
+
 static int read_channel(struct tr_container *container, const char *path, const char *name,
                         const json_t *channel, struct tr_train_options *options,
                         struct tr_error *error)
@@ -112,6 +122,11 @@ static int read_channel(struct tr_container *container, const char *path, const 
     if (type && strlen(type) >= sizeof container->content_types[i])
         return tr_fail(error, "%s: channel %s: ContentType is longer than 256 characters", path,
                        name);
+    if (is_wrapped_text(channel, options->channels[i].content_type, type))
+        return tr_fail(error,
+                       "%s: channel %s: each of its objects comes wrapped in RecordIO, but a row "
+                       "of CSV is not: leave out the channel's RecordWrapperType",
+                       path, name);
     if (absolute_base(container, base, error) < 0)
         return -1;
     struct tr_channel_options *to = &options->channels[i];

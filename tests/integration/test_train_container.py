@@ -310,6 +310,11 @@ def test_channels_are_checked(run_penstock, container):
     container.add("train", "Pipes", CSV[0], b"\n")
     refused(run_penstock, container, "channel train: TrainingInputMode is not Pipe, File or FastFile")
     container.channels = {}
+    container.add("train", "Pipe", CSV[0])
+    container.channels["train"]["RecordWrapperType"] = "RecordIO"
+    container.write("inputdataconfig", container.channels)
+    refused(run_penstock, container, "channel train: each of its objects comes wrapped in RecordIO")
+    container.channels = {}
     container.add("extra", "Pipe", CSV[0])
     refused(run_penstock, container, "there is no use for channel extra")
     (container.config / "inputdataconfig.json").write_text('{"train": ')
