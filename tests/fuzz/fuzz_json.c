@@ -118,7 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fmt_error error = {.text = ""};
     json_error_t their_error = {.line = 0};
-    uint8_t *line = malloc(size ? size : 1);
+    uint8_t *line = calloc(1, size ? size : 1);
 
     if (!line)
         return 0;
