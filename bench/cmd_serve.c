@@ -47,6 +47,8 @@ static const char help[] =
     "  --secret-key KEY      its secret (default $AWS_SECRET_ACCESS_KEY, else\n"
     "                        wJalrXUtnFEMIEXAMPLEKEY)\n"
     "  --session-token TEXT  demand this token in every request; *: any token\n"
+    "  --session-s N         how long a session with a directory bucket (NAME--ZONE--x-s3)\n"
+    "                        lasts (default 300)\n"
     "  --region NAME         region that requests are signed for (default us-east-1)\n"
     "  --anonymous           serve unsigned requests too\n"
     "  --tls-cert FILE       serve HTTPS with this certificate (PEM)\n"
@@ -83,6 +85,7 @@ enum option_id {
     OPTION_DEAD_HOST,
     OPTION_RATE_TOTAL_MBPS,
     OPTION_SLOW_BEYOND,
+    OPTION_SESSION_S,
     OPTION_RATE_MBPS,
     OPTION_CHECKSUM,
     OPTION_LOG,
@@ -98,6 +101,7 @@ static const struct option long_options[] = {
     {"access-key", required_argument, NULL, OPTION_ACCESS_KEY},
     {"secret-key", required_argument, NULL, OPTION_SECRET_KEY},
     {"session-token", required_argument, NULL, OPTION_SESSION_TOKEN},
+    {"session-s", required_argument, NULL, OPTION_SESSION_S},
     {"region", required_argument, NULL, OPTION_REGION},
     {"anonymous", no_argument, NULL, OPTION_ANONYMOUS},
     {"tls-cert", required_argument, NULL, OPTION_TLS_CERT},
@@ -215,6 +219,9 @@ static bool set_number(struct serve_config *config, enum option_id id, const cha
 
         ok = read_number(value + behind, "--clock-ahead-s", 0, CLOCK_AHEAD_S_MAX, &number);
         config->clock_ahead_s = behind ? -(int)number : (int)number;
+    } else if (id == OPTION_SESSION_S) {
+        ok = read_number(value, "--session-s", 1, 3600, &number);
+        config->session_s = (uint32_t)number;
     } else if (id == OPTION_SEED) {
         ok = read_number(value, "--seed", 0, UINT64_MAX, &config->seed);
     } else {
@@ -286,6 +293,7 @@ static bool set_option(struct arguments *arguments, enum option_id id, char *val
     case OPTION_SEED:
     case OPTION_CLOCK_AHEAD_S:
     case OPTION_SLOW_BEYOND:
+    case OPTION_SESSION_S:
     case OPTION_RATE_TOTAL_MBPS:
     case OPTION_RATE_MBPS:
         return set_number(config, id, value);
@@ -310,6 +318,7 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
 
     config->port = 9000;
     config->threads = 2;
+    config->session_s = 300;
     config->log_fd = -1;
     config->checksums = true;
     config->checksum_kind = FMT_CRC64NVME;

@@ -42,7 +42,8 @@ struct serve_config {
     enum fmt_crc_kind checksum_kind;
     struct serve_fault *faults; /* the server counts in them */
     size_t fault_count;
-    int clock_ahead_s; /* by which the server's clock is wrong */
+    uint32_t session_s; /* how long a session with a directory bucket lasts */
+    int clock_ahead_s;  /* by which the server's clock is wrong */
 };
 
 struct serve;

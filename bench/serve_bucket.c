@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bench/serve_bucket.c - answers about a bucket: HeadBucket, GetBucketLocation, ListObjectsV2. */
-#include "bench/serve_request.h"
+#include "bench/serve_express.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>
@@ -88,6 +88,20 @@ static bool read_optional(const struct serve_request *request, const char *name,
     return !*seen || serve_request_parameter(request, name, out, out_bytes);
 }
 
+/* What a directory bucket does not have. It lists from the last key to the first, which is one of
+ * many ways not to be in order. */
+static const char *check_directory_listing(struct listing *listing)
+{
+    size_t prefix_bytes = strlen(listing->prefix);
+
+    listing->query.backwards = true;
+    if (prefix_bytes > 0 && listing->prefix[prefix_bytes - 1] != '/')
+        return "This bucket does not support a prefix that does not end in a delimiter";
+    if (listing->has_start_after || listing->has_delimiter)
+        return "This server lists directory buckets without start-after and delimiter";
+    return NULL;
+}
+
 /* Reads the query. Returns NULL, or what is wrong with it. */
 static const char *read_listing(const struct serve_request *request, struct listing *listing)
 {
@@ -115,7 +129,7 @@ static const char *read_listing(const struct serve_request *request, struct list
                        &listing->has_token) ||
         (listing->has_token && !read_token(listing)))
         return "The continuation token provided is incorrect";
-    return NULL;
+    return serve_express_is_bucket(request->bucket) ? check_directory_listing(listing) : NULL;
 }
 
 static void add_element(struct serve_text *xml, const struct listing *listing, const char *name,
@@ -221,6 +235,8 @@ static enum MHD_Result answer_get(struct serve_request *request)
                           strcmp(region, "us-east-1") == 0 ? "" : region);
         return serve_reply_xml(request, 200, &xml);
     }
+    if (serve_express_is_bucket(request->bucket) && serve_request_has(request, "session"))
+        return serve_express_answer(request);
     if (!serve_request_parameter(request, "list-type", type, sizeof type) || strcmp(type, "2") != 0)
         return serve_reply_simple_error(request, 501, "NotImplemented",
                                         "This server lists with ListObjectsV2 (list-type=2) only.");

@@ -163,6 +163,28 @@ static size_t first_index(const struct serve_scan *scan, const struct serve_list
     return i;
 }
 
+static void fill_item(struct serve_list_item *item, const struct serve_scan *scan,
+                      const struct serve_scan_entry *entry)
+{
+    item->key = scan->keys + entry->key_offset_bytes;
+    item->key_len_bytes = entry->key_len_bytes;
+    item->size_bytes = entry->size_bytes;
+    item->mtime_ns = entry->mtime_ns;
+    item->inode = entry->inode;
+}
+
+static void cut_page_backwards(const struct serve_scan *scan, const struct serve_list_query *query,
+                               struct serve_list_page *page)
+{
+    size_t after_len_bytes = strlen(query->after);
+    size_t i = after_len_bytes ? serve_scan_lower_bound(scan, query->after, after_len_bytes)
+                               : scan->entry_count;
+
+    while (i > 0 && page->item_count < query->max_keys)
+        fill_item(&page->items[page->item_count++], scan, &scan->entries[--i]);
+    page->truncated = query->max_keys > 0 && i > 0;
+}
+
 static void cut_page(const struct serve_scan *scan, const struct serve_list_query *query,
                      struct serve_list_page *page)
 {
@@ -181,10 +203,7 @@ static void cut_page(const struct serve_scan *scan, const struct serve_list_quer
             i = serve_scan_past_prefix(scan, i, item->key, common_len_bytes);
             continue;
         }
-        item->key_len_bytes = entry->key_len_bytes;
-        item->size_bytes = entry->size_bytes;
-        item->mtime_ns = entry->mtime_ns;
-        item->inode = entry->inode;
+        fill_item(item, scan, entry);
         i++;
     }
     page->truncated = query->max_keys > 0 && i < scan->entry_count;
@@ -201,7 +220,10 @@ int serve_list_page(struct serve_list *list, const char *bucket, int bucket_fd,
         errno = ENOMEM;
         return -1;
     }
-    cut_page(&page->snapshot->scan, query, page);
+    if (query->backwards)
+        cut_page_backwards(&page->snapshot->scan, query, page);
+    else
+        cut_page(&page->snapshot->scan, query, page);
     return 0;
 }
 

@@ -33,6 +33,7 @@ struct serve_list_query {
     const char *delimiter;
     const char *after; /* first key is greater than this; "" from the start */
     bool after_prefix; /* `after` is a common prefix handed out: skip all that begins with it */
+    bool backwards;    /* from the last key to the first, without a delimiter; `after` is before */
     bool use_snapshot; /* a continuation: an earlier scan will do */
     uint32_t max_keys;
 };

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bench/serve_route.c - from a request to the part of the server that answers it. */
-#include "bench/serve_request.h"
-
+#include "bench/serve_express.h"
 #include "bench/serve_uri.h"
 
 #include <errno.h>
@@ -95,6 +94,7 @@ static enum MHD_Result add_header(void *cookie, enum MHD_ValueKind kind, const c
 
 void serve_route_check(struct serve_request *request)
 {
+    struct serve_express_policy express = {.policy = request->serve->config->policy};
     struct header_list list = {.count = 0};
     struct serve_auth_request auth = {.method = request->method,
                                       .target = request->target,
@@ -103,7 +103,8 @@ void serve_route_check(struct serve_request *request)
 
     MHD_get_connection_values(request->connection, MHD_HEADER_KIND, add_header, &list);
     auth.header_count = list.count;
-    serve_auth_check(&request->serve->config->policy, &auth, &request->verdict);
+    if (!serve_express_is_bucket(request->bucket) || serve_express_admit(request, &express))
+        serve_auth_check(&express.policy, &auth, &request->verdict);
 }
 
 /* What S3 tells besides the code: what the server signed, or which clock was wrong. */

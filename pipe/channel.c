@@ -108,6 +108,10 @@ static int share_budgets(struct ps_channel *ch, struct penstock_error *error)
             ps_budget_find(&ch->stream->budgets, ps_s3_site_place(site)->authority, site->bucket);
         if (!site->budget)
             return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
+        int rc = ps_session_attach(&ch->stream->sessions, site, error);
+
+        if (rc != PENSTOCK_OK)
+            return rc;
     }
     return PENSTOCK_OK;
 }

@@ -50,6 +50,20 @@ void ps_key_answer_wipe(struct ps_key_answer *answer);
 int ps_key_parse_json(const char *text, size_t len_bytes, struct ps_credentials *out,
                       struct penstock_error *error);
 
+/* An XML document with keys: what is in <AccessKeyId>, <SecretAccessKey>, <SessionToken> and
+ * <Expiration>, wherever these are; and of one that has none, its <Code> and <Message>. */
+struct ps_key_xml {
+    struct ps_credentials *out; /* keys and end; all else is zero at first */
+    char code[64];
+    char message[300];
+    char expiration[48];
+    char element[32];
+    bool cut; /* a key is too long */
+};
+
+/* Returns whether all four are there. */
+bool ps_key_parse_xml(const char *text, size_t len_bytes, struct ps_key_xml *parse);
+
 /* "2026-11-21T08:00:00Z" (also with +00:00 and fractions of a second) to Unix time; 0 for
  * anything else. */
 int64_t ps_key_parse_time(const char *text);

@@ -10,7 +10,6 @@
 #include "pipe/text.h"
 
 #include <errno.h>
-#include <expat.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,88 +29,17 @@ static const char *env(const char *name)
 
 /* ---- the answer ---- */
 
-struct parse {
-    char element[32];
-    struct ps_credentials *out;
-    char expiration[48];
-    char code[64];
-    char message[300];
-    bool cut; /* a key that is too long */
-};
-
-static void on_start(void *cookie, const char *name, const char **attributes)
-{
-    struct parse *parse = cookie;
-
-    (void)attributes;
-    ps_text_copy(parse->element, sizeof parse->element, name);
-}
-
-static void on_end(void *cookie, const char *name)
-{
-    struct parse *parse = cookie;
-
-    (void)name;
-    parse->element[0] = '\0';
-}
-
-static void on_text(void *cookie, const char *text, int len)
-{
-    struct parse *parse = cookie;
-    struct ps_keys *keys = &parse->out->keys;
-    const struct {
-        const char *name;
-        char *out;
-        size_t size;
-    } fields[] = {
-        {"AccessKeyId", keys->access_key_id, sizeof keys->access_key_id},
-        {"SecretAccessKey", keys->secret_access_key, sizeof keys->secret_access_key},
-        {"SessionToken", keys->session_token, sizeof keys->session_token},
-        {"Expiration", parse->expiration, sizeof parse->expiration},
-        {"Code", parse->code, sizeof parse->code},
-        {"Message", parse->message, sizeof parse->message},
-    };
-
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        if (strcmp(fields[i].name, parse->element) == 0) {
-            size_t used = strlen(fields[i].out);
-            size_t room = fields[i].size - 1 - used;
-
-            parse->cut |= i < 4 && (size_t)len > room;
-            memcpy(fields[i].out + used, text, (size_t)len < room ? (size_t)len : room);
-        }
-}
-
-static bool parse_xml(const struct ps_key_answer *answer, struct parse *parse)
-{
-    XML_Parser xml = XML_ParserCreate(NULL);
-
-    if (!xml)
-        return false;
-    XML_SetUserData(xml, parse);
-    XML_SetElementHandler(xml, on_start, on_end);
-    XML_SetCharacterDataHandler(xml, on_text);
-    bool good = XML_Parse(xml, answer->body, (int)answer->len_bytes, 1) == XML_STATUS_OK;
-
-    XML_ParserFree(xml);
-    return good;
-}
-
 static int take_answer(const struct ps_role *role, const char *url,
                        const struct ps_key_answer *answer, struct ps_credentials *out,
                        struct penstock_error *error)
 {
     static const char *const names[3] = {"AccessKeyId", "SecretAccessKey", "SessionToken"};
-    struct parse parse = {.out = out};
+    struct ps_key_xml parse = {.out = out};
 
     if (answer->status == 0)
         return ps_fail(error, PENSTOCK_E_CREDENTIALS,
                        "the security token service %s does not answer: %s", url, answer->why);
-    bool good = parse_xml(answer, &parse);
-
-    out->expires_s = ps_key_parse_time(parse.expiration);
-    if (answer->status == 200 && good && !parse.cut && *out->keys.access_key_id &&
-        *out->keys.secret_access_key && *out->keys.session_token && out->expires_s != 0)
+    if (ps_key_parse_xml(answer->body, answer->len_bytes, &parse) && answer->status == 200)
         return ps_key_check(out, names, error);
     return ps_fail(
         error, PENSTOCK_E_CREDENTIALS,

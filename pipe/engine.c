@@ -246,6 +246,8 @@ static int open_handle(const struct penstock_config *config, bool list_only, str
     if (!*out)
         return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
     (*out)->opened_ns = ps_now_ns();
+    (*out)->sessions =
+        (struct ps_sessions){.stop = &(*out)->stopping, .log = log_keys, .cookie = *out};
     pthread_mutex_init(&(*out)->log_lock, NULL);
     int rc = open_stream(*out, config, list_only, error);
 
@@ -314,6 +316,7 @@ void penstock_close(struct penstock **out)
         ps_io_join(stream->ios[i]);
     /* After them: until they see that the stream stops they ask it. */
     ps_resolver_close(stream->resolver);
+    ps_sessions_close(&stream->sessions);
     for (size_t i = 0; i < stream->channel_count; i++)
         ps_channel_close(stream->channels[i]);
     ps_budget_free(&stream->budgets);

@@ -18,6 +18,7 @@
 #include "pipe/channel.h"
 #include "pipe/config.h"
 #include "pipe/reactor.h"
+#include "pipe/session.h"
 
 struct ps_io;
 struct ps_resolver;
@@ -33,6 +34,7 @@ struct penstock {
     const struct ps_transport_ops *s3_transport;
     struct ps_resolver *resolver; /* for the direct transport, else NULL */
     struct ps_budget *budgets;    /* of retries, one for each bucket and host */
+    struct ps_sessions sessions;  /* with directory buckets */
     uint64_t opened_ns;
     atomic_bool stopping;
 

@@ -4,6 +4,7 @@
 
 #include "pipe/error.h"
 #include "pipe/s3_explain.h"
+#include "pipe/session.h"
 #include "pipe/stream.h"
 #include "pipe/verify.h"
 
@@ -199,7 +200,7 @@ struct ps_retry_decision ps_get_decide(const struct ps_part *part,
         decision.learnt = true;
     }
     decision.wait_ms = failure->said->retry_after_ms;
-    ps_keyring_reconsider(ps_part_source(part)->site.account->keyring, &decision);
+    ps_keyring_reconsider(ps_session_keyring(&ps_part_source(part)->site, false), &decision);
     if (failure->status == 412 && outcome.transfer == PS_TRANSFER_OK && !part->unpinned) {
         decision.verdict = PS_RETRY_AGAIN;
         decision.unpin = true;

@@ -172,7 +172,8 @@ struct penstock_channel_config {
 
     /* shuffle: the order of objects is a permutation of the listing that depends on seed and epoch
      * alone (SageMaker's ShuffleConfig); it needs the whole listing before the first GET. Without
-     * it: listing order, and the first GET leaves after the first listing page. */
+     * it: listing order, and the first GET leaves after the first listing page; of a directory
+     * bucket, which lists in no order, after the last page, in order of keys. */
     bool shuffle;
     uint64_t seed;
 

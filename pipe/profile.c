@@ -66,6 +66,7 @@ static void on_profile_option(struct collect *collect, const char *name, const c
         {"region", profile->region, sizeof profile->region},
         {"endpoint_url", profile->endpoint_url, sizeof profile->endpoint_url},
         {"ca_bundle", profile->ca_bundle, sizeof profile->ca_bundle},
+        {"s3_disable_express_session_auth", profile->no_sessions, sizeof profile->no_sessions},
         {"services", collect->services, sizeof collect->services},
         {"role_arn", profile->role_arn, sizeof profile->role_arn},
         {"role_session_name", profile->role_session_name, sizeof profile->role_session_name},

@@ -37,6 +37,7 @@ struct ps_profile {
     char endpoint_url[512]; /* for S3: of its services section, else of the profile */
     char ca_bundle[4096];
     char addressing_style[16]; /* of the profile's s3 settings */
+    char no_sessions[8];       /* s3_disable_express_session_auth */
 
     /* Other sources of keys. */
     char role_arn[2049];

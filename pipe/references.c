@@ -53,6 +53,10 @@ static int add_source(struct ps_channel *ch, const struct ps_uri *uri, uint32_t 
             rc = ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
     }
     if (rc == PENSTOCK_OK)
+        rc = ps_session_attach(&ch->stream->sessions, &source->site, error);
+    if (rc == PENSTOCK_OK)
+        rc = ps_session_begin(&source->site, error);
+    if (rc == PENSTOCK_OK)
         ch->reference_count++;
     else
         ps_source_close(source);

@@ -30,6 +30,7 @@
 #define PS_S3_TOKEN_MAX 4096 /* continuation token; AWS's have about 100 bytes */
 
 struct ps_s3_answer;
+struct ps_session;
 struct ps_text;
 
 struct ps_s3_account {
@@ -40,6 +41,7 @@ struct ps_s3_account {
         char profile[128]; /* that the configuration names, or "" */
     } identity;
     bool requester_pays;
+    bool no_sessions; /* directory buckets get requests signed with the account's own keys */
     enum { PS_S3_AUTO, PS_S3_PATH, PS_S3_VIRTUAL } addressing;
     char sse_key[45];      /* a customer's encryption key in base64; "" for none; secret */
     char sse_key_md5[25];  /* base64 */
@@ -84,7 +86,10 @@ struct ps_s3_place {
 struct ps_s3_site {
     const struct ps_s3_account *account;
     char bucket[PS_BUCKET_BYTES_MAX + 1];
-    struct ps_budget *budget; /* of retries; shared by the sites of the bucket; NULL: unlimited */
+    struct ps_budget *budget;   /* of retries; shared by the sites of the bucket; NULL: unlimited */
+    bool directory;             /* a directory bucket, of S3 Express One Zone */
+    struct ps_session *session; /* signs its requests; shared by its sites; NULL: the account does
+                                 */
     struct ps_s3_place places[PS_S3_PLACES_MAX];
     atomic_uint place_no;        /* the newest one's */
     atomic_llong clock_offset_s; /* the server's clock less this machine's */
@@ -136,6 +141,7 @@ struct ps_s3_request_spec {
     uint64_t first, last; /* used if ranged */
     const char *if_match; /* entity tag with its quotes, or NULL */
     bool checksum;        /* ask for the object's checksum */
+    bool create_session;  /* CreateSession, to read; signed with the account's keys */
 };
 
 /* A request, ready to send: `headers` are all of it, so a client must add nothing but what it needs

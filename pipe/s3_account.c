@@ -3,6 +3,7 @@
  * profile. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "pipe/error.h"
 #include "pipe/s3.h"
@@ -65,6 +66,22 @@ static int set_addressing(const struct penstock_config *config, const struct ps_
         }
     return ps_fail(error, PENSTOCK_E_ARGUMENT, "addressing style '%s' is not auto, path or virtual",
                    style);
+}
+
+static int set_sessions(const struct ps_profile *profile, struct ps_s3_account *out,
+                        struct penstock_error *error)
+{
+    const struct place places[] = {
+        {getenv("AWS_S3_DISABLE_EXPRESS_SESSION_AUTH"), "AWS_S3_DISABLE_EXPRESS_SESSION_AUTH"},
+        {profile->no_sessions, "s3_disable_express_session_auth of the profile"},
+    };
+    const struct place *found = first_set(places, sizeof places / sizeof *places);
+
+    out->no_sessions = found && strcasecmp(found->value, "true") == 0;
+    if (!found || out->no_sessions || strcasecmp(found->value, "false") == 0)
+        return PENSTOCK_OK;
+    return ps_fail(error, PENSTOCK_E_ARGUMENT, "%s is '%s': write true or false", found->origin,
+                   found->value);
 }
 
 static int set_bucket_owner(const struct penstock_config *config, struct ps_s3_account *out,
@@ -177,6 +194,8 @@ int ps_s3_account_load(const struct penstock_config *config, struct ps_s3_accoun
         rc = set_identity(config, out, error);
     if (rc == PENSTOCK_OK)
         rc = set_bucket_owner(config, out, error);
+    if (rc == PENSTOCK_OK)
+        rc = set_sessions(&profile, out, error);
     if (rc == PENSTOCK_OK)
         rc = set_addressing(config, &profile, out, error);
     if (rc == PENSTOCK_OK && config->sse_customer_key_file)

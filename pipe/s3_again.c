@@ -3,6 +3,7 @@
 #include "pipe/s3_again.h"
 
 #include "pipe/clock.h"
+#include "pipe/session.h"
 
 #include <sys/random.h>
 
@@ -26,7 +27,7 @@ enum ps_retry_verdict ps_s3_again(struct ps_s3_tries *tries, struct ps_s3_site *
         tries->lessons++;
         return PS_RETRY_AGAIN;
     }
-    ps_keyring_reconsider(site->account->keyring, &decision);
+    ps_keyring_reconsider(ps_session_keyring(site, failure->session), &decision);
     if (decision.verdict == PS_RETRY_DONE)
         ps_budget_refund(site->budget, tries->attempts > 1);
     if (decision.verdict != PS_RETRY_AGAIN)

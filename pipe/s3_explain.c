@@ -35,10 +35,13 @@ static bool is_redirect(const struct ps_s3_failure *failure)
 /* "listing s3://bucket/prefix", "GET s3://bucket/key at byte 17" or "HEAD s3://bucket/key". */
 static void add_what(struct ps_text *text, const struct ps_s3_failure *failure)
 {
-    const char *what = failure->listing ? "listing" : failure->head ? "HEAD" : "GET";
+    const char *what = failure->listing   ? "listing"
+                       : failure->session ? "CreateSession for"
+                       : failure->head    ? "HEAD"
+                                          : "GET";
 
     ps_text_addf(text, "%s s3://%s/%s", what, failure->site->bucket, failure->key);
-    if (!failure->listing && !failure->head)
+    if (!failure->listing && !failure->head && !failure->session)
         ps_text_addf(text, " at byte %" PRIu64, failure->offset_bytes);
     ps_text_add(text, " failed");
     if (failure->attempts > 1)
@@ -115,6 +118,9 @@ static void advise_denied(struct ps_text *text, const struct ps_s3_failure *fail
         ps_text_add(text, ": this machine's clock is wrong: set it");
     else if (credentials->anonymous)
         ps_text_addf(text, ": bucket %s is not public: use credentials", bucket);
+    else if (failure->site->directory)
+        ps_text_addf(text, ": access key %s (from %s) needs s3express:CreateSession on bucket %s",
+                     id, origin, bucket);
     else if (failure->listing)
         ps_text_addf(text, ": access key %s (from %s) needs s3:ListBucket on arn:aws:s3:::%s", id,
                      origin, bucket);
@@ -168,7 +174,7 @@ static void advise_network(struct ps_text *text, const struct ps_s3_failure *fai
 static void advise_not_found(struct ps_text *text, const struct ps_s3_failure *failure)
 {
     const struct ps_s3_account *account = failure->site->account;
-    if (!failure->listing && !code_is(failure, "NoSuchBucket"))
+    if (!failure->listing && !failure->session && !code_is(failure, "NoSuchBucket"))
         ps_text_add(text, ": the object was deleted after it was listed");
     else if (*account->endpoint_url)
         ps_text_addf(text, ": check that bucket %s exists at %s (from %s)", failure->site->bucket,

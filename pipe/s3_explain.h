@@ -17,6 +17,7 @@ struct ps_s3_failure {
     const char *key;                 /* object, or prefix of a listing */
     bool listing;                    /* ListObjectsV2, else GetObject, */
     bool head;                       /* or HeadObject, for the checksum */
+    bool session;                    /* or CreateSession; key is "" */
     uint64_t offset_bytes; /* in the object, of the first byte not delivered; 0 for listings */
     uint32_t attempts;
     struct ps_attempt_outcome outcome; /* of the last attempt */

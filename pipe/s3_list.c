@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pipe/s3_list.c - list the objects of a bucket, page after page, in key order. */
+/* pipe/s3_list.c - list the objects of a bucket, page after page, in key order; and open a session
+ * with one. */
 #include "pipe/s3_list.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "pipe/credentials_sources.h"
 #include "pipe/curl_common.h"
 #include "pipe/error.h"
 #include "pipe/s3_again.h"
+#include "pipe/s3_sorted.h"
 
 #define POLL_MS 50 /* how often the stop flag is looked at */
 
@@ -16,10 +20,13 @@ struct ps_s3_lister {
     struct ps_s3_site *site;
     const atomic_bool *stop;
     char prefix[PS_KEY_BYTES_MAX + 1];
-    char max_keys[16]; /* "" for the server's own limit */
+    char asked_prefix[PS_KEY_BYTES_MAX + 1]; /* a directory bucket knows those that end in "/" */
+    char max_keys[16];                       /* "" for the server's own limit */
     char token[PS_S3_TOKEN_MAX + 1];
     char last_key[PS_KEY_BYTES_MAX + 1]; /* of the page before, "" at first */
     bool done;
+    struct ps_credentials *session; /* CreateSession is asked for, into this; NULL: a listing */
+    struct ps_s3_sorted *sorted;    /* for a server without an order; it holds the keys */
     uint64_t requests, retries;
 
     CURLM *multi;
@@ -82,6 +89,11 @@ int ps_s3_list_open(struct ps_s3_site *site, const char *prefix, const atomic_bo
     lister->site = site;
     lister->stop = stop;
     ps_text_copy(lister->prefix, sizeof lister->prefix, prefix);
+    ps_text_copy(lister->asked_prefix, sizeof lister->asked_prefix, prefix);
+    if (site->directory) {
+        char *slash = strrchr(lister->asked_prefix, '/');
+        lister->asked_prefix[slash ? slash + 1 - lister->asked_prefix : 0] = '\0';
+    }
     if (max_keys) {
         struct ps_text text = ps_text_in(lister->max_keys, sizeof lister->max_keys);
         ps_text_addf(&text, "%u", (unsigned)max_keys);
@@ -102,20 +114,32 @@ int ps_s3_list_open(struct ps_s3_site *site, const char *prefix, const atomic_bo
     return rc;
 }
 
-static int build(struct ps_s3_lister *lister, struct ps_s3_request_spec *spec,
-                 struct penstock_error *error)
+static size_t fill_query(const struct ps_s3_lister *lister, struct ps_sigv4_pair *query)
 {
-    struct ps_sigv4_pair query[8];
     size_t count = 0;
+    if (lister->session) {
+        query[count++] = (struct ps_sigv4_pair){"session", ""};
+        return count;
+    }
     query[count++] = (struct ps_sigv4_pair){"list-type", "2"};
     query[count++] = (struct ps_sigv4_pair){"encoding-type", "url"};
-    if (*lister->prefix)
-        query[count++] = (struct ps_sigv4_pair){"prefix", lister->prefix};
+    if (*lister->asked_prefix)
+        query[count++] = (struct ps_sigv4_pair){"prefix", lister->asked_prefix};
     if (*lister->max_keys)
         query[count++] = (struct ps_sigv4_pair){"max-keys", lister->max_keys};
     if (*lister->token)
         query[count++] = (struct ps_sigv4_pair){"continuation-token", lister->token};
-    *spec = (struct ps_s3_request_spec){.method = "GET", .query = query, .query_count = count};
+    return count;
+}
+
+static int build(struct ps_s3_lister *lister, struct ps_s3_request_spec *spec,
+                 struct penstock_error *error)
+{
+    struct ps_sigv4_pair query[8];
+    *spec = (struct ps_s3_request_spec){.method = "GET",
+                                        .query = query,
+                                        .query_count = fill_query(lister, query),
+                                        .create_session = lister->session != NULL};
     int rc = ps_s3_request_build(lister->site, spec, time(NULL), &lister->cache, &lister->request,
                                  error);
     spec->query = NULL; /* it lives here */
@@ -150,6 +174,23 @@ static CURLcode transfer(struct ps_s3_lister *lister, bool *aborted)
     }
     curl_multi_remove_handle(lister->multi, lister->easy);
     return code;
+}
+
+/* The end is told by the server's clock: it becomes one of ours. */
+static int read_session(struct ps_s3_lister *lister, struct penstock_error *error)
+{
+    static const char *const names[3] = {"AccessKeyId", "SecretAccessKey", "SessionToken"};
+    struct ps_credentials *out = lister->session;
+    struct ps_key_xml parse = {.out = out};
+
+    memset(out, 0, sizeof *out);
+    snprintf(out->origin, sizeof out->origin, "a session with bucket %s", lister->site->bucket);
+    if (!ps_key_parse_xml(lister->body, lister->body_len, &parse))
+        return ps_fail(error, PENSTOCK_E_HTTP,
+                       "CreateSession for s3://%s: the answer holds no keys: check that %s is S3",
+                       lister->site->bucket, lister->request.sent.place->host);
+    out->expires_s -= lister->request.sent.clock_offset_s;
+    return ps_key_check(out, names, error);
 }
 
 /* Reads the body of an answer of status 200. S3 may find out too late to send another status, so
@@ -207,7 +248,7 @@ static int attempt(struct ps_s3_lister *lister, struct ps_s3_page *page,
     failure->outcome.transfer = ps_curl_transfer(code);
     failure->detail = lister->detail;
     if (code == CURLE_OK && failure->outcome.http_status == 200)
-        rc = read_page(lister, page, answer, error);
+        rc = lister->session ? read_session(lister, error) : read_page(lister, page, answer, error);
     return rc;
 }
 
@@ -234,7 +275,8 @@ static int fetch(struct ps_s3_lister *lister, struct ps_s3_page *page, struct pe
         struct ps_s3_failure failure = {
             .site = lister->site,
             .key = lister->prefix,
-            .listing = true,
+            .listing = !lister->session,
+            .session = lister->session != NULL,
             .attempts = tries.attempts,
             .s3_message = answer.message,
             .s3_region = answer.region,
@@ -262,6 +304,13 @@ static int fetch(struct ps_s3_lister *lister, struct ps_s3_page *page, struct pe
     }
 }
 
+static int same_token(const struct ps_s3_lister *lister, struct penstock_error *error)
+{
+    return ps_fail(error, PENSTOCK_E_HTTP,
+                   "listing s3://%s/%s: the server gave the same continuation token twice",
+                   lister->site->bucket, lister->prefix);
+}
+
 /* The plan relies on key order, and pages that overlap would be streamed twice: neither may come
  * from a server unseen. */
 static int check_order(struct ps_s3_lister *lister, const struct ps_s3_page *page,
@@ -287,12 +336,30 @@ static int check_order(struct ps_s3_lister *lister, const struct ps_s3_page *pag
         return rc;
     }
     if (page->truncated && !strcmp(page->token, lister->token))
-        return ps_fail(error, PENSTOCK_E_HTTP,
-                       "listing s3://%s/%s: the server gave the same continuation token twice",
-                       lister->site->bucket, lister->prefix);
+        return same_token(lister, error);
     if (page->count)
         ps_text_copy(lister->last_key, sizeof lister->last_key, last);
     return PENSTOCK_OK;
+}
+
+/* A directory bucket lists in no order: fetches all pages and makes one of them, in order. */
+static int fetch_all(struct ps_s3_lister *lister, struct ps_s3_page *page,
+                     struct penstock_error *error)
+{
+    int rc = ps_s3_sorted_open(&lister->sorted, error);
+
+    while (rc == PENSTOCK_OK) {
+        rc = fetch(lister, page, error);
+        if (rc == PENSTOCK_OK && page->truncated && !strcmp(page->token, lister->token))
+            rc = same_token(lister, error);
+        if (rc != PENSTOCK_OK || !page->truncated)
+            break;
+        ps_text_copy(lister->token, sizeof lister->token, page->token);
+        rc = ps_s3_sorted_add(lister->sorted, page, error);
+    }
+    if (rc == PENSTOCK_OK)
+        rc = ps_s3_sorted_add(lister->sorted, page, error);
+    return rc == PENSTOCK_OK ? ps_s3_sorted_take(lister->sorted, lister->prefix, page, error) : rc;
 }
 
 int ps_s3_list_next(struct ps_s3_lister *lister, struct ps_s3_page *page,
@@ -303,7 +370,7 @@ int ps_s3_list_next(struct ps_s3_lister *lister, struct ps_s3_page *page,
         ps_s3_page_free(page);
         return PENSTOCK_END;
     }
-    rc = fetch(lister, page, error);
+    rc = lister->site->directory ? fetch_all(lister, page, error) : fetch(lister, page, error);
     if (rc == PENSTOCK_OK)
         rc = check_order(lister, page, error);
     if (rc != PENSTOCK_OK) {
@@ -331,7 +398,25 @@ void ps_s3_list_close(struct ps_s3_lister **lister)
         curl_easy_cleanup(gone->easy);
     if (gone->multi)
         curl_multi_cleanup(gone->multi);
+    ps_s3_sorted_close(gone->sorted);
+    if (gone->session && gone->body)
+        explicit_bzero(gone->body, gone->body_capacity);
     free(gone->body);
     explicit_bzero(gone, sizeof *gone); /* request headers and signing key */
     free(gone);
+}
+
+int ps_s3_create_session(struct ps_s3_site *site, const atomic_bool *stop,
+                         struct ps_credentials *out, struct penstock_error *error)
+{
+    struct ps_s3_lister *lister;
+    struct ps_s3_page page = {.count = 0};
+    int rc = ps_s3_list_open(site, "", stop, 0, &lister, error);
+
+    if (rc != PENSTOCK_OK)
+        return rc;
+    lister->session = out;
+    rc = fetch(lister, &page, error);
+    ps_s3_list_close(&lister);
+    return rc;
 }

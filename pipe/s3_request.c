@@ -3,8 +3,9 @@
 #include <string.h>
 
 #include "pipe/error.h"
-#include "pipe/s3.h"
+#include "pipe/session.h"
 
+#define SESSION_MODE "x-amz-create-session-mode"
 #define SSE "x-amz-server-side-encryption-customer-"
 
 /* A header on its way into a request: `name` as it is sent, `lower` as it is signed. */
@@ -63,12 +64,11 @@ static bool build_url(const struct ps_s3_site *site, const struct ps_s3_request_
     return !url.cut && !copy.cut;
 }
 
-static bool sign(const struct ps_s3_site *site, const struct ps_s3_place *place,
-                 const struct ps_s3_request_spec *spec, time_t now, const char *path,
-                 const char *query, const struct header_set *set, struct ps_sigv4_cache *cache,
-                 char *authorization, size_t size)
+static bool sign(const struct ps_s3_site *site, const struct ps_keys *keys,
+                 const struct ps_s3_place *place, const struct ps_s3_request_spec *spec, time_t now,
+                 const char *path, const char *query, const struct header_set *set,
+                 struct ps_sigv4_cache *cache, char *authorization, size_t size)
 {
-    const struct ps_keys *keys = &site->account->credentials.keys;
     struct ps_sigv4_pair pairs[PS_S3_HEADERS_MAX];
     for (size_t i = 0; i < set->count; i++)
         pairs[i] = (struct ps_sigv4_pair){set->headers[i].lower, set->headers[i].value};
@@ -80,7 +80,7 @@ static bool sign(const struct ps_s3_site *site, const struct ps_s3_place *place,
         .header_count = set->count,
         .payload_sha256 = PS_SIGV4_EMPTY_SHA256,
         .region = place->region,
-        .service = "s3",
+        .service = site->directory ? "s3express" : "s3",
         .access_key_id = keys->access_key_id,
         .secret_access_key = keys->secret_access_key,
         .time = now,
@@ -106,7 +106,9 @@ static int build(const struct ps_s3_site *site, const struct ps_s3_request_spec 
                  struct ps_sigv4_cache *cache, struct ps_s3_request *out,
                  struct penstock_error *error)
 {
-    const struct ps_credentials *credentials = &site->account->credentials;
+    const struct ps_session *session = spec->create_session ? NULL : site->session;
+    const struct ps_credentials *credentials = ps_session_credentials(site, session);
+    const char *token_name = session ? "x-amz-s3session-token" : "x-amz-security-token";
     char path[3 * PS_KEY_BYTES_MAX + PS_BUCKET_BYTES_MAX + 8];
     char date[17], range[64], authorization[512];
     struct ps_text range_text = ps_text_in(range, sizeof range);
@@ -151,11 +153,12 @@ static int build(const struct ps_s3_site *site, const struct ps_s3_request_spec 
     if (!credentials->anonymous) {
         add_header(&set, "x-amz-content-sha256", "x-amz-content-sha256", PS_SIGV4_EMPTY_SHA256);
         add_header(&set, "x-amz-date", "x-amz-date", date);
+        if (spec->create_session)
+            add_header(&set, SESSION_MODE, SESSION_MODE, "ReadOnly");
         if (*credentials->keys.session_token)
-            add_header(&set, "x-amz-security-token", "x-amz-security-token",
-                       credentials->keys.session_token);
-        if (!sign(site, out->sent.place, spec, now, path, out->url + query_at, &set, cache,
-                  authorization, sizeof authorization))
+            add_header(&set, token_name, token_name, credentials->keys.session_token);
+        if (!sign(site, &credentials->keys, out->sent.place, spec, now, path, out->url + query_at,
+                  &set, cache, authorization, sizeof authorization))
             return ps_fail(error, PENSTOCK_E_ARGUMENT, "a request for bucket %s cannot be signed",
                            site->bucket);
         add_header(&set, "Authorization", "authorization", authorization);
@@ -170,9 +173,11 @@ int ps_s3_request_build(const struct ps_s3_site *site, const struct ps_s3_reques
                         time_t now, struct ps_sigv4_cache *cache, struct ps_s3_request *out,
                         struct penstock_error *error)
 {
-    ps_keyring_lock(site->account->keyring);
+    struct ps_keyring *keyring = ps_session_keyring(site, spec->create_session);
+
+    ps_keyring_lock(keyring);
     int rc = build(site, spec, now, cache, out, error);
 
-    ps_keyring_unlock(site->account->keyring);
+    ps_keyring_unlock(keyring);
     return rc;
 }

@@ -114,6 +114,22 @@ static int from_endpoint(const struct ps_s3_account *account, const char *bucket
     return PENSTOCK_OK;
 }
 
+/* A directory bucket has a host in its zone, whatever addressing is wished for. */
+static bool place_in_zone(struct ps_s3_place *out, const char *bucket)
+{
+    struct ps_text host = ps_text_in(out->host, sizeof out->host);
+    const char *zone;
+    size_t zone_len = ps_bucket_zone(bucket, &zone);
+
+    if (!zone_len || !ps_bucket_is_dns(bucket) || strchr(bucket, '.'))
+        return false;
+    out->path_style = false;
+    ps_text_addf(&host, "%s.s3express-%.*s.%s.amazonaws.com%s", bucket, (int)zone_len, zone,
+                 out->region, strncmp(out->region, "cn-", 3) ? "" : ".cn");
+    set_authority(out);
+    return true;
+}
+
 /* A certificate for *.s3.eu-west-1.amazonaws.com covers one label: a bucket with dots has to go
  * into the path. */
 void ps_s3_place_aws(struct ps_s3_place *out, const char *bucket, bool path_style)
@@ -128,6 +144,8 @@ void ps_s3_place_aws(struct ps_s3_place *out, const char *bucket, bool path_styl
 
     out->tls = true;
     out->port = 443;
+    if (place_in_zone(out, bucket))
+        return;
     if (is_point) {
         out->path_style = false;
         ps_text_addf(&host, "%s-%s.s3-accesspoint.%s.amazonaws.com%s", point.name, point.account,
@@ -146,6 +164,7 @@ int ps_s3_site_init(const struct ps_s3_account *account, const char *bucket, str
                     struct penstock_error *error)
 {
     struct ps_s3_place *place = &out->places[0];
+    const char *zone;
     int rc = PENSTOCK_OK;
 
     memset(out, 0, sizeof *out);
@@ -153,6 +172,7 @@ int ps_s3_site_init(const struct ps_s3_account *account, const char *bucket, str
     if (!ps_text_copy(out->bucket, sizeof out->bucket, bucket))
         return ps_fail(error, PENSTOCK_E_ARGUMENT, "the bucket's name is too long: '%s'", bucket);
     ps_text_copy(place->region, sizeof place->region, account->region);
+    out->directory = ps_bucket_zone(bucket, &zone) > 0;
     if (*account->endpoint_url)
         rc = from_endpoint(account, out->bucket, place, error);
     else

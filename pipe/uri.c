@@ -91,6 +91,25 @@ bool ps_bucket_is_dns(const char *bucket)
     return !strstr(bucket, ".-") && !strstr(bucket, "-.");
 }
 
+size_t ps_bucket_zone(const char *bucket, const char **zone)
+{
+    static const char *const ends[] = {"--x-s3", "--xa-s3"};
+    size_t len = strlen(bucket);
+
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        size_t end_len = strlen(ends[i]);
+
+        if (len <= end_len || strcmp(bucket + len - end_len, ends[i]))
+            continue;
+        for (size_t at = len - end_len - 1; at > 2; at--)
+            if (bucket[at - 1] == '-' && bucket[at - 2] == '-') {
+                *zone = bucket + at;
+                return len - end_len - at;
+            }
+    }
+    return 0;
+}
+
 static int parse_s3(const char *text, const char *rest, struct ps_uri *out,
                     struct penstock_error *error)
 {

@@ -45,4 +45,9 @@ int ps_uri_parse(const char *text, struct ps_uri *out, struct penstock_error *er
 /* Whether the bucket's name can be the first label of a host name (3 to 63 of a-z 0-9 . and -). */
 bool ps_bucket_is_dns(const char *bucket);
 
+/* The zone of a directory bucket of S3 Express One Zone, e.g. "usw2-az1" of
+ * "base--usw2-az1--x-s3"; its access points end in "--xa-s3". Returns the zone's length, 0 for any
+ * other bucket; *zone points into `bucket`. */
+size_t ps_bucket_zone(const char *bucket, const char **zone);
+
 #endif

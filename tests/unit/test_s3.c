@@ -247,6 +247,16 @@ static void test_addressing_styles(void **state)
          "http://bucket.minio.example:9000", "/k"},
         {"us-east-1", "https://minio.example", "auto", "bucket", "https://minio.example",
          "/bucket/k"},
+        {"us-west-2", "", "path", "base--usw2-az1--x-s3",
+         "https://base--usw2-az1--x-s3.s3express-usw2-az1.us-west-2.amazonaws.com", "/k"},
+        {"us-west-2", "", NULL, "a--b--usw2-lax1-az1--x-s3",
+         "https://a--b--usw2-lax1-az1--x-s3.s3express-usw2-lax1-az1.us-west-2.amazonaws.com", "/k"},
+        {"us-west-2", "", NULL, "point--usw2-az1--xa-s3",
+         "https://point--usw2-az1--xa-s3.s3express-usw2-az1.us-west-2.amazonaws.com", "/k"},
+        {"us-west-2", "http://localhost:9000", NULL, "base--usw2-az1--x-s3",
+         "http://localhost:9000", "/base--usw2-az1--x-s3/k"},
+        {"us-west-2", "", NULL, "base--x-s3", "https://base--x-s3.s3.us-west-2.amazonaws.com",
+         "/k"},
     };
     const struct ps_s3_request_spec spec = {.method = "GET", .key = "k"};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "pipe/s3_list.h"
+#include "pipe/session.h"
 
 #define STEPS_MAX 8
 #define LIST "<ListBucketResult>"
@@ -362,6 +363,174 @@ static void test_without_a_stop_flag(void **state)
     close_lister();
 }
 
+/* ---- directory buckets ---- */
+
+#define DIRECTORY "base--usw2-az1--x-s3"
+
+static void open_directory(const char *prefix)
+{
+    open_lister(0);
+    ps_s3_list_close(&lister);
+    assert_int_equal(ps_s3_site_init(&account, DIRECTORY, &site, &error), PENSTOCK_OK);
+    assert_true(site.directory);
+    assert_int_equal(ps_s3_list_open(&site, prefix, &stop, 0, &lister, &error), PENSTOCK_OK);
+}
+
+static void test_a_directory_bucket_is_put_in_order(void **state)
+{
+    (void)state;
+    START({200, NULL, LIST KEY("d/c") KEY("d/a2") KEY("d/a1") MORE("t"), 0},
+          {200, NULL, LIST KEY("d/a\xf0\x9f\x98\x80") KEY("d/a2") MORE("u"), 0},
+          {200, NULL, LIST KEY("d/a\xee\x80\x80") LAST, 0});
+    open_directory("d/a");
+    next_is(PENSTOCK_OK);
+    assert_int_equal(page.count, 4);
+    assert_string_equal(page.objects[0].key, "d/a1");
+    assert_string_equal(page.objects[1].key, "d/a2");
+    assert_string_equal(page.objects[2].key, "d/a\xee\x80\x80");
+    assert_string_equal(page.objects[3].key, "d/a\xf0\x9f\x98\x80");
+    next_is(PENSTOCK_END);
+    expect_counters(3, 0);
+    close_lister();
+    assert_non_null(strstr(server.targets[0], "prefix=d%2F HTTP"));
+}
+
+static void test_a_directory_bucket_without_keys(void **state)
+{
+    (void)state;
+    START({200, NULL, LIST LAST, 0});
+    open_directory("d");
+    next_is(PENSTOCK_OK);
+    assert_int_equal(page.count, 0);
+    next_is(PENSTOCK_END);
+    close_lister();
+    assert_null(strstr(server.targets[0], "prefix"));
+}
+
+static void test_a_directory_bucket_that_goes_in_a_circle(void **state)
+{
+    (void)state;
+    START({200, NULL, LIST KEY("a1") MORE("t"), 0}, {200, NULL, LIST KEY("a2") MORE("t"), 0});
+    open_directory("");
+    next_is(PENSTOCK_E_HTTP);
+    assert_non_null(strstr(error.message, "the same continuation token twice"));
+    close_lister();
+}
+
+#define KEYS(id, end)                                                                              \
+    "<CreateSessionResult><Credentials><SessionToken>a/session+token=</SessionToken>"              \
+    "<SecretAccessKey>wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY</SecretAccessKey>"                  \
+    "<AccessKeyId>" id "</AccessKeyId><Expiration>" end "</Expiration></Credentials>"              \
+    "</CreateSessionResult>"
+#define NOW 1369353600 /* 2013-05-24T00:00:00Z */
+
+/* What botocore 1.44.5 signs at NOW: S3ExpressAuth("s3express", "us-west-2"). */
+static const char signed_get[] =
+    "Authorization: AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-west-2/s3express/"
+    "aws4_request, SignedHeaders=host;range;x-amz-content-sha256;x-amz-date;x-amz-s3session-token, "
+    "Signature=abbb62ac8997706804f0590908ab39a04f5f44827ec4a31c97fb0f80f83d6ce4";
+static const char signed_list[] =
+    "Authorization: AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-west-2/s3express/"
+    "aws4_request, SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-s3session-token, "
+    "Signature=a42dbd323f563ec5ff0c566975b0e694eaadb44f16da60ed5a6186c5202a9bf0";
+/* S3SigV4Auth, for the account's keys. */
+static const char signed_session[] =
+    "Authorization: AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-west-2/s3express/"
+    "aws4_request, SignedHeaders=host;x-amz-content-sha256;x-amz-create-session-mode;x-amz-date;"
+    "x-amz-security-token, "
+    "Signature=2480b27e7a6b497180ec2b4e515f15ead1ae12d20e11cba99b0ed817ae225ea2";
+
+static bool has_header(const struct ps_s3_request *request, const char *line)
+{
+    for (size_t i = 0; i < request->header_count; i++)
+        if (strcmp(request->headers[i], line) == 0)
+            return true;
+    return false;
+}
+
+static void build(const struct ps_s3_request_spec *spec, struct ps_s3_request *request)
+{
+    struct ps_sigv4_cache cache = {.scope = ""};
+
+    assert_int_equal(ps_s3_request_build(&site, spec, NOW, &cache, request, &error), PENSTOCK_OK);
+}
+
+static void test_a_session_signs_as_botocore_does(void **state)
+{
+    static struct ps_s3_request request;
+    struct ps_sessions sessions = {.stop = &stop};
+    const struct ps_sigv4_pair query[] = {
+        {"list-type", "2"}, {"encoding-type", "url"}, {"prefix", "train/"}};
+    const struct ps_sigv4_pair session[] = {{"session", ""}};
+
+    (void)state;
+    START({503, NULL, "<Error><Code>SlowDown</Code></Error>", 0},
+          {200, NULL, KEYS("AKIAIOSFODNN7EXAMPLE", "2099-01-01T00:00:00Z"), 0});
+    open_directory("");
+    assert_int_equal(ps_session_attach(&sessions, &site, &error), PENSTOCK_OK);
+    assert_non_null(site.session);
+    assert_int_equal(ps_session_begin(&site, &error), PENSTOCK_OK);
+    assert_int_equal(ps_session_begin(&site, &error), PENSTOCK_OK); /* nothing to do any more */
+    assert_string_equal(server.targets[0], "GET /" DIRECTORY "?session= HTTP/1.1");
+
+    ps_text_copy(site.places[0].region, sizeof site.places[0].region, "us-west-2");
+    site.places[0].host[0] = site.places[0].authority[0] = '\0';
+    ps_s3_place_aws(&site.places[0], DIRECTORY, false);
+    build(
+        &(struct ps_s3_request_spec){
+            .method = "GET", .key = "train/a b", .ranged = true, .last = 99},
+        &request);
+    assert_true(has_header(&request, signed_get));
+    assert_true(has_header(&request, "x-amz-s3session-token: a/session+token="));
+    build(&(struct ps_s3_request_spec){.method = "GET", .query = query, .query_count = 3},
+          &request);
+    assert_true(has_header(&request, signed_list));
+
+    ps_text_copy(account.credentials.keys.access_key_id, PS_ACCESS_KEY_ID_MAX + 1,
+                 "AKIAIOSFODNN7EXAMPLE");
+    ps_text_copy(account.credentials.keys.secret_access_key, PS_SECRET_MAX + 1,
+                 "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
+    ps_text_copy(account.credentials.keys.session_token, PS_TOKEN_MAX + 1, "a/token=");
+    build(
+        &(struct ps_s3_request_spec){
+            .method = "GET", .query = session, .query_count = 1, .create_session = true},
+        &request);
+    assert_true(has_header(&request, signed_session));
+    assert_true(has_header(&request, "x-amz-create-session-mode: ReadOnly"));
+    atomic_store(&stop, true);
+    ps_sessions_close(&sessions);
+    close_lister();
+}
+
+static void expect_no_session(struct step step, int rc, const char *part)
+{
+    struct ps_sessions sessions = {.stop = &stop};
+
+    start_server(&step, 1);
+    open_directory("");
+    assert_int_equal(ps_session_attach(&sessions, &site, &error), PENSTOCK_OK);
+    assert_int_equal(ps_session_begin(&site, &error), rc);
+    if (!strstr(error.message, part))
+        fail_msg("'%s' does not say '%s'", error.message, part);
+    ps_sessions_close(&sessions);
+    close_lister();
+}
+
+static void test_sessions_that_do_not_begin(void **state)
+{
+    (void)state;
+    expect_no_session(
+        (struct step){403, NULL, "<Error><Code>AccessDenied</Code></Error>", 0}, PENSTOCK_E_DENIED,
+        "CreateSession for s3://" DIRECTORY "/ failed: HTTP status 403 AccessDenied: access key "
+        "AKID (from the environment) needs s3express:CreateSession on bucket " DIRECTORY);
+    expect_no_session((struct step){404, NULL, "<Error><Code>NoSuchBucket</Code></Error>", 0},
+                      PENSTOCK_E_NOT_FOUND, "check that bucket " DIRECTORY " exists at");
+    expect_no_session((struct step){200, NULL, KEYS("AK", "soon"), 0}, PENSTOCK_E_HTTP,
+                      "the answer holds no keys");
+    expect_no_session((struct step){200, NULL, KEYS("A\nB", "2099-01-01T00:00:00Z"), 0},
+                      PENSTOCK_E_CREDENTIALS, "holds a line break");
+}
+
 static int clean_environment(void **state)
 {
     static const char *const names[] = {
@@ -394,6 +563,11 @@ int main(void)
         cmocka_unit_test(test_a_token_that_leads_nowhere_is_refused),
         cmocka_unit_test(test_stop_ends_a_silent_transfer),
         cmocka_unit_test(test_without_a_stop_flag),
+        cmocka_unit_test(test_a_directory_bucket_is_put_in_order),
+        cmocka_unit_test(test_a_directory_bucket_without_keys),
+        cmocka_unit_test(test_a_directory_bucket_that_goes_in_a_circle),
+        cmocka_unit_test(test_a_session_signs_as_botocore_does),
+        cmocka_unit_test(test_sessions_that_do_not_begin),
     };
     return cmocka_run_group_tests(tests, clean_environment, NULL);
 }
