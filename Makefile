@@ -214,6 +214,8 @@ $B/tests/unit/%: $B/tests/unit/%.o $B/libtool.a $B/libpenstock.a
 $B/tests/unit/test_faults: LD_FLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc strdup asprintf mmap \
     pthread_create eventfd epoll_create1 epoll_ctl epoll_wait io_uring_queue_init_params inotify_init1 opendir open fstat pread)
 
+$B/tests/unit/test_job_faults: LD_FLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc strdup strndup asprintf)
+
 # A fuzz target with a main that replays its corpus: an ordinary test with any compiler.
 $B/tests/fuzz/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/tests/fuzz/replay.o $B/libpenstock.a
 	$(call say,link) $(CC) $(LD_FLAGS) -o $@ $^ $(LIBS)

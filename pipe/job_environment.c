@@ -49,7 +49,7 @@ static char *json_of_groups_by_name(const json_t *resources)
     for (size_t i = 0; i < json_array_size(groups); i++) {
         const json_t *group = json_array_get(groups, i);
         const char *name = json_string_value(json_object_get(group, "instance_group_name"));
-        char *json = json_dumps(group, JSON_COMPACT);
+        char *json = ps_json_text(group, JSON_COMPACT);
 
         if (name && json) {
             ps_growing_next(&all, '{', name);
@@ -89,6 +89,7 @@ static void tell_hosts(const struct ps_job *job, struct ps_variables *env)
     json_t *parsed = resources ? json_loads(resources, 0, NULL) : NULL;
     const char *type = json_string_value(json_object_get(parsed, "current_instance_type"));
 
+    env->failed = env->failed || !parsed;
     ps_variables_tell_taken(env, "hosts", json_of_hosts(job->hosts, job->host_count));
     ps_variables_tell(env, "current_host", job->current_host);
     ps_variables_tell(env, "current_instance_type", type ? type : "local");

@@ -5,6 +5,7 @@
  * it never holds URIs, seeds or names of attributes.
  */
 #include "pipe/job_parts.h"
+#include "pipe/job_variables.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,7 +19,7 @@ static const char only_group[] = "homogeneousCluster";
 /* Takes `object`, and is NULL when building it ran out of memory. */
 static char *dump(json_t *object, bool built)
 {
-    char *text = built ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *text = built ? ps_json_text(object, JSON_COMPACT) : NULL;
 
     json_decref(object);
     return text;

@@ -6,6 +6,7 @@
  *      "hyperparameters": {"epochs": 5}}
  */
 #include "pipe/job_parts.h"
+#include "pipe/job_variables.h"
 
 #include "pipe/error.h"
 
@@ -135,7 +136,7 @@ static int take_value(const json_t *value, struct ps_job_pair **pairs, size_t *c
         real_text(json_real_value(value), number, sizeof number);
         return ps_job_add_pair(pairs, count, name, number, error);
     }
-    text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    text = ps_json_text(value, JSON_ENCODE_ANY | JSON_COMPACT);
     if (!text)
         return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory for %s", name);
     rc = ps_job_add_pair(pairs, count, name, text, error);

@@ -75,6 +75,8 @@ int ps_job_parse(const char *text, size_t len_bytes, const char *origin, struct 
         len_bytes -= 3;
     }
     object = json_loadb(text, len_bytes, JSON_REJECT_DUPLICATES, &where);
+    if (!object && json_error_code(&where) == json_error_out_of_memory)
+        return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory for %s", origin);
     if (!object)
         return ps_fail(error, PENSTOCK_E_ARGUMENT, "%s, line %d, column %d: %s", origin, where.line,
                        where.column, where.text);
@@ -94,14 +96,14 @@ static int read_whole(int fd, const char *path, char **bytes, size_t *len_bytes,
 {
     size_t size = 0;
 
-    for (*len_bytes = 0;;) {
+    for (*len_bytes = 0; *len_bytes < FILE_BYTES_MAX;) {
         ssize_t got;
 
         if (*len_bytes == size) {
-            char *longer = size < FILE_BYTES_MAX ? realloc(*bytes, size + (256 << 10)) : NULL;
+            char *longer = realloc(*bytes, size + (256 << 10));
 
             if (!longer)
-                return ps_fail(error, PENSTOCK_E_ARGUMENT, "%s is too long for a job", path);
+                return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory for %s", path);
             *bytes = longer;
             size += 256 << 10;
         }
@@ -113,6 +115,7 @@ static int read_whole(int fd, const char *path, char **bytes, size_t *len_bytes,
         if (got > 0)
             *len_bytes += (size_t)got;
     }
+    return ps_fail(error, PENSTOCK_E_ARGUMENT, "%s is too long for a job", path);
 }
 
 int ps_job_read(const char *path, struct ps_job *job, struct penstock_error *error)

@@ -8,6 +8,8 @@
 #include "pipe/job_parts.h"
 #include "pipe/job_variables.h"
 
+#include "formats/json.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,28 +26,52 @@ static void free_reading(struct reading *reading)
     free(reading->text);
 }
 
-/* Reads `value`: JSON where it is JSON, else a string. Numbers of any size are JSON. */
+/* Finds the one JSON value that `text`, which is put into brackets, holds. */
+static bool find_value(const char *text, struct fmt_json_value *value)
+{
+    struct fmt_json json;
+    struct fmt_json_value name;
+    struct fmt_json_value none;
+    struct fmt_error error;
+
+    fmt_json_begin(&json, (const uint8_t *)text, strlen(text));
+    return fmt_json_enter(&json, '[', &error) == FMT_OK &&
+           fmt_json_next(&json, &name, value, &error) == FMT_OK && value->kind != FMT_JSON_NONE &&
+           fmt_json_next(&json, &name, &none, &error) == FMT_OK && none.kind == FMT_JSON_NONE &&
+           fmt_json_end(&json, &error) == FMT_OK;
+}
+
+static char *unescaped(const struct fmt_json_value *value)
+{
+    char *text = malloc(value->len_bytes + 1);
+
+    if (text)
+        text[fmt_json_unescape(value, (uint8_t *)text)] = '\0';
+    return text;
+}
+
+/* Reads `value`: JSON where it is JSON, else a string. Either text is NULL when memory is out. */
 static struct reading read_value(const char *value)
 {
     struct reading reading = {.json = NULL};
-    size_t skip = strspn(value, " \t\r\n");
-    size_t len = strlen(value + skip);
-    json_t *parsed = json_loads(value, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, NULL);
+    struct fmt_json_value found;
+    char *whole = NULL;
 
-    while (len > 0 && strchr(" \t\r\n", value[skip + len - 1]))
-        len--;
-    if (!parsed) {
+    if (asprintf(&whole, "[%s]", value) < 0)
+        return reading;
+    if (!find_value(whole, &found)) {
         reading.json = ps_json_quoted(value);
         reading.text = strdup(value);
+    } else if (found.kind == FMT_JSON_STRING) {
+        reading.text = unescaped(&found);
+        reading.json = strndup((const char *)found.bytes - 1, found.len_bytes + 2);
     } else {
-        const char *string = json_string_value(parsed);
-
-        reading.json = strndup(value + skip, len);
-        reading.text = string                 ? strdup(string)
-                       : json_is_null(parsed) ? strdup("")
-                                              : strndup(value + skip, len);
+        reading.json = strndup((const char *)found.bytes, found.len_bytes);
+        reading.text = found.kind == FMT_JSON_NULL
+                           ? strdup("")
+                           : strndup((const char *)found.bytes, found.len_bytes);
     }
-    json_decref(parsed);
+    free(whole);
     return reading;
 }
 

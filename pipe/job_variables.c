@@ -2,7 +2,6 @@
 /* pipe/job_variables.c - see job_variables.h. */
 #include "pipe/job_variables.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,10 +32,29 @@ void ps_growing_add(struct ps_growing *text, const char *more)
     ps_growing_bytes(text, more, strlen(more));
 }
 
+static int add_part(const char *part, size_t len, void *cookie)
+{
+    struct ps_growing *text = cookie;
+
+    ps_growing_bytes(text, part, len);
+    return text->failed ? -1 : 0;
+}
+
+char *ps_json_text(const json_t *value, size_t flags)
+{
+    struct ps_growing text = {.bytes = NULL};
+
+    if (json_dump_callback(value, add_part, &text, flags) != 0 || text.failed) {
+        free(text.bytes);
+        return NULL;
+    }
+    return text.bytes;
+}
+
 char *ps_json_quoted(const char *text)
 {
     json_t *string = json_string(text);
-    char *json = json_dumps(string, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+    char *json = ps_json_text(string, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
 
     json_decref(string);
     return json;

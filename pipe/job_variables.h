@@ -8,6 +8,7 @@
 #ifndef PIPE_JOB_VARIABLES_H
 #define PIPE_JOB_VARIABLES_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -30,6 +31,10 @@ void ps_growing_next(struct ps_growing *text, char open, const char *name);
 
 /* Closes it, and gives it to the caller; one that was never begun is empty. NULL: memory is out. */
 char *ps_growing_finish(struct ps_growing *text, const char *open, const char *close);
+
+/* `value` as text, by jansson's flags; the caller frees it; NULL: memory is out, or `value` is
+ * NULL. json_dumps loses the name of a member when memory runs out just there. */
+char *ps_json_text(const json_t *value, size_t flags);
 
 /* `text` as a JSON string, in ASCII; the caller frees it; NULL: memory is out. */
 char *ps_json_quoted(const char *text);
