@@ -23,6 +23,7 @@ struct writer {
     unsigned pause_ms;      /* before the first FIFO is made, and before each first byte */
     size_t lens[8];         /* of each epoch, where has_lens */
     bool has_lens;
+    bool late;  /* the next FIFO is made after the last one is gone */
     bool polls; /* for a reader, which has to be there when the writer looks */
     pthread_t thread;
     uint32_t broken_pipes; /* epochs that the reader left early */
@@ -81,9 +82,14 @@ static inline void write_epoch(struct writer *w, uint32_t epoch, unsigned *chanc
         }
         done += (size_t)wrote;
     }
-    make_fifo(w, epoch + 1);
+    if (!w->late)
+        make_fifo(w, epoch + 1);
     close(fd);
     unlink(fifo_path(w, epoch).text);
+    if (w->late) {
+        pause_ms(w->pause_ms);
+        make_fifo(w, epoch + 1);
+    }
 }
 
 static inline void *writer_main(void *cookie)
