@@ -4,6 +4,9 @@
  * ISA-L does the deflate data and their CRC-32. Heads and trailers are read here, byte by byte:
  * what comes between members, and what is wrong, is then exactly known.
  *
+ * ISA-L takes a few tables of codes that zlib refuses, incomplete ones of which nothing missing is
+ * used; the CRC-32 then has the last word.
+ *
  * Each call of isal_inflate goes through a buffer of its own for 32 to 64 KiB, and keeps 32 KiB of
  * history at its end: callers give it room for several times that.
  */
