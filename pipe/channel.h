@@ -193,6 +193,7 @@ struct ps_bytes {
     struct ps_cursor cursor;
     struct ps_view
         view; /* as last seen; no object: ask the plan for the one whose bytes are next */
+    uint64_t object_bytes; /* told with each span of the object at hand */
     uint64_t value_offset; /* next byte to lend of an object that takes no ring space */
     uint64_t epoch_pos;    /* of the epoch's first byte */
     uint64_t pos;          /* next byte to lend */

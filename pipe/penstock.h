@@ -279,7 +279,7 @@ struct penstock_span {
     uint32_t attribute_no;  /* index in attribute_names; else 0 */
     uint32_t epoch;         /* from 0 */
     uint64_t object_offset; /* of data[0] in the object */
-    uint64_t object_bytes;  /* size of the object, 0 when it is not known in advance */
+    uint64_t object_bytes;  /* its size; 0, in all its spans: not known in advance */
     bool ends_object;       /* data[len_bytes - 1] is its last byte, and it was right */
     uint64_t position;      /* of data[0] in this stream's epoch, from 0 */
 };

@@ -127,6 +127,15 @@ static const struct penstock_span *lend_value(struct ps_channel *ch)
     return span;
 }
 
+/* The size of the object that begins, for all its spans; 0 when its end has not come. */
+static uint64_t size_in_advance(const struct ps_channel *ch)
+{
+    const struct ps_view *view = &ch->bytes.view;
+
+    return ch->pipe || view->object_end_pos == UINT64_MAX ? 0
+                                                          : view->object_end_pos - view->object_pos;
+}
+
 /* Lends the bytes from bytes->pos on, of which there is at least one unless the object, inflated,
  * is an empty item. Lock held. */
 static const struct penstock_span *lend(struct ps_channel *ch)
@@ -138,11 +147,12 @@ static const struct penstock_span *lend(struct ps_channel *ch)
 
     end_pos = least(end_pos, bytes->pos + ps_ring_run_bytes(ring, bytes->pos));
     end_pos = least(end_pos, bytes->pos + SPAN_BYTES_MAX);
+    if (bytes->pos == view->object_pos)
+        bytes->object_bytes = size_in_advance(ch);
     struct penstock_span what = {.data = ps_ring_at(ring, bytes->pos),
                                  .len_bytes = (size_t)(end_pos - bytes->pos),
                                  .object_offset = bytes->pos - view->object_pos,
-                                 .object_bytes =
-                                     ch->pipe || ch->inflater ? 0 : view->object->size_bytes,
+                                 .object_bytes = bytes->object_bytes,
                                  .ends_object = !ch->pipe && end_pos == view->object_end_pos};
     const struct penstock_span *span = put_span(ch, what, end_pos);
 

@@ -94,7 +94,7 @@ static struct penstock *open_plain(const char *path, struct how how)
 struct expected {
     size_t file;
     uint32_t epoch;
-    uint64_t offset, position;
+    uint64_t offset, position, object_bytes;
 };
 
 static void pass_empty(struct expected *e)
@@ -113,7 +113,10 @@ static void check_span(struct expected *e, const struct penstock_span *span)
     assert_int_equal(span->epoch, e->epoch);
     assert_int_equal(span->position, e->position);
     assert_int_equal(span->object_offset, e->offset);
-    assert_int_equal(span->object_bytes, 0);
+    if (e->offset == 0)
+        e->object_bytes = span->object_bytes;
+    assert_true(e->object_bytes == 0 || e->object_bytes == file->len_bytes);
+    assert_int_equal(span->object_bytes, e->object_bytes);
     assert_in_range(span->len_bytes, 1, MIB);
     assert_true(e->offset + span->len_bytes <= file->len_bytes);
     assert_int_equal(span->ends_object, e->offset + span->len_bytes == file->len_bytes);
@@ -189,6 +192,29 @@ static void test_spans_hold_what_the_objects_hold(void **state)
         assert_int_equal(counters.ring_bytes, 7 * MIB); /* 9 of 16 are for zstd's window */
         penstock_close(&stream);
     }
+    scratch_close(&scratch);
+}
+
+/* An object whose end has come when its first span is lent has a size from there on. */
+static void test_size_is_told_when_it_is_known(void **state)
+{
+    struct scratch scratch = make_files();
+    struct penstock *stream = open_plain(scratch.path, (struct how){.epochs = 1});
+    const struct penstock_span *span;
+    struct penstock_counters counters;
+    struct expected e = {.file = 0};
+
+    (void)state;
+    do { /* far more than the first object */
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        penstock_get_counters(stream, 0, &counters);
+    } while (counters.bytes_inflated < 2 * MIB);
+    while (penstock_next_span(stream, 0, -1, &span) == PENSTOCK_OK && e.file == 0) {
+        check_span(&e, span);
+        assert_int_equal(span->object_bytes, files[0].len_bytes);
+        penstock_release_span(stream, span);
+    }
+    penstock_close(&stream);
     scratch_close(&scratch);
 }
 
@@ -575,6 +601,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_spans_hold_what_the_objects_hold),
+        cmocka_unit_test(test_size_is_told_when_it_is_known),
         cmocka_unit_test(test_all_on_loan_waits_for_a_release),
         cmocka_unit_test(test_skipped_epochs_leave_the_others_whole),
         cmocka_unit_test(test_skipping_the_last_epoch_ends_the_stream),
