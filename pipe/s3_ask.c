@@ -29,6 +29,7 @@ struct ask {
     uint64_t body_most; /* 0: HEAD */
     struct ps_s3_sent sent;
     struct ps_s3_tries tries;
+    bool asks_why; /* the attempt is a GET of a byte, for HEAD was refused without a word */
     uint64_t due_ns;
     uint8_t *body;
     size_t body_bytes, body_room;
@@ -60,7 +61,7 @@ static size_t on_body(char *data, size_t one, size_t len, void *cookie)
     uint64_t most = status == 200 ? ask->body_most : ERROR_BODY_BYTES_MAX;
 
     if (len > most - ask->body_bytes) {
-        ask->too_long = status == 200;
+        ask->too_long = status == 200 && ask->body_most > 0;
         return 0; /* libcurl then fails with CURLE_WRITE_ERROR */
     }
     if (ask->body_bytes + len > ask->body_room) {
@@ -152,8 +153,9 @@ static int prepare(struct ask *ask, struct penstock_error *error)
 static int begin(struct ask *ask, struct penstock_error *error)
 {
     struct ps_s3_asker *asker = ask->asker;
-    const struct ps_s3_request_spec spec = {.method = ask->body_most ? "GET" : "HEAD",
-                                            .key = ask->key};
+    bool head = ask->body_most == 0 && !ask->asks_why;
+    const struct ps_s3_request_spec spec = {
+        .method = head ? "HEAD" : "GET", .key = ask->key, .ranged = ask->asks_why};
     int rc = prepare(ask, error);
 
     if (rc == PENSTOCK_OK)
@@ -164,6 +166,7 @@ static int begin(struct ask *ask, struct penstock_error *error)
     ask->sent = asker->request.sent;
     ask->detail[0] = '\0';
     ask->body_bytes = 0;
+    ask->too_long = false;
     ask->tries.attempts++;
     ask->headers = ps_curl_request(ask->easy, &spec, &asker->request);
     ask->running = ask->headers && curl_multi_add_handle(asker->multi, ask->easy) == CURLM_OK;
@@ -195,6 +198,7 @@ void ps_s3_ask(struct ps_s3_asker *asker, struct ps_s3_site *site, const char *k
     ask->key = key;
     ask->tag = tag;
     ask->tries = (struct ps_s3_tries){.attempts = 0};
+    ask->asks_why = false;
     start(ask);
 }
 
@@ -221,14 +225,43 @@ static enum ps_transfer read_answer(struct ask *ask, uint64_t *size_bytes, const
     return length < 0 && !ask->body_most ? PS_TRANSFER_BAD_ANSWER : PS_TRANSFER_OK;
 }
 
-static void take_answer(struct ask *ask, CURLcode code)
+static void ask_again(struct ask *ask, uint32_t delay_ms)
 {
     struct ps_s3_asker *asker = ask->asker;
+
+    asker->retries++;
+    ask->due_ns = ps_now_ns() + delay_ms * PS_NS_PER_MS;
+    ask->next = asker->waiting;
+    asker->waiting = ask;
+}
+
+/* A refusal of HEAD has no body, so that nobody knows whether the keys have expired or the object
+ * is not for us: a GET is refused with a reason. */
+static bool wants_reason(const struct ask *ask, const struct ps_attempt_outcome *outcome)
+{
+    return ask->body_most == 0 && !ask->asks_why && outcome->transfer == PS_TRANSFER_OK &&
+           (outcome->http_status == 400 || outcome->http_status == 403) &&
+           ask->tries.attempts < PS_ATTEMPTS_MAX;
+}
+
+/* The GET of a byte was not refused: so HEAD is worth another try. */
+static bool finds_none(const struct ask *ask, const struct ps_attempt_outcome *outcome)
+{
+    int status = outcome->http_status;
+
+    /* Of a whole object, 200, no more is taken than wanted, which ends the transfer. */
+    return ask->asks_why && ask->tries.attempts < PS_ATTEMPTS_MAX &&
+           (status == 200 ||
+            (outcome->transfer == PS_TRANSFER_OK && (status == 206 || status == 416)));
+}
+
+static void take_answer(struct ask *ask, CURLcode code)
+{
     struct ps_s3_answer answer = {.code = ""};
     struct ps_s3_failure failure = {.site = ask->site,
                                     .place = ask->sent.place,
                                     .key = ask->key,
-                                    .head = ask->body_most == 0,
+                                    .head = ask->body_most == 0 && !ask->asks_why,
                                     .attempts = ask->tries.attempts,
                                     .detail = ask->detail,
                                     .s3_message = answer.message,
@@ -253,21 +286,29 @@ static void take_answer(struct ask *ask, CURLcode code)
     }
     if (code == CURLE_OK && failure.outcome.http_status == 200)
         failure.outcome.transfer = read_answer(ask, &size_bytes, &etag);
+    if (finds_none(ask, &failure.outcome)) {
+        ask->asks_why = false;
+        ask_again(ask, 0);
+        return;
+    }
     switch (ps_s3_again(&ask->tries, ask->site, &ask->sent, &failure, &answer, &delay_ms)) {
     case PS_RETRY_DONE:
         tell(ask, NULL, size_bytes, etag);
         return;
     case PS_RETRY_FATAL:
+        if (wants_reason(ask, &failure.outcome)) {
+            ask->asks_why = true;
+            ask_again(ask, 0);
+            return;
+        }
         ps_s3_explain(&failure, &error);
         tell(ask, &error, 0, "");
         return;
     case PS_RETRY_AGAIN:
         break;
     }
-    asker->retries++;
-    ask->due_ns = ps_now_ns() + delay_ms * PS_NS_PER_MS;
-    ask->next = asker->waiting;
-    asker->waiting = ask;
+    ask->asks_why = false;
+    ask_again(ask, delay_ms);
 }
 
 static void start_due(struct ps_s3_asker *asker)

@@ -3,14 +3,19 @@
 
 Expected bytes are made here, by Python's json and plain reads of the served directory."""
 
+import collections
+import http.server
 import itertools
 import json
 import re
 import subprocess
+import threading
+import time
 
 import numpy
 import pytest
 from conftest import clean_env
+from test_tls import make_certificate
 
 TEXTS = ["", "plain", 'quo"te', "back\\slash", "tab\tnew\nline", "nul\0nul", "é…€", "😀 pair", "\x7f"]
 
@@ -301,3 +306,122 @@ def test_an_object_that_changes_after_it_was_asked_for(penstock, s3_server, data
     done = cat(penstock, env, uri, *AUGMENTED)
     failed(done, "é03", "was replaced while it was streamed")
     assert b"".join(itertools.chain(*expected)).startswith(done.stdout)
+
+
+class Refusing(http.server.BaseHTTPRequestHandler):
+    """Objects whose HEAD is refused, as often as the name says, in ways that only GET explains."""
+
+    protocol_version = "HTTP/1.1"
+    manifest = b""
+    asked = collections.Counter()
+
+    def log_message(self, *_):
+        pass
+
+    def answer(self, status, body, **headers):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(b"" if self.command == "HEAD" else body)
+
+    def refuse(self, status, code):
+        self.answer(status, f"<Error><Code>{code}</Code></Error>".encode())
+
+    def do_HEAD(self):
+        self.asked["HEAD " + self.path] += 1
+        time.sleep(0.4 if "slow" in self.path else 0)
+        status, times = re.search(r"head(\d+)x(\d+)", self.path).groups()
+        if self.asked["HEAD " + self.path] <= int(times):
+            self.answer(int(status), b"")
+        else:
+            self.answer(200, self.path.encode(), ETag='"e"')
+
+    def do_GET(self):
+        if self.path.endswith("/m"):
+            self.answer(200, self.manifest)
+            return
+        why = self.headers["Range"] == "bytes=0-0" and "If-Match" not in self.headers
+        if why:
+            self.asked["why " + self.path] += 1
+        code = re.search(r"get(\d+)-(\w+)", self.path)
+        if code:
+            self.refuse(int(code[1]), code[2])
+        elif why:
+            self.answer(206, self.path[:1].encode(), Content_Range=f"bytes 0-0/{len(self.path)}")
+        else:
+            self.answer(200, self.path.encode(), ETag='"e"')
+
+
+@pytest.fixture
+def refusing():
+    """refusing(names) -> (environment, what is asked) of a server whose manifest names objects."""
+    servers = []
+
+    def start(names):
+        lines = "\n".join(json.dumps({"x-ref": f"s3://data/{name}"}) for name in names)
+        state = {"manifest": lines.encode(), "asked": collections.Counter()}
+        handler = type("Handler", (Refusing,), state)
+        servers.append(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        env = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{servers[-1].server_port}"}
+        return env, handler.asked
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+REF = ["s3://data/m", "--data-type", "augmented-manifest", "--attributes", "x-ref", "--anonymous"]
+
+
+def test_a_head_that_is_refused_is_asked_for_its_reason(penstock, refusing):
+    env, asked = refusing(["a-head200x0", "b-head403x1", "c-head503x2", "d-head200x0"])
+    names = ["a-head200x0", "b-head403x1", "c-head503x2", "d-head200x0"]
+    assert good(cat(penstock, env, *REF)) == b"".join(f"/data/{n}".encode() for n in names)
+    assert asked["HEAD /data/c-head503x2"] == 3 and asked["why /data/c-head503x2"] == 0
+    assert asked["HEAD /data/b-head403x1"] == 2 and asked["why /data/b-head403x1"] == 1
+
+    names = ["a-head200x0", "b-head400x99-get400-ExpiredToken", "c-head200x0"]
+    env, asked = refusing(names)
+    done = cat(penstock, env, *REF, "--bad-lines", "skip")  # expired keys are no line's fault
+    failed(done, "m, line 2", "ExpiredToken", names[1])
+    assert done.stdout == b"/data/a-head200x0"
+
+    names = ["a-head200x0", "b-head403x99-get403-AccessDenied", "c-head200x0"]
+    env, asked = refusing(names)
+    failed(cat(penstock, env, *REF), "m, line 2", "AccessDenied", names[1])
+    skipped = cat(penstock, env, *REF, "--bad-lines", "skip", "--verbose")
+    assert skipped.returncode == 0 and b"1 lines left out" in skipped.stderr
+    assert skipped.stdout == b"/data/a-head200x0/data/c-head200x0"
+
+
+def test_the_earliest_failure_is_told_whichever_comes_first(penstock, refusing):
+    env, _ = refusing(["slow-head200x0", "b-head404x99", "c-head404x99"])
+    done = cat(penstock, env, *REF)
+    failed(done, "m, line 2", "b-head404x99")
+    assert done.stdout == b"/data/slow-head200x0"
+    env, _ = refusing(["a-head200x0", "slow-head404x99", "c-head404x99"])
+    failed(cat(penstock, env, *REF), "m, line 2", "slow-head404x99")
+
+
+@pytest.mark.parametrize("transport", ["direct", "curl"])
+def test_buckets_over_tls(penstock, s3_server, data, tmp_path, transport):
+    """Every bucket is a site of its own, with its own TLS, though only one was known at the start."""
+    root, objects = data
+    key, certificate = make_certificate(tmp_path, "good", "IP:127.0.0.1")
+    uri, expected = make_lines(root, objects, "t.jsonl")
+    server = s3_server(root, "--tls-key", key, "--tls-cert", certificate, scheme="https")
+    env = server.env | {"AWS_CA_BUNDLE": certificate, "PENSTOCK_TRANSPORT": transport}
+    assert good(cat(penstock, env, uri, *AUGMENTED)) == b"".join(itertools.chain(*expected))
+
+
+def test_buckets_are_bounded(penstock, s3_server, data):
+    root, _ = data
+    lines = [json.dumps({"x-ref": f"s3://bucket-{n}/k"}) for n in range(257)]
+    uri = put(root, "many.jsonl", "\n".join(lines))
+    options = ["--data-type", "augmented-manifest", "--attributes", "x-ref"]
+    done = cat(penstock, s3_server(root).env, uri, *options)
+    failed(done, "many.jsonl, line 257", "bucket-256", "256 buckets")

@@ -477,6 +477,23 @@ static void test_stop_and_bad_records_break_off(void **state)
     fixture_close(f);
 }
 
+/* It may be behind where it had nothing to fetch: no byte of the skipped epoch has a place then. */
+static void test_an_epoch_is_skipped_that_fetching_has_not_come_to(void **state)
+{
+    struct fixture *f = fixture_open(64 << 10, 4);
+    const struct ps_cursor cursor = {.epoch = 2};
+
+    (void)state;
+    fixture_add(f, "a", 1000);
+    ps_plan_complete(f->ch->plan);
+    assert_non_null(ps_stream_claim(f->ch, 0));
+    f->ch->fetch_cursor = (struct ps_cursor){.epoch = 1, .index = 1};
+    assert_int_equal(ps_stream_skip_epoch(f->ch, cursor, 1000), 1000);
+    assert_int_equal(f->ch->fetch_cursor.epoch, 3);
+    assert_int_equal(f->ch->fetch_cursor.index, 0);
+    fixture_close(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -498,6 +515,7 @@ int main(void)
         cmocka_unit_test(test_nothing_is_claimed_after_a_failure),
         cmocka_unit_test(test_failure_wakes_the_framer),
         cmocka_unit_test(test_stop_and_bad_records_break_off),
+        cmocka_unit_test(test_an_epoch_is_skipped_that_fetching_has_not_come_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
