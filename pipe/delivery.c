@@ -28,7 +28,7 @@
  * time-out (ml-io: 60 s) see that the stream is alive. */
 #define RESERVE_BYTES 64
 #define TRICKLE_NS (15 * PS_NS_PER_S)
-#define STALL_NS (30 * PS_NS_PER_S)
+#define STALL_S 30
 #define PIDS_NAMED 4
 #define BODY_BYTES_MIN ((size_t)1 << 20)
 /* Epochs that take longer are looked at for readers that share them: it takes milliseconds. */
@@ -90,13 +90,14 @@ static void moved(struct ps_delivery *d)
 /* Whether to say now that nothing has moved: after 30 s, 60 s, 2 min and so on. */
 static bool is_stalled(struct ps_delivery *d, uint64_t *waited_s)
 {
+    uint64_t stall_ns = (d->config.stall_s ? d->config.stall_s : STALL_S) * PS_NS_PER_S;
     uint64_t now_ns = ps_now_ns();
 
     if (d->waits_ns == 0)
         d->waits_ns = d->told_ns = now_ns;
     uint64_t said_after_ns = d->told_ns - d->waits_ns;
 
-    if (now_ns - d->told_ns < (said_after_ns > STALL_NS ? said_after_ns : STALL_NS))
+    if (now_ns - d->told_ns < (said_after_ns > stall_ns ? said_after_ns : stall_ns))
         return false;
     d->told_ns = now_ns;
     *waited_s = (now_ns - d->waits_ns) / PS_NS_PER_S;

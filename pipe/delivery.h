@@ -44,6 +44,7 @@ struct ps_delivery_config {
     bool count_recordio; /* the bytes are RecordIO: count its records */
     bool write_status;   /* <channel>_<epoch>.status after each epoch */
     bool no_splice;      /* write only */
+    uint32_t stall_s;    /* how long nothing moves before that is said; 0: 30 */
     void (*log)(void *cookie, int level, const char *line);
     void (*told)(void *cookie); /* the state has changed */
     void *cookie;

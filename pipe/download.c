@@ -75,6 +75,16 @@ static int fail_at(struct ps_download *d, int sys_errno)
     return PENSTOCK_E_SYSTEM;
 }
 
+static int list_file(struct ps_download *d, const char *key, const char *name)
+{
+    char prefix[5120];
+    bool s3 = d->config.bucket[0] != '\0';
+
+    snprintf(prefix, sizeof prefix, "%s%s%s%.*s", s3 ? "s3://" : "", d->config.bucket,
+             s3 ? "/" : "", (int)(name - key), key);
+    return ps_channel_manifest_add(&d->manifest, prefix, name, &d->error);
+}
+
 static int begin_file(struct ps_download *d, const struct penstock_span *span)
 {
     const char *name = ps_download_name(d->config.prefix, span->key);
@@ -97,7 +107,7 @@ static int begin_file(struct ps_download *d, const struct penstock_span *span)
     if (sys_errno != 0)
         return fail_at(d, sys_errno);
     d->fd = open(d->path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
-    return d->fd < 0 ? fail_at(d, errno) : PENSTOCK_OK;
+    return d->fd < 0 ? fail_at(d, errno) : list_file(d, span->key, name);
 }
 
 static int write_span(struct ps_download *d, const struct penstock_span *span)
@@ -133,7 +143,7 @@ static int download_all(struct ps_download *d)
 
     while ((rc = penstock_next_span(d->config.stream, d->config.channel_no, -1, &span)) >= 0) {
         if (rc == PENSTOCK_END)
-            return PENSTOCK_OK;
+            return ps_channel_manifest_finish(&d->manifest, &d->error);
         if (rc != PENSTOCK_OK)
             continue;
         rc = write_span(d, span);
@@ -152,6 +162,7 @@ static void *run(void *cookie)
 
     if (d->fd >= 0)
         close(d->fd);
+    ps_channel_manifest_close(&d->manifest);
     atomic_store(&d->state, rc == PENSTOCK_OK ? PS_DOWNLOAD_DONE : PS_DOWNLOAD_FAILED);
     d->config.told(d->config.cookie);
     return NULL;
@@ -168,7 +179,12 @@ int ps_download_start(struct ps_download *d, const struct ps_download_config *co
 
     if (sys_errno != 0)
         return ps_fail_errno(error, PENSTOCK_E_SYSTEM, sys_errno, "cannot make %s", config->dir);
-    int rc = ps_thread_start(&d->thread, config->channel, run, d, error);
+    snprintf(d->path, sizeof d->path, "%s-manifest", config->dir);
+    int rc = ps_channel_manifest_open(&d->manifest, d->path, error);
+
+    if (rc != PENSTOCK_OK)
+        return rc;
+    rc = ps_thread_start(&d->thread, config->channel, run, d, error);
 
     d->started = rc == PENSTOCK_OK;
     return rc;

@@ -7,7 +7,7 @@
 #ifndef PIPE_DOWNLOAD_H
 #define PIPE_DOWNLOAD_H
 
-#include "pipe/penstock.h"
+#include "pipe/channel_manifest.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -18,8 +18,10 @@ struct ps_download_config {
     struct penstock *stream;
     size_t channel_no; /* a channel of plain bytes, of one epoch */
     const char *channel;
+    const char *bucket;         /* of the channel's URI, "" for files */
     const char *prefix;         /* of the channel's URI: what follows it in a key names the file */
-    const char *dir;            /* made with its parents; files of the same name are replaced */
+    const char *dir;            /* made with its parents; files of the same name are replaced.
+                           <dir>-manifest lists them */
     void (*told)(void *cookie); /* the state has changed */
     void *cookie;
 };
@@ -35,6 +37,7 @@ struct ps_download {
     pthread_t thread; /* the thread's own from here on */
     int fd;           /* of the object being written, or -1 */
     char path[4096];
+    struct ps_channel_manifest manifest; /* <dir>-manifest */
 };
 
 int ps_download_start(struct ps_download *download, const struct ps_download_config *config,

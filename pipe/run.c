@@ -142,6 +142,7 @@ static bool start_downloads(struct run *run, char (*dirs)[4096])
         const struct ps_download_config config = {.stream = run->stream,
                                                   .channel_no = c,
                                                   .channel = channel->config.name,
+                                                  .bucket = channel->bucket,
                                                   .prefix = channel->prefix,
                                                   .dir = dirs[c],
                                                   .told = told,

@@ -15,7 +15,8 @@ enum { PS_RUN_CHANNELS_MAX = 20 };
 struct ps_run_channel {
     struct penstock_channel_config config; /* name, uris and order; epochs are the run's choice */
     bool file_mode;
-    const char *prefix; /* File mode: see ps_download_name */
+    const char *bucket; /* File mode: of the URI, see ps_download_config */
+    const char *prefix;
     bool wrap_recordio;
     bool count_recordio;
 };

@@ -188,7 +188,8 @@ static int resolve_channel(struct ps_run_options *o, const struct ps_job_channel
         return rc;
     o->uris[at] = from->uri;
     o->prefixes[at] = strdup(uri.prefix);
-    if (!o->prefixes[at])
+    o->buckets[at] = strdup(uri.bucket);
+    if (!o->prefixes[at] || !o->buckets[at])
         return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
     penstock_channel_config_init(&to->config);
     to->config.name = from->name;
@@ -201,6 +202,7 @@ static int resolve_channel(struct ps_run_options *o, const struct ps_job_channel
         to->config.compression = compression_of(from->compression);
     order_channel(o, from, &to->config);
     to->file_mode = from->mode == PS_MODE_FILE;
+    to->bucket = o->buckets[at];
     to->prefix = o->prefixes[at];
     to->wrap_recordio = from->wrap_recordio;
     to->count_recordio = !from->wrap_recordio && is_recordio(from);
@@ -256,8 +258,10 @@ int ps_run_options_make_tree(struct ps_run_options *o, struct ps_run_config *con
 
 void ps_run_options_free(struct ps_run_options *o)
 {
-    for (size_t c = 0; c < PS_RUN_CHANNELS_MAX; c++)
+    for (size_t c = 0; c < PS_RUN_CHANNELS_MAX; c++) {
         free(o->prefixes[c]);
+        free(o->buckets[c]);
+    }
     free(o->data_dir);
     free(o->failure_path);
     ps_job_environment_free(o->environment);

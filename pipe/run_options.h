@@ -25,6 +25,7 @@ struct ps_run_options {
 
     struct ps_run_channel channels[PS_RUN_CHANNELS_MAX];
     const char *uris[PS_RUN_CHANNELS_MAX];
+    char *buckets[PS_RUN_CHANNELS_MAX];
     char *prefixes[PS_RUN_CHANNELS_MAX];
     char *data_dir;
     char *failure_path;

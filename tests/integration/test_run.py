@@ -258,6 +258,12 @@ def test_file_mode_beside_pipe_mode(start, s3_server, data, tmp_path):
     assert run.end() == 0, run.err()
     assert run.out == f"{len(b''.join(rec))}\n".encode() + b"".join(raw)
     assert (base / "input/data/one/part-3").read_bytes() == raw[3]
+    manifest = json.loads((base / "input/data/vocab-manifest").read_text())
+    names = [f"part-{number}" for number in range(len(raw))]
+    assert manifest == [{"prefix": "s3://data/raw/"}, *names]
+    assert json.loads((base / "input/data/one-manifest").read_text()) == [
+        {"prefix": "s3://data/raw/"}, "part-3"
+    ]  # fmt: skip
     config = json.loads((base / "input/config/inputdataconfig.json").read_text())
     assert {name: channel["TrainingInputMode"] for name, channel in config.items()} == {
         "train": "Pipe", "vocab": "File", "one": "File"

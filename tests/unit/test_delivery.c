@@ -553,6 +553,38 @@ static void test_a_second_reader_is_reported(void **state)
     close_site(site);
 }
 
+static void wait_for_log(struct site *site, const char *text)
+{
+    for (unsigned tries = 0; tries < 2000; tries++) {
+        pthread_mutex_lock(&site->lock);
+        bool said = strstr(site->log, text) != NULL;
+
+        pthread_mutex_unlock(&site->lock);
+        if (said)
+            return;
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+    fail_msg("not said: %s; but: %s", text, site->log);
+}
+
+static void test_who_waits_for_whom_is_said(void **state)
+{
+    struct site *site = open_site(world.data.path, (struct ps_delivery_config){.stall_s = 1});
+    char expected[128];
+
+    (void)state;
+    wait_for_log(site, "channel train: nobody has opened ");
+    int fd = open_epoch(site, 0);
+
+    assert_int_equal(read_epoch(fd, &world.plain, 1000, 1000), 1000);
+    wait_for_log(site, "channel train: the stream waits for its reader: a reader out of sight has "
+                       "not read from epoch 0 for 1 s, at byte ");
+    snprintf(expected, sizeof expected, "has not read from epoch 0 for %u s", 2);
+    wait_for_log(site, expected); /* later, and not every second */
+    close(fd);
+    close_site(site);
+}
+
 static void test_draining_finishes_the_epoch_being_read(void **state)
 {
     struct site *site = open_site(world.data.path, (struct ps_delivery_config){.channel_no = 0});
@@ -585,6 +617,7 @@ int main(void)
         cmocka_unit_test(test_fifos_come_and_go),
         cmocka_unit_test(test_what_is_in_the_way_is_named),
         cmocka_unit_test(test_a_second_reader_is_reported),
+        cmocka_unit_test(test_who_waits_for_whom_is_said),
         cmocka_unit_test(test_draining_finishes_the_epoch_being_read),
     };
 

@@ -265,6 +265,60 @@ static void test_shards_partition_the_order(void **state)
     check_shards(5, 1000, true, 0);
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MANY_KEYS 100000
+#else
+#define MANY_KEYS 1000000
+#endif
+
+/* One host's share of many keys: exactly the places of the common order that are its own. */
+static void check_host(uint32_t host, uint32_t host_count, uint8_t *owners)
+{
+    const uint64_t seed = 42;
+    struct ps_plan *plan = new_plan((struct ps_plan_config){
+        .shuffle = true, .seed = seed, .shard_index = host, .shard_count = host_count});
+
+    add_many(plan, MANY_KEYS);
+    ps_plan_complete(plan);
+    for (uint32_t epoch = 0; epoch < 3; epoch++) {
+        uint64_t key = ps_permute_key(seed, epoch);
+        uint64_t index = 0;
+        const struct ps_object *object;
+
+        for (; ask(plan, epoch, index, &object) == PS_PLAN_OBJECT; index++) {
+            uint64_t number = object->size_bytes - 1;
+
+            assert_true(number < MANY_KEYS);
+            if (number != ps_permute(index * host_count + host, MANY_KEYS, key))
+                fail_msg("host %u of %u, epoch %u, place %llu", host, host_count, epoch,
+                         (unsigned long long)index);
+            if (owners) {
+                assert_false(owners[number] >> epoch & 1);
+                owners[number] |= (uint8_t)(1u << epoch);
+            }
+        }
+        assert_int_equal(index, (MANY_KEYS + host_count - 1 - host) / host_count);
+    }
+    ps_plan_free(plan);
+}
+
+/* Of 1 to 64 hosts; all of three, whose shares are disjoint and complete in each epoch. */
+static void test_a_million_keys_are_shared_among_hosts(void **state)
+{
+    static const uint32_t host_counts[] = {1, 2, 7, 64};
+    uint8_t *owners = calloc(MANY_KEYS, 1);
+
+    (void)state;
+    assert_non_null(owners);
+    for (uint32_t host = 0; host < 3; host++)
+        check_host(host, 3, owners);
+    for (uint64_t i = 0; i < MANY_KEYS; i++)
+        assert_int_equal(owners[i], 7);
+    for (size_t c = 0; c < sizeof host_counts / sizeof *host_counts; c++)
+        check_host(host_counts[c] - 1, host_counts[c], NULL);
+    free(owners);
+}
+
 static void test_hundred_thousand_objects_never_move(void **state)
 {
     enum { COUNT = 100000, LANDMARKS = 12 };
@@ -419,6 +473,7 @@ int main(void)
         cmocka_unit_test(test_empty_plan_ends_its_epoch),
         cmocka_unit_test(test_failed_listing_is_told_after_what_was_listed),
         cmocka_unit_test(test_shards_partition_the_order),
+        cmocka_unit_test(test_a_million_keys_are_shared_among_hosts),
         cmocka_unit_test(test_hundred_thousand_objects_never_move),
         cmocka_unit_test(test_long_texts_are_kept_whole),
         cmocka_unit_test(test_objects_are_read_while_others_are_added),
