@@ -2,6 +2,9 @@
 /* formats/inflate_frames.c - lz4 frames by liblz4, zstd frames by libzstd: two libraries, one way
  * to drive them. Frames back to back and skippable frames are theirs; that an object ends between
  * two frames, and where a frame began, is known here.
+ *
+ * libzstd decodes a frame that it is handed whole in another way than one that comes in pieces, and
+ * some malformed frames that hold the same either way are refused in the one only.
  */
 #include "formats/inflate_codecs.h"
 
