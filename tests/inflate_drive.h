@@ -24,6 +24,7 @@ struct inflated {
     enum fmt_inflate_rc rc;
     struct fmt_error error;
     bool cut_off;
+    bool bad_codes; /* zlib refuses a table of codes, which ISA-L may take if nothing bad is used */
 };
 
 /* How large the next piece of input, or of room for output, is: 1 .. PIECE_BYTES_MAX. */
@@ -154,6 +155,7 @@ static inline void zlib_inflate(const uint8_t *in, size_t len, struct inflated *
             rc = inflateReset(&z);
     }
     got->len_bytes = CONTENTS_BYTES_MAX - z.avail_out;
+    got->bad_codes = rc == Z_DATA_ERROR && z.msg && strstr(z.msg, " set");
     inflateEnd(&z);
 }
 
