@@ -321,3 +321,28 @@ def test_random_jobs_that_pass_are_valid_requests(model):
     for job in passed:
         report = validator.validate(job["InputDataConfig"][0], shape)
         assert not report.has_errors(), (job, report.generate_report())
+
+
+@pytest.mark.plain_build
+def test_what_the_sdk_writes_is_read():
+    """Channels that the SageMaker SDK composes, of every kind that it knows."""
+    from sagemaker.inputs import ShuffleConfig, TrainingInput
+
+    uri = "s3://bucket/list"
+    inputs = [
+        TrainingInput(uri),
+        TrainingInput(uri, distribution="ShardedByS3Key", content_type="text/csv", input_mode="File"),
+        TrainingInput(uri, input_mode="FastFile", instance_groups=["a", "b"]),
+        TrainingInput(uri, compression="Gzip", record_wrapping="RecordIO", shuffle_config=ShuffleConfig(2**62)),
+        TrainingInput(uri, s3_data_type="ManifestFile", input_mode="Pipe", hub_access_config={"HubContentArn": "x"}),
+        TrainingInput(
+            uri,
+            s3_data_type="AugmentedManifestFile",
+            attribute_names=["source-ref", "label"],
+            record_wrapping="RecordIO",
+            content_type="application/x-recordio",
+            model_access_config={"AcceptEula": True},
+        ),
+    ]
+    jobs = [{**small(), "InputDataConfig": [{"ChannelName": "a", **channel.config}]} for channel in inputs]
+    assert verdicts(jobs) == ["ok"] * len(jobs)
