@@ -112,8 +112,8 @@ def test_groups_from_s3(s3_server, tmp_path):
     assert groups == expected([items, items])
 
 
-def test_lines_of_an_augmented_manifest(s3_server, tmp_path):
-    """The same groups without RecordIO: from the manifest itself, item by item."""
+def test_lines_of_an_augmented_manifest(s3_server, run_penstock, tmp_path):
+    """The same groups from the manifest itself, item by item, and as `penstock run` wraps them."""
     items = manifest_items(90, 12)
     items[3][0] = items[60][0] = b""
     folder = tmp_path / "bucket/images"
@@ -138,6 +138,14 @@ def test_lines_of_an_augmented_manifest(s3_server, tmp_path):
         epoch, position, *hashes = group.split()
         wanted.append(" ".join([epoch, position, str(numbers[int(position)]), *hashes]))
     assert groups == wanted
+    base = tmp_path / "ml"
+    channel = "train=s3://bucket/train.manifest;type=augmented;attributes=image-ref,n,map;wrap=recordio"
+    out = run_penstock(
+        ["run", "--base", base, "--channel", channel, "--"]
+        + [DRIVER, f"pipe://{base}/input/data/train", "3", "2", "PLAIN"],
+        env=server.env,
+    ).ok()
+    assert out.stdout.splitlines()[:-2] == expected([items, items])
     groups, result, message = read("s3://bucket/train.manifest", 2, 1, "n,map,image-ref", env=server.env)
     assert result == "PENSTOCK_E_ARGUMENT" and not groups
     assert "the lines of its augmented manifest have 3 attributes each" in message
