@@ -50,6 +50,17 @@ struct ps_s3_asker {
     struct ps_s3_request request; /* being built */
 };
 
+/* For `len` more bytes: for all of the object if its length is known. */
+static size_t room_for(const struct ask *ask, size_t len)
+{
+    curl_off_t length = -1;
+
+    curl_easy_getinfo(ask->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    if (length >= (curl_off_t)(ask->body_bytes + len) && (uint64_t)length <= ask->body_most)
+        return (size_t)length;
+    return 2 * (ask->body_bytes + len);
+}
+
 /* Keeps what comes: the object, or as much of an error document as is worth reading. */
 static size_t on_body(char *data, size_t one, size_t len, void *cookie)
 {
@@ -65,7 +76,7 @@ static size_t on_body(char *data, size_t one, size_t len, void *cookie)
         return 0; /* libcurl then fails with CURLE_WRITE_ERROR */
     }
     if (ask->body_bytes + len > ask->body_room) {
-        size_t room = 2 * (ask->body_bytes + len);
+        size_t room = room_for(ask, len);
         uint8_t *body = realloc(ask->body, room);
 
         if (!body)
