@@ -30,7 +30,7 @@ PACKAGES := gcc make pkg-config curl ca-certificates \
             libmicrohttpd-dev libgnutls28-dev libopenblas-pthread-dev \
             dataset-fashion-mnist
 TEST_PACKAGES := g++ clang-14 clang-format-14 libclang-rt-14-dev libcmocka-dev \
-                 python3 python3-venv git patch mandoc shellcheck \
+                 python3 python3-venv git patch mandoc shellcheck iproute2 \
                  radosgw ceph-mon ceph-osd ceph-common
 
 comma   := ,

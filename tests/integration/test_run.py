@@ -450,9 +450,17 @@ def test_as_process_1_it_waits_for_orphans(start, s3_server, data, tmp_path, pen
     assert (tmp_path / "zombies").read_text() == "0\n"
 
 
+READ_ONLY_ROOT = """
+mount --bind "$0" "$0"
+mount -o remount,bind,ro /
+exec "$@"
+"""
+
+
 @pytest.mark.plain_build
 def test_without_privileges(s3_server, data, tmp_path, penstock, seccomp_deny):
-    """Not root, no capability, no io_uring; nothing but the base can be written to."""
+    """Not root, no capability, no io_uring, and a root file system that is read-only but for the base.
+    """
     if os.geteuid() != 0:
         pytest.skip("needs root to become somebody else")
     base = Path("/tmp") / f"penstock-nobody-{os.getpid()}"
@@ -465,16 +473,18 @@ def test_without_privileges(s3_server, data, tmp_path, penstock, seccomp_deny):
     shutil.copy(seccomp_deny, base / "deny")
     try:
         done = subprocess.run(
-            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"]
+            ["unshare", "--mount", "sh", "-ec", READ_ONLY_ROOT, base]
+            + ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"]
             + ["--no-new-privs", base / "deny", "EPERM", "--", binary, "run", "--base", base / "ml"]
             + ["--channel", "train=s3://data/raw/", "--", "sh", "-c"]
-            + [f"cat {base}/ml/input/data/train_0 {base}/ml/input/data/train_1"],
+            + [f"! touch /x /tmp/x && cat {base}/ml/input/data/train_0 {base}/ml/input/data/train_1"],
             env=clean_env(s3_server(data[0]).env),
             capture_output=True,
             timeout=60,
             cwd="/",
         )
-        assert (done.returncode, done.stderr) == (0, b"")
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count(b"Read-only file system") == done.stderr.count(b"\n") == 2
         assert done.stdout == b"".join(data[2]) * 2
     finally:
         shutil.rmtree(base, ignore_errors=True)

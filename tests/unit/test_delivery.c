@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/unit/test_delivery.c - FIFOs and what readers find in them, whatever readers do. */
+/* tests/unit/test_delivery.c - what readers find in FIFOs, whatever readers do. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -454,62 +454,6 @@ static void test_no_end_of_file_after_an_error(void **state)
     free(large);
 }
 
-static void test_fifos_come_and_go(void **state)
-{
-    struct ps_fifos fifos;
-    struct penstock_error error;
-    struct scratch dir = scratch_open();
-    uint64_t epoch;
-    int fd;
-
-    (void)state;
-    assert_int_equal(mkfifo(scratch_path(&dir, "train_0").text, 0644), 0); /* of an earlier run */
-    assert_int_equal(mkfifo(scratch_path(&dir, "train_70").text, 0644), 0);
-    assert_int_equal(mkfifo(scratch_path(&dir, "train_x").text, 0644), 0); /* not ours */
-    assert_int_equal(ps_fifos_open(&fifos, dir.path, "train", &error), PENSTOCK_OK);
-    assert_int_equal(access(scratch_path(&dir, "train_70").text, F_OK), -1);
-    assert_int_equal(access(scratch_path(&dir, "train_x").text, F_OK), 0);
-    assert_int_equal(ps_fifos_take(&fifos, &fd, &epoch, &error), PENSTOCK_AGAIN);
-
-    int late = open(scratch_path(&dir, "train_3").text, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-
-    assert_int_equal(ps_fifos_take(&fifos, &fd, &epoch, &error), PENSTOCK_OK);
-    assert_int_equal(epoch, 3);
-    for (unsigned e = 0; e <= 3; e++)
-        assert_int_equal(access(scratch_path(&dir, fifo_name(e).text).text, F_OK), -1);
-    for (unsigned e = 4; e < 4 + WINDOW; e++)
-        assert_int_equal(access(scratch_path(&dir, fifo_name(e).text).text, F_OK), 0);
-    close(late);
-    close(fd);
-    ps_fifos_close(&fifos);
-    for (unsigned e = 0; e < 20; e++)
-        assert_int_equal(access(scratch_path(&dir, fifo_name(e).text).text, F_OK), -1);
-    scratch_close(&dir);
-}
-
-static void test_what_is_in_the_way_is_named(void **state)
-{
-    struct ps_fifos fifos;
-    struct penstock_error error;
-    struct scratch dir = scratch_open();
-    char deep[5000];
-
-    (void)state;
-    scratch_file(&dir, "train_2", "data", 4);
-    assert_int_equal(ps_fifos_open(&fifos, dir.path, "train", &error), PENSTOCK_E_ARGUMENT);
-    assert_non_null(strstr(error.message, "train_2 is in the way"));
-    ps_fifos_close(&fifos);
-    assert_int_equal(access(scratch_path(&dir, "train_2").text, F_OK), 0);
-    assert_int_equal(ps_fifos_open(&fifos, "/nowhere/at/all", "train", &error), PENSTOCK_E_SYSTEM);
-    assert_non_null(strstr(error.message, "/nowhere/at/all/train_0: No such file"));
-    ps_fifos_close(&fifos);
-    memset(deep, 'x', sizeof deep - 1);
-    deep[sizeof deep - 1] = '\0';
-    assert_int_equal(ps_fifos_open(&fifos, deep, "train", &error), PENSTOCK_E_ARGUMENT);
-    ps_fifos_close(&fifos);
-    scratch_close(&dir);
-}
-
 static pid_t fork_idle(void)
 {
     pid_t child = fork();
@@ -614,8 +558,6 @@ int main(void)
         cmocka_unit_test(test_status_tells_what_was_delivered),
         cmocka_unit_test(test_records_are_counted_in_any_pieces),
         cmocka_unit_test(test_no_end_of_file_after_an_error),
-        cmocka_unit_test(test_fifos_come_and_go),
-        cmocka_unit_test(test_what_is_in_the_way_is_named),
         cmocka_unit_test(test_a_second_reader_is_reported),
         cmocka_unit_test(test_who_waits_for_whom_is_said),
         cmocka_unit_test(test_draining_finishes_the_epoch_being_read),
