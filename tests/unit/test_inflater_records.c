@@ -40,14 +40,12 @@ static void test_records_of_compressed_objects_are_the_same(void **state)
         struct data *d = data_open(recordio, 9, 400, 120);
 
         for (size_t c = 0; c < 4; c++) {
-            struct how how = {.compression = codecs[c].name, .epochs = 3, .decode_threads = 2};
+            struct how how = {.compression = codecs[c].name, .epochs = 2, .decode_threads = 2};
 
             compress_data(d, codecs[c].codec);
             assert_streams(d, how);
-            how.shuffle = true;
-            how.seed = 4;
-            assert_streams(d, how);
         }
+        assert_streams(d, (struct how){.compression = "auto", .shuffle = true, .seed = 4});
         data_close(d);
     }
 }
