@@ -325,6 +325,7 @@ int ps_run(const struct ps_run_config *config)
     if (!run)
         return EXIT_FAILURE;
     run->config = config;
+    unlink(config->failure_path); /* of an earlier run in this tree */
     if (ps_supervisor_open(&run->supervisor, config->grace_s, &error) != PENSTOCK_OK) {
         fail(run, &error);
     } else {

@@ -347,6 +347,30 @@ def test_the_child_sees_a_training_container(start, s3_server, data, tmp_path):
     assert len(inherited) == 4, inherited  # and the directory that ls reads
 
 
+def test_the_jobs_own_entry_point_and_a_failure_of_old(start, s3_server, data, tmp_path):
+    job = {
+        "TrainingJobName": "own",
+        "AlgorithmSpecification": {
+            "TrainingImage": "x",
+            "TrainingInputMode": "Pipe",
+            "ContainerEntrypoint": ["sh", "-c", 'echo "$0 $1 $TRAINING_JOB_NAME"; exit 4'],
+            "ContainerArguments": ["one", "two"],
+        },
+        "InputDataConfig": [
+            {
+                "ChannelName": "train",
+                "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://data/raw"}},
+            }
+        ],
+    }
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    (tmp_path / "ml0/output").mkdir(parents=True)
+    (tmp_path / "ml0/output/failure").write_text("long ago")
+    run = start(s3_server(data[0]).env, "--config", tmp_path / "job.json")
+    assert (run.end(), run.out) == (4, b"one two own\n"), run.err()
+    assert not (tmp_path / "ml0/output/failure").exists()
+
+
 def test_data_that_cannot_be_read_starts_nothing(start, s3_server, data, tmp_path):
     run = start(
         s3_server(data[0]).env,
