@@ -154,9 +154,9 @@ echo "penstock: all $(words $1) packages are installed"
 endef
 
 # Names the libraries that are missing instead of failing in the middle of a compilation.
-HEADERS := curl/curl.h liburing.h openssl/evp.h expat.h jansson.h protobuf-c/protobuf-c.h lz4frame.h zlib.h \
-           microhttpd.h gnutls/gnutls.h cblas.h
-build/deps-found:
+HEADERS := curl/curl.h liburing.h openssl/evp.h expat.h jansson.h protobuf-c/protobuf-c.h lz4frame.h zstd.h \
+           isa-l/igzip_lib.h zlib.h microhttpd.h gnutls/gnutls.h cblas.h
+build/deps-found: Makefile
 	@mkdir -p build
 	@missing=$$(for h in $(HEADERS); do echo "#include <$$h>" | $(CC) -E -x c - >/dev/null 2>&1 || echo $$h; done; \
 	command -v protoc-c >/dev/null || echo protoc-c); \
