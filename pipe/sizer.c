@@ -11,10 +11,12 @@
 
 #include <errno.h>
 
-#define ASKS_MAX 128 /* under way: 2,000 a second at 60 ms each */
-#define AHEAD_ITEMS                                                                                \
-    4096u          /* of the fetching, so that it never waits, and little is asked in vain         \
-                    */
+/* HEADs under way: 2,000 a second at 60 ms each. Few at first, and one more for each answer: a
+ * burst of new connections is slow. */
+#define ASKS_MAX 128
+#define ASKS_FIRST 16
+/* How far ahead of the fetching: so that it never waits, and little is asked in vain. */
+#define AHEAD_ITEMS 4096
 #define POLL_MS 20 /* how often the fetching is looked at */
 
 /* What was asked. */
@@ -33,6 +35,7 @@ struct sizer {
     bool walked;               /* past everything */
     struct question questions[ASKS_MAX];
     uint32_t open_count;
+    uint64_t answered;
     uint64_t seq;
     uint64_t requests, retries; /* counted so far */
     bool news;                  /* the plan knows more than others were told */
@@ -90,6 +93,7 @@ static void told(void *cookie, const struct ps_s3_told *told)
 
     question->open = false;
     sizer->open_count--;
+    sizer->answered++;
     answer(sizer, question, told->size_bytes, told->etag, told->error);
 }
 
@@ -154,10 +158,19 @@ static uint64_t items_ahead(struct sizer *sizer)
     return ahead < AHEAD_ITEMS ? AHEAD_ITEMS - ahead : 0;
 }
 
+/* How many more may be under way. */
+static uint32_t asks_left(const struct sizer *sizer)
+{
+    uint32_t room = sizer->asker ? ps_s3_asker_room(sizer->asker) : ASKS_MAX;
+    uint64_t most = ASKS_FIRST + sizer->answered - sizer->open_count;
+
+    return sizer->asker && most < room ? (uint32_t)most : room;
+}
+
 /* Goes on along the plan, as far as there may be asked. */
 static void go_on(struct sizer *sizer)
 {
-    uint32_t room = sizer->asker ? ps_s3_asker_room(sizer->asker) : ASKS_MAX;
+    uint32_t room = asks_left(sizer);
     uint64_t left = items_ahead(sizer);
     const struct ps_object *object;
     bool unsized;
