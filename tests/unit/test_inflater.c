@@ -226,17 +226,16 @@ static void test_all_on_loan_waits_for_a_release(void **state)
     const struct penstock_span *more;
     struct expected e = {.file = 0};
     unsigned count = 0;
-    int rc;
+    /* The whole ring, but for the byte that waits for the object's end. */
+    const uint64_t most_bytes = 7 * MIB / 4 * 3 - 1;
 
     (void)state;
-    while ((rc = penstock_next_span(stream, 0, 300, &more)) == PENSTOCK_OK) {
-        assert_in_range(count, 0, 63);
+    while (count < 64 && e.position < most_bytes) {
+        assert_int_equal(penstock_next_span(stream, 0, 20000, &more), PENSTOCK_OK);
         check_span(&e, more);
         spans[count++] = more;
     }
-    assert_int_equal(rc, PENSTOCK_AGAIN);
-    /* The whole ring, but for the byte that waits for the object's end. */
-    assert_true(count == 64 || e.position == 7 * MIB / 4 * 3 - 1);
+    assert_int_equal(penstock_next_span(stream, 0, 20, &more), PENSTOCK_AGAIN);
     for (unsigned i = count; i-- > 0;)
         penstock_release_span(stream, spans[i]);
     assert_int_equal(penstock_next_span(stream, 0, -1, &more), PENSTOCK_OK);
