@@ -6,7 +6,8 @@
 
 First bench/perf_fifo: one FIFO beside a program that vsplices memory. Then, from `penstock serve` on
 loopback: CPU seconds per GiB of `penstock run` with its reader (dd, 1 MiB at a time), with pages and
-with copies, beside `curl | dd`; and the time from the start of `penstock agent` to a reader's first
+with copies, beside `curl | dd`; the time between the end of an epoch and the first byte of the next;
+and the time from the start of `penstock agent` to a reader's first
 byte, with 10 and with 100,000 keys and 30 ms for each request, beside the time that one page of the
 listing and one GET take with a plain client. Medians of interleaved rounds.
 """
@@ -116,6 +117,34 @@ def first_byte(command, fifo):
     return took
 
 
+def measure_gap(args, root, work):
+    """Of 8 MiB epochs, which the ring holds ahead."""
+    (root / "epoch").mkdir()
+    for number in range(8):
+        (root / "epoch" / f"object-{number}").write_bytes(os.urandom(MIB))
+    server = Server(args.penstock, root, work, "--latency-ms", LATENCY_MS)
+    command = run_command(args, server.url, "epoch", work / "ml", verb="agent")
+    agent = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    gaps, ended = [], None
+    for epoch in range(4 * args.rounds + 1):
+        fifo = work / f"ml/input/data/train_{epoch}"
+        while not fifo.exists():
+            time.sleep(0.0005)
+        with open(fifo, "rb", buffering=0) as stream:
+            stream.read(1)
+            if ended:
+                gaps.append(time.monotonic() - ended)
+            while stream.read(MIB):
+                pass
+        ended = time.monotonic()
+    agent.terminate()
+    agent.wait()
+    server.stop()
+    shutil.rmtree(root / "epoch")
+    print(f"\nfrom the end of an epoch to the first byte of the next: {statistics.median(gaps) * 1e3:.2f} ms "
+          f"({min(gaps) * 1e3:.2f} .. {max(gaps) * 1e3:.2f})")
+
+
 def measure_start(args, root, work):
     print(f"\nfirst byte in the reader, {LATENCY_MS} ms a request:")
     for keys in KEYS:
@@ -150,6 +179,7 @@ def main():
         root.mkdir()
         work.mkdir()
         measure_cost(args, root, work)
+        measure_gap(args, root, work)
         measure_start(args, root, work)
 
 

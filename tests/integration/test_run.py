@@ -270,6 +270,7 @@ def test_file_mode_beside_pipe_mode(start, s3_server, data, tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.plain_build
 def test_a_silent_source_shows_signs_of_life(start, s3_server, data, tmp_path):
     """The server stands still for 17 s: a reader with a time-out gets a byte meanwhile."""
     root, _, _ = data
