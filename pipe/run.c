@@ -139,6 +139,9 @@ static bool start_downloads(struct run *run, char (*dirs)[4096])
         const struct ps_run_channel *channel = run->channels[c];
 
         snprintf(dirs[c], sizeof dirs[c], "%s/%s", run->config->data_dir, channel->config.name);
+        if (channel->fast_file)
+            say(run, "channel %s: FastFile is delivered as File, downloaded before the start",
+                channel->config.name);
         const struct ps_download_config config = {.stream = run->stream,
                                                   .channel_no = c,
                                                   .channel = channel->config.name,

@@ -15,6 +15,7 @@ enum { PS_RUN_CHANNELS_MAX = 20 };
 struct ps_run_channel {
     struct penstock_channel_config config; /* name, uris and order; epochs are the run's choice */
     bool file_mode;
+    bool fast_file;     /* was asked for: File mode is what there is */
     const char *bucket; /* File mode: of the URI, see ps_download_config */
     const char *prefix;
     bool wrap_recordio;

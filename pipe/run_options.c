@@ -202,6 +202,7 @@ static int resolve_channel(struct ps_run_options *o, const struct ps_job_channel
         to->config.compression = compression_of(from->compression);
     order_channel(o, from, &to->config);
     to->file_mode = from->mode == PS_MODE_FILE;
+    to->fast_file = from->fast_file;
     to->bucket = o->buckets[at];
     to->prefix = o->prefixes[at];
     to->wrap_recordio = from->wrap_recordio;

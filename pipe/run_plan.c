@@ -6,16 +6,16 @@
 
 #include <string.h>
 
-/* Adds up the plan's epoch 0, which is complete. */
-static int deal(struct ps_plan *plan, struct ps_share *shares, uint32_t share_count,
-                struct penstock_error *error)
+/* Adds up the plan's epoch 0, which is complete. `unit_items` objects stay together. */
+static int deal(struct ps_plan *plan, uint64_t unit_items, struct ps_share *shares,
+                uint32_t share_count, struct penstock_error *error)
 {
     struct ps_cursor cursor = {.epoch = 0};
     const struct ps_object *object;
     enum ps_plan_answer answer;
 
     while ((answer = ps_plan_at(plan, &cursor, &object)) == PS_PLAN_OBJECT) {
-        struct ps_share *share = &shares[cursor.index++ % share_count];
+        struct ps_share *share = &shares[cursor.index++ / unit_items % share_count];
 
         share->objects++;
         share->bytes += object->size_bytes;
@@ -44,7 +44,9 @@ int ps_plan_shares(const struct penstock_config *config,
     int rc = ps_engine_list(&listing, &stream, error);
 
     if (rc == PENSTOCK_OK)
-        rc = deal(stream->channels[0]->plan, shares, share_count, error);
+        rc = deal(stream->channels[0]->plan,
+                  channel->attribute_count > 0 ? channel->attribute_count : 1, shares, share_count,
+                  error);
     penstock_close(&stream);
     return rc;
 }

@@ -517,13 +517,18 @@ def test_without_privileges(s3_server, data, tmp_path, penstock, seccomp_deny):
 
 def test_dry_run_prints_the_plan(start, s3_server, data, tmp_path):
     _, _, raw = data
+    lines = [{"a-ref": f"s3://data/raw/part-{n}", "b": 10**n} for n in range(3)]
+    (data[0] / "data/lines").write_text("\n".join(map(json.dumps, lines)))
     run = start(
         s3_server(data[0]).env,
         *("--dry-run", "--hosts", "algo-1,algo-2", "--current-host", "algo-1"),
         *("--channel", "train=s3://data/raw/;sharded"),
+        *("--channel", "lines=s3://data/lines;type=augmented;attributes=a-ref,b;sharded"),
     )
     assert run.end() == 0, run.err()
-    out = run.out.decode()
+    out, of_lines = run.out.decode().split("lines: ")
+    assert f"share 0: 4 objects, {len(raw[0]) + 1 + len(raw[2]) + 3} bytes" in of_lines
+    assert f"share 1: 2 objects, {len(raw[1]) + 2} bytes" in of_lines
     assert f"{len(raw)} objects, {sum(map(len, raw))} bytes" in out
     for share in range(2):
         part = raw[share::2]
