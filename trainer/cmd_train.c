@@ -31,6 +31,7 @@ static const char help[] =
     "                                 text/csv;label_size=1\n"
     "  --validation-content-type TYPE, --test-content-type TYPE\n"
     "                                 where they differ from the training channel's\n"
+    "  --data-type prefix|manifest    what the URIs name; a manifest is one object or file\n"
     "  --compression gzip|lz4|zstd|auto|none\n"
     "                                 of the objects; auto: by extension (none)\n" PS_ORDER_HELP
     "\n"
@@ -60,6 +61,7 @@ enum option_id {
     OPTION_CONTENT_TYPE, /* likewise */
     OPTION_VALIDATION_CONTENT_TYPE,
     OPTION_TEST_CONTENT_TYPE,
+    OPTION_DATA_TYPE,
     OPTION_COMPRESSION,
     OPTION_ALGORITHM,
     OPTION_HP,
@@ -79,6 +81,7 @@ static const struct option long_options[] = {
     {"content-type", required_argument, NULL, OPTION_CONTENT_TYPE},
     {"validation-content-type", required_argument, NULL, OPTION_VALIDATION_CONTENT_TYPE},
     {"test-content-type", required_argument, NULL, OPTION_TEST_CONTENT_TYPE},
+    {"data-type", required_argument, NULL, OPTION_DATA_TYPE},
     {"compression", required_argument, NULL, OPTION_COMPRESSION},
     {"algorithm", required_argument, NULL, OPTION_ALGORITHM},
     {"hp", required_argument, NULL, OPTION_HP},
@@ -151,6 +154,9 @@ static int take_option(struct command *command, const char *name, enum option_id
     case OPTION_VALIDATION_CONTENT_TYPE:
     case OPTION_TEST_CONTENT_TYPE:
         options->channels[id - OPTION_CONTENT_TYPE].content_type = value;
+        return 0;
+    case OPTION_DATA_TYPE:
+        options->data_type = value;
         return 0;
     case OPTION_COMPRESSION:
         options->compression = value;

@@ -126,6 +126,7 @@ static void configure_channels(struct run *run, struct penstock_channel_config *
         to->uri_count = from->uri_count;
         to->content_type = from->content_type ? from->content_type
                                               : options->channels[TR_CHANNEL_TRAIN].content_type;
+        to->data_type = options->data_type;
         to->compression = options->compression;
         to->batch_rows = options->hyper.mini_batch_size;
         to->feature_dim = options->hyper.feature_dim;

@@ -27,6 +27,7 @@ struct tr_train_options {
     const char *device;
     const char *model_dir;    /* NULL: no model is written */
     const char *metrics_json; /* NULL: none */
+    const char *data_type;    /* of every channel; NULL: prefix */
     const char *compression;  /* of every channel; NULL: none */
     bool quiet;
     const char *base;                /* of a training container; NULL: this is none */

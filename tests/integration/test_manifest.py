@@ -298,6 +298,38 @@ def test_trouble_on_the_way_leaves_no_trace(penstock, s3_server, data):
     assert int(re.search(rb"(\d+) retries", done.stderr)[1]) > 0
 
 
+def test_an_answer_cut_short_is_no_short_manifest(penstock, s3_server, data):
+    root, objects = data
+    uri, expected = make_lines(root, objects, "cut.jsonl")
+    env = s3_server(root, "--fault", "cut=700,key=cut.jsonl,times=2").env
+    assert good(cat(penstock, env, uri, *AUGMENTED)) == b"".join(itertools.chain(*expected))
+    env = s3_server(root, "--fault", "status=403,code=AccessDenied,key=cut.jsonl").env
+    done = cat(penstock, env, uri, *AUGMENTED, "--bad-lines", "skip")
+    failed(done, "cut.jsonl", "AccessDenied")
+
+
+def test_a_model_by_manifest_is_the_same(run_penstock, s3_server, tmp_path):
+    draw = numpy.random.default_rng(8)
+    (tmp_path / "data/set").mkdir(parents=True)
+    for number in range(4):
+        rows = draw.normal(size=(300, 5))
+        text = "".join(",".join(f"{v:.5f}" for v in row) + "\n" for row in rows)
+        (tmp_path / f"data/set/{number}.csv").write_text(text)
+    (tmp_path / "data/set.json").write_text(
+        json.dumps([{"prefix": "s3://data/set/"}, *(f"{n}.csv" for n in range(4))])
+    )
+    models = []
+    for uri, kind in (("s3://data/set/", "prefix"), ("s3://data/set.json", "manifest")):
+        model = tmp_path / kind
+        words = ["train", "--algorithm", "linear-learner", "--train", uri, "--data-type", kind]
+        words += ["--content-type", "text/csv;label_size=1", "--device", "cpu"]
+        words += ["--hp", "predictor_type=regressor", "--hp", "epochs=3", "--shuffle-seed", "1"]
+        words += ["--hp", "mini_batch_size=100", "--model-dir", str(model)]
+        run_penstock(words, env=s3_server(tmp_path).env).ok()
+        models.append((model / "model.safetensors").read_bytes())
+    assert models[0] == models[1]
+
+
 def test_an_object_that_changes_after_it_was_asked_for(penstock, s3_server, data):
     """What is streamed has the entity tag that was told with the size."""
     root, objects = data

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """tests/integration/test_radosgw.py - streams from a real S3 server (Ceph's radosgw), which verifies signatures strictly."""
 
+import json
 import random
+import subprocess
 
 import pytest
+from conftest import clean_env
 from digest import csv_rows, digest, expected_digest
 
 pytestmark = pytest.mark.plain_build  # 15 s of starting it, and nothing that penstock serve does not show
@@ -51,6 +54,22 @@ def test_odd_keys_stream_in_byte_order(radosgw, bucket, io):
     in_order = "".join(bucket[key] for key in sorted(bucket, key=lambda key: key.encode()))
     assert result["objects_listed"] == len(ODD_KEYS)
     assert result["digest"] == expected_digest(csv_rows(in_order))
+
+
+def test_references_of_an_augmented_manifest(radosgw, bucket, penstock):
+    """Sizes by HEAD, of odd keys and of nothing; and what a missing object's HEAD says."""
+    client = radosgw.client()
+    names = [*bucket, "odd/empty.csv"]
+    lines = [json.dumps({"x-ref": f"s3://odd-keys/{name}", "n": n}) for n, name in enumerate(names)]
+    missing = json.dumps({"x-ref": "s3://odd-keys/none", "n": 0})
+    options = ["--data-type", "augmented-manifest", "--attributes", "n,x-ref"]
+    expected = "".join(f"{n}{bucket.get(name, '')}" for n, name in enumerate(names)).encode()
+    for text, returncode in ((lines, 0), ([*lines, missing], 1)):
+        client.put_object(Bucket="odd-keys", Key="lines", Body="\n".join(text).encode())
+        command = [str(penstock), "cat", "s3://odd-keys/lines", *options]
+        done = subprocess.run(command, env=clean_env(radosgw.env), capture_output=True, timeout=60)
+        assert (done.returncode, done.stdout) == (returncode, expected), done.stderr
+    assert f"line {len(lines) + 1}: ".encode() in done.stderr and b"404" in done.stderr
 
 
 @pytest.mark.parametrize("key", ODD_KEYS)
