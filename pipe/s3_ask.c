@@ -50,40 +50,41 @@ struct ps_s3_asker {
     struct ps_s3_request request; /* being built */
 };
 
-/* For `len` more bytes: for all of the object if its length is known. */
-static size_t room_for(const struct ask *ask, size_t len)
+/* Makes room for `len` more bytes: for all of the body, `length` bytes, if that is known. */
+static bool make_room(struct ask *ask, size_t len, curl_off_t length)
 {
-    curl_off_t length = -1;
+    size_t need = ask->body_bytes + len;
+    size_t room = length >= (curl_off_t)need ? (size_t)length : 2 * need;
 
-    curl_easy_getinfo(ask->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-    if (length >= (curl_off_t)(ask->body_bytes + len) && (uint64_t)length <= ask->body_most)
-        return (size_t)length;
-    return 2 * (ask->body_bytes + len);
+    if (need <= ask->body_room)
+        return true;
+    uint8_t *body = realloc(ask->body, room);
+
+    if (!body)
+        return false;
+    ask->body = body;
+    ask->body_room = room;
+    return true;
 }
 
 /* Keeps what comes: the object, or as much of an error document as is worth reading. */
 static size_t on_body(char *data, size_t one, size_t len, void *cookie)
 {
     struct ask *ask = cookie;
+    curl_off_t length = -1;
     long status = 0;
 
     (void)one;
     curl_easy_getinfo(ask->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(ask->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     uint64_t most = status == 200 ? ask->body_most : ERROR_BODY_BYTES_MAX;
 
-    if (len > most - ask->body_bytes) {
+    if (len > most - ask->body_bytes || length > (curl_off_t)most) {
         ask->too_long = status == 200 && ask->body_most > 0;
         return 0; /* libcurl then fails with CURLE_WRITE_ERROR */
     }
-    if (ask->body_bytes + len > ask->body_room) {
-        size_t room = room_for(ask, len);
-        uint8_t *body = realloc(ask->body, room);
-
-        if (!body)
-            return 0;
-        ask->body = body;
-        ask->body_room = room;
-    }
+    if (!make_room(ask, len, length))
+        return 0;
     memcpy(ask->body + ask->body_bytes, data, len);
     ask->body_bytes += len;
     return len;

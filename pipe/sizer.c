@@ -11,8 +11,8 @@
 
 #include <errno.h>
 
-/* HEADs under way: 2,000 a second at 60 ms each. Few at first, and one more for each answer: a
- * burst of new connections is slow. */
+/* HEADs under way: 2,000 a second at 60 ms each. Few at first, and one more for each answer, for a
+ * burst of new connections is slow; half as many when some have to be asked again. */
 #define ASKS_MAX 128
 #define ASKS_FIRST 16
 /* How far ahead of the fetching: so that it never waits, and little is asked in vain. */
@@ -35,7 +35,7 @@ struct sizer {
     bool walked;               /* past everything */
     struct question questions[ASKS_MAX];
     uint32_t open_count;
-    uint64_t answered;
+    uint32_t limit; /* of open_count */
     uint64_t seq;
     uint64_t requests, retries; /* counted so far */
     bool news;                  /* the plan knows more than others were told */
@@ -93,7 +93,8 @@ static void told(void *cookie, const struct ps_s3_told *told)
 
     question->open = false;
     sizer->open_count--;
-    sizer->answered++;
+    if (sizer->limit < ASKS_MAX)
+        sizer->limit++;
     answer(sizer, question, told->size_bytes, told->etag, told->error);
 }
 
@@ -158,19 +159,10 @@ static uint64_t items_ahead(struct sizer *sizer)
     return ahead < AHEAD_ITEMS ? AHEAD_ITEMS - ahead : 0;
 }
 
-/* How many more may be under way. */
-static uint32_t asks_left(const struct sizer *sizer)
-{
-    uint32_t room = sizer->asker ? ps_s3_asker_room(sizer->asker) : ASKS_MAX;
-    uint64_t most = ASKS_FIRST + sizer->answered - sizer->open_count;
-
-    return sizer->asker && most < room ? (uint32_t)most : room;
-}
-
 /* Goes on along the plan, as far as there may be asked. */
 static void go_on(struct sizer *sizer)
 {
-    uint32_t room = asks_left(sizer);
+    uint32_t room = sizer->limit > sizer->open_count ? sizer->limit - sizer->open_count : 0;
     uint64_t left = items_ahead(sizer);
     const struct ps_object *object;
     bool unsized;
@@ -230,13 +222,16 @@ static void count_requests(struct sizer *sizer)
     ps_s3_asker_counters(sizer->asker, &requests, &retries);
     atomic_fetch_add(&ch->counts.head_requests, requests - sizer->requests);
     atomic_fetch_add(&ch->counts.retries, retries - sizer->retries);
+    if (retries > sizer->retries && sizer->limit > ASKS_FIRST)
+        sizer->limit /= 2;
     sizer->requests = requests;
     sizer->retries = retries;
 }
 
 int ps_sizer_run(struct ps_channel *ch, struct penstock_error *error)
 {
-    struct sizer sizer = {.ch = ch, .error = error};
+    struct sizer sizer = {
+        .ch = ch, .limit = ch->stream->has_s3 ? ASKS_FIRST : ASKS_MAX, .error = error};
     const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
     int rc = PENSTOCK_OK;
 

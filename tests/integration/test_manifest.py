@@ -270,6 +270,18 @@ def test_malformed_manifests(penstock, s3_server, data):
     failed(cat(penstock, env, "/no/such.json", "--data-type", "manifest"), "/no/such.json")
 
 
+def test_a_manifest_of_more_than_a_gibibyte_is_refused(penstock, s3_server, data):
+    root, _ = data
+    path = root / "one/huge.json"
+    with open(path, "wb") as file:
+        file.truncate((1 << 30) + 1)  # it takes no space
+    env = s3_server(root).env
+    for uri in ("s3://one/huge.json", path):
+        done = cat(penstock, env, uri, "--data-type", "manifest")
+        failed(done, "huge.json", "more than 1073741824 bytes")
+    path.unlink()
+
+
 def test_options_that_do_not_go_together(penstock, data):
     root, _ = data
     for options, words in (
