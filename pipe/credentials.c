@@ -18,6 +18,7 @@ struct search {
     const char *region;
     const char *ca_bundle;
     const atomic_bool *stop;
+    bool local; /* nobody is to be asked: PENSTOCK_AGAIN instead */
 };
 
 /* A variable of the environment; set to nothing is the same as not set. */
@@ -198,6 +199,8 @@ static int from_credential_source(const struct search *search, const struct ps_p
 
     if (strcmp(source, "Environment") == 0)
         return from_environment(out, error);
+    if (search->local)
+        return PENSTOCK_AGAIN;
     if (strcmp(source, "EcsContainer") == 0)
         return ps_keys_container(search->ca_bundle, search->stop, out, error);
     if (strcmp(source, "Ec2InstanceMetadata") == 0)
@@ -236,6 +239,8 @@ static int from_role(const struct search *search, const struct ps_profile *profi
 
     if (rc != PENSTOCK_OK)
         return rc;
+    if (search->local && *profile->web_identity_token_file)
+        return PENSTOCK_AGAIN;
     if (*profile->web_identity_token_file)
         return ps_keys_web_identity(&role, profile->web_identity_token_file, out, error);
     if (*profile->mfa_serial)
@@ -257,7 +262,7 @@ static int from_role(const struct search *search, const struct ps_profile *profi
                      "nor web_identity_token_file",
                      profile->name);
     if (rc == PENSTOCK_OK)
-        rc = ps_keys_assume_role(&role, with, out, error);
+        rc = search->local ? PENSTOCK_AGAIN : ps_keys_assume_role(&role, with, out, error);
     ps_credentials_wipe(with);
     free(with);
     return rc;
@@ -273,6 +278,8 @@ static int from_profile_chain(const struct search *search, const struct ps_profi
     /* Keys in the credentials file go before a program, those in the config file after it. */
     if (has_keys(profile) && !(profile->keys_in_config && *profile->credential_process))
         return from_profile(profile, out, error);
+    if (search->local && *profile->credential_process)
+        return PENSTOCK_AGAIN;
     if (*profile->credential_process)
         return ps_keys_process(profile->credential_process, profile->name, search->stop, out,
                                error);
@@ -313,6 +320,8 @@ static int from_instance(const struct search *search, struct ps_credentials *out
 {
     struct penstock_error instance;
 
+    if (search->local && !ps_keys_instance_is_off())
+        return PENSTOCK_AGAIN;
     if (ps_keys_instance(search->stop, out, &instance) == PENSTOCK_OK)
         return PENSTOCK_OK;
     return no_keys(search, &instance, error);
@@ -331,13 +340,33 @@ static int find(const struct search *search, struct ps_credentials *out,
     }
     if ((search->by_config || env("AWS_PROFILE")) && !profile->found)
         return no_profile(search, error);
-    if (web_identity && (!*profile->role_arn || *profile->web_identity_token_file))
+    bool by_web = web_identity && (!*profile->role_arn || *profile->web_identity_token_file);
+
+    if (search->local && (by_web || (!has_source(profile) && ps_keys_in_container())))
+        return PENSTOCK_AGAIN;
+    if (by_web)
         return from_web_identity_of_environment(search, out, error);
     if (has_source(profile))
         return from_profile_chain(search, profile, 1, out, error);
     if (ps_keys_in_container())
         return ps_keys_container(search->ca_bundle, search->stop, out, error);
     return from_instance(search, out, error);
+}
+
+static int find_any(const struct penstock_config *config, const struct search *search,
+                    struct ps_credentials *out, struct penstock_error *error)
+{
+    memset(out, 0, sizeof *out);
+    if (config->anonymous) {
+        out->anonymous = out->fixed = true;
+        ps_text_copy(out->origin, sizeof out->origin, "anonymous access");
+        return PENSTOCK_OK;
+    }
+    int rc = find(search, out, error);
+
+    if (rc != PENSTOCK_OK)
+        ps_credentials_wipe(out);
+    return rc;
 }
 
 int ps_credentials_find(const struct penstock_config *config, const struct ps_profile *profile,
@@ -350,17 +379,19 @@ int ps_credentials_find(const struct penstock_config *config, const struct ps_pr
                                   .ca_bundle = ca_bundle,
                                   .stop = stop};
 
-    memset(out, 0, sizeof *out);
-    if (config->anonymous) {
-        out->anonymous = out->fixed = true;
-        ps_text_copy(out->origin, sizeof out->origin, "anonymous access");
-        return PENSTOCK_OK;
-    }
-    int rc = find(&search, out, error);
+    return find_any(config, &search, out, error);
+}
 
-    if (rc != PENSTOCK_OK)
-        ps_credentials_wipe(out);
-    return rc;
+int ps_credentials_find_here(const struct penstock_config *config, const struct ps_profile *profile,
+                             struct ps_credentials *out, struct penstock_error *error)
+{
+    const struct search search = {.profile = profile,
+                                  .by_config = config->profile && *config->profile,
+                                  .region = "",
+                                  .ca_bundle = "",
+                                  .local = true};
+
+    return find_any(config, &search, out, error);
 }
 
 void ps_credentials_wipe(struct ps_credentials *credentials)

@@ -35,6 +35,10 @@ int ps_credentials_find(const struct penstock_config *config, const struct ps_pr
                         const char *region, const char *ca_bundle, const atomic_bool *stop,
                         struct ps_credentials *out, struct penstock_error *error);
 
+/* The same, but asks nobody: PENSTOCK_AGAIN where a service or a program would have to be asked. */
+int ps_credentials_find_here(const struct penstock_config *config, const struct ps_profile *profile,
+                             struct ps_credentials *out, struct penstock_error *error);
+
 /* Overwrites the secrets. */
 void ps_credentials_wipe(struct ps_credentials *credentials);
 

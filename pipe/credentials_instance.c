@@ -98,6 +98,11 @@ static int ask_with_token(const char *token_header, const atomic_bool *stop,
     return rc;
 }
 
+bool ps_keys_instance_is_off(void)
+{
+    return strcasecmp(env("AWS_EC2_METADATA_DISABLED"), "true") == 0;
+}
+
 int ps_keys_instance(const atomic_bool *stop, struct ps_credentials *out,
                      struct penstock_error *error)
 {
@@ -105,7 +110,7 @@ int ps_keys_instance(const atomic_bool *stop, struct ps_credentials *out,
     char header[512];
     struct ps_text text = ps_text_in(header, sizeof header);
 
-    if (strcasecmp(env("AWS_EC2_METADATA_DISABLED"), "true") == 0)
+    if (ps_keys_instance_is_off())
         return ps_fail(error, PENSTOCK_E_CREDENTIALS,
                        "AWS_EC2_METADATA_DISABLED forbids to ask the instance");
     /* Asked once: where there is no such service, as on a laptop, nobody wants to wait longer. */

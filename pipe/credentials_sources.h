@@ -98,7 +98,8 @@ bool ps_keys_in_container(void);
 int ps_keys_container(const char *ca_bundle, const atomic_bool *stop, struct ps_credentials *out,
                       struct penstock_error *error);
 
-/* IMDSv2. */
+/* IMDSv2. AWS_EC2_METADATA_DISABLED turns it off. */
+bool ps_keys_instance_is_off(void);
 int ps_keys_instance(const atomic_bool *stop, struct ps_credentials *out,
                      struct penstock_error *error);
 

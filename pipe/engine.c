@@ -81,8 +81,8 @@ static int find_s3(struct penstock *stream, struct penstock_error *error)
         rc = ps_s3_account_load(config, &stream->account, error);
     if (rc != PENSTOCK_OK || stream->account.credentials.fixed)
         return rc;
-    return ps_keyring_open(&stream->account.credentials, find_keys, log_keys, stream,
-                           &stream->account.keyring, error);
+    return ps_keyring_open(&stream->account.credentials, stream->account.keys_later, find_keys,
+                           log_keys, stream, &stream->account.keyring, error);
 }
 
 static int open_channels(struct penstock *stream, struct penstock_error *error)

@@ -2,6 +2,7 @@
 /* pipe/keyring.c - see keyring.h. */
 #include "pipe/keyring.h"
 
+#include "pipe/clock.h"
 #include "pipe/error.h"
 #include "pipe/text.h"
 #include "pipe/thread.h"
@@ -15,6 +16,7 @@
 #define RENEWED_S 5 /* a refusal so soon after a renewal was signed with the old keys */
 #define RETRY_S_MAX 60
 #define REFUSED_WAIT_MS 500
+#define STOP_POLL_MS 50
 
 struct ps_keyring {
     struct ps_credentials *in_use; /* guarded by keys_lock */
@@ -26,6 +28,9 @@ struct ps_keyring {
 
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t wakes;
+    pthread_cond_t told;
+    bool first; /* keys: they are still being searched for */
+    struct penstock_error first_error;
     bool stopping;
     bool asked;    /* a request was refused */
     bool futile;   /* asking brought the same keys */
@@ -64,6 +69,32 @@ static void say(struct ps_keyring *keyring, int level, const char *what, const c
         return;
     snprintf(line, sizeof line, "%s%.2200s", what, why);
     keyring->log(keyring->cookie, level, line);
+}
+
+/* The first search, on the keyring's thread. Lock held, but not during the search. */
+static void find_first(struct ps_keyring *keyring)
+{
+    struct ps_credentials *found = calloc(1, sizeof *found);
+    struct penstock_error error = {.rc = PENSTOCK_OK};
+
+    pthread_mutex_unlock(&keyring->lock);
+    int rc = found ? keyring->find(keyring->cookie, found, &error)
+                   : ps_fail(&error, PENSTOCK_E_MEMORY, "out of memory");
+
+    if (rc == PENSTOCK_OK) {
+        pthread_rwlock_wrlock(&keyring->keys_lock);
+        *keyring->in_use = *found;
+        pthread_rwlock_unlock(&keyring->keys_lock);
+    }
+    pthread_mutex_lock(&keyring->lock);
+    if (rc == PENSTOCK_OK)
+        keyring->due_s = ps_keyring_due_s(found->expires_s, time(NULL));
+    keyring->first_error = error;
+    keyring->first = false;
+    pthread_cond_broadcast(&keyring->told);
+    if (found)
+        ps_credentials_wipe(found);
+    free(found);
 }
 
 /* Asks once. Returns whether keys came, else fills *error; *same: they are the ones in use. */
@@ -128,6 +159,8 @@ static void *keyring_main(void *cookie)
     struct ps_keyring *keyring = cookie;
 
     pthread_mutex_lock(&keyring->lock);
+    if (keyring->first)
+        find_first(keyring);
     while (!keyring->stopping) {
         struct timespec until;
 
@@ -144,7 +177,7 @@ static void *keyring_main(void *cookie)
     return NULL;
 }
 
-int ps_keyring_open(struct ps_credentials *in_use, ps_keyring_find_fn find,
+int ps_keyring_open(struct ps_credentials *in_use, bool first, ps_keyring_find_fn find,
                     void (*log)(void *cookie, int level, const char *line), void *cookie,
                     struct ps_keyring **out, struct penstock_error *error)
 {
@@ -157,12 +190,14 @@ int ps_keyring_open(struct ps_credentials *in_use, ps_keyring_find_fn find,
     keyring->find = find;
     keyring->log = log;
     keyring->cookie = cookie;
-    keyring->due_s = ps_keyring_due_s(in_use->expires_s, time(NULL));
+    keyring->first = first;
+    keyring->due_s = first ? INT64_MAX : ps_keyring_due_s(in_use->expires_s, time(NULL));
     pthread_rwlock_init(&keyring->keys_lock, NULL);
     pthread_mutex_init(&keyring->lock, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&keyring->wakes, &attributes);
+    pthread_cond_init(&keyring->told, &attributes);
     pthread_condattr_destroy(&attributes);
     int rc = ps_thread_start(&keyring->thread, "ps-keys", keyring_main, keyring, error);
 
@@ -170,6 +205,26 @@ int ps_keyring_open(struct ps_credentials *in_use, ps_keyring_find_fn find,
         *out = keyring;
     else
         free(keyring);
+    return rc;
+}
+
+int ps_keyring_wait(struct ps_keyring *keyring, const atomic_bool *stop,
+                    struct penstock_error *error)
+{
+    if (!keyring)
+        return PENSTOCK_OK;
+    pthread_mutex_lock(&keyring->lock);
+    while (keyring->first && !atomic_load(stop)) {
+        const struct timespec until = ps_timespec(ps_now_ns() + STOP_POLL_MS * PS_NS_PER_MS);
+
+        pthread_cond_timedwait(&keyring->told, &keyring->lock, &until);
+    }
+    int rc = keyring->first ? ps_fail(error, PENSTOCK_E_STOPPED, "waiting for keys was stopped")
+                            : keyring->first_error.rc;
+
+    if (!keyring->first && rc != PENSTOCK_OK && error)
+        *error = keyring->first_error;
+    pthread_mutex_unlock(&keyring->lock);
     return rc;
 }
 
@@ -185,6 +240,7 @@ void ps_keyring_close(struct ps_keyring *keyring)
     pthread_rwlock_destroy(&keyring->keys_lock);
     pthread_mutex_destroy(&keyring->lock);
     pthread_cond_destroy(&keyring->wakes);
+    pthread_cond_destroy(&keyring->told);
     free(keyring);
 }
 

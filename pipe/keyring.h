@@ -20,12 +20,18 @@ struct ps_keyring;
 typedef int (*ps_keyring_find_fn)(void *cookie, struct ps_credentials *out,
                                   struct penstock_error *error);
 
-/* Starts to look after *in_use, which was found just now. `find` runs on the keyring's thread, as
- * does `log` (level as penstock_log_fn; may be NULL). Returns PENSTOCK_OK, PENSTOCK_E_MEMORY or
- * PENSTOCK_E_SYSTEM. */
-int ps_keyring_open(struct ps_credentials *in_use, ps_keyring_find_fn find,
+/* Starts to look after *in_use, which was found just now; or, if `first`, has to be found first, at
+ * once: ps_keyring_wait tells what came of it, and there is no second try. `find` runs on the
+ * keyring's thread, as does `log` (level as penstock_log_fn; may be NULL). Returns PENSTOCK_OK,
+ * PENSTOCK_E_MEMORY or PENSTOCK_E_SYSTEM. */
+int ps_keyring_open(struct ps_credentials *in_use, bool first, ps_keyring_find_fn find,
                     void (*log)(void *cookie, int level, const char *line), void *cookie,
                     struct ps_keyring **out, struct penstock_error *error);
+
+/* Waits for the first keys. Returns PENSTOCK_OK, PENSTOCK_E_STOPPED soon after *stop is set, or the
+ * error of the search. */
+int ps_keyring_wait(struct ps_keyring *keyring, const atomic_bool *stop,
+                    struct penstock_error *error);
 
 /* Ends the thread; a search under way has to be ended by what `find` looks at. */
 void ps_keyring_close(struct ps_keyring *keyring);

@@ -148,7 +148,7 @@ void *ps_lister_main(void *channel)
 
     for (size_t i = 0; rc == PENSTOCK_OK && i < ch->source_count; i++) {
         listing.source_no = (uint32_t)i;
-        rc = ps_session_begin(&ch->sources[i].site, &listing.error);
+        rc = ps_session_begin(&ch->sources[i].site, &ch->stream->stopping, &listing.error);
         if (rc == PENSTOCK_OK)
             rc = manifests ? list_manifest(&listing, &ch->sources[i])
                            : list_source(&listing, &ch->sources[i]);

@@ -330,11 +330,13 @@ PENSTOCK_API void penstock_config_init(struct penstock_config *config);
 /* Fills `channel` with defaults. */
 PENSTOCK_API void penstock_channel_config_init(struct penstock_channel_config *channel);
 
-/* Opens a stream and starts fetching. Returns as soon as the configuration is checked, credentials
- * are found (seconds, where they have to be fetched; a minute at most for a credential_process) and
- * the threads run: trouble with the data or the network is reported by penstock_next. *out receives
- * the handle, NULL on failure error   filled on failure; may be NULL Returns PENSTOCK_OK, or
- * PENSTOCK_E_ARGUMENT, _MEMORY, _SYSTEM, _CREDENTIALS. */
+/* Opens a stream and starts fetching. Returns as soon as the configuration is checked and the
+ * threads run. Credentials that the environment or a file holds are read at once; those that a
+ * service or a credential_process gives are asked for by a thread, and trouble with them, with the
+ * network or with the data is reported by penstock_next.
+ *   *out    receives the handle, NULL on failure
+ *   error   filled on failure; may be NULL
+ * Returns PENSTOCK_OK, or PENSTOCK_E_ARGUMENT, _MEMORY, _SYSTEM, _CREDENTIALS. */
 PENSTOCK_API PENSTOCK_MUST_CHECK int penstock_open(const struct penstock_config *config,
                                                    struct penstock **out,
                                                    struct penstock_error *error);

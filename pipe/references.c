@@ -55,7 +55,7 @@ static int add_source(struct ps_channel *ch, const struct ps_uri *uri, uint32_t 
     if (rc == PENSTOCK_OK)
         rc = ps_session_attach(&ch->stream->sessions, &source->site, error);
     if (rc == PENSTOCK_OK)
-        rc = ps_session_begin(&source->site, error);
+        rc = ps_session_begin(&source->site, &ch->stream->stopping, error);
     if (rc == PENSTOCK_OK)
         ch->reference_count++;
     else

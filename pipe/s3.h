@@ -35,6 +35,7 @@ struct ps_text;
 
 struct ps_s3_account {
     struct ps_credentials credentials; /* read between ps_keyring_lock and _unlock */
+    bool keys_later;                   /* somebody has to be asked for them, by the keyring */
     struct ps_keyring *keyring;        /* keeps them good; NULL: they stay as they are */
     struct ps_s3_identity {
         bool anonymous;
@@ -55,6 +56,7 @@ struct ps_s3_account {
 };
 
 /* Loads keys, region and endpoint from `config`, the environment and the profile, in that order.
+ * Asks nobody: keys that a service or a program gives are left to ps_s3_account_find_keys.
  * Returns PENSTOCK_OK, PENSTOCK_E_CREDENTIALS, PENSTOCK_E_ARGUMENT or PENSTOCK_E_MEMORY. */
 int ps_s3_account_load(const struct penstock_config *config, struct ps_s3_account *out,
                        struct penstock_error *error);

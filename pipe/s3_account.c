@@ -207,8 +207,10 @@ int ps_s3_account_load(const struct penstock_config *config, struct ps_s3_accoun
     if (rc == PENSTOCK_OK)
         rc = set_ca_bundle(&profile, out, error);
     if (rc == PENSTOCK_OK)
-        rc = ps_credentials_find(config, &profile, out->region, out->ca_bundle, NULL,
-                                 &out->credentials, error);
+        rc = ps_credentials_find_here(config, &profile, &out->credentials, error);
+    out->keys_later = rc == PENSTOCK_AGAIN;
+    if (rc == PENSTOCK_AGAIN)
+        rc = PENSTOCK_OK;
     ps_profile_wipe(&profile);
     if (rc != PENSTOCK_OK)
         ps_s3_account_wipe(out);

@@ -65,19 +65,19 @@ static void log_line(void *cookie, int level, const char *line)
         all->log(all->cookie, level, line);
 }
 
-int ps_session_begin(struct ps_s3_site *site, struct penstock_error *error)
+int ps_session_begin(struct ps_s3_site *site, const atomic_bool *stop, struct penstock_error *error)
 {
     struct ps_session *session = site->session;
-    int rc = PENSTOCK_OK;
+    int rc = site->account ? ps_keyring_wait(site->account->keyring, stop, error) : PENSTOCK_OK;
 
-    if (!session)
+    if (!session || rc != PENSTOCK_OK)
         return rc;
     pthread_mutex_lock(&session->lock);
     if (!session->keyring)
         rc = ask(session, &session->credentials, error);
     if (!session->keyring && rc == PENSTOCK_OK)
-        rc = ps_keyring_open(&session->credentials, ask, log_line, session, &session->keyring,
-                             error);
+        rc = ps_keyring_open(&session->credentials, false, ask, log_line, session,
+                             &session->keyring, error);
     pthread_mutex_unlock(&session->lock);
     return rc;
 }

@@ -27,9 +27,11 @@ struct ps_sessions {
 int ps_session_attach(struct ps_sessions *all, struct ps_s3_site *site,
                       struct penstock_error *error);
 
-/* Sees to it that the site's requests can be signed; waits for the session's first keys. Returns
- * PENSTOCK_OK, PENSTOCK_E_STOPPED or the error of CreateSession. Does nothing for other sites. */
-int ps_session_begin(struct ps_s3_site *site, struct penstock_error *error);
+/* Sees to it that the site's requests can be signed: waits for the account's first keys, and for
+ * the session's. Nothing is to be waited for where files are read. Returns PENSTOCK_OK,
+ * PENSTOCK_E_STOPPED, or the error of who was asked. */
+int ps_session_begin(struct ps_s3_site *site, const atomic_bool *stop,
+                     struct penstock_error *error);
 
 /* What signs: the session's keys, or with NULL the account's. Read with the keyring locked. */
 const struct ps_credentials *ps_session_credentials(const struct ps_s3_site *site,

@@ -6,10 +6,11 @@
  * decode= io_threads= connections= part_kib= io= shuffle=SEED shard=H/N stall_ms= hold=BATCHES
  * verify= compression=
  *
- * Prints KEY=VALUE lines: result (a name of enum penstock_rc), rows, batches, digest (FNV-1a over
- * every float's bits, row by row), epoch_digest (one a epoch); for type=application/octet-stream
- * sha256_digest (of all bytes, all epochs); counters, and the fields of the last
- * error. Exit code 0 if the stream ended with PENSTOCK_END, else 1; 2 for a bad argument.
+ * Prints KEY=VALUE lines: opened_ms (what penstock_open took), result (a name of enum penstock_rc),
+ * rows, batches, digest (FNV-1a over every float's bits, row by row), epoch_digest (one a epoch);
+ * for type=application/octet-stream sha256_digest (of all bytes, all epochs); counters, and the
+ * fields of the last error. Exit code 0 if the stream ended with PENSTOCK_END, else 1; 2 for a bad
+ * argument.
  */
 #include "pipe/penstock.h"
 
@@ -190,6 +191,14 @@ static void print_counters(void)
            (unsigned long long)c.part_p99_ns / 1000);
 }
 
+static unsigned long long now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (unsigned long long)now.tv_sec * 1000 + (unsigned long long)now.tv_nsec / 1000000;
+}
+
 static void stall(const struct job *job)
 {
     nanosleep(&(struct timespec){.tv_sec = (time_t)(job->stall_ms / 1000),
@@ -268,8 +277,10 @@ int main(int argc, char **argv)
         fputs("stream_digest: bad argument\n", stderr);
         return 2;
     }
+    unsigned long long begun_ms = now_ms();
     int rc = penstock_open(&job.config, &stream, &error);
 
+    printf("opened_ms=%llu\n", now_ms() - begun_ms);
     if (rc != PENSTOCK_OK) {
         printf("result=%s\n", penstock_rc_name(rc));
         print_error(&error);

@@ -11,6 +11,7 @@ import hashlib
 import http.server
 import json
 import re
+import subprocess
 import threading
 import time
 import urllib.parse
@@ -38,6 +39,7 @@ class Fake(http.server.ThreadingHTTPServer):
         self.lifetime_s = 3600
         self.key = None  # (access key, secret) to give instead of one that tells the source
         self.fail = {}  # path -> status
+        self.pause_s = 0  # before each answer
         self.throttle = 0  # how many more times STS asks for patience
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -66,6 +68,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def handle_any(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
         self.server.calls.append((self.command, self.path, dict(self.headers), body))
+        time.sleep(self.server.pause_s)
         if self.path in self.server.fail:
             self.answer("<Error><Code>Nope</Code></Error>", self.server.fail[self.path])
         elif self.path == "/latest/api/token" and self.command == "PUT":
@@ -437,8 +440,6 @@ def test_errors_say_who_failed(run_penstock, s3_server, bucket, fake, tmp_path, 
 
 
 def read(penstock, env, *options):
-    import subprocess
-
     command = [str(word) for word in (penstock, "cat", "--verbose", *options, "s3://data/")]
     return subprocess.run(command, env=clean_env(env), capture_output=True, timeout=60)
 

@@ -77,7 +77,8 @@ static void test_others_are_tried(void **state)
     char trouble[200];
     (void)state;
 
-    assert_int_equal(ps_keyring_open(&in_use, find, NULL, &place, &keyring, NULL), PENSTOCK_OK);
+    assert_int_equal(ps_keyring_open(&in_use, false, find, NULL, &place, &keyring, NULL),
+                     PENSTOCK_OK);
     struct ps_retry_decision decision = refuse_to_the_end(keyring, &place);
 
     assert_int_equal(decision.verdict, PS_RETRY_AGAIN);
@@ -102,7 +103,8 @@ static void test_no_others_end_it(void **state)
         struct ps_keyring *keyring;
         char trouble[200];
 
-        assert_int_equal(ps_keyring_open(&in_use, find, NULL, &place, &keyring, NULL), PENSTOCK_OK);
+        assert_int_equal(ps_keyring_open(&in_use, false, find, NULL, &place, &keyring, NULL),
+                         PENSTOCK_OK);
         struct ps_retry_decision decision = refuse_to_the_end(keyring, &place);
 
         assert_int_equal(decision.verdict, PS_RETRY_FATAL);
@@ -121,7 +123,8 @@ static void test_other_decisions_stay(void **state)
     (void)state;
 
     struct ps_retry_decision denied = {.verdict = PS_RETRY_FATAL, .rc = PENSTOCK_E_DENIED};
-    assert_int_equal(ps_keyring_open(&in_use, find, NULL, &place, &keyring, NULL), PENSTOCK_OK);
+    assert_int_equal(ps_keyring_open(&in_use, false, find, NULL, &place, &keyring, NULL),
+                     PENSTOCK_OK);
     ps_keyring_reconsider(keyring, &denied);
     assert_int_equal(denied.verdict, PS_RETRY_FATAL);
     ps_keyring_close(keyring);
@@ -130,12 +133,61 @@ static void test_other_decisions_stay(void **state)
     ps_keyring_close(NULL);
 }
 
+/* ---- the first keys ---- */
+
+static void test_the_first_keys_are_waited_for(void **state)
+{
+    struct place place = {.id = "NEW"};
+    struct ps_credentials in_use = {.anonymous = false};
+    struct ps_keyring *keyring;
+    struct penstock_error error;
+    atomic_bool stop = true;
+    (void)state;
+
+    assert_int_equal(ps_keyring_open(&in_use, true, find, NULL, &place, &keyring, NULL),
+                     PENSTOCK_OK);
+    assert_int_equal(ps_keyring_wait(keyring, &stop, &error), PENSTOCK_E_STOPPED);
+    atomic_store(&stop, false);
+    atomic_store(&place.may_answer, true);
+    assert_int_equal(ps_keyring_wait(keyring, &stop, &error), PENSTOCK_OK);
+    ps_keyring_lock(keyring);
+    assert_string_equal(in_use.keys.access_key_id, "NEW");
+    ps_keyring_unlock(keyring);
+    assert_int_equal(ps_keyring_wait(keyring, &stop, &error), PENSTOCK_OK);
+    assert_int_equal(ps_keyring_wait(NULL, &stop, &error), PENSTOCK_OK);
+    ps_keyring_close(keyring);
+    assert_int_equal(atomic_load(&place.searches), 1);
+}
+
+static void test_no_first_keys_is_everybodys_error(void **state)
+{
+    struct place place = {.may_answer = true};
+    struct ps_credentials in_use = {.anonymous = false};
+    struct ps_keyring *keyring;
+    struct penstock_error error;
+    atomic_bool stop = false;
+    (void)state;
+
+    assert_int_equal(ps_keyring_open(&in_use, true, find, NULL, &place, &keyring, NULL),
+                     PENSTOCK_OK);
+    for (int i = 0; i < 2; i++) {
+        memset(&error, 0, sizeof error);
+        assert_int_equal(ps_keyring_wait(keyring, &stop, &error), PENSTOCK_E_CREDENTIALS);
+        assert_int_equal(error.rc, PENSTOCK_E_CREDENTIALS);
+        assert_string_equal(error.message, "nobody answers");
+    }
+    ps_keyring_close(keyring);
+    assert_int_equal(atomic_load(&place.searches), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_others_are_tried),
         cmocka_unit_test(test_no_others_end_it),
         cmocka_unit_test(test_other_decisions_stay),
+        cmocka_unit_test(test_the_first_keys_are_waited_for),
+        cmocka_unit_test(test_no_first_keys_is_everybodys_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

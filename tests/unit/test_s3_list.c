@@ -469,8 +469,9 @@ static void test_a_session_signs_as_botocore_does(void **state)
     open_directory("");
     assert_int_equal(ps_session_attach(&sessions, &site, &error), PENSTOCK_OK);
     assert_non_null(site.session);
-    assert_int_equal(ps_session_begin(&site, &error), PENSTOCK_OK);
-    assert_int_equal(ps_session_begin(&site, &error), PENSTOCK_OK); /* nothing to do any more */
+    assert_int_equal(ps_session_begin(&site, &stop, &error), PENSTOCK_OK);
+    assert_int_equal(ps_session_begin(&site, &stop, &error),
+                     PENSTOCK_OK); /* nothing to do any more */
     assert_string_equal(server.targets[0], "GET /" DIRECTORY "?session= HTTP/1.1");
 
     ps_text_copy(site.places[0].region, sizeof site.places[0].region, "us-west-2");
@@ -509,7 +510,7 @@ static void expect_no_session(struct step step, int rc, const char *part)
     start_server(&step, 1);
     open_directory("");
     assert_int_equal(ps_session_attach(&sessions, &site, &error), PENSTOCK_OK);
-    assert_int_equal(ps_session_begin(&site, &error), rc);
+    assert_int_equal(ps_session_begin(&site, &stop, &error), rc);
     if (!strstr(error.message, part))
         fail_msg("'%s' does not say '%s'", error.message, part);
     ps_sessions_close(&sessions);
