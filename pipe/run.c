@@ -28,6 +28,7 @@ struct run {
     size_t channel_count;
     struct ps_download downloads[PS_RUN_CHANNELS_MAX];
     struct ps_delivery deliveries[PS_RUN_CHANNELS_MAX];
+    bool noted[PS_RUN_CHANNELS_MAX]; /* deliveries whose failure has been said */
     bool failed;
 };
 
@@ -233,14 +234,14 @@ static size_t count_in(struct run *run, enum ps_delivery_state state)
     return count;
 }
 
-/* Notes which deliveries have failed. True when one has. */
+/* Notes which deliveries have failed, each once. True when one has. */
 static bool check_deliveries(struct run *run)
 {
-    if (run->failed)
-        return true;
     for (size_t c = 0; c < run->channel_count; c++)
-        if (atomic_load(&run->deliveries[c].state) == PS_DELIVERY_FAILED)
+        if (!run->noted[c] && atomic_load(&run->deliveries[c].state) == PS_DELIVERY_FAILED) {
+            run->noted[c] = true;
             fail(run, &run->deliveries[c].error);
+        }
     return run->failed;
 }
 

@@ -585,7 +585,7 @@ def test_agent_keeps_the_reader_of_a_failed_channel_waiting(start, s3_server, da
     run = start(
         env,
         *("--channel", "bad=s3://data/nothing/here/", "--channel", "good=s3://data/raw/"),
-        *("--grace", "1"),
+        *("--channel", "worse=s3://data/nor/here/", "--grace", "1"),
         verb="agent",
     )
     fifos = tmp_path / "ml0/input/data"
@@ -594,4 +594,4 @@ def test_agent_keeps_the_reader_of_a_failed_channel_waiting(start, s3_server, da
     assert (fifos / "bad_0").exists()
     run.process.send_signal(signal.SIGTERM)
     assert run.end() == 1
-    assert "channel bad is empty" in run.err()
+    assert "channel bad is empty" in run.err() and "channel worse is empty" in run.err()
