@@ -11,7 +11,7 @@
  * only credit: no space, no request.
  *
  * Stream positions count from 0 at penstock_open and never restart; each object of each epoch
- * occupies size_bytes of them, in plan order.
+ * occupies size_bytes of them, in plan order; values from a manifest occupy none.
  *
  * A channel of plain bytes ("application/octet-stream") has neither framer nor decoders: its
  * consumer takes [released, head) in spans (spans.c).

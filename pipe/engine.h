@@ -4,7 +4,8 @@
  * Owner: the caller of penstock_open. Every thread of the library is created in engine.c:
  *
  *   ps-io-N            each owns a reactor and its connections; fills parts          (io.c)
- *   ps-list-CHANNEL    lists the channel's sources, then ends                        (lister.c)
+ *   ps-list-CHANNEL    lists the channel's sources, then ends; of manifests it goes
+ *                      on to ask for sizes ahead of the fetching          (lister.c, sizer.c)
  *   ps-fifo-CHANNEL    or reads its FIFOs                                        (pipe_reader.c)
  *   ps-inflate-CHANNEL inflates compressed objects                                   (inflater.c)
  *   ps-frame-CHANNEL   cuts records, gives them places in batches                    (framer.c)
