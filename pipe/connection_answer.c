@@ -29,6 +29,8 @@ static void read_answer(struct ps_connection *c, bool has_head, struct ps_s3_ans
         ps_s3_xml_answer(body, body_bytes, said);
     if (!said->request_id[0])
         ps_text_copy(said->request_id, sizeof said->request_id, c->head.request_id);
+    if (c->head.status < 300)
+        return; /* nothing is to be learnt from a success: reading dates takes a while */
     if (!said->region[0])
         ps_text_copy(said->region, sizeof said->region, c->head.region);
     ps_text_copy(said->location, sizeof said->location, c->head.location);
