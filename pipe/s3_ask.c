@@ -224,17 +224,47 @@ static void end_attempt(struct ask *ask)
     ask->running = false;
 }
 
+/* The value of a header of the answer, "" if it has none. */
+static const char *header_of(const struct ask *ask, const char *name)
+{
+    struct curl_header *header;
+
+    return curl_easy_header(ask->easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK
+               ? header->value
+               : "";
+}
+
 /* A whole answer of status 200. Returns what is wrong with it, or PS_TRANSFER_OK. */
 static enum ps_transfer read_answer(struct ask *ask, uint64_t *size_bytes, const char **etag)
 {
-    struct curl_header *header;
     curl_off_t length = -1;
 
     curl_easy_getinfo(ask->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     *size_bytes = ask->body_most ? ask->body_bytes : (uint64_t)length;
-    if (curl_easy_header(ask->easy, "etag", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
-        *etag = header->value;
+    *etag = header_of(ask, "etag");
     return length < 0 && !ask->body_most ? PS_TRANSFER_BAD_ANSWER : PS_TRANSFER_OK;
+}
+
+/* Whether the object is in an archive, where HEAD finds it and GET does not. Source: Amazon S3 API
+ * Reference, HeadObject: x-amz-storage-class, x-amz-archive-status, x-amz-restore. */
+static bool is_archived(const struct ask *ask)
+{
+    const char *storage_class = header_of(ask, "x-amz-storage-class");
+
+    return (strcmp(storage_class, "GLACIER") == 0 || strcmp(storage_class, "DEEP_ARCHIVE") == 0 ||
+            *header_of(ask, "x-amz-archive-status")) &&
+           !strstr(header_of(ask, "x-amz-restore"), "ongoing-request=\"false\"");
+}
+
+static void tell_archived(struct ask *ask)
+{
+    struct penstock_error error;
+
+    ps_fail(&error, PENSTOCK_E_DENIED,
+            "s3://%s/%s is in an archive (storage class %s): restore it, then start again",
+            ask->site->bucket, ask->key, header_of(ask, "x-amz-storage-class"));
+    ps_error_object(&error, ask->site->bucket, ask->key, 0);
+    tell(ask, &error, 0, "");
 }
 
 static void ask_again(struct ask *ask, uint32_t delay_ms)
@@ -305,7 +335,10 @@ static void take_answer(struct ask *ask, CURLcode code)
     }
     switch (ps_s3_again(&ask->tries, ask->site, &ask->sent, &failure, &answer, &delay_ms)) {
     case PS_RETRY_DONE:
-        tell(ask, NULL, size_bytes, etag);
+        if (is_archived(ask))
+            tell_archived(ask);
+        else
+            tell(ask, NULL, size_bytes, etag);
         return;
     case PS_RETRY_FATAL:
         if (wants_reason(ask, &failure.outcome)) {

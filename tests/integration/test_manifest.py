@@ -380,7 +380,10 @@ class Refusing(http.server.BaseHTTPRequestHandler):
         if self.asked["HEAD " + self.path] <= int(times):
             self.answer(int(status), b"")
         else:
-            self.answer(200, self.path.encode(), ETag='"e"')
+            archive = {"x-amz-storage-class": "GLACIER"} if "archived" in self.path else {}
+            if "restored" in self.path:
+                archive["x-amz-restore"] = 'ongoing-request="false", expiry-date="..."'
+            self.answer(200, self.path.encode(), ETag='"e"', **archive)
 
     def do_GET(self):
         if self.path.endswith("/m"):
@@ -440,6 +443,15 @@ def test_a_head_that_is_refused_is_asked_for_its_reason(penstock, refusing):
     skipped = cat(penstock, env, *REF, "--bad-lines", "skip", "--verbose")
     assert skipped.returncode == 0 and b"1 lines left out" in skipped.stderr
     assert skipped.stdout == b"/data/a-head200x0/data/c-head200x0"
+
+
+def test_archived_objects_cannot_be_read(penstock, refusing):
+    names = ["a-head200x0", "archived-head200x0-get403-InvalidObjectState"]
+    names += ["archived-restored-head200x0"]
+    env, _ = refusing(names)
+    failed(cat(penstock, env, *REF), "m, line 2", names[1], "storage class GLACIER", "restore it")
+    done = cat(penstock, env, *REF, "--bad-lines", "skip")
+    assert good(done) == b"/data/a-head200x0/data/archived-restored-head200x0"
 
 
 def test_the_earliest_failure_is_told_whichever_comes_first(penstock, refusing):
