@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/unit/test_download.c - which file an object of a File mode channel becomes, and which none.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "pipe/download.h"
+#include "tests/unit/scratch.h"
+
+static void test_names_follow_the_prefix(void **state)
+{
+    static const struct {
+        const char *prefix, *key, *name;
+    } cases[] = {
+        {"p/train", "p/train/a/b.csv", "a/b.csv"},
+        {"p/train/", "p/train/x", "x"},
+        {"p/tra", "p/train/x", "train/x"},
+        {"p/one", "p/one", "one"},
+        {"", "a/b", "a/b"},
+        {"p", "p//x", "x"},
+        {"p/", "p/a//b", "a//b"},
+        {"p/", "p/...", "..."},
+        {"m.json", "other/key", "other/key"},
+        {"p/", "p/a/../b", NULL},
+        {"p/", "p/..", NULL},
+        {"p/", "p/./x", NULL},
+        {"p/", "p/dir/", NULL},
+        {"p/", "p/", NULL},
+        {"", "../up", NULL},
+        {"", "..x/y", "..x/y"},
+    };
+
+    (void)state;
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        const char *name = ps_download_name(cases[c].prefix, cases[c].key);
+
+        if (!cases[c].name)
+            assert_null(name);
+        else
+            assert_string_equal(name, cases[c].name);
+    }
+}
+
+static void test_directories_are_made_with_their_parents(void **state)
+{
+    struct scratch dir = scratch_open();
+    char long_path[5000];
+
+    (void)state;
+    assert_int_equal(ps_make_directories(scratch_path(&dir, "a/b/c").text), 0);
+    assert_int_equal(ps_make_directories(scratch_path(&dir, "a/b/c").text), 0);
+    scratch_file(&dir, "a/b/c/d", "x", 1);
+    assert_int_not_equal(ps_make_directories(scratch_path(&dir, "a/b/c/d/e").text), 0);
+    memset(long_path, 'x', sizeof long_path - 1);
+    long_path[sizeof long_path - 1] = '\0';
+    assert_int_not_equal(ps_make_directories(long_path), 0);
+    scratch_close(&dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_names_follow_the_prefix),
+        cmocka_unit_test(test_directories_are_made_with_their_parents),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
