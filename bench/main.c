@@ -6,6 +6,7 @@
 #include "bench/cmd_serve.h"
 #include "pipe/cmd_agent.h"
 #include "pipe/cmd_cat.h"
+#include "pipe/cmd_inspect.h"
 #include "pipe/cmd_pack.h"
 #include "pipe/cmd_run.h"
 #include "pipe/penstock.h"
@@ -21,6 +22,7 @@ static const struct command {
     {"run", penstock_cmd_run, "start a training command beside the streams it reads"},
     {"agent", penstock_cmd_agent, "fill FIFOs for a training command elsewhere"},
     {"cat", penstock_cmd_cat, "write the bytes of objects to standard output"},
+    {"inspect", penstock_cmd_inspect, "say what objects hold, and what is wrong with them"},
     {"pack", penstock_cmd_pack, "turn CSV, NumPy or IDX files into shards"},
     {"train", penstock_cmd_train, "train a model on a stream"},
     {"serve", penstock_cmd_serve,

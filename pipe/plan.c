@@ -26,6 +26,7 @@ struct ps_plan {
     uint64_t count;
     uint64_t unsized_count;
     uint64_t left_out_count;
+    uint64_t empty_count;
     struct text_block *texts;
     bool complete;
     bool failed;
@@ -124,9 +125,14 @@ int ps_plan_add(struct ps_plan *plan, uint32_t source_no, const char *key, const
     size_t key_bytes = strlen(key);
     int rc = PENSTOCK_E_MEMORY;
 
-    if (!plan->config.fifos && (size_bytes == 0 || (key_bytes > 0 && key[key_bytes - 1] == '/')))
+    if (!plan->config.fifos && key_bytes > 0 && key[key_bytes - 1] == '/')
         return PENSTOCK_OK;
     pthread_mutex_lock(&plan->lock);
+    if (!plan->config.fifos && size_bytes == 0) {
+        plan->empty_count++;
+        pthread_mutex_unlock(&plan->lock);
+        return PENSTOCK_OK;
+    }
     const char *key_copy = keep_text(plan, key);
     const char *etag_copy = keep_text(plan, etag);
     struct ps_object *object = new_place(plan, plan->count);
@@ -344,6 +350,15 @@ uint64_t ps_plan_unsized(struct ps_plan *plan)
 const struct penstock_error *ps_plan_error(const struct ps_plan *plan)
 {
     return &plan->error;
+}
+
+uint64_t ps_plan_empty_count(struct ps_plan *plan)
+{
+    pthread_mutex_lock(&plan->lock);
+    uint64_t count = plan->empty_count;
+
+    pthread_mutex_unlock(&plan->lock);
+    return count;
 }
 
 uint64_t ps_plan_count(struct ps_plan *plan)

@@ -123,6 +123,9 @@ static inline uint64_t ps_object_ring_bytes(const struct ps_object *object)
 /* The listing's error after PS_PLAN_FAILED. */
 const struct penstock_error *ps_plan_error(const struct ps_plan *plan);
 
+/* Objects without bytes that were skipped so far. */
+uint64_t ps_plan_empty_count(struct ps_plan *plan);
+
 /* Objects or items added so far and not left out, all shards. */
 uint64_t ps_plan_count(struct ps_plan *plan);
 

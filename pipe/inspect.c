@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/inspect.c - objects as they come, and what they hold if they are compressed. See inspect.h.
+ */
+#include "pipe/inspect.h"
+
+#include "pipe/error.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { INFLATE_MEMORY_BYTES = 256 << 20, INFLATED_BYTES = 256 << 10 };
+
+int ps_inspect_open(struct ps_inspect *inspect, struct penstock_error *error)
+{
+    struct fmt_error why;
+
+    if (!inspect->content_type)
+        return PENSTOCK_OK;
+    if (fmt_options_parse(inspect->content_type, &inspect->options, &why) != FMT_OK)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT, "--content-type: %s", why.text);
+    if (inspect->options.ops == &fmt_csv)
+        inspect->kind = PS_KIND_CSV;
+    else if (inspect->options.ops)
+        inspect->kind = PS_KIND_RECORD_PROTOBUF;
+    else
+        inspect->kind = PS_KIND_BINARY;
+    return PENSTOCK_OK;
+}
+
+void ps_inspect_close(struct ps_inspect *inspect)
+{
+    if (inspect->decoder)
+        inspect->options.ops->decoder_free(inspect->decoder);
+    fmt_inflate_free(inspect->inflate);
+    free(inspect->row);
+    free(inspect->row_kept);
+    free(inspect->pending);
+    free(inspect->sizes.bytes);
+    free(inspect->sizes.keys);
+}
+
+/* ---- compression ---- */
+
+static const char *codec_name(enum fmt_codec codec)
+{
+    static const char *const names[] = {"none", "gzip", "lz4", "zstd", "auto"};
+
+    return names[codec];
+}
+
+const char *ps_inspect_compression(const struct ps_inspect *inspect)
+{
+    return codec_name(inspect->codecs_differ ? FMT_CODEC_AUTO : inspect->codec);
+}
+
+static int begin_codec(struct ps_inspect *inspect, const struct penstock_span *span)
+{
+    enum fmt_codec codec = ps_inspect_codec(span->data, span->len_bytes);
+
+    if (inspect->codec_given)
+        codec = inspect->codec == FMT_CODEC_AUTO ? fmt_codec_of_key(span->key) : inspect->codec;
+    else if (inspect->objects == 1)
+        inspect->codec = codec;
+    else if (codec != inspect->codec)
+        inspect->codecs_differ = true;
+    if (!inspect->codec_given && inspect->codecs_differ && codec != fmt_codec_of_key(span->key))
+        ps_inspect_problem(
+            inspect, PS_PROBLEM_COMPRESSION, span->key, 0,
+            "compression is %s, that of the first object %s, and the key's extension "
+            "does not tell",
+            codec_name(codec), codec_name(inspect->codec));
+    inspect->object_codec = codec;
+    if (codec == FMT_CODEC_NONE)
+        return PENSTOCK_OK;
+    if (!inspect->inflate)
+        inspect->inflate = fmt_inflate_new(FMT_CODEC_AUTO, INFLATE_MEMORY_BYTES);
+    if (!inspect->inflate)
+        return PENSTOCK_E_MEMORY;
+    fmt_inflate_start(inspect->inflate, codec);
+    return PENSTOCK_OK;
+}
+
+/* Inflates what there is, and hands it on. */
+static int inflate(struct ps_inspect *inspect, const uint8_t *in, size_t len, bool at_end)
+{
+    uint8_t *out = malloc(INFLATED_BYTES);
+    int rc = out ? PENSTOCK_OK : PENSTOCK_E_MEMORY;
+    enum fmt_inflate_rc step_rc = FMT_INFLATE_OUT;
+
+    while (rc == PENSTOCK_OK && step_rc == FMT_INFLATE_OUT && !inspect->passed_over) {
+        struct fmt_inflate_step step = {
+            .in = in, .in_bytes = len, .at_end = at_end, .out = out, .out_bytes = INFLATED_BYTES};
+        struct fmt_error why;
+
+        step_rc = fmt_inflate_run(inspect->inflate, &step, &why);
+        if (step_rc == FMT_INFLATE_E_MEMORY) {
+            rc = PENSTOCK_E_MEMORY;
+        } else if (step_rc == FMT_INFLATE_E_FORMAT) {
+            rc = ps_inspect_contents(inspect, out, step.produced_bytes, false);
+            inspect->passed_over = true;
+            ps_inspect_problem(inspect, PS_PROBLEM_CORRUPT, inspect->key, why.offset_bytes, "%s",
+                               why.text);
+        } else {
+            in += step.consumed_bytes;
+            len -= step.consumed_bytes;
+            rc = ps_inspect_contents(inspect, out, step.produced_bytes, step_rc == FMT_INFLATE_END);
+        }
+    }
+    free(out);
+    return rc;
+}
+
+/* ---- spans ---- */
+
+static int begin_object(struct ps_inspect *inspect, const struct penstock_span *span)
+{
+    inspect->objects++;
+    inspect->key = span->key;
+    inspect->object_open = true;
+    inspect->passed_over = false;
+    inspect->kind_known = inspect->content_type != NULL;
+    inspect->pending_bytes = 0;
+    inspect->pending_offset = 0;
+    inspect->cut = (struct fmt_cut){.rows = 0};
+    inspect->last_byte = '\n';
+    return begin_codec(inspect, span);
+}
+
+int ps_inspect_take(struct ps_inspect *inspect, const struct penstock_span *span)
+{
+    int rc = PENSTOCK_OK;
+
+    if (span->object_offset == 0)
+        rc = begin_object(inspect, span);
+    inspect->bytes_read += span->len_bytes;
+    if (rc == PENSTOCK_OK && !inspect->passed_over)
+        rc = inspect->object_codec == FMT_CODEC_NONE
+                 ? ps_inspect_contents(inspect, span->data, span->len_bytes, span->ends_object)
+                 : inflate(inspect, span->data, span->len_bytes, span->ends_object);
+    if (span->ends_object) {
+        inspect->objects_ended++;
+        inspect->object_open = false;
+    }
+    return rc;
+}
+
+void ps_inspect_content_type(const struct ps_inspect *inspect, char *out, size_t room)
+{
+    if (inspect->content_type)
+        snprintf(out, room, "%s", inspect->content_type);
+    else if (inspect->kind == PS_KIND_RECORD_PROTOBUF)
+        snprintf(out, room, "application/x-recordio-protobuf");
+    else if (inspect->kind == PS_KIND_CSV)
+        snprintf(out, room, "text/csv;label_size=%u", inspect->options.label_size);
+    else
+        snprintf(out, room, "application/octet-stream");
+}
