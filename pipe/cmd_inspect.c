@@ -179,7 +179,7 @@ static int take_listing(struct ps_inspect *inspect, struct ps_plan *plan,
     struct ps_cursor cursor = {.epoch = 0};
     size_t room = (size_t)ps_plan_count(plan) + 1;
     const struct ps_object *object;
-    enum ps_plan_answer answer;
+    enum ps_plan_answer answer = PS_PLAN_EPOCH_END;
 
     sizes->bytes = calloc(room, sizeof *sizes->bytes);
     sizes->keys = calloc(room, sizeof *sizes->keys);
