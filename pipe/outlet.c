@@ -16,7 +16,7 @@
                        */
 #define HUGE_PAGE_BYTES ((uintptr_t)2 << 20)
 /* Shorter pieces are cheaper to copy than to map. */
-#define SPLICE_BYTES_MIN ((size_t)64 << 10)
+#define SPLICE_BYTES_MIN ((size_t)16 << 10)
 /* Enough to be worth a system call. */
 #define SEND_BYTES ((uint64_t)512 << 10)
 #define VECTORS 64
@@ -137,17 +137,32 @@ static void end_run(struct ps_outlet *o)
 
 /* ---- sending ---- */
 
+/* How many bytes from `data` on have to be copied before others can go by their pages. A run begins
+ * with a huge page: memory that is replaced in smaller parts is no huge page from then on, and
+ * costs a fault for each 4 KiB. Once it has begun it goes on at any page. */
+static size_t bytes_to_splice(const uint8_t *data, bool run_goes_on)
+{
+    uintptr_t unit = run_goes_on ? PAGE_BYTES : HUGE_PAGE_BYTES;
+
+    return (unit - (uintptr_t)data % unit) % unit;
+}
+
+static size_t least_to_splice(bool run_goes_on)
+{
+    return run_goes_on ? PAGE_BYTES : SPLICE_BYTES_MIN;
+}
+
 /* How much of the first piece can go by its pages now: whole ones, within one huge page. */
 static size_t spliceable_bytes(struct ps_outlet *o, uint64_t limit_bytes)
 {
     const struct ps_outlet_piece *piece = piece_at(o, o->piece_first);
     const uint8_t *data = piece_data(piece);
-    uintptr_t address = (uintptr_t)data;
+    bool goes_on = o->spliced && data == o->sent_at;
     size_t len = piece_left(piece) < limit_bytes ? piece_left(piece) : (size_t)limit_bytes;
-    size_t to_huge_end = HUGE_PAGE_BYTES - address % HUGE_PAGE_BYTES;
-    size_t least = o->spliced && data == o->sent_at ? PAGE_BYTES : SPLICE_BYTES_MIN;
+    size_t to_huge_end = HUGE_PAGE_BYTES - (uintptr_t)data % HUGE_PAGE_BYTES;
 
-    if (!o->may_splice || !piece->in_ring || address % PAGE_BYTES != 0 || len < least)
+    if (!o->may_splice || !piece->in_ring || bytes_to_splice(data, goes_on) > 0 ||
+        len < least_to_splice(goes_on))
         return 0;
     return len < to_huge_end ? len / PAGE_BYTES * PAGE_BYTES : to_huge_end;
 }
@@ -176,17 +191,19 @@ static int gather(struct ps_outlet *o, struct iovec *vectors, uint64_t limit_byt
          p++) {
         const struct ps_outlet_piece *piece = piece_at(o, p);
         const uint8_t *data = piece_data(piece);
-        uintptr_t to_page = (PAGE_BYTES - (uintptr_t)data % PAGE_BYTES) % PAGE_BYTES;
+        bool goes_on = o->spliced && data == end;
+        size_t to_splice = bytes_to_splice(data, goes_on);
         size_t len = piece_left(piece) < limit_bytes ? piece_left(piece) : (size_t)limit_bytes;
-        bool to_splice = o->may_splice && piece->in_ring && len >= to_page + SPLICE_BYTES_MIN;
+        bool splices =
+            o->may_splice && piece->in_ring && len >= to_splice + least_to_splice(goes_on);
 
         /* A run of pages ends where the next span is elsewhere: that comes first. */
         if (o->spliced && piece->in_ring && data != end && count > 0)
             break;
-        if (to_splice && to_page == 0 && count > 0)
+        if (splices && to_splice == 0 && count > 0)
             break;
-        if (to_splice && to_page > 0)
-            len = to_page;
+        if (splices && to_splice > 0)
+            len = to_splice;
         vectors[count++] = (struct iovec){.iov_base = (void *)(uintptr_t)data, .iov_len = len};
         limit_bytes -= len;
         if (piece->in_ring)
