@@ -235,16 +235,16 @@ static int check_fifos(const struct ps_channel *ch, enum fmt_codec codec,
 static int open_plan(struct ps_channel *ch, struct penstock_error *error)
 {
     const struct penstock_channel_config *config = &ch->config;
-    const struct ps_plan_config plan = {.shuffle = config->shuffle,
-                                        .seed = config->seed,
-                                        .shard_index = config->shard_index,
-                                        .shard_count = config->shard_count,
-                                        .epochs = config->epochs,
-                                        .fifos = has_fifos(ch),
-                                        .unit_items = ch->data_type == PS_DATA_AUGMENTED
-                                                          ? (uint32_t)ch->attribute_count
-                                                          : ch->data_type == PS_DATA_MANIFEST,
-                                        .empty_items = ch->data_type == PS_DATA_AUGMENTED};
+    const struct ps_plan_config plan = {
+        .shuffle = config->shuffle,
+        .seed = config->seed,
+        .shard_index = config->shard_index,
+        .shard_count = config->shard_count,
+        .epochs = config->epochs,
+        .fifos = has_fifos(ch),
+        .unit_items = ch->data_type == PS_DATA_AUGMENTED ? (uint32_t)ch->attribute_count
+                                                         : ch->data_type == PS_DATA_MANIFEST,
+        .empty_items = ch->data_type == PS_DATA_AUGMENTED || (ch->plain && config->empty_objects)};
 
     ch->plan = ps_plan_new(&plan);
     return ch->plan ? PENSTOCK_OK : ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");

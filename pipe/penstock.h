@@ -124,8 +124,8 @@ struct penstock_channel_config {
 
     /* "s3://bucket/prefix" (every key that starts with prefix, as SageMaker's S3Prefix),
      * "file:///dir" or a plain path (a file, or every file below a directory). Listed in the order
-     * given; within a URI in UTF-8 byte order of keys. Empty objects and keys ending in "/" are
-     * skipped.
+     * given; within a URI in UTF-8 byte order of keys. Keys ending in "/" are skipped, and so are
+     * empty objects, but see empty_objects.
      *
      * Or "pipe:///dir/name" alone: epoch n is what the FIFO /dir/name_n brings until its writer
      * closes it, as in SageMaker's Pipe mode. Each FIFO is waited for and opened once; one without
@@ -152,6 +152,9 @@ struct penstock_channel_config {
      * does not exist or may not be read. "error" (default, also for NULL): the stream ends before
      * it. "skip": the whole line is left out and counted. */
     const char *bad_lines;
+
+    /* Plain bytes alone: an object of no bytes is delivered, as a span of none. */
+    bool empty_objects;
 
     /* "application/x-recordio-protobuf" or "text/csv", with parameters: for CSV label_size=K (the
      * first K columns are labels; default 1), e.g. "text/csv;label_size=0". Or
@@ -270,7 +273,8 @@ struct penstock_batch {
  * it is a FIFO, with its epoch. */
 struct penstock_span {
     const void *data;
-    size_t len_bytes;       /* 1 .. 1 MiB; 0 for an empty item of an augmented manifest */
+    size_t len_bytes;       /* 1 .. 1 MiB; 0 for an empty item of an augmented manifest, and of
+                               empty_objects */
     const char *key;        /* S3 key, path of the file, or name of the attribute whose value it is;
                                valid until penstock_close */
     uint32_t uri_no;        /* index of the channel's URI that it was found under */

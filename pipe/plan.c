@@ -128,7 +128,7 @@ int ps_plan_add(struct ps_plan *plan, uint32_t source_no, const char *key, const
     if (!plan->config.fifos && key_bytes > 0 && key[key_bytes - 1] == '/')
         return PENSTOCK_OK;
     pthread_mutex_lock(&plan->lock);
-    if (!plan->config.fifos && size_bytes == 0) {
+    if (!plan->config.fifos && !plan->config.empty_items && size_bytes == 0) {
         plan->empty_count++;
         pthread_mutex_unlock(&plan->lock);
         return PENSTOCK_OK;

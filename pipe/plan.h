@@ -81,7 +81,8 @@ struct ps_plan *ps_plan_new(const struct ps_plan_config *config);
 void ps_plan_free(struct ps_plan *plan);
 
 /* Appends an object; strings are copied. Objects of no size and keys that end in "/" are skipped,
- * unless they are FIFOs. Returns PENSTOCK_OK or PENSTOCK_E_MEMORY. Lister only. */
+ * unless they are FIFOs; the former not with empty_items either. Returns PENSTOCK_OK or
+ * PENSTOCK_E_MEMORY. Lister only. */
 int ps_plan_add(struct ps_plan *plan, uint32_t source_no, const char *key, const char *etag,
                 uint64_t size_bytes);
 

@@ -101,6 +101,7 @@ static bool open_stream(struct run *run, bool file_mode)
         run->stream_channels[run->channel_count] = channel->config;
         run->stream_channels[run->channel_count].content_type = "application/octet-stream";
         run->stream_channels[run->channel_count].epochs = file_mode ? 1 : 0;
+        run->stream_channels[run->channel_count].empty_objects = file_mode;
         run->channels[run->channel_count++] = channel;
     }
     if (run->channel_count == 0)

@@ -102,6 +102,24 @@ static void test_plan_skips_empty_objects_and_directory_keys(void **state)
     ps_plan_free(plan);
 }
 
+static void test_plan_keeps_empty_objects_if_asked(void **state)
+{
+    struct ps_plan *plan = new_plan((struct ps_plan_config){.epochs = 1, .empty_items = true});
+    const struct ps_object *object;
+
+    (void)state;
+    assert_int_equal(ps_plan_add(plan, 0, "a", "", 0), PENSTOCK_OK);
+    assert_int_equal(ps_plan_add(plan, 0, "dir/", "", 0), PENSTOCK_OK);
+    assert_int_equal(ps_plan_add(plan, 0, "b", "", 3), PENSTOCK_OK);
+    assert_int_equal(ps_plan_count(plan), 2);
+    assert_int_equal(ask(plan, 0, 0, &object), PS_PLAN_OBJECT);
+    assert_string_equal(object->key, "a");
+    assert_int_equal(object->size_bytes, 0);
+    assert_int_equal(ask(plan, 0, 1, &object), PS_PLAN_OBJECT);
+    assert_string_equal(object->key, "b");
+    ps_plan_free(plan);
+}
+
 static void test_plan_waits_until_the_object_is_listed(void **state)
 {
     struct ps_plan *plan = new_plan((struct ps_plan_config){.epochs = 2});
@@ -466,6 +484,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plan_keeps_listing_order_and_copies),
         cmocka_unit_test(test_plan_skips_empty_objects_and_directory_keys),
+        cmocka_unit_test(test_plan_keeps_empty_objects_if_asked),
         cmocka_unit_test(test_plan_waits_until_the_object_is_listed),
         cmocka_unit_test(test_shuffled_plan_waits_for_the_whole_listing),
         cmocka_unit_test(test_epochs_end_and_repeat),
