@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tests/integration/test_run.py - penstock run and penstock agent: exact epochs for readers that
+"""tests/integration/test_run.py - penstock run: exact epochs for readers that
 nobody here wrote, and a job that ends as it should, whatever goes wrong."""
 
-import contextlib
-import gzip
 import hashlib
 import json
 import os
@@ -20,13 +18,9 @@ from pathlib import Path
 import numpy
 import pytest
 from conftest import clean_env
+from run_fixtures import data, shell, start, wrap  # noqa: F401
 
 READERS = Path(__file__).resolve().parents[1] / "drivers" / "pipe_readers.py"
-MAGIC = 0xCED7230A
-
-
-def wrap(payload):
-    return struct.pack("<II", MAGIC, len(payload)) + payload + bytes(-len(payload) % 4)
 
 
 def unwrap(stream):
@@ -37,83 +31,6 @@ def unwrap(stream):
         records.append(stream[at:end])
         at = end
     return records
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """A bucket `data`: rec/ holds RecordIO files, raw/ odd bytes, of which one file is large."""
-    root = tmp_path_factory.mktemp("run")
-    draw = numpy.random.default_rng(3)
-    rec, raw = [], []
-    for number in range(5):
-        records = [draw.bytes(int(n)) for n in draw.integers(0, 20_000, 40)]
-        rec.append(b"".join(map(wrap, records)))
-    for size in (1, 70_001, 5_000_003, 17, 300_002, 64):
-        raw.append(draw.bytes(size))
-    for name, files in (("rec", rec), ("raw", raw)):
-        (root / "data" / name).mkdir(parents=True)
-        for number, content in enumerate(files):
-            (root / "data" / name / f"part-{number}").write_bytes(content)
-    return root, rec, raw
-
-
-class Run:
-    """A `penstock run` (or agent) in the background, or to its end."""
-
-    def __init__(self, penstock, base, env, *words, verb="run"):
-        self.base = base
-        self._err = base.parent / f"{base.name}.err"
-        with open(self._err, "wb") as err:
-            self.process = subprocess.Popen(
-                [str(w) for w in (penstock, verb, "--base", base, *words)],
-                env=clean_env(env),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=err,
-                start_new_session=True,
-            )
-
-    def end(self, timeout=60):
-        try:
-            self.out = self.process.communicate(timeout=timeout)[0]
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.out = self.process.communicate()[0]
-            pytest.fail(f"still running after {timeout} s: {self.err()}")
-        return self.process.returncode
-
-    def err(self):
-        return self._err.read_text(errors="replace")
-
-    def wait_for(self, path, timeout=20):
-        deadline = time.monotonic() + timeout
-        while not path.exists():
-            if time.monotonic() > deadline or self.process.poll() is not None:
-                pytest.fail(f"{path} does not appear: {self.err()}")
-            time.sleep(0.01)
-        return path
-
-
-@pytest.fixture
-def start(penstock, tmp_path):
-    """start(env, *words, verb="run") -> Run, its tree below a directory of its own."""
-    runs = []
-
-    def begin(env, *words, verb="run", base=None):
-        base = base or tmp_path / f"ml{len(runs)}"
-        runs.append(Run(penstock, base, env, *words, verb=verb))
-        return runs[-1]
-
-    yield begin
-    for run in runs:
-        if run.process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(run.process.pid, signal.SIGKILL)
-            run.process.communicate()
-
-
-def shell(text, *args):
-    return ["--", "sh", "-c", text, "sh", *args]
 
 
 def reader(name, base, channel, epochs):
@@ -248,16 +165,23 @@ for name in ("b_1", "a_1", "b_4", "a_2"):
 
 def test_file_mode_beside_pipe_mode(start, s3_server, data, tmp_path):
     root, rec, raw = data
+    (root / "data/holes/dir").mkdir(parents=True, exist_ok=True)
+    for name, content in (("_SUCCESS", b""), ("dir/a", b"a"), ("dir/b", b""), ("z", b"")):
+        (root / "data/holes" / name).write_bytes(content)
     base = tmp_path / "ml0"
     run = start(
         s3_server(root).env,
         *("--channel", "train=s3://data/rec/", "--channel", "vocab=s3://data/raw;mode=file"),
         *("--channel", "one=s3://data/raw/part-3;mode=file"),
+        *("--channel", "holes=s3://data/holes;mode=file", "--verify", "always"),
         *shell(f"cat {base}/input/data/train_0 | wc -c; cat {base}/input/data/vocab/*"),
     )
     assert run.end() == 0, run.err()
     assert run.out == f"{len(b''.join(rec))}\n".encode() + b"".join(raw)
     assert (base / "input/data/one/part-3").read_bytes() == raw[3]
+    holes = base / "input/data/holes"
+    found = {str(p.relative_to(holes)): p.read_bytes() for p in holes.rglob("*") if p.is_file()}
+    assert found == {"_SUCCESS": b"", "dir/a": b"a", "dir/b": b"", "z": b""}
     manifest = json.loads((base / "input/data/vocab-manifest").read_text())
     names = [f"part-{number}" for number in range(len(raw))]
     assert manifest == [{"prefix": "s3://data/raw/"}, *names]
@@ -266,7 +190,7 @@ def test_file_mode_beside_pipe_mode(start, s3_server, data, tmp_path):
     ]  # fmt: skip
     config = json.loads((base / "input/config/inputdataconfig.json").read_text())
     assert {name: channel["TrainingInputMode"] for name, channel in config.items()} == {
-        "train": "Pipe", "vocab": "File", "one": "File"
+        "train": "Pipe", "vocab": "File", "one": "File", "holes": "File"
     }  # fmt: skip
 
 
@@ -553,48 +477,3 @@ def test_usage_errors(start, words, said):
     assert run.end() in (1, 2)
     assert said in run.err()
     assert len(run.err()) < 1000
-
-
-# --- the agent ------------------------------------------------------------------------------------
-
-
-def test_agent_fills_fifos_until_told_to_stop(start, s3_server, data, tmp_path):
-    root, _, raw = data
-    content = b"".join(raw)
-    run = start(s3_server(root).env, "--channel", "train=s3://data/raw/", verb="agent")
-    fifos = tmp_path / "ml0/input/data"
-    # A reader without a network; with nothing of the agent's environment anyway.
-    alone = ["unshare", "--net"] if os.geteuid() == 0 and shutil.which("unshare") else []
-    for epoch in range(3):
-        fifo = run.wait_for(fifos / f"train_{epoch}")
-        read = subprocess.run([*alone, "cat", fifo], env={}, capture_output=True, timeout=60)
-        assert (read.returncode, read.stdout) == (0, content)
-    fd = os.open(run.wait_for(fifos / "train_3"), os.O_RDONLY)
-    got = os.read(fd, 1000)
-    run.process.send_signal(signal.SIGTERM)
-    time.sleep(0.3)
-    assert run.process.poll() is None  # an epoch is being read
-    while piece := os.read(fd, 1 << 20):
-        got += piece
-    os.close(fd)
-    assert got == content
-    assert run.end() == 0, run.err()
-    assert not list(fifos.glob("train_*"))
-
-
-def test_agent_keeps_the_reader_of_a_failed_channel_waiting(start, s3_server, data, tmp_path):
-    root, _, raw = data
-    env = s3_server(root).env
-    run = start(
-        env,
-        *("--channel", "bad=s3://data/nothing/here/", "--channel", "good=s3://data/raw/"),
-        *("--channel", "worse=s3://data/nor/here/", "--grace", "1"),
-        verb="agent",
-    )
-    fifos = tmp_path / "ml0/input/data"
-    run.wait_for(tmp_path / "ml0/output/failure")
-    assert run.wait_for(fifos / "good_0").read_bytes() == b"".join(raw)
-    assert (fifos / "bad_0").exists()
-    run.process.send_signal(signal.SIGTERM)
-    assert run.end() == 1
-    assert "channel bad is empty" in run.err() and "channel worse is empty" in run.err()
