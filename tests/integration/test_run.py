@@ -234,6 +234,21 @@ def test_a_silent_source_shows_signs_of_life(start, s3_server, data, tmp_path):
     assert any(stopped + 14 < stamp < stopped + 17.5 for stamp in stamps)
 
 
+def test_a_slow_start_is_over_before_the_command_begins(start, s3_server, data, tmp_path):
+    """A reader that waits half a second for its first byte, of a source that takes 1.4 s for it."""
+    impatient = """
+import os, select, sys
+fd = os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK)
+sys.exit(0 if select.select([fd], [], [], 0.5)[0] and len(os.read(fd, 100)) == 100 else 9)
+"""
+    run = start(
+        s3_server(data[0], "--latency-ms", "700").env,
+        *("--channel", "train=s3://data/rec/;shuffle=1"),
+        *("--", sys.executable, "-c", impatient, tmp_path / "ml0/input/data/train_0"),
+    )
+    assert run.end() == 0, run.err()
+
+
 # --- the job --------------------------------------------------------------------------------------
 
 
