@@ -357,8 +357,8 @@ static enum step pump(struct ps_delivery *d)
 
     if (step != STEP_ON)
         return step;
-    if (full)
-        return send_all(d, RESERVE_BYTES);
+    if (full) /* of bytes, or of very small objects */
+        return send_all(d, idle ? 0 : RESERVE_BYTES);
     switch (d->ahead) {
     case PS_AHEAD_SPAN:
         moved(d);

@@ -268,8 +268,11 @@ int ps_outlet_send(struct ps_outlet *o, uint64_t keep_bytes)
 
     while (sys_errno == 0 && ps_outlet_pending_bytes(o) > keep_bytes)
         sys_errno = send_some(o, ps_outlet_pending_bytes(o) - keep_bytes);
-    if (ps_outlet_pending_bytes(o) == 0)
-        release_sent(o); /* spans without bytes */
+    if (ps_outlet_pending_bytes(o) == 0) { /* there may be spans without bytes */
+        if (ps_outlet_is_full(o))
+            end_run(o);
+        release_sent(o);
+    }
     return sys_errno;
 }
 

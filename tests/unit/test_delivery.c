@@ -350,6 +350,23 @@ static void test_many_readers_that_do_anything(void **state)
     scratch_close(&data);
 }
 
+/* More objects than are held at once, and fewer bytes than are held back. */
+static void test_many_tiny_objects(void **state)
+{
+    struct scratch data = scratch_open();
+    struct bytes all = {.at = world.plain.at, .len = 700};
+
+    (void)state;
+    for (unsigned f = 0; f < 700; f++)
+        scratch_file(&data, data_name(f).text, all.at + f, 1);
+    struct site *site = open_site(data.path, (struct ps_delivery_config){.channel_no = 0});
+
+    for (unsigned epoch = 0; epoch < 3; epoch++)
+        check_epoch(site, epoch, &all, 100);
+    close_site(site);
+    scratch_close(&data);
+}
+
 static void test_readers_that_do_anything(void **state)
 {
     (void)state;
@@ -553,6 +570,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_epochs_are_exact),
         cmocka_unit_test(test_pages_kept_by_a_reader_keep_their_bytes),
+        cmocka_unit_test(test_many_tiny_objects),
         cmocka_unit_test(test_readers_that_do_anything),
         cmocka_unit_test(test_many_readers_that_do_anything),
         cmocka_unit_test(test_status_tells_what_was_delivered),
