@@ -23,7 +23,8 @@
 
 enum { URIS_MAX = 16 };
 
-static struct penstock *stream;
+static struct penstock *volatile stream; /* once it is open */
+static volatile sig_atomic_t told_to_stop;
 
 struct job {
     struct penstock_config config;
@@ -35,7 +36,9 @@ struct job {
 static void on_signal(int number)
 {
     (void)number;
-    penstock_stop(stream);
+    told_to_stop = 1;
+    if (stream)
+        penstock_stop(stream);
 }
 
 static void on_log(void *cookie, int level, const char *line)
@@ -277,8 +280,12 @@ int main(int argc, char **argv)
         fputs("stream_digest: bad argument\n", stderr);
         return 2;
     }
+    struct penstock *opened;
     unsigned long long begun_ms = now_ms();
-    int rc = penstock_open(&job.config, &stream, &error);
+
+    signal(SIGINT, on_signal); /* the library's threads are at work before it returns */
+    signal(SIGTERM, on_signal);
+    int rc = penstock_open(&job.config, &opened, &error);
 
     printf("opened_ms=%llu\n", now_ms() - begun_ms);
     if (rc != PENSTOCK_OK) {
@@ -286,11 +293,13 @@ int main(int argc, char **argv)
         print_error(&error);
         return 1;
     }
-    signal(SIGINT, on_signal);
-    signal(SIGTERM, on_signal);
+    stream = opened;
+    if (told_to_stop)
+        penstock_stop(stream);
     rc = is_plain(&job) ? read_spans(&job) : read_all(&job);
     print_counters();
     print_error(penstock_last_error(stream, 0));
-    penstock_close(&stream);
+    stream = NULL;
+    penstock_close(&opened);
     return rc == PENSTOCK_END ? 0 : 1;
 }
