@@ -3,6 +3,7 @@
 #include "pipe/channel_manifest.h"
 
 #include "pipe/error.h"
+#include "pipe/replace_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,24 +13,26 @@
 #include <string.h>
 #include <unistd.h>
 
-static int fail(const struct ps_channel_manifest *manifest, struct penstock_error *error)
+static int fail(const struct ps_channel_manifest *manifest, int sys_errno,
+                struct penstock_error *error)
 {
-    return ps_fail_errno(error, PENSTOCK_E_SYSTEM, errno, "cannot write %s", manifest->path);
+    return ps_fail_errno(error, PENSTOCK_E_SYSTEM, sys_errno, "cannot write %s", manifest->path);
+}
+
+static int write_out(const struct ps_channel_manifest *manifest, const char *bytes,
+                     size_t len_bytes, struct penstock_error *error)
+{
+    int sys_errno = ps_write_whole(manifest->fd, bytes, len_bytes);
+
+    return sys_errno == 0 ? PENSTOCK_OK : fail(manifest, sys_errno, error);
 }
 
 static int flush(struct ps_channel_manifest *manifest, struct penstock_error *error)
 {
-    size_t done = 0;
+    int rc = write_out(manifest, manifest->bytes, manifest->len_bytes, error);
 
-    while (done < manifest->len_bytes) {
-        ssize_t written = write(manifest->fd, manifest->bytes + done, manifest->len_bytes - done);
-
-        if (written < 0 && errno != EINTR)
-            return fail(manifest, error);
-        done += written > 0 ? (size_t)written : 0;
-    }
     manifest->len_bytes = 0;
-    return PENSTOCK_OK;
+    return rc;
 }
 
 static int put(struct ps_channel_manifest *manifest, const char *text, struct penstock_error *error)
@@ -41,7 +44,9 @@ static int put(struct ps_channel_manifest *manifest, const char *text, struct pe
         rc = flush(manifest, error);
     if (rc != PENSTOCK_OK)
         return rc;
-    memcpy(manifest->bytes + manifest->len_bytes, text, len); /* a key is 1024 bytes at most */
+    if (len > sizeof manifest->bytes) /* a path of control bytes, six for each */
+        return write_out(manifest, text, len, error);
+    memcpy(manifest->bytes + manifest->len_bytes, text, len);
     manifest->len_bytes += len;
     return PENSTOCK_OK;
 }
@@ -52,7 +57,9 @@ static int put_string(struct ps_channel_manifest *manifest, const char *text,
 {
     json_t *string = json_string(text);
     char *written = string ? json_dumps(string, JSON_ENCODE_ANY) : NULL;
-    int rc = put(manifest, written ? written : "\"\"", error);
+    int rc = string && !written
+                 ? ps_fail(error, PENSTOCK_E_MEMORY, "out of memory for %s", manifest->path)
+                 : put(manifest, written ? written : "\"\"", error);
 
     free(written);
     json_decref(string);
@@ -72,7 +79,7 @@ int ps_channel_manifest_open(struct ps_channel_manifest *manifest, const char *p
     snprintf(manifest->fresh, sizeof manifest->fresh, "%s.new", manifest->path);
     manifest->fd =
         open(manifest->fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
-    return manifest->fd < 0 ? fail(manifest, error) : PENSTOCK_OK;
+    return manifest->fd < 0 ? fail(manifest, errno, error) : PENSTOCK_OK;
 }
 
 int ps_channel_manifest_add(struct ps_channel_manifest *manifest, const char *prefix,
@@ -100,7 +107,7 @@ int ps_channel_manifest_finish(struct ps_channel_manifest *manifest, struct pens
     if (rc == PENSTOCK_OK)
         rc = flush(manifest, error);
     if (rc == PENSTOCK_OK && rename(manifest->fresh, manifest->path) != 0)
-        rc = fail(manifest, error);
+        rc = fail(manifest, errno, error);
     if (rc != PENSTOCK_OK)
         return rc;
     close(manifest->fd);

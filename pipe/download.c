@@ -3,6 +3,7 @@
 #include "pipe/download.h"
 
 #include "pipe/error.h"
+#include "pipe/replace_file.h"
 #include "pipe/thread.h"
 
 #include <errno.h>
@@ -112,20 +113,11 @@ static int begin_file(struct ps_download *d, const struct penstock_span *span)
 
 static int write_span(struct ps_download *d, const struct penstock_span *span)
 {
-    const char *data = span->data;
-    size_t left = span->len_bytes;
     int rc = span->object_offset == 0 ? begin_file(d, span) : PENSTOCK_OK;
+    int sys_errno = rc == PENSTOCK_OK ? ps_write_whole(d->fd, span->data, span->len_bytes) : 0;
 
-    while (rc == PENSTOCK_OK && left > 0) {
-        ssize_t written = write(d->fd, data, left);
-
-        if (written < 0 && errno != EINTR)
-            return fail_at(d, errno);
-        if (written > 0) {
-            data += written;
-            left -= (size_t)written;
-        }
-    }
+    if (sys_errno != 0)
+        return fail_at(d, sys_errno);
     if (rc != PENSTOCK_OK || !span->ends_object)
         return rc;
     int fd = d->fd;

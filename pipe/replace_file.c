@@ -10,16 +10,17 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* Returns 0 or an errno. */
-static int write_whole(int fd, const char *bytes, size_t len_bytes)
+int ps_write_whole(int fd, const void *bytes, size_t len_bytes)
 {
+    const char *next = bytes;
+
     while (len_bytes > 0) {
-        ssize_t written = write(fd, bytes, len_bytes);
+        ssize_t written = write(fd, next, len_bytes);
 
         if (written < 0 && errno != EINTR)
             return errno;
         if (written > 0) {
-            bytes += written;
+            next += written;
             len_bytes -= (size_t)written;
         }
     }
@@ -36,7 +37,7 @@ int ps_replace_file(const char *path, const void *bytes, size_t len_bytes,
 
     if (len > 0 && (size_t)len < sizeof fresh) {
         fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
-        sys_errno = fd < 0 ? errno : write_whole(fd, bytes, len_bytes);
+        sys_errno = fd < 0 ? errno : ps_write_whole(fd, bytes, len_bytes);
     }
     if (fd >= 0 && close(fd) != 0 && sys_errno == 0)
         sys_errno = errno;

@@ -11,4 +11,7 @@
 int ps_replace_file(const char *path, const void *bytes, size_t len_bytes,
                     struct penstock_error *error);
 
+/* Writes all of it to a file that blocks, or fails: returns 0 or an errno. */
+int ps_write_whole(int fd, const void *bytes, size_t len_bytes);
+
 #endif

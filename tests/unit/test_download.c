@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 #include "pipe/download.h"
 #include "tests/unit/scratch.h"
@@ -62,10 +63,40 @@ static void test_directories_are_made_with_their_parents(void **state)
     scratch_close(&dir);
 }
 
+/* Names whose JSON is longer than what is gathered before it is written. */
+static void test_manifest_takes_names_of_any_length(void **state)
+{
+    struct scratch dir = scratch_open();
+    struct scratch_name path = scratch_path(&dir, "one-manifest");
+    struct ps_channel_manifest *manifest = calloc(1, sizeof *manifest);
+    struct penstock_error error;
+    char name[4096];
+
+    (void)state;
+    assert_non_null(manifest);
+    memset(name, 1, sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    assert_int_equal(ps_channel_manifest_open(manifest, path.text, &error), PENSTOCK_OK);
+    for (unsigned n = 0; n < 3; n++)
+        assert_int_equal(ps_channel_manifest_add(manifest, "s3://b/", n == 1 ? name : "a", &error),
+                         PENSTOCK_OK);
+    assert_int_equal(ps_channel_manifest_finish(manifest, &error), PENSTOCK_OK);
+    json_t *read = json_load_file(path.text, 0, NULL);
+
+    assert_int_equal(json_array_size(read), 4);
+    assert_string_equal(json_string_value(json_array_get(read, 1)), "a");
+    assert_string_equal(json_string_value(json_array_get(read, 2)), name);
+    assert_string_equal(json_string_value(json_array_get(read, 3)), "a");
+    json_decref(read);
+    free(manifest);
+    scratch_close(&dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names_follow_the_prefix),
+        cmocka_unit_test(test_manifest_takes_names_of_any_length),
         cmocka_unit_test(test_directories_are_made_with_their_parents),
     };
 
