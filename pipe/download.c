@@ -86,10 +86,14 @@ static int list_file(struct ps_download *d, const char *key, const char *name)
     return ps_channel_manifest_add(&d->manifest, prefix, name, &d->error);
 }
 
+static int open_file(const char *path)
+{
+    return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+}
+
 static int begin_file(struct ps_download *d, const struct penstock_span *span)
 {
     const char *name = ps_download_name(d->config.prefix, span->key);
-    int sys_errno;
 
     if (!name)
         return ps_fail(&d->error, PENSTOCK_E_ARGUMENT,
@@ -100,14 +104,18 @@ static int begin_file(struct ps_download *d, const struct penstock_span *span)
 
     if (len < 0 || (size_t)len >= sizeof d->path)
         return fail_at(d, ENAMETOOLONG);
-    char *slash = strrchr(d->path, '/');
+    d->fd = open_file(d->path);
+    if (d->fd < 0 && errno == ENOENT) {
+        char *slash = strrchr(d->path, '/');
 
-    *slash = '\0';
-    sys_errno = ps_make_directories(d->path);
-    *slash = '/';
-    if (sys_errno != 0)
-        return fail_at(d, sys_errno);
-    d->fd = open(d->path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+        *slash = '\0';
+        int sys_errno = ps_make_directories(d->path);
+
+        *slash = '/';
+        if (sys_errno != 0)
+            return fail_at(d, sys_errno);
+        d->fd = open_file(d->path);
+    }
     return d->fd < 0 ? fail_at(d, errno) : list_file(d, span->key, name);
 }
 
