@@ -34,7 +34,7 @@ static int fail(const struct penstock_error *error, int code)
 
 /* ---- the plan ---- */
 
-static void print_shares(const struct ps_job *job, const struct ps_share *shares, uint32_t count)
+static void print_shares(const struct ps_share *shares, uint32_t count)
 {
     struct ps_share sum = {.objects = 0};
     uint64_t most_bytes = 0;
@@ -54,7 +54,6 @@ static void print_shares(const struct ps_job *job, const struct ps_share *shares
     if (sum.bytes > 0)
         printf("  the largest share is %.2f times the mean\n",
                (double)most_bytes * count / (double)sum.bytes);
-    (void)job;
 }
 
 static int print_plan(const struct ps_run_options *options, const struct ps_run_config *config)
@@ -77,7 +76,7 @@ static int print_plan(const struct ps_run_options *options, const struct ps_run_
             return EXIT_FAILURE;
         rc = ps_plan_shares(&config->stream, stream, shares, stream->shard_count, &error);
         if (rc == PENSTOCK_OK)
-            print_shares(&options->job, shares, stream->shard_count);
+            print_shares(shares, stream->shard_count);
         free(shares);
     }
     return rc == PENSTOCK_OK ? EXIT_SUCCESS : fail(&error, EXIT_FAILURE);
