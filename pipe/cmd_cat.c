@@ -7,7 +7,6 @@
 #include "pipe/stream_options.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2, ATTRIBUTES_MAX = 16, PIPE_BYTES = 1 << 20 };
+enum { EXIT_USAGE = 2, ATTRIBUTES_MAX = 16 };
 
 static const char help[] =
     "Usage: penstock cat URI... [OPTION]...\n"
@@ -224,7 +223,6 @@ static int copy_to_output(struct penstock *stream)
         return fail("out of memory");
     ps_outlet_open(outlet, stream, true);
     ps_outlet_into(outlet, STDOUT_FILENO);
-    fcntl(STDOUT_FILENO, F_SETPIPE_SZ, PIPE_BYTES); /* refusal only costs speed */
     int code = copy(stream, outlet);
 
     ps_outlet_settle(outlet);

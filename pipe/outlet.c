@@ -20,6 +20,9 @@
 /* Enough to be worth a system call. */
 #define SEND_BYTES ((uint64_t)512 << 10)
 #define VECTORS 64
+/* The most that a process without CAP_SYS_RESOURCE may ask for, unless the machine says otherwise.
+ */
+#define PIPE_BYTES (1 << 20)
 
 static struct ps_outlet_piece *piece_at(struct ps_outlet *o, unsigned number)
 {
@@ -63,6 +66,7 @@ void ps_outlet_open(struct ps_outlet *o, struct penstock *stream, bool may_splic
 void ps_outlet_into(struct ps_outlet *o, int fd)
 {
     o->fd = fd;
+    fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES); /* refusal only costs speed */
 }
 
 bool ps_outlet_is_full(const struct ps_outlet *o)

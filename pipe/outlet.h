@@ -58,7 +58,7 @@ struct ps_outlet {
 
 void ps_outlet_open(struct ps_outlet *outlet, struct penstock *stream, bool may_splice);
 
-/* Sends go to `fd`, which should not block, from now on. */
+/* Sends go to `fd` from now on; a pipe, which should not block, is given room. */
 void ps_outlet_into(struct ps_outlet *outlet, int fd);
 
 /* No more can be put before some of it is sent. */
