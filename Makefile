@@ -29,7 +29,7 @@ PACKAGES := gcc make pkg-config curl ca-certificates \
             libprotobuf-c-dev protobuf-c-compiler liblz4-dev zlib1g-dev libisal-dev libzstd-dev \
             libmicrohttpd-dev libgnutls28-dev libopenblas-pthread-dev \
             dataset-fashion-mnist
-TEST_PACKAGES := g++ clang-14 clang-format-14 libclang-rt-14-dev libcmocka-dev \
+TEST_PACKAGES := g++ clang-14 clang-format-14 libclang-rt-14-dev libcmocka-dev libfast-float-dev \
                  python3 python3-venv git patch mandoc shellcheck iproute2 \
                  radosgw ceph-mon ceph-osd ceph-common
 
@@ -232,6 +232,14 @@ $B/tests/many_addresses.so: $B/tests/many_addresses.o
 
 $B/bench/perf_%: $B/bench/perf_%.o $B/libtool.a $B/libpenstock.a
 	$(call say,link) $(CC) $(LD_FLAGS) -o $@ $^ $(TOOL_LIBS) $(LIBS)
+
+# What perf_csv compares itself with, where it is installed (libfast-float-dev).
+ifneq ($(wildcard /usr/include/fast_float/fast_float.h),)
+$B/bench/perf_csv: $B/bench/perf_csv_fast_float.o
+$B/bench/%.o: bench/%.cc
+	@mkdir -p $(@D)
+	$(call say,c++) g++ -std=c++17 -O3 -march=native -Wall -Wextra -fno-exceptions -fno-rtti -c -o $@ $<
+endif
 
 # --- fuzzing: clang's driver instead of replay.c (reached through `make fuzz`) ----------------------
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench/perf_csv.c - CSV: cut and decode per core, against strtof, memchr and memcpy.
+/* bench/perf_csv.c - CSV: cut and decode per core, against memchr, strtof and fast_float.
  *
  *     build/release/bench/perf_csv [ROUNDS]
  *
  * Generated rows in memory, blocks of 256 rows as a decode thread gets them. Methods take turns,
- * thread CPU time, medians of ROUNDS (default 11); "x" is the ratio of medians to the strtof loop.
+ * thread CPU time, medians of ROUNDS (default 11); "x" is the ratio of medians to the strtof loop,
+ * and to fast_float's from_chars where the library is installed (libfast-float-dev).
  */
 #include "formats/fmt.h"
 
@@ -105,6 +106,9 @@ static double thread_seconds(void)
 
 static volatile float sink;
 
+/* bench/perf_csv_fast_float.cc, where there is fast_float. */
+extern float perf_fast_float(const char *p, const char *end, char delimiter) __attribute__((weak));
+
 static void run_strtof(const struct text *text)
 {
     const char *p = text->bytes;
@@ -171,9 +175,36 @@ static double median(double *values, size_t count)
     return values[count / 2];
 }
 
+enum method { MEMCHR, CUT, DECODE, STRTOF, FAST_FLOAT, METHODS };
+
+static void run_method(enum method method, const struct text *text, struct fmt_decoder *decoder,
+                       float *features, float *labels)
+{
+    switch (method) {
+    case MEMCHR:
+        run_memchr(text);
+        break;
+    case CUT:
+        run_csv(text, NULL, NULL, NULL);
+        break;
+    case DECODE:
+        run_csv(text, decoder, features, labels);
+        break;
+    case STRTOF:
+        run_strtof(text);
+        break;
+    case FAST_FLOAT:
+        if (perf_fast_float != NULL)
+            sink = perf_fast_float(text->bytes, text->bytes + text->len, ',');
+        break;
+    case METHODS:
+        break;
+    }
+}
+
 static void measure(const struct data_set *set, size_t rounds)
 {
-    static double times[4][ROUNDS_MAX];
+    static double times[METHODS][ROUNDS_MAX];
     struct text text = make_text(set);
     struct fmt_options options = {.ops = &fmt_csv, .label_size = 1};
     struct fmt_shape shape = {.feature_dim = text.columns - 1, .label_dim = 1};
@@ -181,31 +212,27 @@ static void measure(const struct data_set *set, size_t rounds)
     float *features = need(malloc((size_t)BLOCK_ROWS * text.columns * sizeof(float)));
     float *labels = need(malloc(BLOCK_ROWS * sizeof(float)));
     for (size_t i = 0; i < rounds; i++) {
-        double t0 = thread_seconds();
-        run_memchr(&text);
-        double t1 = thread_seconds();
-        run_csv(&text, NULL, NULL, NULL);
-        double t2 = thread_seconds();
-        run_csv(&text, decoder, features, labels);
-        double t3 = thread_seconds();
-        run_strtof(&text);
-        double t4 = thread_seconds();
-        times[0][i] = t1 - t0;
-        times[1][i] = t2 - t1;
-        times[2][i] = t3 - t2;
-        times[3][i] = t4 - t3;
+        for (enum method m = 0; m < METHODS; m++) {
+            double start = thread_seconds();
+            run_method(m, &text, decoder, features, labels);
+            times[m][i] = thread_seconds() - start;
+        }
     }
-    double seconds[4];
-    for (size_t i = 0; i < 4; i++)
-        seconds[i] = median(times[i], rounds);
+    double seconds[METHODS];
+    for (size_t m = 0; m < METHODS; m++)
+        seconds[m] = median(times[m], rounds);
     double bytes = (double)text.len;
     double values = (double)text.rows * text.columns;
-    printf(
-        "%-28s %5.1f B | memchr %5.2f GB/s  cut %5.2f GB/s (%.2fx) | cut+decode %6.0f MB/s %6.1f "
-        "Mvalue/s | strtof %5.0f MB/s | %.1fx\n",
-        set->name, bytes / values, bytes / seconds[0] / 1e9, bytes / seconds[1] / 1e9,
-        seconds[0] / seconds[1], bytes / seconds[2] / 1e6, values / seconds[2] / 1e6,
-        bytes / seconds[3] / 1e6, seconds[3] / seconds[2]);
+    printf("%-27s %4.1f B | memchr %5.2f GB/s cut %5.2f (%.2fx) | cut+decode %5.0f MB/s %5.1f "
+           "Mvalue/s | strtof %4.0f MB/s %4.1fx",
+           set->name, bytes / values, bytes / seconds[MEMCHR] / 1e9, bytes / seconds[CUT] / 1e9,
+           seconds[MEMCHR] / seconds[CUT], bytes / seconds[DECODE] / 1e6,
+           values / seconds[DECODE] / 1e6, bytes / seconds[STRTOF] / 1e6,
+           seconds[STRTOF] / seconds[DECODE]);
+    if (perf_fast_float != NULL)
+        printf(" | fast_float %4.0f MB/s %.2fx", bytes / seconds[FAST_FLOAT] / 1e6,
+               seconds[FAST_FLOAT] / seconds[DECODE]);
+    printf("\n");
     fmt_csv.decoder_free(decoder);
     free(features);
     free(labels);

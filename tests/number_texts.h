@@ -61,6 +61,23 @@ static inline void text_digits(char *text)
     text[n] = 0;
 }
 
+/* nan, inf or infinity, in any case; or the ends of the range, with as many zeros. */
+static inline void text_named(char *text)
+{
+    static const char *const names[] = {"nan",   "inf",          "infinity",       "1e38",
+                                        "1e-45", "3.4028235e38", "1.17549435e-38", "7.006492e-46"};
+    uint32_t name_no = text_below(8);
+    uint32_t n = 0;
+    if (text_below(2) == 0)
+        text[n++] = text_below(2) == 0 ? '-' : '+';
+    if (name_no > 2)
+        for (uint32_t zeros = text_below(20); zeros > 0; zeros--)
+            text[n++] = '0';
+    for (const char *c = names[name_no]; *c != 0; c++)
+        text[n++] = (char)(*c >= 'a' && text_below(2) == 0 ? *c - 32 : *c);
+    text[n] = 0;
+}
+
 static inline float text_random_float(void)
 {
     uint32_t bits;
@@ -114,7 +131,7 @@ static inline void text_short_tie(char *text, size_t size)
 }
 
 /* One of the shapes that columns of real tables have. Shapes 0 .. TEXT_SHAPES - 1. */
-#define TEXT_SHAPES 16
+#define TEXT_SHAPES 17
 static inline void text_of_shape(char *text, size_t size, uint32_t shape)
 {
     static const char *const forms[] = {"%.6f",  "%.9g", "%.17g", "%.8e",
@@ -138,6 +155,8 @@ static inline void text_of_shape(char *text, size_t size, uint32_t shape)
         text_tie(text, size);
     else if (shape == 14)
         text_short_tie(text, size);
+    else if (shape == 15)
+        text_named(text);
     else
         text_of_shape(text, size, text_below(TEXT_SHAPES - 1));
 }

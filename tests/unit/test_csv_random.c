@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/unit/test_csv_random.c - the CSV decoder on generated input: random objects, odd fields in
  * the midst of bulk conversions, a million numbers, random bytes for the searches.
+ *
+ *     build/release/tests/unit/test_csv_random [OBJECTS]
+ *
+ * OBJECTS of 1000 numbers each (default 1000) are compared with strtof.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -234,15 +238,17 @@ static void test_csv_odd_fields_in_regular_rows(void **state)
     }
 }
 
+static uint32_t number_objects = 1000;
+
 /* Fields of one shape side by side, so that every batch conversion gets its like. */
 static void test_csv_numbers_equal_strtof(void **state)
 {
-    enum { COLUMNS = 25, ROWS = 40, OBJECTS = 1000 };
+    enum { COLUMNS = 25, ROWS = 40 };
     static char text[COLUMNS * ROWS * (TEXT_BYTES + 1)];
     static float expected[COLUMNS * ROWS];
     struct drive drive = {.options = {.label_size = 3}, .rows_max = 1000, .step = step_all};
     (void)state;
-    for (uint32_t object = 0; object < OBJECTS; object++) {
+    for (uint32_t object = 0; object < number_objects; object++) {
         struct drive_result r;
         size_t len = 0;
         for (size_t i = 0; i < COLUMNS * ROWS; i++) {
@@ -264,8 +270,10 @@ static void test_csv_numbers_equal_strtof(void **state)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1)
+        number_objects = (uint32_t)strtoul(argv[1], NULL, 10);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_csv_find_and_skip_equal_a_plain_search),
         cmocka_unit_test(test_csv_random_objects_equal_the_reference),
