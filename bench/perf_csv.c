@@ -7,7 +7,7 @@
  * thread CPU time, medians of ROUNDS (default 11); "x" is the ratio of medians to the strtof loop,
  * and to fast_float's from_chars where the library is installed (libfast-float-dev).
  */
-#include "formats/fmt.h"
+#include "formats/csv.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,12 +137,21 @@ static void run_memchr(const struct text *text)
         exit(1);
 }
 
+static bool decode(struct fmt_decoder *decoder, const uint8_t *in, const struct fmt_cut *cut,
+                   struct fmt_rows *out, struct fmt_error *error)
+{
+    struct fmt_span span = {.in = in, .len = cut->len_bytes, .rows = cut->rows};
+    return fmt_csv.decode(decoder, &span, out, error) == FMT_OK;
+}
+
 /* Cuts blocks of 256 rows; decodes them too if there is a decoder. */
 static void run_csv(const struct text *text, struct fmt_decoder *decoder, float *features,
                     float *labels)
 {
-    struct fmt_options options = {.ops = &fmt_csv, .label_size = 1};
+    struct fmt_csv_options own = {.label_size = 1};
+    struct fmt_options options = {.ops = &fmt_csv, .own = &own};
     struct fmt_error error = {0};
+    struct fmt_rows out = {.features = features, .labels = labels};
     const uint8_t *in = (const uint8_t *)text->bytes;
     size_t at = 0;
     size_t rows = 0;
@@ -150,8 +159,7 @@ static void run_csv(const struct text *text, struct fmt_decoder *decoder, float 
         struct fmt_cut cut = {0};
         if (fmt_csv.cut(&options, in + at, text->len - at, at == 0, true, BLOCK_ROWS, &cut,
                         &error) != FMT_OK ||
-            (decoder != NULL && fmt_csv.decode(decoder, in + at, cut.len_bytes, cut.rows, features,
-                                               labels, &error) != FMT_OK)) {
+            (decoder != NULL && !decode(decoder, in + at, &cut, &out, &error))) {
             fprintf(stderr, "perf_csv: %s\n", error.text);
             exit(1);
         }
@@ -206,7 +214,8 @@ static void measure(const struct data_set *set, size_t rounds)
 {
     static double times[METHODS][ROUNDS_MAX];
     struct text text = make_text(set);
-    struct fmt_options options = {.ops = &fmt_csv, .label_size = 1};
+    struct fmt_csv_options own = {.label_size = 1};
+    struct fmt_options options = {.ops = &fmt_csv, .own = &own};
     struct fmt_shape shape = {.feature_dim = text.columns - 1, .label_dim = 1};
     struct fmt_decoder *decoder = need(fmt_csv.decoder_new(&options, &shape));
     float *features = need(malloc((size_t)BLOCK_ROWS * text.columns * sizeof(float)));

@@ -104,8 +104,9 @@ static void run_decode(struct input *input)
     const uint8_t *in = input->bytes;
     for (uint32_t i = 0; i < input->batch_count; i++) {
         const struct fmt_cut *batch = &input->batches[i];
-        if (input->options.ops->decode(input->decoder, in, batch->len_bytes, batch->rows,
-                                       input->features, input->labels, NULL) != FMT_OK)
+        struct fmt_span span = {.in = in, .len = batch->len_bytes, .rows = batch->rows};
+        struct fmt_rows out = {.features = input->features, .labels = input->labels};
+        if (input->options.ops->decode(input->decoder, &span, &out, NULL) != FMT_OK)
             fail("decode");
         in += batch->len_bytes;
     }

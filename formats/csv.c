@@ -8,6 +8,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #define CLIP_BYTES 40
 
@@ -177,17 +178,19 @@ static void row_reader_advance(struct row_reader *r, const struct fmt_decoder *d
         r->labels += (size_t)rows * decoder->label_dim;
 }
 
-static enum fmt_rc csv_decode(struct fmt_decoder *decoder, const uint8_t *in, size_t len,
-                              uint32_t rows, float *features, float *labels,
-                              struct fmt_error *error)
+static enum fmt_rc csv_decode(struct fmt_decoder *decoder, const struct fmt_span *span,
+                              struct fmt_rows *out, struct fmt_error *error)
 {
+    const uint8_t *in = span->in;
+    size_t len = span->len;
+    uint32_t rows = span->rows;
     struct row_reader r = {
         .in = in,
         .end = in + len,
         .columns = decoder->label_dim + decoder->feature_dim,
         .label_dim = decoder->label_dim,
-        .features = features,
-        .labels = labels,
+        .features = out->features,
+        .labels = out->labels,
         .error = error,
     };
     const uint8_t *p = in;
@@ -220,20 +223,36 @@ static enum fmt_rc csv_decode(struct fmt_decoder *decoder, const uint8_t *in, si
     return FMT_OK;
 }
 
+static void csv_options_init(void *own)
+{
+    struct fmt_csv_options *csv = own;
+    csv->label_size = 1;
+}
+
+static enum fmt_rc csv_set_option(void *own, const char *name, const char *value,
+                                  struct fmt_error *error)
+{
+    struct fmt_csv_options *csv = own;
+    if (strcasecmp(name, "label_size") == 0)
+        return fmt_option_u32(name, value, 0, UINT32_MAX, &csv->label_size, error);
+    return FMT_E_ARGUMENT;
+}
+
 static enum fmt_rc csv_learn(const struct fmt_options *options, const uint8_t *in, size_t len,
                              struct fmt_shape *shape, struct fmt_error *error)
 {
+    uint32_t label_size = ((const struct fmt_csv_options *)options->own)->label_size;
     const uint8_t *end = in + len;
     const uint8_t *row = csv_skip_blank_lines(in, end);
     size_t columns = row == end ? 0 : count_fields(row, end);
     size_t offset = (size_t)(row - in);
-    if (columns <= options->label_size)
+    if (columns <= label_size)
         return fmt_fail(error, offset, 0, "label_size=%u leaves no feature: the row has %zu %s",
-                        options->label_size, columns, columns == 1 ? "column" : "columns");
+                        label_size, columns, columns == 1 ? "column" : "columns");
     if (columns > INT32_MAX)
         return fmt_fail(error, offset, 0, "the row has %zu columns: too many", columns);
-    shape->label_dim = options->label_size;
-    shape->feature_dim = (uint32_t)columns - options->label_size;
+    *shape =
+        (struct fmt_shape){.label_dim = label_size, .feature_dim = (uint32_t)columns - label_size};
     return FMT_OK;
 }
 
@@ -265,6 +284,10 @@ static void csv_decoder_free(struct fmt_decoder *decoder)
 
 const struct fmt_ops fmt_csv = {
     .content_type = "text/csv",
+    .parameters = "label_size",
+    .options_bytes = sizeof(struct fmt_csv_options),
+    .options_init = csv_options_init,
+    .set_option = csv_set_option,
     .cut = fmt_csv_cut,
     .learn = csv_learn,
     .decoder_new = csv_decoder_new,

@@ -14,6 +14,10 @@
 
 #include "formats/fmt.h"
 
+struct fmt_csv_options {
+    uint32_t label_size; /* leading columns that are labels */
+};
+
 struct fmt_decoder {
     uint32_t feature_dim;
     uint32_t label_dim;

@@ -33,13 +33,62 @@ struct fmt_error {
 /* Channel options, parsed from a content type by fmt_options_parse. */
 struct fmt_options {
     const struct fmt_ops *ops; /* NULL for application/octet-stream: bytes without records */
-    uint32_t label_size;       /* CSV: leading columns that are labels */
+    void *own;                 /* what ops->set_option filled in; NULL when options_bytes is 0 */
+    uint32_t feature_dim;      /* what the channel demands; 0: as the first record has it */
+    uint64_t seed;             /* of what decoders draw by lot */
 };
+
+/* What a feature is stored as, where features are dense. Those of sparse rows are float32. */
+enum fmt_feature_type { FMT_F32, FMT_F64, FMT_I32, FMT_U8 };
 
 /* The shape that every record of a channel shares. */
 struct fmt_shape {
-    uint32_t feature_dim;
+    uint32_t
+        feature_dim; /* dense: numbers in a row; sparse: columns, 0 when the data do not tell */
     uint32_t label_dim;
+    uint32_t text_dim; /* texts, which are bytes of any length, in a row */
+    enum fmt_feature_type type;
+    bool sparse;   /* rows are (column, value) entries; there are no dense features */
+    bool weighted; /* a row has a weight */
+    bool grouped;  /* a row has the number of a group, e.g. libsvm's qid */
+};
+
+/* Whole records of one object, as `cut` found them, lead removed (blank lines may lie between). */
+struct fmt_span {
+    const uint8_t *in;
+    size_t len;
+    uint32_t rows;
+    uint32_t epoch;
+    uint64_t position;      /* of the first row in the stream's epoch, from 0 */
+    const char *key;        /* of the object, or its path */
+    uint64_t object_offset; /* of in[0] in the object */
+};
+
+/* Entries of sparse rows, appended. */
+struct fmt_entries {
+    uint32_t *columns;
+    float *values;
+    size_t count;
+    size_t room;
+};
+
+/* Texts, appended one behind the other without a gap. */
+struct fmt_texts {
+    uint8_t *bytes;
+    size_t count;
+    size_t room;
+};
+
+/* Where rows go: the first at each pointer. What the shape lacks is NULL and not touched. */
+struct fmt_rows {
+    void *features; /* (rows, feature_dim) of shape.type, row-major, without gaps */
+    float *labels;  /* (rows, label_dim) */
+    float *weights;
+    uint64_t *groups;
+    uint32_t *entry_ends; /* entries.count behind each row's */
+    uint32_t *text_ends;  /* (rows, text_dim): texts.count behind each text */
+    struct fmt_entries entries;
+    struct fmt_texts texts;
 };
 
 /* Result of `cut`, and its memory between calls that returned FMT_MORE for the same record: zero it
@@ -57,7 +106,21 @@ struct fmt_decoder; /* one thread's decoder: options, shape and what was learnt 
 struct fmt_ops {
     const char *content_type; /* without parameters */
 
-    /* Finds as many whole records as `in` holds, at most rows_max (>= 1) of them.
+    /* Parameters of the content type, for messages: "label_size, delimiter"; NULL: there are none,
+     * and the next four fields are 0. Several content types may share the struct behind `own`. */
+    const char *parameters;
+    size_t options_bytes;
+    void (*options_init)(void *own); /* puts defaults into zeroed memory; NULL: zero they are */
+    /* One parameter; `value` without its quotes. Returns FMT_OK; or FMT_E_ARGUMENT, with the cause
+     * in *error, or with an empty text if there is no parameter of that name. */
+    enum fmt_rc (*set_option)(void *own, const char *name, const char *value,
+                              struct fmt_error *error);
+    /* All parameters are set: whether they go together. NULL: they always do. */
+    enum fmt_rc (*check_options)(void *own, struct fmt_error *error);
+    void (*options_clear)(void *own); /* frees what `own` points to; NULL: it owns nothing */
+
+    /* Finds as many whole records as `in` holds, at most rows_max (>= 1) of them. A record whose
+     * contents are bad is found all the same, wherever its end can be told.
      *   at_start  `in` is the first byte of an object
      *   at_end    in + len is the end of the object: the last record needs no terminator, and an
      *             incomplete one is FMT_E_FORMAT ("truncated")
@@ -67,6 +130,13 @@ struct fmt_ops {
     enum fmt_rc (*cut)(const struct fmt_options *options, const uint8_t *in, size_t len,
                        bool at_start, bool at_end, uint32_t rows_max, struct fmt_cut *cut,
                        struct fmt_error *error);
+
+    /* After `cut` returned FMT_E_FORMAT for the record at `in`: where the next one begins that can
+     * be told to be one, at *skip_bytes >= 1 from `in`, or in + len if none is found and at_end.
+     * `offset` is that of `in` in the object. FMT_MORE: the bytes do not tell; *skip_bytes of them
+     * (0 or more) need not be shown again. NULL: nothing after such a record can be read. */
+    enum fmt_rc (*resync)(const struct fmt_options *options, const uint8_t *in, size_t len,
+                          uint64_t offset, bool at_end, size_t *skip_bytes);
 
     /* Reads the shape off the first record of [in, in + len), which `cut` returned with rows >= 1
      * (lead removed). */
@@ -78,19 +148,50 @@ struct fmt_ops {
                                        const struct fmt_shape *shape);
     void (*decoder_free)(struct fmt_decoder *decoder);
 
-    /* Decodes exactly `rows` records, which fill [in, in + len) (blank lines apart), as `cut` found
-     * them. features is (rows, feature_dim), labels (rows, label_dim), float32, row-major; labels
-     * may be NULL when label_dim is 0. Never reads outside [in, in + len), never writes outside the
-     * rows. On FMT_E_FORMAT rows before error->row are decoded. */
-    enum fmt_rc (*decode)(struct fmt_decoder *decoder, const uint8_t *in, size_t len, uint32_t rows,
-                          float *features, float *labels, struct fmt_error *error);
+    /* Decodes the span's rows. Never reads outside it, never writes outside the rows. Entries and
+     * texts grow by the functions below. On FMT_E_FORMAT rows before error->row are decoded, and
+     * nothing of later ones is in entries or texts; error->offset_bytes is where the bad one begins
+     * in the span. */
+    enum fmt_rc (*decode)(struct fmt_decoder *decoder, const struct fmt_span *span,
+                          struct fmt_rows *rows, struct fmt_error *error);
 };
 
+/* Bytes of one feature. */
+static inline size_t fmt_feature_bytes(enum fmt_feature_type type)
+{
+    return type == FMT_F64 ? 8 : type == FMT_U8 ? 1 : 4;
+}
+
+/* Makes room for `more` entries behind those there are; false when memory is out, or there would be
+ * more than 2^31 - 1. Memory grows by doubling, and is the caller's of decode to free. */
+bool fmt_entries_reserve(struct fmt_entries *entries, size_t more)
+    __attribute__((warn_unused_result));
+
+/* The same for bytes of texts. */
+bool fmt_texts_reserve(struct fmt_texts *texts, size_t more) __attribute__((warn_unused_result));
+
 /* Parses a content type, e.g. "text/csv;label_size=1" (RFC 9110, 8.3.1: case-insensitive names,
- * blanks allowed around ";", values may be quoted; "csv" alone is accepted as SageMaker's
- * containers do). Unknown types and parameters are refused, except charset=utf-8. */
+ * blanks allowed around ";", values may be quoted, with \" and \\ inside; "csv" alone is accepted
+ * as SageMaker's containers do). Unknown types and parameters are refused, except charset=utf-8.
+ * On FMT_OK *options is to be given to fmt_options_free; on failure it holds nothing. */
 enum fmt_rc fmt_options_parse(const char *content_type, struct fmt_options *options,
                               struct fmt_error *error);
+
+/* Frees what the options own, and zeroes them. */
+void fmt_options_free(struct fmt_options *options);
+
+/* For set_option: a number from `least` to `most`, or FMT_E_ARGUMENT with the cause. */
+enum fmt_rc fmt_option_u32(const char *name, const char *value, uint32_t least, uint32_t most,
+                           uint32_t *out, struct fmt_error *error);
+
+/* For set_option: the place of `value` in words[], which ends with NULL, or FMT_E_ARGUMENT with a
+ * cause that lists them. Case does not count. */
+enum fmt_rc fmt_option_word(const char *name, const char *value, const char *const words[],
+                            uint32_t *out, struct fmt_error *error);
+
+/* Records text (printf style) and returns FMT_E_ARGUMENT. */
+enum fmt_rc fmt_refuse(struct fmt_error *error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* Records text (printf style) and place in *error (which may be NULL) and returns FMT_E_FORMAT. */
 enum fmt_rc fmt_fail(struct fmt_error *error, size_t offset_bytes, uint32_t row, const char *format,

@@ -4,8 +4,10 @@
  *
  * Threads: any.
  */
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -13,18 +15,19 @@
 
 #define ARRAY_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-/* The names a content type may go by, and the parameters' defaults that come with it. */
+/* The names a content type may go by. */
 static const struct format {
     const char *name;
     const struct fmt_ops *ops;
-    uint32_t label_size;
-    bool takes_label_size;
 } FORMATS[] = {
-    {"application/x-recordio-protobuf", &fmt_recordio_protobuf, 0, false},
-    {"text/csv", &fmt_csv, 1, true},
-    {"csv", &fmt_csv, 1, true},
-    {"application/octet-stream", NULL, 0, false},
+    {"application/x-recordio-protobuf", &fmt_recordio_protobuf},
+    {"text/csv", &fmt_csv},
+    {"csv", &fmt_csv},
+    {"application/octet-stream", NULL},
 };
+
+/* Longest value of a parameter. */
+#define VALUE_BYTES_MAX 4096
 
 /* A piece of the content type; not terminated. */
 struct token {
@@ -44,6 +47,19 @@ enum fmt_rc fmt_fail(struct fmt_error *error, size_t offset_bytes, uint32_t row,
     (void)vsnprintf(error->text, sizeof(error->text), format, args);
     va_end(args);
     return FMT_E_FORMAT;
+}
+
+enum fmt_rc fmt_refuse(struct fmt_error *error, const char *format, ...)
+{
+    if (error == NULL)
+        return FMT_E_ARGUMENT;
+    error->offset_bytes = 0;
+    error->row = 0;
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(error->text, sizeof(error->text), format, args);
+    va_end(args);
+    return FMT_E_ARGUMENT;
 }
 
 static bool token_is(struct token token, const char *word)
@@ -70,33 +86,98 @@ static struct token trim(const char *from, const char *to)
 static const char *find_end(const char *from)
 {
     bool quoted = false;
-    for (; *from != '\0' && (quoted || *from != ';'); from++)
-        if (*from == '"')
+    for (; *from != '\0' && (quoted || *from != ';'); from++) {
+        if (quoted && *from == '\\' && from[1] != '\0')
+            from++;
+        else if (*from == '"')
             quoted = !quoted;
+    }
     return from;
 }
 
 static enum fmt_rc refuse(struct fmt_error *error, const char *what, struct token token)
 {
     int len = token.len_bytes < 80 ? (int)token.len_bytes : 80;
-    (void)fmt_fail(error, 0, 0, "%s '%.*s'", what, len, token.text);
-    return FMT_E_ARGUMENT;
+    return fmt_refuse(error, "%s '%.*s'", what, len, token.text);
 }
 
-static bool parse_u32(struct token token, uint32_t *value)
+enum fmt_rc fmt_option_u32(const char *name, const char *value, uint32_t least, uint32_t most,
+                           uint32_t *out, struct fmt_error *error)
 {
     uint64_t sum = 0;
-    if (token.len_bytes == 0)
-        return false;
-    for (size_t i = 0; i < token.len_bytes; i++) {
-        if (token.text[i] < '0' || token.text[i] > '9')
-            return false;
-        sum = sum * 10 + (uint64_t)(token.text[i] - '0');
-        if (sum > UINT32_MAX)
-            return false;
+    const char *c = value;
+    while (*c >= '0' && *c <= '9' && sum <= UINT32_MAX)
+        sum = sum * 10 + (uint64_t)(*c++ - '0');
+    if (c == value || *c != '\0' || sum < least || sum > most)
+        return fmt_refuse(
+            error, "content type: %s must be a number from %" PRIu32 " to %" PRIu32 ", not '%.80s'",
+            name, least, most, value);
+    *out = (uint32_t)sum;
+    return FMT_OK;
+}
+
+enum fmt_rc fmt_option_word(const char *name, const char *value, const char *const words[],
+                            uint32_t *out, struct fmt_error *error)
+{
+    char list[120] = "";
+    size_t used = 0;
+    for (uint32_t i = 0; words[i] != NULL; i++) {
+        if (strcasecmp(words[i], value) == 0) {
+            *out = i;
+            return FMT_OK;
+        }
+        if (used < sizeof(list))
+            used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s",
+                                     i == 0                 ? ""
+                                     : words[i + 1] == NULL ? " or "
+                                                            : ", ",
+                                     words[i]);
     }
-    *value = (uint32_t)sum;
+    return fmt_refuse(error, "content type: %s must be %s, not '%.80s'", name, list, value);
+}
+
+/* Copies a token out, of a quoted one what is quoted. False if it does not fit. */
+static bool copy_value(struct token token, char *out, size_t room)
+{
+    bool quoted =
+        token.len_bytes >= 2 && token.text[0] == '"' && token.text[token.len_bytes - 1] == '"';
+    size_t from = quoted ? 1 : 0;
+    size_t to = token.len_bytes - from;
+    size_t n = 0;
+    for (size_t i = from; i < to; i++) {
+        if (quoted && token.text[i] == '\\' && i + 1 < to)
+            i++;
+        if (n + 1 >= room)
+            return false;
+        out[n++] = token.text[i];
+    }
+    out[n] = '\0';
     return true;
+}
+
+static enum fmt_rc set_option(const struct format *format, struct fmt_options *options,
+                              const char *name, const char *value, struct fmt_error *error)
+{
+    const struct fmt_ops *ops = format->ops;
+    struct fmt_error cause = {.text = ""};
+    if (strcasecmp(name, "charset") == 0) {
+        if (strcasecmp(value, "utf-8") == 0 || strcasecmp(value, "utf8") == 0)
+            return FMT_OK;
+        return fmt_refuse(error, "content type: only charset=utf-8 is supported, not '%.80s'",
+                          value);
+    }
+    if (ops == NULL || ops->parameters == NULL)
+        return fmt_refuse(error, "content type: %s has no parameter %.80s, nor any other",
+                          format->name, name);
+    enum fmt_rc rc = ops->set_option(options->own, name, value, &cause);
+    if (rc == FMT_OK)
+        return FMT_OK;
+    if (cause.text[0] == '\0')
+        return fmt_refuse(error, "content type: %s has no parameter %.80s: it has %s", format->name,
+                          name, ops->parameters);
+    if (error != NULL)
+        *error = cause;
+    return rc;
 }
 
 /* One "name=value". */
@@ -106,45 +187,21 @@ static enum fmt_rc parse_parameter(const struct format *format, struct token par
     const char *equals = memchr(parameter.text, '=', parameter.len_bytes);
     if (equals == NULL)
         return refuse(error, "content type: parameter without '=':", parameter);
-    struct token name = trim(parameter.text, equals);
-    struct token value = trim(equals + 1, parameter.text + parameter.len_bytes);
-    if (value.len_bytes >= 2 && value.text[0] == '"' && value.text[value.len_bytes - 1] == '"') {
-        value.text++;
-        value.len_bytes -= 2;
-    }
-    if (token_is(name, "charset")) {
-        if (token_is(value, "utf-8") || token_is(value, "utf8"))
-            return FMT_OK;
-        return refuse(error, "content type: only charset=utf-8 is supported, not", value);
-    }
-    if (!token_is(name, "label_size"))
-        return refuse(error, "content type: unknown parameter", name);
-    if (!format->takes_label_size) {
-        (void)fmt_fail(error, 0, 0,
-                       "content type: %s has no parameter label_size: it is for text/csv",
-                       format->name);
-        return FMT_E_ARGUMENT;
-    }
-    if (!parse_u32(value, &options->label_size))
-        return refuse(error, "content type: label_size must be a number of columns, not", value);
-    return FMT_OK;
+    struct token name_token = trim(parameter.text, equals);
+    struct token value_token = trim(equals + 1, parameter.text + parameter.len_bytes);
+    char name[128];
+    char value[VALUE_BYTES_MAX];
+    if (!copy_value(name_token, name, sizeof(name)))
+        return refuse(error, "content type: no parameter has a name as long as", name_token);
+    if (!copy_value(value_token, value, sizeof(value)))
+        return fmt_refuse(error, "content type: %s is longer than %d bytes", name,
+                          VALUE_BYTES_MAX - 1);
+    return set_option(format, options, name, value, error);
 }
 
-enum fmt_rc fmt_options_parse(const char *content_type, struct fmt_options *options,
-                              struct fmt_error *error)
+static enum fmt_rc parse_parameters(const struct format *format, const char *end,
+                                    struct fmt_options *options, struct fmt_error *error)
 {
-    const char *end = find_end(content_type);
-    struct token type = trim(content_type, end);
-    const struct format *format = NULL;
-    for (size_t i = 0; i < ARRAY_COUNT(FORMATS) && format == NULL; i++)
-        if (token_is(type, FORMATS[i].name))
-            format = &FORMATS[i];
-    if (format == NULL)
-        return refuse(error,
-                      "content type must be application/x-recordio-protobuf, "
-                      "text/csv[;label_size=N] or application/octet-stream, not",
-                      type);
-    *options = (struct fmt_options){.ops = format->ops, .label_size = format->label_size};
     while (*end == ';') {
         const char *from = end + 1;
         end = find_end(from);
@@ -155,5 +212,46 @@ enum fmt_rc fmt_options_parse(const char *content_type, struct fmt_options *opti
         if (rc != FMT_OK)
             return rc;
     }
+    if (options->own != NULL && options->ops->check_options != NULL)
+        return options->ops->check_options(options->own, error);
     return FMT_OK;
+}
+
+enum fmt_rc fmt_options_parse(const char *content_type, struct fmt_options *options,
+                              struct fmt_error *error)
+{
+    const char *end = find_end(content_type);
+    struct token type = trim(content_type, end);
+    const struct format *format = NULL;
+    *options = (struct fmt_options){.ops = NULL};
+    for (size_t i = 0; i < ARRAY_COUNT(FORMATS) && format == NULL; i++)
+        if (token_is(type, FORMATS[i].name))
+            format = &FORMATS[i];
+    if (format == NULL)
+        return refuse(error,
+                      "content type must be application/x-recordio-protobuf, "
+                      "text/csv[;label_size=N] or application/octet-stream, not",
+                      type);
+    options->ops = format->ops;
+    if (format->ops != NULL && format->ops->options_bytes > 0) {
+        options->own = calloc(1, format->ops->options_bytes);
+        if (options->own == NULL) {
+            (void)fmt_refuse(error, "out of memory");
+            return FMT_E_MEMORY;
+        }
+        if (format->ops->options_init != NULL)
+            format->ops->options_init(options->own);
+    }
+    enum fmt_rc rc = parse_parameters(format, end, options, error);
+    if (rc != FMT_OK)
+        fmt_options_free(options);
+    return rc;
+}
+
+void fmt_options_free(struct fmt_options *options)
+{
+    if (options->own != NULL && options->ops->options_clear != NULL)
+        options->ops->options_clear(options->own);
+    free(options->own);
+    *options = (struct fmt_options){.ops = NULL};
 }

@@ -148,7 +148,8 @@ static enum fmt_rc learn(const struct fmt_options *options, const uint8_t *in, s
         return fmt_fail(error, 0, 0, "record has no feature values");
     if (record.features.count > UINT32_MAX || record.labels.count > UINT32_MAX)
         return fmt_fail(error, 0, 0, "record has more than %" PRIu32 " values", UINT32_MAX);
-    *shape = (struct fmt_shape){(uint32_t)record.features.count, (uint32_t)record.labels.count};
+    *shape = (struct fmt_shape){.feature_dim = (uint32_t)record.features.count,
+                                .label_dim = (uint32_t)record.labels.count};
     return FMT_OK;
 }
 
@@ -207,9 +208,14 @@ static enum fmt_rc decode_row(struct fmt_decoder *decoder, const uint8_t *in, si
     return rc;
 }
 
-static enum fmt_rc decode(struct fmt_decoder *decoder, const uint8_t *in, size_t len, uint32_t rows,
-                          float *features, float *labels, struct fmt_error *error)
+static enum fmt_rc decode(struct fmt_decoder *decoder, const struct fmt_span *span,
+                          struct fmt_rows *out, struct fmt_error *error)
 {
+    const uint8_t *in = span->in;
+    size_t len = span->len;
+    uint32_t rows = span->rows;
+    float *features = out->features;
+    float *labels = out->labels;
     size_t feature_dim = decoder->shape.feature_dim;
     size_t label_dim = decoder->shape.label_dim;
     size_t at = 0;

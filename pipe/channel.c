@@ -275,6 +275,8 @@ int ps_channel_open(struct penstock *stream, const struct penstock_channel_confi
     if (fmt_options_parse(config->content_type, &ch->options, &cause) != FMT_OK)
         return ps_fail(error, PENSTOCK_E_ARGUMENT, "channel %s: content type \"%s\": %s", ch->name,
                        config->content_type, cause.text);
+    ch->options.feature_dim = config->feature_dim;
+    ch->options.seed = config->seed;
     ch->plain = !ch->options.ops;
     int rc = ps_config_compression(config, &codec, error);
 
@@ -305,6 +307,7 @@ void ps_channel_close(struct ps_channel *ch)
     ps_pipe_reader_close(ch->pipe);
     ps_ring_close(&ch->ring);
     ps_plan_free(ch->plan);
+    fmt_options_free(&ch->options);
     for (size_t i = 0; i < ch->source_count + ch->reference_count; i++)
         ps_source_close(&ch->sources[i]);
     for (size_t i = 0; i < ch->attribute_count; i++)

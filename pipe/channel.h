@@ -102,10 +102,21 @@ struct ps_chunk {
     uint64_t end_pos;       /* released moves here when this chunk and all before it are done */
     uint64_t object_offset; /* of in[0] */
     const struct ps_object *object;
+    uint32_t epoch;
+    uint64_t position; /* of the first row in the epoch */
     struct ps_slot *slot;
     uint32_t first_row;
     uint32_t rows;
     bool done;
+};
+
+/* Where a slot's arrays begin, in bytes from its base; what the shape lacks takes no room. Features
+ * are at 0. */
+struct ps_layout {
+    size_t labels;
+    size_t weights;
+    size_t groups;
+    size_t end;
 };
 
 enum ps_slot_state { PS_SLOT_FREE, PS_SLOT_FILLING, PS_SLOT_LENT };
@@ -269,6 +280,7 @@ struct ps_channel {
     void *slot_map;
     size_t slot_map_bytes;
     size_t slot_bytes;
+    struct ps_layout layout;
     uint32_t slot_count;
     struct ps_slot slots[PS_SLOTS_MAX];
     struct ps_event events[PS_EVENTS_MAX];

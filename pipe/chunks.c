@@ -128,6 +128,21 @@ static bool finish_chunk(struct ps_channel *ch, struct ps_chunk *chunk, enum fmt
     return freed;
 }
 
+static enum fmt_rc decode_chunk(struct ps_channel *ch, struct fmt_decoder *decoder,
+                                const struct ps_chunk *chunk, struct fmt_error *cause)
+{
+    struct fmt_span span = {.in = chunk->in,
+                            .len = chunk->len_bytes,
+                            .rows = chunk->rows,
+                            .epoch = chunk->epoch,
+                            .position = chunk->position,
+                            .key = chunk->object->key,
+                            .object_offset = chunk->object_offset};
+    struct fmt_rows rows = ps_slot_rows(chunk->slot, chunk->first_row);
+
+    return ch->options.ops->decode(decoder, &span, &rows, cause);
+}
+
 void *ps_decoder_main(void *channel)
 {
     struct ps_channel *ch = channel;
@@ -146,11 +161,7 @@ void *ps_decoder_main(void *channel)
         /* The shape was written before the first chunk was queued. */
         if (!decoder)
             decoder = ops->decoder_new(&ch->options, &ch->shape);
-        enum fmt_rc rc = decoder
-                             ? ops->decode(decoder, chunk->in, chunk->len_bytes, chunk->rows,
-                                           ps_slot_features(chunk->slot, chunk->first_row),
-                                           ps_slot_labels(chunk->slot, chunk->first_row), &cause)
-                             : FMT_E_MEMORY;
+        enum fmt_rc rc = decoder ? decode_chunk(ch, decoder, chunk, &cause) : FMT_E_MEMORY;
 
         atomic_fetch_add_explicit(&ch->counts.records, chunk->rows, memory_order_relaxed);
         if (finish_chunk(ch, chunk, rc, &cause))

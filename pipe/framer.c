@@ -169,6 +169,8 @@ static enum step place_records(struct framer *f, const uint8_t *in)
                              .end_pos = f->pos + cut.len_bytes,
                              .object_offset = f->pos - f->view.object_pos + cut.lead_bytes,
                              .object = f->view.object,
+                             .epoch = f->cursor.epoch,
+                             .position = f->position,
                              .slot = f->slot,
                              .first_row = f->rows,
                              .rows = cut.rows};

@@ -3,6 +3,7 @@
  */
 #include "pipe/inspect.h"
 
+#include "formats/csv.h"
 #include "pipe/error.h"
 
 #include <stdio.h>
@@ -32,6 +33,7 @@ void ps_inspect_close(struct ps_inspect *inspect)
 {
     if (inspect->decoder)
         inspect->options.ops->decoder_free(inspect->decoder);
+    fmt_options_free(&inspect->options);
     fmt_inflate_free(inspect->inflate);
     free(inspect->row);
     free(inspect->row_kept);
@@ -152,7 +154,8 @@ void ps_inspect_content_type(const struct ps_inspect *inspect, char *out, size_t
     else if (inspect->kind == PS_KIND_RECORD_PROTOBUF)
         snprintf(out, room, "application/x-recordio-protobuf");
     else if (inspect->kind == PS_KIND_CSV)
-        snprintf(out, room, "text/csv;label_size=%u", inspect->options.label_size);
+        snprintf(out, room, "text/csv;label_size=%u",
+                 ((const struct fmt_csv_options *)inspect->options.own)->label_size);
     else
         snprintf(out, room, "application/octet-stream");
 }

@@ -22,7 +22,7 @@ static void set_kind(struct ps_inspect *inspect, enum ps_kind kind)
 
     inspect->kind = kind;
     if (kind == PS_KIND_RECORD_PROTOBUF)
-        inspect->options.ops = &fmt_recordio_protobuf;
+        (void)fmt_options_parse("application/x-recordio-protobuf", &inspect->options, &why);
     else if (kind == PS_KIND_CSV)
         (void)fmt_options_parse("text/csv;label_size=1", &inspect->options, &why);
 }
@@ -105,10 +105,17 @@ static int take_row(struct ps_inspect *inspect, const uint8_t *in, size_t len,
         rc = learn(inspect, in, len, &why);
     if (rc == PENSTOCK_E_MEMORY)
         return rc;
+    struct fmt_span span = {.in = in,
+                            .len = len,
+                            .rows = 1,
+                            .position = inspect->records,
+                            .key = inspect->key,
+                            .object_offset = offset_bytes};
+    struct fmt_rows out = {.features = inspect->row + inspect->shape.label_dim,
+                           .labels = inspect->row};
+
     if (rc == PENSTOCK_OK && inspect->decoder &&
-        inspect->options.ops->decode(inspect->decoder, in, len, 1,
-                                     inspect->row + inspect->shape.label_dim, inspect->row,
-                                     &why) == FMT_OK)
+        inspect->options.ops->decode(inspect->decoder, &span, &out, &why) == FMT_OK)
         keep_row(inspect, offset_bytes);
     else
         tell_bad_row(inspect, in, len, offset_bytes, why.text);

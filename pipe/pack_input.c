@@ -2,6 +2,7 @@
 /* pipe/pack_input.c - see pack_input.h. */
 #include "pipe/pack_input.h"
 
+#include "formats/csv.h"
 #include "formats/npz.h"
 #include "pipe/error.h"
 #include "pipe/list_files.h"
@@ -211,9 +212,15 @@ static enum fmt_rc walk_csv(struct csv *csv, struct fmt_decoder *decoder, float 
                             cut.len_bytes - cut.lead_bytes, &csv->shape, cause);
         if (rc == FMT_OK && cut.rows > 0 && decoder) {
             base += cut.lead_bytes;
-            rc = ops->decode(decoder, csv->in + base, cut.len_bytes - cut.lead_bytes, cut.rows,
-                             features + rows * csv->shape.feature_dim,
-                             labels ? labels + rows * csv->shape.label_dim : NULL, cause);
+
+            struct fmt_span span = {.in = csv->in + base,
+                                    .len = cut.len_bytes - cut.lead_bytes,
+                                    .rows = cut.rows,
+                                    .position = rows,
+                                    .key = csv->path};
+            struct fmt_rows out = {.features = features + rows * csv->shape.feature_dim,
+                                   .labels = labels ? labels + rows * csv->shape.label_dim : NULL};
+            rc = ops->decode(decoder, &span, &out, cause);
         }
         if (rc != FMT_OK)
             cause->offset_bytes += base;
@@ -262,7 +269,8 @@ int ps_pack_input_csv(struct ps_pack_input *input, const char *path, uint32_t la
                       struct penstock_error *error)
 {
     struct fmt_error cause = {.text = ""};
-    struct csv csv = {.path = path, .options = {.ops = &fmt_csv, .label_size = label_size}};
+    struct fmt_csv_options own = {.label_size = label_size};
+    struct csv csv = {.path = path, .options = {.ops = &fmt_csv, .own = &own}};
 
     *input = (struct ps_pack_input){.map = NULL};
     int rc = map_file(input, path, error);

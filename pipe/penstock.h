@@ -249,13 +249,32 @@ struct penstock_config {
     void *pin_cookie;
 };
 
-/* A batch on loan. Features are (rows, feature_dim) and labels (rows, label_dim), both float32,
- * row-major, without gaps. `base` .. `base + len_bytes` is the slot that holds both (features at
- * its start, labels 64-byte aligned after room for batch_rows rows): one copy moves a whole batch.
- */
+/* What a batch's dense features are stored as. Values are pinned. */
+enum penstock_type {
+    PENSTOCK_FLOAT32 = 0,
+    PENSTOCK_FLOAT64 = 1,
+    PENSTOCK_INT32 = 2,
+    PENSTOCK_UINT8 = 3,
+};
+
+/* A batch on loan: `rows` rows of what the channel's records hold. What they lack is NULL and 0.
+ *
+ *   dense features   `data`, (rows, feature_dim) of `type`, row-major, without gaps
+ *   sparse features  compressed sparse rows (CSR), as scipy and cuSPARSE take them: row i has the
+ *                    entries row_offsets[i] .. row_offsets[i + 1] - 1 of `columns` and `values`; in
+ *                    the order in which they were written, which need not be ascending; a column
+ *                    may come twice. feature_dim is the number of columns, 0 if neither the data
+ *                    nor the configuration tells it
+ *   labels           (rows, label_dim), float32, row-major, without gaps
+ *   weights, groups  one for each row
+ *   texts            text j of row i is text[text_offsets[i * text_dim + j]] up to the next offset:
+ *                    bytes as they are, without a terminator
+ *
+ * `base` .. `base + len_bytes` is the slot that holds all of it (features at its start, each
+ * further array 64-byte aligned after room for batch_rows rows): one copy moves a whole batch. */
 struct penstock_batch {
-    const float *features;
-    const float *labels; /* NULL when label_dim is 0 */
+    const float *features; /* `data` if it is float32, else NULL */
+    const float *labels;   /* NULL when label_dim is 0 */
     uint32_t rows; /* 1 .. batch_rows; less than batch_rows only in the last batch of an epoch */
     uint32_t feature_dim;
     uint32_t label_dim;
@@ -264,7 +283,18 @@ struct penstock_batch {
     uint32_t slot_no;  /* which slot this is, 0 .. slot count - 1: stable for the handle's life */
     bool pinned;       /* pin accepted the slot */
     void *base;
-    size_t len_bytes; /* bytes from base that hold this batch's features and labels */
+    size_t len_bytes; /* bytes from base that hold this batch */
+
+    enum penstock_type type;
+    const void *data;
+    const float *weights;
+    const uint64_t *groups;      /* libsvm's qid */
+    const uint32_t *row_offsets; /* (rows + 1), from 0, at most 2^31 - 1 */
+    const uint32_t *columns;     /* (row_offsets[rows]), from 0 */
+    const float *values;
+    uint32_t text_dim;
+    const uint32_t *text_offsets; /* (rows * text_dim + 1), from 0 */
+    const char *text;
 };
 
 /* A run of an object's bytes on loan, of a channel of content type "application/octet-stream": in

@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define LABEL_ALIGN_BYTES 64
+#define ARRAY_ALIGN_BYTES 64
 #define SLOTS_LEAST 2
 
 static size_t round_up(size_t n, size_t multiple)
@@ -19,54 +19,79 @@ static size_t round_up(size_t n, size_t multiple)
     return (n + multiple - 1) / multiple * multiple;
 }
 
-static size_t labels_offset(const struct ps_channel *ch)
+/* Behind `end`, aligned, as many bytes for each row. */
+static size_t place_array(size_t *end, size_t row_bytes, uint32_t rows)
 {
-    return round_up((size_t)ch->config.batch_rows * ch->shape.feature_dim * sizeof(float),
-                    LABEL_ALIGN_BYTES);
+    size_t offset = round_up(*end, ARRAY_ALIGN_BYTES);
+
+    if (row_bytes > 0)
+        *end = offset + row_bytes * rows;
+    return offset;
 }
 
-float *ps_slot_features(const struct ps_slot *slot, uint32_t row)
+static struct ps_layout lay_out(const struct fmt_shape *shape, uint32_t rows)
 {
-    return (float *)slot->batch.base + (size_t)row * slot->batch.feature_dim;
+    struct ps_layout layout = {.end = 0};
+
+    place_array(&layout.end, shape->feature_dim * fmt_feature_bytes(shape->type), rows);
+    layout.labels = place_array(&layout.end, shape->label_dim * sizeof(float), rows);
+    layout.weights = place_array(&layout.end, shape->weighted ? sizeof(float) : 0, rows);
+    layout.groups = place_array(&layout.end, shape->grouped ? sizeof(uint64_t) : 0, rows);
+    return layout;
 }
 
-float *ps_slot_labels(const struct ps_slot *slot, uint32_t row)
+struct fmt_rows ps_slot_rows(const struct ps_slot *slot, uint32_t row)
 {
-    if (slot->batch.label_dim == 0)
-        return NULL;
-    return (float *)((char *)slot->batch.base + labels_offset(slot->channel)) +
-           (size_t)row * slot->batch.label_dim;
+    const struct ps_channel *ch = slot->channel;
+    const struct fmt_shape *shape = &ch->shape;
+    char *base = slot->batch.base;
+    struct fmt_rows rows = {.features =
+                                base + row * (shape->feature_dim * fmt_feature_bytes(shape->type))};
+
+    if (shape->label_dim > 0)
+        rows.labels = (float *)(void *)(base + ch->layout.labels) + (size_t)row * shape->label_dim;
+    if (shape->weighted)
+        rows.weights = (float *)(void *)(base + ch->layout.weights) + row;
+    if (shape->grouped)
+        rows.groups = (uint64_t *)(void *)(base + ch->layout.groups) + row;
+    return rows;
 }
 
 static void init_slot(struct ps_channel *ch, uint32_t slot_no)
 {
     struct ps_slot *slot = &ch->slots[slot_no];
     const struct penstock_config *config = &ch->stream->config;
+    struct penstock_batch *batch = &slot->batch;
 
     slot->channel = ch;
     slot->state = PS_SLOT_FREE;
-    slot->batch.slot_no = slot_no;
-    slot->batch.base = (char *)ch->slot_map + slot_no * ch->slot_bytes;
-    slot->batch.feature_dim = ch->shape.feature_dim;
-    slot->batch.label_dim = ch->shape.label_dim;
-    slot->batch.features = ps_slot_features(slot, 0);
-    slot->batch.labels = ps_slot_labels(slot, 0);
-    slot->batch.pinned =
-        config->pin && config->pin(config->pin_cookie, slot->batch.base, ch->slot_bytes) == 0;
+    *batch = (struct penstock_batch){.slot_no = slot_no,
+                                     .base = (char *)ch->slot_map + slot_no * ch->slot_bytes,
+                                     .feature_dim = ch->shape.feature_dim,
+                                     .label_dim = ch->shape.label_dim,
+                                     .type = (enum penstock_type)ch->shape.type};
+    struct fmt_rows rows = ps_slot_rows(slot, 0);
+
+    batch->data = rows.features;
+    batch->features = ch->shape.type == FMT_F32 ? rows.features : NULL;
+    batch->labels = rows.labels;
+    batch->weights = rows.weights;
+    batch->groups = rows.groups;
+    batch->pinned =
+        config->pin && config->pin(config->pin_cookie, batch->base, ch->slot_bytes) == 0;
 }
 
 int ps_slots_open(struct ps_channel *ch, struct penstock_error *error)
 {
     size_t row_floats = (size_t)ch->shape.feature_dim + ch->shape.label_dim;
-    size_t row_bytes_max = SIZE_MAX / sizeof(float) / ch->config.batch_rows / 2;
+    size_t row_floats_max = SIZE_MAX / sizeof(double) / ch->config.batch_rows / 2;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
-    if (row_floats > row_bytes_max)
+    if (row_floats > row_floats_max)
         return ps_fail(error, PENSTOCK_E_MEMORY, "a batch of %u rows of %zu numbers is too large",
                        ch->config.batch_rows, row_floats);
-    ch->slot_bytes = round_up(labels_offset(ch) + (size_t)ch->config.batch_rows *
-                                                      ch->shape.label_dim * sizeof(float),
-                              page);
+    ch->layout = lay_out(&ch->shape, ch->config.batch_rows);
+    ch->slot_bytes = round_up(ch->layout.end, page);
     size_t count = ch->slot_budget_bytes / ch->slot_bytes;
 
     if (count < SLOTS_LEAST)
@@ -163,6 +188,20 @@ static const struct ps_event *ready_event(const struct ps_channel *ch)
     return event;
 }
 
+/* Up to the last row of the last array. */
+static size_t used_bytes(const struct ps_channel *ch, const struct penstock_batch *batch)
+{
+    size_t rows = batch->rows;
+
+    if (batch->groups)
+        return ch->layout.groups + rows * sizeof *batch->groups;
+    if (batch->weights)
+        return ch->layout.weights + rows * sizeof *batch->weights;
+    if (batch->labels)
+        return ch->layout.labels + rows * batch->label_dim * sizeof *batch->labels;
+    return rows * batch->feature_dim * fmt_feature_bytes(ch->shape.type);
+}
+
 static int lend_batch(struct ps_channel *ch, struct ps_slot *slot,
                       const struct penstock_batch **out)
 {
@@ -171,10 +210,7 @@ static int lend_batch(struct ps_channel *ch, struct ps_slot *slot,
     if (slot->bad)
         return ps_channel_end(ch, slot->error.rc, &slot->error);
     batch->rows = slot->rows_framed;
-    batch->len_bytes =
-        batch->label_dim == 0
-            ? (size_t)batch->rows * batch->feature_dim * sizeof(float)
-            : labels_offset(ch) + (size_t)batch->rows * batch->label_dim * sizeof(float);
+    batch->len_bytes = used_bytes(ch, batch);
     slot->state = PS_SLOT_LENT;
     *out = batch;
     if (atomic_fetch_add(&ch->counts.batches, 1) == 0)

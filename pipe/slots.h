@@ -23,8 +23,7 @@ struct ps_slot *ps_slots_take(struct ps_channel *channel, uint32_t epoch, uint64
  */
 bool ps_slots_queue(struct ps_channel *channel, enum ps_event_kind kind, struct ps_slot *slot);
 
-/* Where row `row` of a slot goes. */
-float *ps_slot_features(const struct ps_slot *slot, uint32_t row);
-float *ps_slot_labels(const struct ps_slot *slot, uint32_t row); /* NULL without labels */
+/* Where decoded rows go, the slot's row `row` first. */
+struct fmt_rows ps_slot_rows(const struct ps_slot *slot, uint32_t row);
 
 #endif

@@ -38,7 +38,8 @@ static inline const struct fmt_ops *any_ops(void)
 static inline void run(const void *text, size_t len, uint32_t label_size, uint32_t rows_max,
                        size_t (*step)(void *), void *cookie, struct drive_result *r)
 {
-    struct drive drive = {.options = {.ops = any_ops(), .label_size = label_size},
+    struct fmt_csv_options own = {.label_size = label_size};
+    struct drive drive = {.options = {.ops = any_ops(), .own = &own},
                           .rows_max = rows_max,
                           .step = step,
                           .cookie = cookie};

@@ -18,12 +18,18 @@ struct drive {
     bool exact; /* hand over copies in heap blocks without a byte to spare, for ASan to watch */
     size_t (*step)(void *cookie);
     void *cookie;
+    const char *key; /* of the object; NULL: "" */
 };
 
 /* The rows before the first bad record, and whether there was one. */
 struct drive_result {
-    float *values; /* rows x (features, labels) */
+    float *values; /* rows x (features, labels), of dense float32 rows */
     size_t values_cap;
+    /* Whatever else a row has, row for row: features of other types, weight, group, the number of
+     * entries, their columns, their values, each text's length and bytes. */
+    uint8_t *more;
+    size_t more_len;
+    size_t more_cap;
     size_t rows;
     struct fmt_shape shape; /* zero when no record was good enough to learn from */
     bool failed;
@@ -31,9 +37,14 @@ struct drive_result {
     char text[240];
 };
 
+static inline bool drive_is_float(const struct fmt_shape *shape)
+{
+    return !shape->sparse && shape->type == FMT_F32;
+}
+
 static inline size_t drive_columns(const struct drive_result *r)
 {
-    return (size_t)r->shape.feature_dim + r->shape.label_dim;
+    return (drive_is_float(&r->shape) ? (size_t)r->shape.feature_dim : 0) + r->shape.label_dim;
 }
 
 static inline void *drive_allocate(size_t size)
@@ -47,10 +58,25 @@ static inline void *drive_allocate(size_t size)
 static inline void drive_result_free(struct drive_result *r)
 {
     free(r->values);
+    free(r->more);
     memset(r, 0, sizeof(*r));
 }
 
-static inline void drive_add_row(struct drive_result *r, const float *features, const float *labels)
+static inline void drive_put(struct drive_result *r, const void *bytes, size_t len)
+{
+    if (r->more_len + len > r->more_cap) {
+        r->more_cap = (r->more_len + len) * 2;
+        r->more = realloc(r->more, r->more_cap);
+        if (r->more == NULL)
+            abort();
+    }
+    if (len > 0)
+        memcpy(r->more + r->more_len, bytes, len);
+    r->more_len += len;
+}
+
+static inline void drive_add_values(struct drive_result *r, const float *features,
+                                    const float *labels)
 {
     size_t columns = drive_columns(r);
     if ((r->rows + 1) * columns > r->values_cap) {
@@ -59,10 +85,53 @@ static inline void drive_add_row(struct drive_result *r, const float *features, 
         if (r->values == NULL)
             abort();
     }
-    float *out = r->values + r->rows++ * columns;
-    memcpy(out, features, r->shape.feature_dim * sizeof(float));
+    float *out = r->values + r->rows * columns;
+    size_t feature_dim = columns - r->shape.label_dim;
+    if (feature_dim > 0)
+        memcpy(out, features, feature_dim * sizeof(float));
     if (r->shape.label_dim > 0)
-        memcpy(out + r->shape.feature_dim, labels, r->shape.label_dim * sizeof(float));
+        memcpy(out + feature_dim, labels, r->shape.label_dim * sizeof(float));
+}
+
+/* A dense float32 row that a test expects. */
+static inline void drive_add_row(struct drive_result *r, const float *features, const float *labels)
+{
+    drive_add_values(r, features, labels);
+    r->rows++;
+}
+
+/* Row i of what was decoded. */
+static inline void drive_add_decoded(struct drive_result *r, const struct fmt_rows *rows, size_t i)
+{
+    const struct fmt_shape *shape = &r->shape;
+    size_t feature_bytes = shape->feature_dim * fmt_feature_bytes(shape->type);
+    drive_add_values(
+        r, (const float *)rows->features + (drive_is_float(shape) ? i : 0) * shape->feature_dim,
+        shape->label_dim == 0 ? NULL : rows->labels + i * shape->label_dim);
+    if (!shape->sparse && !drive_is_float(shape))
+        drive_put(r, (const uint8_t *)rows->features + i * feature_bytes, feature_bytes);
+    if (shape->weighted)
+        drive_put(r, rows->weights + i, sizeof(float));
+    if (shape->grouped)
+        drive_put(r, rows->groups + i, sizeof(uint64_t));
+    if (shape->sparse) {
+        uint32_t from = i == 0 ? 0 : rows->entry_ends[i - 1];
+        uint32_t count = rows->entry_ends[i] - from;
+        if (rows->entry_ends[i] < from || rows->entry_ends[i] > rows->entries.count)
+            abort();
+        drive_put(r, &count, sizeof(count));
+        drive_put(r, rows->entries.columns + from, count * sizeof(uint32_t));
+        drive_put(r, rows->entries.values + from, count * sizeof(float));
+    }
+    for (size_t j = i * shape->text_dim; j < (i + 1) * shape->text_dim; j++) {
+        uint32_t from = j == 0 ? 0 : rows->text_ends[j - 1];
+        uint32_t count = rows->text_ends[j] - from;
+        if (rows->text_ends[j] < from || rows->text_ends[j] > rows->texts.count)
+            abort();
+        drive_put(r, &count, sizeof(count));
+        drive_put(r, rows->texts.bytes + from, count);
+    }
+    r->rows++;
 }
 
 static inline void drive_fail(struct drive_result *r, size_t at, const struct fmt_error *error)
@@ -72,28 +141,61 @@ static inline void drive_fail(struct drive_result *r, size_t at, const struct fm
     memcpy(r->text, error->text, sizeof(r->text));
 }
 
-/* Decodes the span that lies at `at` in the object into rows of exactly their size. */
+/* Arrays of exactly the size that `rows` rows take; NULL for what the shape lacks. */
+static inline void drive_rows_open(struct fmt_rows *out, const struct fmt_shape *shape, size_t rows)
+{
+    *out = (struct fmt_rows){.features = NULL};
+    if (!shape->sparse)
+        out->features = drive_allocate(rows * shape->feature_dim * fmt_feature_bytes(shape->type));
+    if (shape->label_dim > 0)
+        out->labels = drive_allocate(rows * shape->label_dim * sizeof(float));
+    if (shape->weighted)
+        out->weights = drive_allocate(rows * sizeof(float));
+    if (shape->grouped)
+        out->groups = drive_allocate(rows * sizeof(uint64_t));
+    if (shape->sparse)
+        out->entry_ends = drive_allocate(rows * sizeof(uint32_t));
+    if (shape->text_dim > 0)
+        out->text_ends = drive_allocate(rows * shape->text_dim * sizeof(uint32_t));
+}
+
+static inline void drive_rows_close(struct fmt_rows *rows)
+{
+    free(rows->features);
+    free(rows->labels);
+    free(rows->weights);
+    free(rows->groups);
+    free(rows->entry_ends);
+    free(rows->text_ends);
+    free(rows->entries.columns);
+    free(rows->entries.values);
+    free(rows->texts.bytes);
+}
+
+/* Decodes the span that lies at `at` in the object. */
 static inline void drive_decode(const struct drive *drive, struct fmt_decoder *decoder, size_t at,
                                 const uint8_t *in, size_t len, uint32_t rows,
                                 struct drive_result *r)
 {
     struct fmt_error error = {0};
-    size_t feature_dim = r->shape.feature_dim;
-    size_t label_dim = r->shape.label_dim;
-    float *features = drive_allocate(rows * feature_dim * sizeof(float));
-    float *labels = label_dim == 0 ? NULL : drive_allocate(rows * label_dim * sizeof(float));
+    struct fmt_span span = {.in = in,
+                            .len = len,
+                            .rows = rows,
+                            .position = r->rows,
+                            .key = drive->key ? drive->key : "",
+                            .object_offset = at};
+    struct fmt_rows out;
     uint32_t good = rows;
-    if (drive->options.ops->decode(decoder, in, len, rows, features, labels, &error) != FMT_OK) {
+    drive_rows_open(&out, &r->shape, rows);
+    if (drive->options.ops->decode(decoder, &span, &out, &error) != FMT_OK) {
         drive_fail(r, at, &error);
         good = error.row;
         if (good >= rows || error.offset_bytes > len)
             abort();
     }
     for (size_t i = 0; i < good; i++)
-        drive_add_row(r, features + i * feature_dim,
-                      label_dim == 0 ? NULL : labels + i * label_dim);
-    free(features);
-    free(labels);
+        drive_add_decoded(r, &out, i);
+    drive_rows_close(&out);
 }
 
 /* Cuts and decodes the object [in, in + len). */
@@ -168,7 +270,9 @@ static inline bool drive_result_equal(const struct drive_result *a, const struct
         return true;
     return a->shape.feature_dim == b->shape.feature_dim &&
            a->shape.label_dim == b->shape.label_dim &&
-           memcmp(a->values, b->values, a->rows * drive_columns(a) * sizeof(float)) == 0;
+           memcmp(a->values, b->values, a->rows * drive_columns(a) * sizeof(float)) == 0 &&
+           a->more_len == b->more_len &&
+           (a->more_len == 0 || memcmp(a->more, b->more, a->more_len) == 0);
 }
 
 #endif

@@ -46,7 +46,8 @@ static inline bool reference_row(const uint8_t *body, size_t body_bytes, struct 
         record.features.problem != FMT_RECORD_GOOD || record.features.count == 0 ||
         (record.labels.problem != FMT_RECORD_GOOD && record.labels.problem != FMT_RECORD_ABSENT))
         return false;
-    struct fmt_shape shape = {(uint32_t)record.features.count, (uint32_t)record.labels.count};
+    struct fmt_shape shape = {.feature_dim = (uint32_t)record.features.count,
+                              .label_dim = (uint32_t)record.labels.count};
     if (r->shape.feature_dim == 0)
         r->shape = shape;
     if (shape.feature_dim != r->shape.feature_dim || shape.label_dim != r->shape.label_dim)

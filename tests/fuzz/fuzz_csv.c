@@ -7,6 +7,7 @@
  */
 #include <stdio.h>
 
+#include "formats/csv.h"
 #include "tests/csv_reference.h"
 
 enum { FLAG_ONE_ROW = 8, FLAG_REPEAT = 16, COPIES = 6, OBJECT_BYTES_MAX = 4096 };
@@ -15,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_object(const uint8_t *in, size_t len, uint8_t flags, uint32_t seed)
 {
-    struct drive drive = {.options = {.ops = &fmt_csv, .label_size = flags & 7},
+    struct fmt_csv_options own = {.label_size = flags & 7};
+    struct drive drive = {.options = {.ops = &fmt_csv, .own = &own},
                           .rows_max = flags & FLAG_ONE_ROW ? 1 : 1000,
                           .exact = true,
                           .step = drive_step_by_seed,

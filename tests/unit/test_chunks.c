@@ -41,17 +41,13 @@ static void fake_free(struct fmt_decoder *decoder)
     free(decoder);
 }
 
-static enum fmt_rc fake_decode(struct fmt_decoder *decoder, const uint8_t *in, size_t len,
-                               uint32_t rows, float *features, float *labels,
-                               struct fmt_error *error)
+static enum fmt_rc fake_decode(struct fmt_decoder *decoder, const struct fmt_span *span,
+                               struct fmt_rows *rows, struct fmt_error *error)
 {
-    uint8_t number = in[0];
+    uint8_t number = span->in[0];
 
     (void)decoder;
-    (void)len;
     (void)rows;
-    (void)features;
-    (void)labels;
     pthread_mutex_lock(&gate.lock);
     gate.decodes[number]++;
     gate.entered++;

@@ -190,7 +190,8 @@ static void test_csv_bad_objects_say_what_and_where(void **state)
 static void test_csv_error_offset_is_the_rows_first_byte(void **state)
 {
     static const char text[] = "1,2\r\n\n3,4\n \n5,x\n7,8\n";
-    struct fmt_options options = {.ops = &fmt_csv, .label_size = 1};
+    struct fmt_csv_options own = {.label_size = 1};
+    struct fmt_options options = {.ops = &fmt_csv, .own = &own};
     struct fmt_shape shape;
     struct fmt_error error = {0};
     const uint8_t *in = (const uint8_t *)text;
@@ -200,8 +201,9 @@ static void test_csv_error_offset_is_the_rows_first_byte(void **state)
     assert_int_equal(fmt_csv.learn(&options, in, sizeof(text) - 1, &shape, &error), FMT_OK);
     struct fmt_decoder *decoder = fmt_csv.decoder_new(&options, &shape);
     assert_non_null(decoder);
-    assert_int_equal(fmt_csv.decode(decoder, in, sizeof(text) - 1, 4, features, labels, &error),
-                     FMT_E_FORMAT);
+    struct fmt_span span = {.in = in, .len = sizeof(text) - 1, .rows = 4};
+    struct fmt_rows out = {.features = features, .labels = labels};
+    assert_int_equal(fmt_csv.decode(decoder, &span, &out, &error), FMT_E_FORMAT);
     assert_int_equal(error.row, 2);
     assert_int_equal(error.offset_bytes, 12);
     assert_string_equal(error.text, "field 2 is 'x', not a number");

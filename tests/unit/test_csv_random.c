@@ -246,7 +246,8 @@ static void test_csv_numbers_equal_strtof(void **state)
     enum { COLUMNS = 25, ROWS = 40 };
     static char text[COLUMNS * ROWS * (TEXT_BYTES + 1)];
     static float expected[COLUMNS * ROWS];
-    struct drive drive = {.options = {.label_size = 3}, .rows_max = 1000, .step = step_all};
+    struct fmt_csv_options own = {.label_size = 3};
+    struct drive drive = {.options = {.own = &own}, .rows_max = 1000, .step = step_all};
     (void)state;
     for (uint32_t object = 0; object < number_objects; object++) {
         struct drive_result r;

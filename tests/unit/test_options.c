@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "formats/fmt.h"
+#include "formats/csv.h"
 
 static const struct good {
     const char *text;
@@ -25,6 +25,7 @@ static const struct good {
     {"text/csv;label_size=4294967295", &fmt_csv, UINT32_MAX},
     {" TEXT/CSV ;\tLabel_Size = 3 ; charset=utf8 ; ", &fmt_csv, 3},
     {"text/csv;label_size=\"2\";charset=\"utf-8\"", &fmt_csv, 2},
+    {"text/csv;label_size=\"\\2\"", &fmt_csv, 2},
     {"text/csv;label_size=1;label_size=2", &fmt_csv, 2},
     {"application/octet-stream", NULL, 0},
 };
@@ -44,7 +45,7 @@ static const struct bad {
     {"text/csv;label_size=1x", "not '1x'"},
     {"text/csv;label_size=4294967296", "not '4294967296'"},
     {"text/csv;label_size=18446744073709551617", "not '18446744073709551617'"},
-    {"text/csv;delimiter=\";\"", "unknown parameter 'delimiter'"},
+    {"text/csv;colour=\";\\\";\"", "text/csv has no parameter colour: it has label_size"},
     {"text/csv;charset=\"a;b\";x", "not 'a;b'"},
     {"text/csv;charset=latin1", "only charset=utf-8 is supported, not 'latin1'"},
     {"application/x-recordio-protobuf;label_size=1", "has no parameter label_size"},
@@ -60,7 +61,9 @@ static void test_options_good_content_types(void **state)
         if (fmt_options_parse(GOOD[i].text, &options, &error) != FMT_OK)
             fail_msg("%s: %s", GOOD[i].text, error.text);
         assert_ptr_equal(options.ops, GOOD[i].ops);
-        assert_int_equal(options.label_size, GOOD[i].label_size);
+        const struct fmt_csv_options *csv = options.own;
+        assert_int_equal(csv ? csv->label_size : 0, GOOD[i].label_size);
+        fmt_options_free(&options);
     }
 }
 

@@ -21,7 +21,7 @@ static bool golden_next(FILE *file, struct golden *golden)
         return false;
     assert_int_equal(fread(head, sizeof(head), 1, file), 1);
     golden->expected.rows = head[0];
-    golden->expected.shape = (struct fmt_shape){head[1], head[2]};
+    golden->expected.shape = (struct fmt_shape){.feature_dim = head[1], .label_dim = head[2]};
     golden->frames_bytes = head[3];
     golden->frames = drive_allocate(head[3]);
     assert_int_equal(fread(golden->frames, 1, head[3], file), head[3]);

@@ -15,7 +15,7 @@
 static const struct vector {
     const char *name;
     const char *body;
-    struct fmt_shape shape;
+    uint32_t dims[2]; /* of features and labels */
     float values[6];
 } VECTORS[] = {
     {"plain", FEATURES LABEL, {2, 1}, {1.5f, -2, 1}},
@@ -132,9 +132,10 @@ static void check_vector(const struct vector *vector)
     struct bytes object = {0};
     for (int i = 0; i < 3; i++) /* the second and third meet the template that the first left */
         put_record(&object, vector->body);
-    struct drive_result expected = {.shape = vector->shape};
+    struct drive_result expected = {
+        .shape = {.feature_dim = vector->dims[0], .label_dim = vector->dims[1]}};
     for (int i = 0; i < 3; i++)
-        drive_add_row(&expected, vector->values, vector->values + vector->shape.feature_dim);
+        drive_add_row(&expected, vector->values, vector->values + vector->dims[0]);
     check_splits(vector->name, object.at, object.count, &expected);
     check_truncations(vector->name, object.at, object.count, &expected);
     drive_result_free(&expected);
@@ -155,9 +156,10 @@ static void test_vectors_in_parts_decode_alike(void **state)
         const struct vector *vector = &VECTORS[i];
         struct bytes body = {0};
         put_notation(&body, vector->body);
-        struct drive_result expected = {.shape = vector->shape};
+        struct drive_result expected = {
+            .shape = {.feature_dim = vector->dims[0], .label_dim = vector->dims[1]}};
         for (int row = 0; row < 4; row++)
-            drive_add_row(&expected, vector->values, vector->values + vector->shape.feature_dim);
+            drive_add_row(&expected, vector->values, vector->values + vector->dims[0]);
         for (size_t first = 0; first <= body.count; first++) {
             size_t second = below((uint32_t)(body.count - first) + 1);
             struct bytes object = {0};
@@ -204,7 +206,7 @@ static void test_decode_of_too_few_bytes_is_an_error(void **state)
     for (int i = 0; i < 3; i++)
         put_record(&object, FEATURES LABEL);
     struct fmt_options options = {.ops = &fmt_recordio_protobuf};
-    struct fmt_shape shape = {2, 1};
+    struct fmt_shape shape = {.feature_dim = 2, .label_dim = 1};
     for (size_t len = 0; len < object.count; len++) {
         float features[6];
         float labels[3];
@@ -212,8 +214,9 @@ static void test_decode_of_too_few_bytes_is_an_error(void **state)
         const uint8_t *in = memcpy(arena + ARENA_BYTES - len, object.at, len);
         struct fmt_decoder *decoder = options.ops->decoder_new(&options, &shape);
         assert_non_null(decoder);
-        assert_int_equal(options.ops->decode(decoder, in, len, 3, features, labels, &error),
-                         FMT_E_FORMAT);
+        struct fmt_span span = {.in = in, .len = len, .rows = 3};
+        struct fmt_rows out = {.features = features, .labels = labels};
+        assert_int_equal(options.ops->decode(decoder, &span, &out, &error), FMT_E_FORMAT);
         assert_int_equal(error.row, len / (object.count / 3));
         assert_int_equal(error.offset_bytes, error.row * (object.count / 3));
         assert_non_null(strstr(error.text, "truncated"));

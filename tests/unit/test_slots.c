@@ -24,7 +24,7 @@ static struct fixture *open_slots(uint32_t feature_dim, uint32_t label_dim, uint
     f->stream.channels = &f->ch;
     f->stream.channel_count = 1;
     f->ch->config.batch_rows = batch_rows;
-    f->ch->shape = (struct fmt_shape){feature_dim, label_dim};
+    f->ch->shape = (struct fmt_shape){.feature_dim = feature_dim, .label_dim = label_dim};
     assert_int_equal(ps_slots_open(f->ch, &error), PENSTOCK_OK);
     return f;
 }
@@ -72,24 +72,57 @@ static void test_slots_hold_their_rows_and_do_not_overlap(void **state)
             char *begin = slot->batch.base;
             char *end = begin + f->ch->slot_bytes;
             uint32_t rows = shapes[i].rows;
-            char *features_end = (char *)(ps_slot_features(slot, rows - 1) + shapes[i].features);
+            struct fmt_rows first = ps_slot_rows(slot, 0);
+            struct fmt_rows last = ps_slot_rows(slot, rows - 1);
+            char *features_end = (char *)((float *)last.features + shapes[i].features);
 
             assert_int_equal((uintptr_t)begin % 4096, 0);
             assert_ptr_equal(begin, (char *)f->ch->slot_map + s * f->ch->slot_bytes);
             assert_true(end <= (char *)f->ch->slot_map + f->ch->slot_map_bytes);
             assert_true(features_end <= end);
             if (shapes[i].labels > 0) {
-                float *labels = ps_slot_labels(slot, 0);
-
-                assert_int_equal((uintptr_t)labels % 64, 0);
-                assert_true((char *)labels >= features_end);
-                assert_true((char *)(ps_slot_labels(slot, rows - 1) + shapes[i].labels) <= end);
+                assert_int_equal((uintptr_t)first.labels % 64, 0);
+                assert_true((char *)first.labels >= features_end);
+                assert_true((char *)(last.labels + shapes[i].labels) <= end);
             } else {
-                assert_null(ps_slot_labels(slot, 0));
+                assert_null(first.labels);
             }
         }
         assert_true(f->ch->slot_map_bytes <= f->ch->slot_budget_bytes);
         ps_slots_close(f->ch);
+        fixture_close(f);
+    }
+}
+
+static void test_arrays_of_a_slot_lie_one_behind_the_other(void **state)
+{
+    static const struct {
+        enum fmt_feature_type type;
+        size_t bytes;
+    } types[] = {{FMT_F32, 4}, {FMT_F64, 8}, {FMT_I32, 4}, {FMT_U8, 1}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        struct fixture *f = open_slots(3, 2, 7);
+
+        ps_slots_close(f->ch);
+        f->ch->shape.type = types[i].type;
+        f->ch->shape.weighted = f->ch->shape.grouped = true;
+        assert_int_equal(ps_slots_open(f->ch, NULL), PENSTOCK_OK);
+        struct ps_slot *slot = ps_slots_take(f->ch, 0, 0);
+        const struct penstock_batch *batch = &slot->batch;
+        struct fmt_rows last = ps_slot_rows(slot, 6);
+
+        assert_int_equal(batch->type, types[i].type);
+        assert_ptr_equal(batch->data, batch->base);
+        assert_ptr_equal(batch->features, types[i].type == FMT_F32 ? batch->base : NULL);
+        assert_ptr_equal(last.features, (char *)batch->base + 6 * 3 * types[i].bytes);
+        assert_true((char *)batch->labels >= (char *)last.features + 3 * types[i].bytes);
+        assert_true((const char *)batch->weights >= (char *)(last.labels + 2));
+        assert_true((const char *)batch->groups >= (char *)(last.weights + 1));
+        assert_true((char *)(last.groups + 1) <= (char *)batch->base + f->ch->slot_bytes);
+        assert_int_equal((uintptr_t)batch->weights % 64, 0);
+        assert_int_equal((uintptr_t)batch->groups % 64, 0);
         fixture_close(f);
     }
 }
@@ -102,13 +135,13 @@ static void test_two_slots_must_fit(void **state)
 
     (void)state;
     ps_slots_close(f->ch);
-    f->ch->shape = (struct fmt_shape){(uint32_t)(budget_bytes / 2 / sizeof(float)), 0};
+    f->ch->shape = (struct fmt_shape){.feature_dim = (uint32_t)(budget_bytes / 2 / sizeof(float))};
     assert_int_equal(ps_slots_open(f->ch, &error), PENSTOCK_OK);
     assert_int_equal(f->ch->slot_count, 2);
     ps_slots_close(f->ch);
     f->ch->shape.feature_dim++;
     assert_int_equal(ps_slots_open(f->ch, &error), PENSTOCK_E_MEMORY);
-    f->ch->shape = (struct fmt_shape){UINT32_MAX, UINT32_MAX};
+    f->ch->shape = (struct fmt_shape){.feature_dim = UINT32_MAX, .label_dim = UINT32_MAX};
     f->ch->config.batch_rows = 1u << 24;
     assert_int_equal(ps_slots_open(f->ch, &error), PENSTOCK_E_MEMORY);
     assert_non_null(strstr(error.message, "16777216 rows"));
@@ -279,6 +312,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_slots_hold_their_rows_and_do_not_overlap),
+        cmocka_unit_test(test_arrays_of_a_slot_lie_one_behind_the_other),
         cmocka_unit_test(test_two_slots_must_fit),
         cmocka_unit_test(test_batch_waits_for_its_last_row),
         cmocka_unit_test(test_release_of_what_is_not_on_loan_is_ignored),
