@@ -32,6 +32,8 @@ void ps_channel_wake_all(struct ps_channel *ch)
 
 void ps_channel_plan_grew(struct ps_channel *ch)
 {
+    if (ch->counts.first_object_ns == 0 && ps_plan_count(ch->plan) > 0)
+        atomic_store(&ch->counts.first_object_ns, ps_now_ns() - ch->stream->opened_ns);
     pthread_cond_signal(&ch->framer_wakes);
     if (ch->inflater)
         pthread_cond_signal(&ch->inflater->wakes);

@@ -32,8 +32,10 @@
 #include "pipe/histogram.h"
 #include "pipe/penstock.h"
 #include "pipe/plan.h"
+#include "pipe/retry.h"
 #include "pipe/ring.h"
 #include "pipe/source.h"
+#include "pipe/wait.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -302,14 +304,18 @@ struct ps_channel {
     struct ps_counts {
         _Atomic uint64_t bytes_received, bytes_copied, bytes_carried, records, batches;
         _Atomic uint64_t bytes_inflated;
-        _Atomic uint64_t objects_streamed, list_requests, get_requests, retries, connections;
+        _Atomic uint64_t objects_streamed, list_requests, get_requests, connections;
+        _Atomic uint64_t connections_reused, retries[PS_CAUSES];
         _Atomic uint64_t head_requests, objects_verified, objects_unverified, bytes_verified;
         _Atomic uint64_t lines_skipped;
         _Atomic uint64_t hedges, hedge_wins, refetched_bytes;
         _Atomic uint64_t tls_handshakes, tls_resumed;
-        _Atomic uint64_t first_byte_ns, first_batch_ns, wait_ns;
-        struct ps_histogram part_ns; /* from a part's first request to its last byte */
+        _Atomic uint64_t first_object_ns, first_connection_ns, first_byte_ns, first_record_ns;
+        _Atomic uint64_t first_batch_ns, asked_all_ns, wait_ns;
+        struct ps_histogram part_first_ns; /* from a part's claim to its first byte, */
+        struct ps_histogram part_ns;       /* and to its last */
     } counts;
+    struct ps_wait waits[PS_WAITS];
 };
 
 /* Opens all of a channel but its threads. `share_bytes` is its part of the memory limit. On failure

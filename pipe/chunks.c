@@ -38,7 +38,7 @@ bool ps_chunks_push(struct ps_channel *ch, const struct ps_chunk *chunk)
 
     pthread_mutex_lock(&ch->lock);
     while (ch->chunk_next - ch->chunk_first == PS_CHUNKS_MAX && !broken_off(ch))
-        pthread_cond_wait(&ch->framer_wakes, &ch->lock);
+        ps_wait_on(&ch->waits[PS_WAIT_DECODERS], &ch->framer_wakes, &ch->lock, NULL);
     bool go_on = !broken_off(ch);
 
     if (go_on) {
@@ -62,7 +62,7 @@ bool ps_chunks_wait_released(struct ps_channel *ch, uint64_t pos)
 {
     pthread_mutex_lock(&ch->lock);
     while (ps_tap_released(ch) < pos && !broken_off(ch))
-        pthread_cond_wait(&ch->framer_wakes, &ch->lock);
+        ps_wait_on(&ch->waits[PS_WAIT_DECODERS], &ch->framer_wakes, &ch->lock, NULL);
     bool go_on = !broken_off(ch);
 
     pthread_mutex_unlock(&ch->lock);
@@ -84,7 +84,7 @@ static struct ps_chunk *take_chunk(struct ps_channel *ch)
             if (chunk->rows > 0)
                 return chunk;
         }
-        pthread_cond_wait(&ch->decoder_wakes, &ch->lock);
+        ps_wait_on(&ch->waits[PS_WAIT_CHUNKS], &ch->decoder_wakes, &ch->lock, NULL);
     }
 }
 
@@ -163,7 +163,8 @@ void *ps_decoder_main(void *channel)
             decoder = ops->decoder_new(&ch->options, &ch->shape);
         enum fmt_rc rc = decoder ? decode_chunk(ch, decoder, chunk, &cause) : FMT_E_MEMORY;
 
-        atomic_fetch_add_explicit(&ch->counts.records, chunk->rows, memory_order_relaxed);
+        if (atomic_fetch_add_explicit(&ch->counts.records, chunk->rows, memory_order_relaxed) == 0)
+            atomic_store(&ch->counts.first_record_ns, ps_now_ns() - ch->stream->opened_ns);
         if (finish_chunk(ch, chunk, rc, &cause))
             ps_engine_wake_io(ch->stream);
     }

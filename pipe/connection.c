@@ -178,7 +178,13 @@ static void ask(struct ps_connection *c)
     int rc = write_request(c, &error);
 
     if (rc == PENSTOCK_OK) {
+        struct ps_counts *counts = &c->part->channel->counts;
+
         ps_connection_enter(c, PS_CONN_SENDING);
+        if (atomic_load_explicit(&counts->first_connection_ns, memory_order_relaxed) == 0)
+            atomic_store(&counts->first_connection_ns, c->since_ns - c->all->io->stream->opened_ns);
+        if (c->reused)
+            atomic_fetch_add_explicit(&counts->connections_reused, 1, memory_order_relaxed);
         c->floor_ns = c->asked_ns = c->since_ns;
         c->floor_bytes = c->seen_bytes = c->asked_bytes = ps_connection_received_bytes(c);
         c->got_bytes = 0;

@@ -292,7 +292,7 @@ static enum step wait_plan(struct framer *f)
     pthread_mutex_lock(&ch->lock);
     while (ps_plan_at(ch->plan, &f->cursor, &object) == PS_PLAN_WAIT && !ch->decode_failed &&
            !atomic_load(&ch->stream->stopping))
-        pthread_cond_wait(&ch->framer_wakes, &ch->lock);
+        ps_wait_on(&ch->waits[PS_WAIT_BYTES], &ch->framer_wakes, &ch->lock, NULL);
     bool broken_off = ch->decode_failed || atomic_load(&ch->stream->stopping);
 
     pthread_mutex_unlock(&ch->lock);

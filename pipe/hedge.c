@@ -39,7 +39,7 @@ uint64_t ps_hedge_patience_ns(const struct ps_hedge *hedge)
 {
     if (ps_histogram_count(&hedge->first_byte_ns) < KNOWN_LEAST)
         return PATIENCE_NS_UNKNOWN;
-    uint64_t patience_ns = 3 * ps_histogram_quantile(&hedge->first_byte_ns, 95);
+    uint64_t patience_ns = 3 * ps_histogram_quantile(&hedge->first_byte_ns, 950);
 
     if (patience_ns < PATIENCE_NS_MIN)
         return PATIENCE_NS_MIN;
@@ -57,7 +57,7 @@ enum ps_hedge_pace ps_hedge_pace(const struct ps_hedge *hedge, uint64_t got_byte
 
     double median_bytes_s = ps_histogram_count(&hedge->rate_bytes_s) < KNOWN_LEAST
                                 ? RATE_UNKNOWN
-                                : (double)ps_histogram_quantile(&hedge->rate_bytes_s, 50);
+                                : (double)ps_histogram_quantile(&hedge->rate_bytes_s, 500);
 
     return rate_bytes_s * SLOWER_BY < median_bytes_s ? PS_HEDGE_SLOW : PS_HEDGE_GOOD;
 }

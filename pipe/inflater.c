@@ -18,6 +18,7 @@ struct work {
     struct fmt_inflate_step step;
     enum fmt_codec fresh_codec; /* of an object that begins; else AUTO */
     uint64_t skips;
+    bool lacks_room; /* there is nothing to do because of that */
 };
 
 enum look { LOOK_WORK, LOOK_WAIT, LOOK_AGAIN, LOOK_END };
@@ -231,8 +232,11 @@ static enum look look(struct ps_channel *ch, struct work *work)
 
     if (found == LOOK_WORK)
         found = find_object(ch);
-    if (found == LOOK_WORK)
+    work->lacks_room = false;
+    if (found == LOOK_WORK) {
         found = find_room(inflater, &work->step);
+        work->lacks_room = found == LOOK_WAIT;
+    }
     if (found == LOOK_WORK)
         found = find_bytes(ch, &work->step);
     if (found != LOOK_WORK)
@@ -256,7 +260,8 @@ static enum look wait_work(struct ps_channel *ch, struct work *work)
         return found;
     ps_stream_hunger(ch, true);
     while ((found = look(ch, work)) == LOOK_WAIT)
-        pthread_cond_wait(&ch->inflater->wakes, &ch->lock);
+        ps_wait_on(&ch->waits[work->lacks_room ? PS_WAIT_INFLATE_OUT : PS_WAIT_INFLATE_IN],
+                   &ch->inflater->wakes, &ch->lock, NULL);
     ps_stream_hunger(ch, false);
     return found;
 }

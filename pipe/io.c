@@ -156,12 +156,18 @@ static void wait_until(struct ps_io *io, struct ps_part *part, uint64_t due_ns)
     io->waiting = part;
 }
 
+static void count_retry(struct ps_part *part, enum ps_retry_cause cause)
+{
+    atomic_fetch_add_explicit(&part->channel->counts.retries[cause], 1, memory_order_relaxed);
+}
+
 /* One wrong copy among all that were made on the way costs one more request, not the stream. */
 static void fetch_again(struct ps_io *io, struct ps_part *part)
 {
     struct ps_channel *ch = part->channel;
 
-    atomic_fetch_add_explicit(&ch->counts.retries, 1, memory_order_relaxed);
+    count_retry(part, PS_CAUSE_OTHER);
+    atomic_fetch_add_explicit(&ch->counts.refetched_bytes, part->len_bytes, memory_order_relaxed);
     ps_engine_log(
         io->stream, 1,
         "channel %s: s3://%s/%s came with bytes that do not have its checksum. Fetching it "
@@ -195,7 +201,7 @@ void ps_io_part_ended(struct ps_io *io, struct ps_part *part, struct ps_retry_de
     }
     if (decision.learnt) {
         part->lessons++;
-        atomic_fetch_add_explicit(&part->channel->counts.retries, 1, memory_order_relaxed);
+        count_retry(part, PS_CAUSE_OTHER);
         ps_engine_log(io->stream, 1, "%s Asking again with that corrected.", error->message);
         wait_until(io, part, ps_now_ns());
         return;
@@ -210,7 +216,7 @@ void ps_io_part_ended(struct ps_io *io, struct ps_part *part, struct ps_retry_de
     part->unpinned = part->unpinned || decision.unpin;
     uint32_t delay_ms = retry_delay_ms(io, part, &decision, brought_bytes);
 
-    atomic_fetch_add_explicit(&part->channel->counts.retries, 1, memory_order_relaxed);
+    count_retry(part, decision.renewing || decision.unpin ? PS_CAUSE_OTHER : decision.cause);
     ps_engine_log(io->stream, 1, "%s Trying again in %u ms.", error->message, delay_ms);
     wait_until(io, part, ps_now_ns() + delay_ms * PS_NS_PER_MS);
 }

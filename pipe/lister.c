@@ -77,7 +77,7 @@ static int list_s3(struct listing *listing, struct ps_source *source)
     if (lister)
         ps_s3_list_counters(lister, &requests, &retries);
     atomic_fetch_add(&ch->counts.list_requests, requests);
-    atomic_fetch_add(&ch->counts.retries, retries);
+    atomic_fetch_add(&ch->counts.retries[PS_CAUSE_OTHER], retries);
     ps_s3_page_free(&page);
     ps_s3_list_close(&lister);
     return rc == PENSTOCK_END ? PENSTOCK_OK : rc;

@@ -334,27 +334,74 @@ struct penstock_counters {
     uint64_t objects_unverified; /* those of S3 not compared, though verify is not "off" */
     uint64_t bytes_verified;
     uint64_t list_requests;
-    uint64_t get_requests;  /* GETs of objects sent, file reads issued, or FIFOs opened */
-    uint64_t head_requests; /* for checksums, and for sizes of what manifests name */
-    uint64_t lines_skipped; /* of augmented manifests, with bad_lines "skip" */
-    uint64_t retries;
-    uint64_t connections;     /* connections opened */
-    uint64_t tls_handshakes;  /* made (direct transport) */
-    uint64_t tls_resumed;     /* of them, those that resumed an earlier session */
-    uint64_t hedges;          /* second requests for parts that were slow (direct transport) */
-    uint64_t hedge_wins;      /* of them, those that were answered before the part was whole */
-    uint64_t refetched_bytes; /* bytes received by both requests of a pair, and used once */
-    uint64_t part_p50_ns;     /* time from a part's first request to its last byte: median, */
-    uint64_t part_p99_ns;     /* and what 99 of 100 parts stay below; to within 13 % */
+    uint64_t get_requests;       /* GETs of objects sent, file reads issued, or FIFOs opened */
+    uint64_t head_requests;      /* for checksums, and for sizes of what manifests name */
+    uint64_t lines_skipped;      /* of augmented manifests, with bad_lines "skip" */
+    uint64_t retries;            /* requests sent again, the sum of the six causes: */
+    uint64_t retries_connect;    /* no address, no connection, or no TLS */
+    uint64_t retries_reset;      /* the connection ended early */
+    uint64_t retries_stalled;    /* too little came for too long */
+    uint64_t retries_throttled;  /* 503 and others that ask for fewer requests */
+    uint64_t retries_server;     /* other 5xx */
+    uint64_t retries_other;      /* a bad answer, keys, a place or time learnt, a wrong checksum */
+    uint64_t connections;        /* connections opened */
+    uint64_t connections_reused; /* requests sent over one that had carried another before */
+    uint64_t tls_handshakes;     /* made (direct transport) */
+    uint64_t tls_resumed;        /* of them, those that resumed an earlier session */
+    uint64_t hedges;             /* second requests for parts that were slow (direct transport) */
+    uint64_t hedge_wins;         /* of them, those that were answered before the part was whole */
+    uint64_t refetched_bytes;    /* bytes received by both requests of a pair, and used once */
+
+    /* Time from when a part had its place in the ring and among the requests under way, connecting,
+     * failed attempts and waits between them included, to its first byte, and to its last: what 500
+     * of 1000 parts stay below, 900, 990, 999; to within 1 %. See penstock_get_latencies. */
+    uint64_t first_byte_p50_ns;
+    uint64_t first_byte_p90_ns;
+    uint64_t first_byte_p99_ns;
+    uint64_t first_byte_p999_ns;
+    uint64_t first_byte_max_ns;
+    uint64_t part_p50_ns;
+    uint64_t part_p90_ns;
+    uint64_t part_p99_ns;
+    uint64_t part_p999_ns;
+    uint64_t part_max_ns;
+
+    /* The start, in the order in which it happens. */
+    uint64_t first_object_ns;     /* the listing named an object */
+    uint64_t first_connection_ns; /* a connection was open, TLS included (direct transport) */
     uint64_t first_byte_ns;
+    uint64_t first_record_ns;
     uint64_t first_batch_ns;
-    uint64_t wait_ns;    /* time penstock_next spent blocked */
-    uint64_t ring_bytes; /* size of the stream ring, and of the one inflated into */
-    uint64_t slot_bytes; /* bytes of all batch slots, 0 until the first record is seen */
+    uint64_t asked_all_ns; /* the last bytes of the last epoch were asked for */
+
+    /* Who waited for whom. Times of one thread, but for the decoders', which are summed. */
+    uint64_t bytes_consumed;     /* of bytes_received: framed, decoded, inflated or given back */
+    uint64_t wait_ns;            /* time penstock_next spent blocked */
+    uint64_t wait_room_ns;       /* a further request could have been made, but the ring was full */
+    uint64_t wait_bytes_ns;      /* framer, or consumer of plain bytes: for bytes */
+    uint64_t wait_decoders_ns;   /* framer: for decoders to take what is cut */
+    uint64_t wait_slot_ns;       /* framer: for a free batch slot */
+    uint64_t wait_chunks_ns;     /* decoders: for something to decode */
+    uint64_t wait_inflate_in_ns; /* inflater: for compressed bytes */
+    uint64_t wait_inflate_out_ns; /* inflater: for room for what it makes */
+    uint32_t decode_threads;      /* 0 for plain bytes */
+    uint64_t ring_bytes;          /* size of the stream ring, and of the one inflated into */
+    uint64_t slot_bytes;          /* bytes of all batch slots, 0 until the first record is seen */
     uint32_t slot_count;
     char io_backend[16]; /* "uring" or "epoll" */
     char io_reason[160]; /* why that one */
 };
+
+/* How long the parts of a channel took, counted in buckets a 64th of an octave wide; see
+ * penstock_latency_bucket_ns. Those of several streams, runs or hosts can be added up. */
+#define PENSTOCK_LATENCY_BUCKETS 2496
+struct penstock_latencies {
+    uint64_t count;
+    uint64_t max_ns;
+    uint64_t counts[PENSTOCK_LATENCY_BUCKETS];
+};
+
+enum penstock_latency { PENSTOCK_LATENCY_FIRST_BYTE = 0, PENSTOCK_LATENCY_PART = 1 };
 
 struct penstock; /* one open stream of one or more channels */
 
@@ -455,6 +502,23 @@ PENSTOCK_API void penstock_groups_close(struct penstock_groups **groups);
 /* Copies the channel's counters. Values are current, not a consistent snapshot. */
 PENSTOCK_API void penstock_get_counters(const struct penstock *stream, size_t channel_no,
                                         struct penstock_counters *counters);
+
+/* Copies how long the channel's parts took, to their first byte or to their last. */
+PENSTOCK_API void penstock_get_latencies(const struct penstock *stream, size_t channel_no,
+                                         enum penstock_latency which,
+                                         struct penstock_latencies *latencies);
+
+/* Adds `from` to `into`. */
+PENSTOCK_API void penstock_latencies_merge(struct penstock_latencies *into,
+                                           const struct penstock_latencies *from);
+
+/* What `per_mille` of 1000 stay below, to within 1 %; the largest for 1000; 0 when there are none.
+ */
+PENSTOCK_API uint64_t penstock_latencies_quantile_ns(const struct penstock_latencies *latencies,
+                                                     unsigned per_mille);
+
+/* The least time that is counted in bucket `bucket`, 0 .. PENSTOCK_LATENCY_BUCKETS - 1. */
+PENSTOCK_API uint64_t penstock_latency_bucket_ns(unsigned bucket);
 
 /* The error that ended channel `channel_no`; rc is PENSTOCK_OK while there is none. The pointer
  * stays valid until penstock_close. */

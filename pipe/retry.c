@@ -51,12 +51,22 @@ static struct ps_retry_decision decide(enum ps_retry_verdict verdict, int rc)
     return (struct ps_retry_decision){.verdict = verdict, .rc = rc};
 }
 
+static struct ps_retry_decision again(enum ps_retry_cause cause)
+{
+    bool by_status = cause == PS_CAUSE_THROTTLED || cause == PS_CAUSE_SERVER;
+
+    return (struct ps_retry_decision){.verdict = PS_RETRY_AGAIN,
+                                      .rc = by_status ? PENSTOCK_E_HTTP : PENSTOCK_E_NETWORK,
+                                      .throttle = cause == PS_CAUSE_THROTTLED,
+                                      .cause = cause};
+}
+
 static struct ps_retry_decision classify_status(int status, const char *code)
 {
     if (is_throttle_code(code) || status == 429 || status == 503 || status == 509)
-        return (struct ps_retry_decision){PS_RETRY_AGAIN, PENSTOCK_E_HTTP, .throttle = true};
+        return again(PS_CAUSE_THROTTLED);
     if (is_transient_code(code))
-        return decide(PS_RETRY_AGAIN, PENSTOCK_E_HTTP);
+        return again(PS_CAUSE_SERVER);
     if (is_credentials_code(code))
         return decide(PS_RETRY_FATAL, PENSTOCK_E_CREDENTIALS);
     switch (status) {
@@ -70,7 +80,7 @@ static struct ps_retry_decision classify_status(int status, const char *code)
     case 500:
     case 502:
     case 504:
-        return decide(PS_RETRY_AGAIN, PENSTOCK_E_HTTP);
+        return again(PS_CAUSE_SERVER);
     case 412:
     case 416: /* every range asked for lies within the listed size: the object shrank */
         return decide(PS_RETRY_FATAL, PENSTOCK_E_CHANGED);
@@ -90,10 +100,13 @@ struct ps_retry_decision ps_retry_classify(const struct ps_attempt_outcome *outc
     case PS_TRANSFER_RESOLVE:
     case PS_TRANSFER_CONNECT:
     case PS_TRANSFER_TLS:
+        return again(PS_CAUSE_CONNECT);
     case PS_TRANSFER_RESET:
+        return again(PS_CAUSE_RESET);
     case PS_TRANSFER_STALL:
+        return again(PS_CAUSE_STALLED);
     case PS_TRANSFER_BAD_ANSWER:
-        return decide(PS_RETRY_AGAIN, PENSTOCK_E_NETWORK);
+        return again(PS_CAUSE_OTHER);
     case PS_TRANSFER_CERTIFICATE:
         return decide(PS_RETRY_FATAL, PENSTOCK_E_NETWORK);
     case PS_TRANSFER_NO_MEMORY:

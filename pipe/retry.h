@@ -36,12 +36,24 @@ struct ps_attempt_outcome {
     const char *s3_code; /* <Code> of the body, "" if none; also looked at when the status is 200 */
 };
 
+/* What struct penstock_counters tells apart. */
+enum ps_retry_cause {
+    PS_CAUSE_OTHER,
+    PS_CAUSE_CONNECT,
+    PS_CAUSE_RESET,
+    PS_CAUSE_STALLED,
+    PS_CAUSE_THROTTLED,
+    PS_CAUSE_SERVER,
+    PS_CAUSES
+};
+
 enum ps_retry_verdict { PS_RETRY_DONE, PS_RETRY_AGAIN, PS_RETRY_FATAL };
 
 struct ps_retry_decision {
     enum ps_retry_verdict verdict;
     int rc;        /* PENSTOCK_OK if done; else the error, also for the last attempt of AGAIN */
     bool throttle; /* the server asks for fewer requests: wait longer */
+    enum ps_retry_cause cause;
 
     /* What only the caller of ps_retry_classify may know, else zero. */
     uint32_t wait_ms; /* and at least so long, by its Retry-After */

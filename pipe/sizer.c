@@ -221,7 +221,7 @@ static void count_requests(struct sizer *sizer)
 
     ps_s3_asker_counters(sizer->asker, &requests, &retries);
     atomic_fetch_add(&ch->counts.head_requests, requests - sizer->requests);
-    atomic_fetch_add(&ch->counts.retries, retries - sizer->retries);
+    atomic_fetch_add(&ch->counts.retries[PS_CAUSE_OTHER], retries - sizer->retries);
     if (retries > sizer->retries && sizer->limit > ASKS_FIRST)
         sizer->limit /= 2;
     sizer->requests = requests;

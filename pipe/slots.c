@@ -147,7 +147,7 @@ struct ps_slot *ps_slots_take(struct ps_channel *ch, uint32_t epoch, uint64_t po
 
     pthread_mutex_lock(&ch->lock);
     while (!(slot = free_slot(ch)) && !ch->decode_failed && !atomic_load(&ch->stream->stopping))
-        pthread_cond_wait(&ch->framer_wakes, &ch->lock);
+        ps_wait_on(&ch->waits[PS_WAIT_SLOT], &ch->framer_wakes, &ch->lock, NULL);
     if (slot) {
         slot->state = PS_SLOT_FILLING;
         slot->rows_framed = slot->rows_decoded = 0;
@@ -164,7 +164,7 @@ bool ps_slots_queue(struct ps_channel *ch, enum ps_event_kind kind, struct ps_sl
 {
     pthread_mutex_lock(&ch->lock);
     while (ch->event_next - ch->event_first == PS_EVENTS_MAX && !atomic_load(&ch->stream->stopping))
-        pthread_cond_wait(&ch->framer_wakes, &ch->lock);
+        ps_wait_on(&ch->waits[PS_WAIT_SLOT], &ch->framer_wakes, &ch->lock, NULL);
     bool stopping = atomic_load(&ch->stream->stopping);
 
     if (!stopping) {

@@ -12,8 +12,6 @@
 #include "pipe/pipe_reader.h"
 #include "pipe/tap.h"
 
-#include <errno.h>
-
 /* A longer one would keep more of the ring from being filled anew until it comes back. */
 #define SPAN_BYTES_MAX ((uint64_t)1 << 20)
 
@@ -309,10 +307,8 @@ static int wait_span(struct ps_channel *ch, int timeout_ms, const struct penstoc
     while ((rc = try_span(ch, out)) == PENSTOCK_AGAIN && !late) {
         if (bytes_freed(ch))
             continue;
-        if (timeout_ms < 0)
-            pthread_cond_wait(&ch->framer_wakes, &ch->lock);
-        else
-            late = pthread_cond_timedwait(&ch->framer_wakes, &ch->lock, &deadline) == ETIMEDOUT;
+        late = ps_wait_on(&ch->waits[PS_WAIT_BYTES], &ch->framer_wakes, &ch->lock,
+                          timeout_ms < 0 ? NULL : &deadline);
     }
     ps_tap_hunger(ch, false);
     return rc;

@@ -43,13 +43,29 @@ static bool find_object(struct ps_channel *ch)
             ch->fetch_cursor = (struct ps_cursor){.epoch = ch->fetch_cursor.epoch + 1};
             ch->fetched_in_epoch = false;
             break;
-        case PS_PLAN_WAIT:
         case PS_PLAN_END:
+            if (ch->counts.asked_all_ns == 0)
+                atomic_store(&ch->counts.asked_all_ns, ps_now_ns() - ch->stream->opened_ns);
+            return false;
+        case PS_PLAN_WAIT:
         case PS_PLAN_FAILED:
             return false;
         }
     }
     return true;
+}
+
+/* Counts how long a part could have been asked for but for the ring, which is full. */
+static bool find_room(struct ps_channel *ch, uint64_t len_bytes)
+{
+    bool room = ch->ring.size_bytes - (ch->reserved_pos - ch->released_pos) >= len_bytes;
+    struct ps_wait *wait = &ch->waits[PS_WAIT_ROOM];
+
+    if (room && wait->waiting > 0)
+        ps_wait_end(wait);
+    else if (!room && wait->waiting == 0)
+        ps_wait_begin(wait);
+    return room;
 }
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
@@ -79,7 +95,7 @@ static struct ps_part *claim(struct ps_channel *ch, uint64_t part_bytes)
     uint64_t len_bytes = min_u64(part_limit(ch, part_bytes), object->size_bytes - ch->fetch_offset);
 
     len_bytes = min_u64(len_bytes, ps_ring_run_bytes(&ch->ring, ch->reserved_pos));
-    if (ch->ring.size_bytes - (ch->reserved_pos - ch->released_pos) < len_bytes)
+    if (!find_room(ch, len_bytes))
         return NULL;
 
     bool asks = ps_verify_asks_first(ch, len_bytes);
@@ -190,6 +206,8 @@ void ps_part_advance(struct ps_part *part, uint64_t len_bytes)
     ps_verify_add(part, len_bytes);
     if (part->first_byte_ns == 0)
         part->first_byte_ns = ps_now_ns();
+    if (filled_bytes == len_bytes)
+        ps_histogram_add(&ch->counts.part_first_ns, part->first_byte_ns - part->started_ns);
     if (part->meter)
         *part->meter += len_bytes;
     atomic_fetch_add_explicit(&ch->counts.bytes_received, len_bytes, memory_order_relaxed);

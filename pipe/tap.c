@@ -53,7 +53,7 @@ enum ps_head_answer ps_tap_wait(struct ps_channel *ch, uint64_t pos, struct ps_v
     pthread_mutex_lock(&ch->lock);
     ps_tap_hunger(ch, true);
     while ((answer = ps_tap_look(ch, pos, view)) == PS_HEAD_WAIT)
-        pthread_cond_wait(&ch->framer_wakes, &ch->lock);
+        ps_wait_on(&ch->waits[PS_WAIT_BYTES], &ch->framer_wakes, &ch->lock, NULL);
     ps_tap_hunger(ch, false);
     pthread_mutex_unlock(&ch->lock);
     return answer;

@@ -179,6 +179,8 @@ static void count_connections(struct transfer *transfer)
     curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &opened);
     atomic_fetch_add_explicit(&transfer->part->channel->counts.connections, (uint64_t)opened,
                               memory_order_relaxed);
+    atomic_fetch_add_explicit(&transfer->part->channel->counts.connections_reused, opened == 0,
+                              memory_order_relaxed);
 }
 
 static void transfer_ended(struct transfer *transfer, CURLcode code)

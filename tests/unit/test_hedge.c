@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/unit/test_hedge.c - pipe/histogram.c and pipe/hedge.c. */
+/* tests/unit/test_hedge.c - pipe/hedge.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,59 +29,10 @@ static int drop(void **state)
     return 0;
 }
 
-/* `value` is not below `wanted`, and at most an eighth above. */
+/* To within the histogram's 1 %. */
 static void assert_near(uint64_t value, uint64_t wanted)
 {
-    assert_true(value >= wanted);
-    assert_true(value - wanted <= wanted / 8);
-}
-
-/* ---- histogram ---- */
-
-static void test_every_value_has_its_bucket(void **state)
-{
-    (void)state;
-    for (unsigned shift = 0; shift < 64; shift++)
-        for (int offset = -1; offset <= 1; offset++) {
-            struct ps_histogram histogram = {.forget_at = 0};
-            uint64_t value = (UINT64_C(1) << shift) + (uint64_t)(int64_t)offset;
-
-            ps_histogram_add(&histogram, value);
-            assert_near(ps_histogram_quantile(&histogram, 50), value);
-        }
-    struct ps_histogram largest = {.forget_at = 0};
-
-    ps_histogram_add(&largest, UINT64_MAX);
-    assert_true(ps_histogram_quantile(&largest, 50) == UINT64_MAX);
-}
-
-static void test_quantiles(void **state)
-{
-    struct ps_histogram histogram = {.forget_at = 0};
-
-    (void)state;
-    assert_int_equal(ps_histogram_quantile(&histogram, 99), 0);
-    for (uint64_t i = 1; i <= 1000; i++)
-        ps_histogram_add(&histogram, 1000 * i);
-    assert_int_equal(ps_histogram_count(&histogram), 1000);
-    assert_near(ps_histogram_quantile(&histogram, 50), 500000);
-    assert_near(ps_histogram_quantile(&histogram, 95), 950000);
-    assert_near(ps_histogram_quantile(&histogram, 99), 990000);
-    assert_near(ps_histogram_quantile(&histogram, 100), 1000000);
-}
-
-static void test_old_values_fade(void **state)
-{
-    struct ps_histogram histogram = {.forget_at = 64};
-
-    (void)state;
-    for (int i = 0; i < 63; i++)
-        ps_histogram_add(&histogram, 1000);
-    for (int i = 0; i < 128; i++) {
-        ps_histogram_add(&histogram, 9000);
-        assert_true(ps_histogram_count(&histogram) < 64);
-    }
-    assert_near(ps_histogram_quantile(&histogram, 20), 9000);
+    assert_true(value >= wanted - wanted / 100 && value <= wanted + wanted / 100);
 }
 
 /* ---- decisions ---- */
@@ -188,9 +139,6 @@ static void test_two_percent_of_the_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_value_has_its_bucket),
-        cmocka_unit_test(test_quantiles),
-        cmocka_unit_test(test_old_values_fade),
         cmocka_unit_test_setup_teardown(test_patience, make, drop),
         cmocka_unit_test_setup_teardown(test_a_quarter_of_the_middle_rate_is_slow, make, drop),
         cmocka_unit_test_setup_teardown(test_a_trickle_is_slow_before_anything_is_known, make,
