@@ -274,9 +274,12 @@ int ps_channel_open(struct penstock *stream, const struct penstock_channel_confi
     ch->name = strdup(config->name ? config->name : "train");
     if (!ch->name)
         return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
-    if (fmt_options_parse(config->content_type, &ch->options, &cause) != FMT_OK)
-        return ps_fail(error, PENSTOCK_E_ARGUMENT, "channel %s: content type \"%s\": %s", ch->name,
-                       config->content_type, cause.text);
+    enum fmt_rc parsed = fmt_options_parse(config->content_type, &ch->options, &cause);
+
+    if (parsed != FMT_OK)
+        return ps_fail(error, parsed == FMT_E_MEMORY ? PENSTOCK_E_MEMORY : PENSTOCK_E_ARGUMENT,
+                       "channel %s: content type \"%s\": %s", ch->name, config->content_type,
+                       cause.text);
     ch->options.feature_dim = config->feature_dim;
     ch->options.seed = config->seed;
     ch->plain = !ch->options.ops;
