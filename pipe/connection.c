@@ -120,10 +120,10 @@ static void send_request(struct ps_connection *c)
         size_t sent_bytes = 0;
 
         if (c->ssl) {
-            int rc = SSL_write_ex(c->ssl, c->out + c->out_sent, left, &sent_bytes);
+            int failure = ps_tls_write(&c->reader->writer, c->out + c->out_sent, left, &sent_bytes);
 
-            if (rc != 1) {
-                ps_connection_wait_tls(c, SSL_get_error(c->ssl, rc));
+            if (failure != SSL_ERROR_NONE) {
+                ps_connection_wait_tls(c, failure);
                 return;
             }
         } else {

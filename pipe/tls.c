@@ -157,8 +157,12 @@ void ps_tls_end(SSL *ssl, bool good_order)
     if (!ssl)
         return;
     ERR_clear_error();
-    if (good_order)
+    if (good_order) {
+        struct ps_tls_reader *reader = SSL_get_app_data(ssl);
+
         SSL_shutdown(ssl);
+        ps_tls_writer_forward(&reader->writer);
+    }
     SSL_free(ssl);
     ERR_clear_error();
 }

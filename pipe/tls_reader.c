@@ -18,23 +18,32 @@ static unsigned digit(char c)
     return c <= '9' ? (unsigned)(c - '0') : (unsigned)(c - 'a' + 10);
 }
 
+static void keep_secret(struct ps_tls_secret *secret, const char *digits)
+{
+    size_t count = strspn(digits, "0123456789abcdef");
+
+    secret->len_bytes = 0;
+    if (digits[count] != '\0' || count > 2 * sizeof secret->bytes)
+        return;
+    for (size_t i = 0; i < count / 2; i++)
+        secret->bytes[i] = (uint8_t)(digit(digits[2 * i]) << 4 | digit(digits[2 * i + 1]));
+    secret->len_bytes = count / 2;
+}
+
 /* Lines are "LABEL RANDOM SECRET", in lower-case hexadecimal digits. */
 void ps_tls_reader_learn(const SSL *ssl, const char *line)
 {
-    static const char label[] = "SERVER_TRAFFIC_SECRET_0 ";
+    static const char servers[] = "SERVER_TRAFFIC_SECRET_0 ";
+    static const char clients[] = "CLIENT_TRAFFIC_SECRET_0 ";
     struct ps_tls_reader *r = SSL_get_app_data(ssl);
     const char *digits = strrchr(line, ' ');
 
-    if (!r || !digits || strncmp(line, label, sizeof label - 1) != 0)
+    if (!r || !digits)
         return;
-    size_t count = strspn(++digits, "0123456789abcdef");
-
-    r->secret_bytes = 0;
-    if (digits[count] != '\0' || count > 2 * sizeof r->secret)
-        return;
-    for (size_t i = 0; i < count / 2; i++)
-        r->secret[i] = (uint8_t)(digit(digits[2 * i]) << 4 | digit(digits[2 * i + 1]));
-    r->secret_bytes = count / 2;
+    if (strncmp(line, servers, sizeof servers - 1) == 0)
+        keep_secret(&r->servers, digits + 1);
+    else if (strncmp(line, clients, sizeof clients - 1) == 0)
+        keep_secret(&r->clients, digits + 1);
 }
 
 /* libssl reads a message. */
@@ -50,27 +59,36 @@ static void on_message(int is_sent, int version, int content_type, const void *m
         r->rekeyed = true;
 }
 
-static bool can_be_ours(struct ps_tls_reader *r)
+static bool make_ours(struct ps_tls_reader *r)
 {
     const SSL_CIPHER *cipher = SSL_get_current_cipher(r->ssl);
+    unsigned suite = cipher ? SSL_CIPHER_get_protocol_id(cipher) : 0;
 
-    return r->secret_bytes > 0 && cipher && SSL_version(r->ssl) == TLS1_3_VERSION &&
-           !SSL_has_pending(r->ssl) &&
-           ps_tls_keys_set(&r->keys, SSL_CIPHER_get_protocol_id(cipher), r->secret,
-                           r->secret_bytes);
+    if (r->servers.len_bytes == 0 || r->clients.len_bytes == 0 ||
+        SSL_version(r->ssl) != TLS1_3_VERSION || SSL_has_pending(r->ssl) ||
+        !ps_tls_keys_set(&r->keys, suite, r->servers.bytes, r->servers.len_bytes))
+        return false;
+    BIO *to_libssl = BIO_new(BIO_s_mem());
+
+    if (!to_libssl || !ps_tls_writer_begin(&r->writer, r->ssl, r->fd, suite, r->clients.bytes,
+                                           r->clients.len_bytes)) {
+        BIO_free(to_libssl);
+        return false;
+    }
+    r->to_libssl = to_libssl;
+    return true;
 }
 
 void ps_tls_reader_begin(struct ps_tls_reader *r)
 {
-    if (can_be_ours(r))
-        r->to_libssl = BIO_new(BIO_s_mem());
-    OPENSSL_cleanse(r->secret, sizeof r->secret);
-    r->secret_bytes = 0;
-    if (r->to_libssl) {
+    r->writer.ssl = r->ssl;
+    r->ours = make_ours(r);
+    OPENSSL_cleanse(&r->servers, sizeof r->servers);
+    OPENSSL_cleanse(&r->clients, sizeof r->clients);
+    if (r->ours) {
         SSL_set0_rbio(r->ssl, r->to_libssl);
         SSL_set_msg_callback(r->ssl, on_message);
         SSL_set_msg_callback_arg(r->ssl, r);
-        r->ours = true;
         return;
     }
     ps_tls_keys_clear(&r->keys);
@@ -87,6 +105,7 @@ void ps_tls_reader_end(struct ps_tls_reader *r)
 
     if (staging && staging->owner == r)
         staging->owner = NULL;
+    ps_tls_writer_end(&r->writer);
     ps_tls_keys_clear(&r->keys);
     OPENSSL_cleanse(r, sizeof *r);
 }
@@ -160,6 +179,15 @@ static int fail(int reason)
     return SSL_ERROR_SSL;
 }
 
+/* libssl would answer a KeyUpdate with the next text that it is given to write. */
+static void answer_update(SSL *ssl)
+{
+    if (SSL_get_key_update_type(ssl) == SSL_KEY_UPDATE_NONE)
+        return;
+    SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
+    SSL_do_handshake(ssl);
+}
+
 /* Has libssl read all that it was given. Returns WANT_READ when it has, and is content. */
 static int run_libssl(struct ps_tls_reader *r)
 {
@@ -170,7 +198,9 @@ static int run_libssl(struct ps_tls_reader *r)
     int rc = SSL_read_ex(r->ssl, &byte, 1, &got_bytes);
     int failure = SSL_get_error(r->ssl, rc);
 
-    r->unfinished = failure == SSL_ERROR_WANT_WRITE; /* an answer to a KeyUpdate */
+    r->unfinished = false;
+    answer_update(r->ssl);
+    ps_tls_writer_forward(&r->writer); /* that, or an alert */
     if (r->rekeyed) {
         r->rekeyed = false;
         r->libssl_no = 0;

@@ -2,12 +2,12 @@
 /* pipe/tls_reader.h - what a TLS connection reads: records of TLS 1.3 decrypted by ourselves,
  * straight to where their text belongs, instead of by SSL_read, which copies it there.
  *
- * libssl shakes hands and writes. Reading is ours from the end of a TLS 1.3 handshake on, for then
+ * libssl shakes hands. Reading is ours from the end of a TLS 1.3 handshake on, for then
  * libssl has read no byte behind it, and the next record is number 0 of the server's traffic
  * secret. Whatever is not application data is libssl's to judge: tickets, key updates, alerts and
  * nonsense. It gets them sealed again, for as it never sees application data it counts other
  * records than the server; and records that are not authentic as they came, to refuse them. It
- * reads from a BIO in memory that we fill. TLS 1.2 is left to SSL_read.
+ * reads from a BIO in memory that we fill. TLS 1.2 is left to libssl. tls_writer.h writes.
  *
  * Ciphertext is received to a staging buffer that the connections of a thread share, so that it
  * stays in cache. Between two readings a connection has at most part of a record there, which is
@@ -20,6 +20,7 @@
 
 #include "pipe/s3.h"
 #include "pipe/tls_record.h"
+#include "pipe/tls_writer.h"
 
 #include <openssl/ssl.h>
 
@@ -49,19 +50,22 @@ struct ps_tls_reader {
     bool rekeyed;    /* libssl has seen a KeyUpdate */
     unsigned empty_count;
     struct ps_tls_keys keys;
-    uint64_t libssl_no;                      /* of the record that libssl expects next */
-    BIO *to_libssl;                          /* which owns it */
-    uint64_t copied_bytes;                   /* of the text read: counts up */
-    uint8_t secret[PS_TLS_SECRET_BYTES_MAX]; /* from the handshake, until it is over */
-    size_t secret_bytes;
+    uint64_t libssl_no;          /* of the record that libssl expects next */
+    BIO *to_libssl;              /* which owns it */
+    uint64_t copied_bytes;       /* of the text read: counts up */
+    struct ps_tls_writer writer; /* of the same connection */
+    struct ps_tls_secret {
+        uint8_t bytes[PS_TLS_SECRET_BYTES_MAX];
+        size_t len_bytes;
+    } servers, clients; /* from the handshake, until it is over */
     size_t aside_bytes; /* ciphertext while another connection has the staging */
     uint8_t aside[PS_TLS_RECORD_BYTES_MAX];
 };
 
-/* For SSL_CTX_set_keylog_callback: keeps the server's traffic secret with the connection. */
+/* For SSL_CTX_set_keylog_callback: keeps the traffic secrets with the connection. */
 void ps_tls_reader_learn(const SSL *ssl, const char *line);
 
-/* The handshake is over: reading is ours from here on, if it can be. */
+/* The handshake is over: reading and writing is ours from here on, if it can be. */
 void ps_tls_reader_begin(struct ps_tls_reader *reader);
 
 /* Reads some text, like SSL_read_ex; returns SSL_ERROR_NONE, or another one of SSL_ERROR_*, as

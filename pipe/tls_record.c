@@ -50,6 +50,7 @@ static bool derive(struct ps_tls_keys *keys)
 
     OPENSSL_cleanse(key, sizeof key);
     keys->record_no = 0;
+    keys->sealer_is_keyed = false;
     return done;
 }
 
@@ -84,6 +85,7 @@ bool ps_tls_keys_next(struct ps_tls_keys *keys)
 void ps_tls_keys_clear(struct ps_tls_keys *keys)
 {
     EVP_CIPHER_CTX_free(keys->opener);
+    EVP_CIPHER_CTX_free(keys->sealer);
     OPENSSL_cleanse(keys, sizeof *keys);
 }
 
@@ -147,14 +149,25 @@ bool ps_tls_record_open(struct ps_tls_keys *keys, const uint8_t *record, uint8_t
     return true;
 }
 
-size_t ps_tls_record_seal(const struct ps_tls_keys *keys, uint64_t record_no, const uint8_t *inner,
+static bool key_sealer(struct ps_tls_keys *keys)
+{
+    uint8_t key[KEY_BYTES_MAX];
+
+    if (!keys->sealer)
+        keys->sealer = EVP_CIPHER_CTX_new();
+    keys->sealer_is_keyed =
+        keys->sealer && derive_key(keys, key) &&
+        EVP_EncryptInit_ex(keys->sealer, keys->cipher, NULL, key, keys->iv) == 1;
+    OPENSSL_cleanse(key, sizeof key);
+    return keys->sealer_is_keyed;
+}
+
+size_t ps_tls_record_seal(struct ps_tls_keys *keys, uint64_t record_no, const uint8_t *inner,
                           size_t inner_bytes, uint8_t *out)
 {
-    EVP_CIPHER_CTX *sealer = EVP_CIPHER_CTX_new();
     size_t sealed_bytes = inner_bytes + PS_TLS_TAG_BYTES;
     uint8_t *sealed = out + PS_TLS_HEADER_BYTES;
     uint8_t nonce[PS_TLS_NONCE_BYTES];
-    uint8_t key[KEY_BYTES_MAX];
     int len;
 
     out[0] = PS_TLS_APPLICATION_DATA;
@@ -162,15 +175,13 @@ size_t ps_tls_record_seal(const struct ps_tls_keys *keys, uint64_t record_no, co
     out[3] = (uint8_t)(sealed_bytes >> 8);
     out[4] = (uint8_t)sealed_bytes;
     make_nonce(keys, record_no, nonce);
-    bool done = sealer && derive_key(keys, key) &&
-                EVP_EncryptInit_ex(sealer, keys->cipher, NULL, key, nonce) == 1 &&
-                EVP_EncryptUpdate(sealer, NULL, &len, out, PS_TLS_HEADER_BYTES) == 1 &&
-                EVP_EncryptUpdate(sealer, sealed, &len, inner, (int)inner_bytes) == 1 &&
-                EVP_EncryptFinal_ex(sealer, sealed + inner_bytes, &len) == 1 &&
-                EVP_CIPHER_CTX_ctrl(sealer, EVP_CTRL_AEAD_GET_TAG, PS_TLS_TAG_BYTES,
-                                    sealed + inner_bytes) == 1;
-
-    OPENSSL_cleanse(key, sizeof key);
-    EVP_CIPHER_CTX_free(sealer);
-    return done ? PS_TLS_HEADER_BYTES + sealed_bytes : 0;
+    if (!(keys->sealer_is_keyed || key_sealer(keys)) ||
+        EVP_EncryptInit_ex(keys->sealer, NULL, NULL, NULL, nonce) != 1 ||
+        EVP_EncryptUpdate(keys->sealer, NULL, &len, out, PS_TLS_HEADER_BYTES) != 1 ||
+        EVP_EncryptUpdate(keys->sealer, sealed, &len, inner, (int)inner_bytes) != 1 ||
+        EVP_EncryptFinal_ex(keys->sealer, sealed + inner_bytes, &len) != 1 ||
+        EVP_CIPHER_CTX_ctrl(keys->sealer, EVP_CTRL_AEAD_GET_TAG, PS_TLS_TAG_BYTES,
+                            sealed + inner_bytes) != 1)
+        return 0;
+    return PS_TLS_HEADER_BYTES + sealed_bytes;
 }

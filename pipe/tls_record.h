@@ -6,7 +6,8 @@
  * tag has been checked. What comes behind the text, its type and padding, goes elsewhere if it does
  * not fit there.
  *
- * Owner: one connection. Threads: its I/O thread. Nothing is allocated for a record that is opened.
+ * Owner: one connection. Threads: its I/O thread. Nothing is allocated for a record, but for the
+ *   first that is sealed.
  * Units: bytes.
  */
 #ifndef PIPE_TLS_RECORD_H
@@ -32,6 +33,8 @@ enum { PS_TLS_APPLICATION_DATA = 23 }; /* of the content types of records */
 /* Begins zeroed, and is all secret. */
 struct ps_tls_keys {
     EVP_CIPHER_CTX *opener;
+    EVP_CIPHER_CTX *sealer; /* from the first use on */
+    bool sealer_is_keyed;
     const EVP_CIPHER *cipher;
     const EVP_MD *digest;
     uint8_t secret[PS_TLS_SECRET_BYTES_MAX]; /* the traffic secret */
@@ -74,8 +77,9 @@ bool ps_tls_record_open(struct ps_tls_keys *keys, const uint8_t *record, uint8_t
                         uint8_t *spill, struct ps_tls_inner *inner);
 
 /* Seals `inner_bytes` of text, type and padding as record `record_no` to `out`, which has room for
- * that, a header and a tag. Returns the record's length, or 0 when memory is out. */
-size_t ps_tls_record_seal(const struct ps_tls_keys *keys, uint64_t record_no, const uint8_t *inner,
+ * that, a header and a tag; `inner` may be where it belongs, behind the header. Returns the
+ * record's length, or 0 when memory is out. */
+size_t ps_tls_record_seal(struct ps_tls_keys *keys, uint64_t record_no, const uint8_t *inner,
                           size_t inner_bytes, uint8_t *out);
 
 #endif
