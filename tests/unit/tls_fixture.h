@@ -192,16 +192,6 @@ static void say(struct tls_pair *p, const uint8_t *text, size_t len_bytes, size_
     }
 }
 
-/* A record made by hand goes to the wire in the server's stead, whose count it spoils. */
-static void inject(struct tls_pair *p, uint64_t record_no, const void *inner, size_t inner_bytes)
-{
-    uint8_t record[PS_TLS_RECORD_BYTES_MAX];
-    size_t len = ps_tls_record_seal(&p->reader.keys, record_no, inner, inner_bytes, record);
-
-    assert_true(len > 0);
-    assert_int_equal(BIO_write(p->wire, record, (int)len), len);
-}
-
 /* Reads text until there is so much, or no more; nothing is written behind the room. */
 static int hear(struct tls_pair *p, uint8_t *into, size_t room, size_t each_bytes,
                 size_t *heard_bytes)
@@ -231,5 +221,61 @@ static int hear(struct tls_pair *p, uint8_t *into, size_t room, size_t each_byte
     }
     return failure;
 }
+
+/* ---- a text, for tests that begin with a world ---- */
+
+enum { TEXT = 200000 };
+
+static uint8_t text[TEXT];
+static uint8_t heard[TEXT + 1]; /* and a guard behind it */
+
+static int setup(void **state)
+{
+    uint32_t x = 1;
+
+    for (size_t i = 0; i < sizeof text; i++) {
+        x = x * 1664525 + 1013904223;
+        text[i] = x >> 31 ? 0 : (uint8_t)(x >> 24); /* zeros look like padding */
+    }
+    *state = open_tls_world();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    close_tls_world(*state);
+    return 0;
+}
+
+/* All that the server says is heard, in steps of that room. */
+static void expect_text_in(struct tls_pair *p, size_t len_bytes, size_t each_bytes)
+{
+    size_t heard_bytes;
+
+    memset(heard, 0, sizeof heard);
+    assert_int_equal(hear(p, heard, len_bytes, each_bytes, &heard_bytes), SSL_ERROR_NONE);
+    assert_int_equal(heard_bytes, len_bytes);
+    assert_memory_equal(heard, text, len_bytes);
+}
+
+static void expect_text(struct tls_pair *p, size_t len_bytes)
+{
+    expect_text_in(p, len_bytes, SIZE_MAX);
+}
+
+/* The client's text reaches the server. */
+static void expect_answer(struct tls_pair *p)
+{
+    char word[16];
+
+    size_t sent_bytes;
+
+    assert_int_equal(ps_tls_write(&p->reader.writer, "request", 7, &sent_bytes), SSL_ERROR_NONE);
+    assert_int_equal(sent_bytes, 7);
+    assert_int_equal(SSL_read(p->server, word, sizeof word), 7);
+    assert_memory_equal(word, "request", 7);
+}
+
+#define WITH_WORLD(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 #endif
