@@ -12,6 +12,7 @@
 #include "formats/fmt.h"
 #include "formats/record_template.h"
 #include "formats/recordio.h"
+#include "formats/recordio_find.h"
 
 /* Where the parts of a record are joined. */
 struct scratch {
@@ -252,6 +253,7 @@ static enum fmt_rc decode(struct fmt_decoder *decoder, const struct fmt_span *sp
 const struct fmt_ops fmt_recordio_protobuf = {
     .content_type = "application/x-recordio-protobuf",
     .cut = fmt_recordio_cut,
+    .resync = fmt_recordio_resync,
     .learn = learn,
     .decoder_new = decoder_new,
     .decoder_free = decoder_free,
