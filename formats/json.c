@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* formats/json.c - see json.h. */
 #include "formats/json.h"
+#include "formats/json_string.h"
 
 #include <string.h>
 
@@ -40,34 +41,6 @@ static enum fmt_rc unexpected(const struct fmt_json *json, const char *wanted,
 }
 
 /* ---- strings ---- */
-
-/* The length of the UTF-8 sequence at `in`, 0 if it is none (RFC 3629, 4). */
-static size_t sequence_bytes(const uint8_t *in, size_t len)
-{
-    static const struct {
-        uint8_t mask, lead;
-        size_t bytes;
-        uint32_t least;
-    } kinds[] = {{0xe0, 0xc0, 2, 0x80}, {0xf0, 0xe0, 3, 0x800}, {0xf8, 0xf0, 4, 0x10000}};
-
-    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
-        if ((in[0] & kinds[k].mask) != kinds[k].lead)
-            continue;
-        uint32_t code = in[0] & (uint8_t)~kinds[k].mask;
-
-        if (len < kinds[k].bytes)
-            return 0;
-        for (size_t i = 1; i < kinds[k].bytes; i++) {
-            if ((in[i] & 0xc0) != 0x80)
-                return 0;
-            code = code << 6 | (in[i] & 0x3f);
-        }
-        return code < kinds[k].least || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)
-                   ? 0
-                   : kinds[k].bytes;
-    }
-    return 0;
-}
 
 /* Four hexadecimal digits, or -1. */
 static int32_t read_hex(const uint8_t *in, size_t len)
@@ -127,9 +100,13 @@ static enum fmt_rc pass_string(struct fmt_json *json, struct fmt_json_value *val
     for (json->at_bytes++; json->at_bytes < json->len_bytes;) {
         const uint8_t *in = json->in + json->at_bytes;
         size_t left = json->len_bytes - json->at_bytes;
-        size_t step = 1;
+        size_t step = fmt_json_plain(in, left);
         uint32_t code;
 
+        json->at_bytes += step;
+        if (step == left)
+            break;
+        in += step;
         if (*in == '"') {
             *value = (struct fmt_json_value){.kind = FMT_JSON_STRING,
                                              .bytes = json->in + begin,
@@ -143,16 +120,13 @@ static enum fmt_rc pass_string(struct fmt_json *json, struct fmt_json_value *val
                             "a string holds the control character 0x%02x, which JSON writes as an "
                             "escape",
                             *in);
-        if (*in == '\\') {
-            escaped = true;
-            step = read_escape(in, left, &code);
-        } else if (*in >= 0x80) {
-            step = sequence_bytes(in, left);
-        }
+        if (*in != '\\')
+            return fmt_fail(error, json->at_bytes, 0, "a string holds bytes that are no UTF-8");
+        escaped = true;
+        step = read_escape(in, left - step, &code);
         if (step == 0)
-            return fmt_fail(error, json->at_bytes, 0, "a string holds %s",
-                            *in == '\\' ? "an escape that is none of JSON's, or half of a pair"
-                                        : "bytes that are no UTF-8");
+            return fmt_fail(error, json->at_bytes, 0,
+                            "a string holds an escape that is none of JSON's, or half of a pair");
         json->at_bytes += step;
     }
     return fmt_fail(error, begin - 1, 0, "a string has no end");
@@ -259,6 +233,14 @@ static bool pass_number(struct fmt_json *json)
     return json->at_bytes > before;
 }
 
+static bool is_word(const struct fmt_json *json, const char *word)
+{
+    size_t bytes = strlen(word);
+
+    return json->len_bytes - json->at_bytes >= bytes &&
+           memcmp(json->in + json->at_bytes, word, bytes) == 0;
+}
+
 /* Passes over a value that holds no others. */
 static enum fmt_rc pass_scalar(struct fmt_json *json, struct fmt_json_value *value,
                                struct fmt_error *error)
@@ -266,27 +248,29 @@ static enum fmt_rc pass_scalar(struct fmt_json *json, struct fmt_json_value *val
     static const struct {
         const char *text;
         enum fmt_json_kind kind;
-    } words[] = {{"null", FMT_JSON_NULL}, {"false", FMT_JSON_FALSE}, {"true", FMT_JSON_TRUE}};
+    } words[] = {{"null", FMT_JSON_NULL},       {"false", FMT_JSON_FALSE},
+                 {"true", FMT_JSON_TRUE},       {"NaN", FMT_JSON_NUMBER},
+                 {"Infinity", FMT_JSON_NUMBER}, {"-Infinity", FMT_JSON_NUMBER}};
+    size_t word_count = json->number_words ? sizeof words / sizeof *words : 3;
     size_t begin = json->at_bytes;
     int c = peek(json);
 
     if (c == '"')
         return pass_string(json, value, error);
     *value = (struct fmt_json_value){.kind = FMT_JSON_NUMBER, .bytes = json->in + begin};
-    if (c == '-' || (c >= '0' && c <= '9')) {
+    if ((c >= '0' && c <= '9') ||
+        (c == '-' && !(json->number_words && is_word(json, "-Infinity")))) {
         if (!pass_number(json))
             return unexpected(json, "a digit", error);
         value->len_bytes = json->at_bytes - begin;
         return FMT_OK;
     }
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        size_t bytes = strlen(words[i].text);
-
-        if (json->len_bytes - begin < bytes || memcmp(json->in + begin, words[i].text, bytes) != 0)
+    for (size_t i = 0; i < word_count; i++) {
+        if (!is_word(json, words[i].text))
             continue;
-        json->at_bytes += bytes;
         value->kind = words[i].kind;
-        value->len_bytes = bytes;
+        value->len_bytes = strlen(words[i].text);
+        json->at_bytes += value->len_bytes;
         return FMT_OK;
     }
     return unexpected(json, "a value", error);
@@ -366,9 +350,8 @@ static enum fmt_rc go_on(struct fmt_json *json, struct nest *nest, struct fmt_er
     return FMT_OK;
 }
 
-/* Passes over the value that comes next. */
-static enum fmt_rc pass_value(struct fmt_json *json, struct fmt_json_value *value,
-                              struct fmt_error *error)
+enum fmt_rc fmt_json_pass(struct fmt_json *json, struct fmt_json_value *value,
+                          struct fmt_error *error)
 {
     struct fmt_json_value inner;
     struct nest nest = {.depth = 0};
@@ -430,7 +413,7 @@ enum fmt_rc fmt_json_next(struct fmt_json *json, struct fmt_json_value *name,
     json->begun = true;
     enum fmt_rc rc = json->in_object ? pass_name(json, name, error) : FMT_OK;
 
-    return rc == FMT_OK ? pass_value(json, value, error) : rc;
+    return rc == FMT_OK ? fmt_json_pass(json, value, error) : rc;
 }
 
 enum fmt_rc fmt_json_end(const struct fmt_json *json, struct fmt_error *error)

@@ -46,7 +46,9 @@ struct fmt_json {
     const uint8_t *in;
     size_t len_bytes;
     size_t at_bytes;
-    bool in_object; /* of the array or object being walked */
+    bool number_words; /* may be set: NaN, Infinity and -Infinity are numbers, which RFC 8259 does
+                        * not know and Python's json writes */
+    bool in_object;    /* of the array or object being walked */
     bool begun;
 };
 
@@ -59,6 +61,10 @@ enum fmt_rc fmt_json_enter(struct fmt_json *json, char open, struct fmt_error *e
  */
 enum fmt_rc fmt_json_next(struct fmt_json *json, struct fmt_json_value *name,
                           struct fmt_json_value *value, struct fmt_error *error);
+
+/* Passes over the one value that comes next. */
+enum fmt_rc fmt_json_pass(struct fmt_json *json, struct fmt_json_value *value,
+                          struct fmt_error *error);
 
 /* Nothing but white space may follow. */
 enum fmt_rc fmt_json_end(const struct fmt_json *json, struct fmt_error *error);
