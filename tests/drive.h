@@ -79,6 +79,8 @@ static inline void drive_add_values(struct drive_result *r, const float *feature
                                     const float *labels)
 {
     size_t columns = drive_columns(r);
+    if (columns == 0)
+        return;
     if ((r->rows + 1) * columns > r->values_cap) {
         r->values_cap = (r->rows + 1) * columns * 2;
         r->values = realloc(r->values, r->values_cap * sizeof(float));
@@ -105,9 +107,11 @@ static inline void drive_add_decoded(struct drive_result *r, const struct fmt_ro
 {
     const struct fmt_shape *shape = &r->shape;
     size_t feature_bytes = shape->feature_dim * fmt_feature_bytes(shape->type);
-    drive_add_values(
-        r, (const float *)rows->features + (drive_is_float(shape) ? i : 0) * shape->feature_dim,
-        shape->label_dim == 0 ? NULL : rows->labels + i * shape->label_dim);
+    drive_add_values(r,
+                     rows->features == NULL || !drive_is_float(shape)
+                         ? NULL
+                         : (const float *)rows->features + i * shape->feature_dim,
+                     shape->label_dim == 0 ? NULL : rows->labels + i * shape->label_dim);
     if (!shape->sparse && !drive_is_float(shape))
         drive_put(r, (const uint8_t *)rows->features + i * feature_bytes, feature_bytes);
     if (shape->weighted)
@@ -120,8 +124,10 @@ static inline void drive_add_decoded(struct drive_result *r, const struct fmt_ro
         if (rows->entry_ends[i] < from || rows->entry_ends[i] > rows->entries.count)
             abort();
         drive_put(r, &count, sizeof(count));
-        drive_put(r, rows->entries.columns + from, count * sizeof(uint32_t));
-        drive_put(r, rows->entries.values + from, count * sizeof(float));
+        if (count > 0) {
+            drive_put(r, rows->entries.columns + from, count * sizeof(uint32_t));
+            drive_put(r, rows->entries.values + from, count * sizeof(float));
+        }
     }
     for (size_t j = i * shape->text_dim; j < (i + 1) * shape->text_dim; j++) {
         uint32_t from = j == 0 ? 0 : rows->text_ends[j - 1];
@@ -129,7 +135,8 @@ static inline void drive_add_decoded(struct drive_result *r, const struct fmt_ro
         if (rows->text_ends[j] < from || rows->text_ends[j] > rows->texts.count)
             abort();
         drive_put(r, &count, sizeof(count));
-        drive_put(r, rows->texts.bytes + from, count);
+        if (count > 0)
+            drive_put(r, rows->texts.bytes + from, count);
     }
     r->rows++;
 }
@@ -270,7 +277,8 @@ static inline bool drive_result_equal(const struct drive_result *a, const struct
         return true;
     return a->shape.feature_dim == b->shape.feature_dim &&
            a->shape.label_dim == b->shape.label_dim &&
-           memcmp(a->values, b->values, a->rows * drive_columns(a) * sizeof(float)) == 0 &&
+           (drive_columns(a) == 0 ||
+            memcmp(a->values, b->values, a->rows * drive_columns(a) * sizeof(float)) == 0) &&
            a->more_len == b->more_len &&
            (a->more_len == 0 || memcmp(a->more, b->more, a->more_len) == 0);
 }
