@@ -199,5 +199,6 @@ enum fmt_rc fmt_fail(struct fmt_error *error, size_t offset_bytes, uint32_t row,
 
 extern const struct fmt_ops fmt_recordio_protobuf; /* formats/record.c */
 extern const struct fmt_ops fmt_csv;               /* formats/csv.c */
+extern const struct fmt_ops fmt_jsonl;             /* formats/jsonl.c */
 
 #endif

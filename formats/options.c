@@ -23,6 +23,9 @@ static const struct format {
     {"application/x-recordio-protobuf", &fmt_recordio_protobuf},
     {"text/csv", &fmt_csv},
     {"csv", &fmt_csv},
+    {"application/jsonlines", &fmt_jsonl},
+    {"application/x-ndjson", &fmt_jsonl},
+    {"jsonlines", &fmt_jsonl},
     {"application/octet-stream", NULL},
 };
 

@@ -158,6 +158,8 @@ struct penstock_channel_config {
 
     /* "application/x-recordio-protobuf" or "text/csv", with parameters: for CSV label_size=K (the
      * first K columns are labels; default 1), e.g. "text/csv;label_size=0". Or
+     * "application/jsonlines", with features=NAME,... label=NAME,... weight=NAME text=NAME,...
+     * missing=error|nan: see penstock(3). Or
      * "application/octet-stream": the objects' bytes as they are, read with penstock_next_span. */
     const char *content_type;
 
