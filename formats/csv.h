@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* formats/csv.h - what the files of the CSV decoder share. The dialect, for cut and decode alike:
  *
- *   - fields end at ',', lines at LF, CR or CRLF; the last line needs no end;
- *   - lines of nothing but spaces and tabs are no records;
+ *   - fields end at the delimiter, lines at LF, CR or CRLF; the last line needs no end;
+ *   - lines of nothing but spaces and tabs (but for the delimiter) are no records;
  *   - a field whose first character after blanks is '"' is quoted (RFC 4180): '""' inside stands
  *     for '"', delimiters and line ends inside are text; a '"' further on in a field is text;
- *   - an object may start with a UTF-8 byte order mark.
+ *   - an object may start with a UTF-8 byte order mark, and then with a header.
  *
  * Owner: the caller. Threads: pure functions; a decoder belongs to one thread. Units: bytes.
  */
@@ -14,32 +14,74 @@
 
 #include "formats/fmt.h"
 
+struct csv_dialect {
+    uint8_t delimiter;
+    uint8_t blanks[2]; /* what may surround a field */
+    uint8_t comment;   /* a line that starts with it is no record; 0: there are none such */
+    bool quotes;       /* a '"' may open a field */
+};
+
+enum csv_header { CSV_HEADER_ABSENT, CSV_HEADER_PRESENT, CSV_HEADER_AUTO };
+enum csv_blanks { CSV_BLANKS_NAN, CSV_BLANKS_ERROR, CSV_BLANKS_ZERO };
+
+/* Values of a column that stand for 0, 1, 2 ... : "cat.COLUMN=a|b|c". */
+struct csv_category {
+    char *column;
+    char *values;
+};
+
+/* All zero: comma, quotes, no header, blanks are NaN, all columns are features. Lists of columns
+ * are kept as they were given until the first record tells how many there are; NULL: not given. */
 struct fmt_csv_options {
     uint32_t label_size; /* leading columns that are labels */
+    bool label_size_set;
+    bool weight_follows; /* the column behind the labels is the weight */
+    uint8_t delimiter;   /* 0: comma */
+    bool no_quotes;
+    bool other_unknown; /* a value outside its category is one more, not an error */
+    enum csv_header header;
+    enum csv_blanks blanks;
+    char *labels;
+    char *weight;
+    char *columns; /* features */
+    char *texts;
+    char *hashed;
+    char *names; /* of all columns */
+    uint32_t hash_buckets;
+    struct csv_category *categories;
+    size_t category_count;
+    /* Found out by the framer's thread, before there is a decoder. */
+    char *header_names; /* of the channel's first header, NUL behind each; NULL: none seen */
+    size_t header_count;
+    uint32_t column_count;
 };
 
-struct fmt_decoder {
-    uint32_t feature_dim;
-    uint32_t label_dim;
-    struct csv_bulk *bulk; /* NULL: every row takes the plain path */
+void fmt_csv_options_init(void *own);
+enum fmt_rc fmt_csv_set_option(void *own, const char *name, const char *value,
+                               struct fmt_error *error);
+enum fmt_rc fmt_csv_check_options(void *own, struct fmt_error *error);
+void fmt_csv_options_clear(void *own);
+#define FMT_CSV_PARAMETERS                                                                         \
+    "label_size, label_columns, weight_column, csv_weights, columns, names, header, delimiter, "   \
+    "quotes, blanks, cat.COLUMN, unknown, hash_columns, hash_buckets, text_columns"
+
+/* Whether a column is chosen by its name. */
+bool fmt_csv_is_named(const struct fmt_csv_options *own);
+
+/* One item of a list, without the blanks around it; not terminated. */
+struct csv_item {
+    const char *text;
+    size_t len;
 };
 
-/* Bulk decoding of regular rows: no quotes, LF or CRLF, the right number of fields, plain numbers.
- * Stops in front of the first row that is anything else, which is left to the plain path. */
-struct csv_bulk;
+/* The next of a list's items, which `separator` ends. False when there is none left (NULL). */
+bool fmt_csv_next_item(const char **list, char separator, struct csv_item *item);
 
-/* NULL when the processor lacks AVX2 (memory: out of it, *failed is set). */
-struct csv_bulk *fmt_csv_bulk_new(uint32_t label_dim, uint32_t feature_dim, bool *failed);
-void fmt_csv_bulk_free(struct csv_bulk *bulk);
+struct csv_dialect fmt_csv_dialect(const struct fmt_csv_options *own);
 
-/* Decodes up to rows_max rows from in + *at, which is a row's start; moves *at behind them and
- * returns their number. Reads nothing outside [in, in + len). */
-uint32_t fmt_csv_bulk_rows(struct csv_bulk *bulk, const uint8_t *in, size_t len, size_t *at,
-                           uint32_t rows_max, float *features, float *labels);
-
-static inline bool csv_is_blank(uint8_t c)
+static inline bool csv_is_blank(const struct csv_dialect *d, uint8_t c)
 {
-    return c == ' ' || c == '\t';
+    return c == d->blanks[0] || c == d->blanks[1];
 }
 
 static inline bool csv_is_newline(uint8_t c)
@@ -47,9 +89,10 @@ static inline bool csv_is_newline(uint8_t c)
     return c == '\n' || c == '\r';
 }
 
-static inline const uint8_t *csv_skip_blanks(const uint8_t *p, const uint8_t *end)
+static inline const uint8_t *csv_skip_blanks(const struct csv_dialect *d, const uint8_t *p,
+                                             const uint8_t *end)
 {
-    while (p < end && csv_is_blank(*p))
+    while (p < end && csv_is_blank(d, *p))
         p++;
     return p;
 }
@@ -61,10 +104,11 @@ static inline const uint8_t *csv_skip_newline(const uint8_t *p, const uint8_t *e
 }
 
 /* Skips blank lines. Returns the first byte of the next record's line, or end. */
-static inline const uint8_t *csv_skip_blank_lines(const uint8_t *p, const uint8_t *end)
+static inline const uint8_t *csv_skip_blank_lines(const struct csv_dialect *d, const uint8_t *p,
+                                                  const uint8_t *end)
 {
     while (p < end) {
-        const uint8_t *q = csv_skip_blanks(p, end);
+        const uint8_t *q = csv_skip_blanks(d, p, end);
         if (q == end)
             return end;
         if (!csv_is_newline(*q))
@@ -92,7 +136,12 @@ void fmt_csv_find_base(const uint8_t *p, size_t blocks, struct csv_masks *masks)
 /* Number of leading blocks, of `blocks` at p, that hold neither a line end nor a quote. */
 size_t fmt_csv_skip(const uint8_t *p, size_t blocks);
 
-/* fmt_ops.cut of CSV. */
+/* Cuts records that are lines, quoted parts apart; see fmt_ops.cut. */
+enum fmt_rc fmt_csv_cut_lines(const struct csv_dialect *dialect, const uint8_t *in, size_t len,
+                              bool at_start, bool at_end, uint32_t rows_max, struct fmt_cut *cut,
+                              struct fmt_error *error);
+
+/* fmt_ops.cut of CSV: leaves the header out. */
 enum fmt_rc fmt_csv_cut(const struct fmt_options *options, const uint8_t *in, size_t len,
                         bool at_start, bool at_end, uint32_t rows_max, struct fmt_cut *cut,
                         struct fmt_error *error);

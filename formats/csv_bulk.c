@@ -1,22 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* formats/csv_bulk.c - regular CSV rows with AVX2: index a chunk of fields, then convert the fields
- * eight at a time, knowing where each ends.
+/* formats/csv_bulk.c - see csv_bulk.h: AVX2 finds where the fields of a chunk of rows end, and
+ * number_fields.h converts those that are wanted.
  *
- * Three conversions, by the longest of the eight fields:
- *   up to 4 bytes     one load per field, whole digits only (pixels, categories, counts)
- *   up to 16 bytes    a 16-byte window per field, two of them per register
- *   up to 32 bytes, or with an exponent    a 32-byte window per field
- * A window's point is closed by a shuffle, its digits are joined by multiply-adds, and the value is
- * digits * 10^k in double arithmetic. Its error is at most 5 units in the last place of a double,
- * so rounding to float32 is right unless the double lies within 8 units of a tie between two
- * floats: then, or when the field is anything else (blank, nan ...), number.h reads it. A field
- * that is no number ends the bulk in front of its row.
+ * Quotes need no look where every column is a number: a row with one will not convert. Columns that
+ * are skipped or are text could hide them, and lone CRs: then a chunk ends in front of the first.
  */
-#include "formats/csv.h"
-#include "formats/number.h"
+#include "formats/csv_bulk.h"
+#include "formats/csv_row.h"
+#include "formats/number_fields.h"
 
-#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -24,24 +18,23 @@
 #define AVX2 __attribute__((target("avx2,bmi,bmi2,popcnt")))
 
 #define CHUNK_FIELDS 2048
-#define LANES 8
+#define LANES FMT_FIELDS_SLACK
 
-/* How far in front of a field's end the conversions read: a window and an exponent. */
-#define REACH_BYTES 36
+/* Chunk positions count from the row where it starts, in 32 bits. */
+#define CHUNK_BYTES_MAX ((size_t)1 << 30)
 
 struct csv_bulk {
-    uint32_t label_dim;
-    uint32_t feature_dim;
+    const struct csv_plan *plan;
     uint32_t columns;
     uint32_t rows_max; /* in a chunk */
     /* Of each field in the chunk, as offsets from the chunk's base, LANES more than needed. */
     uint32_t *starts;
     uint32_t *ends;
+    /* The same of the columns that are numbers; those above, if all are. */
+    uint32_t *number_starts;
+    uint32_t *number_ends;
     float *values;
 };
-
-/* Chunk positions count from the row where it starts, in 32 bits. */
-#define CHUNK_BYTES_MAX ((size_t)1 << 30)
 
 struct chunk {
     const uint8_t *in; /* first byte that may be read */
@@ -51,41 +44,48 @@ struct chunk {
     uint32_t rows;
 };
 
-struct csv_bulk *fmt_csv_bulk_new(uint32_t label_dim, uint32_t feature_dim, bool *failed)
+void fmt_csv_bulk_free(struct csv_bulk *bulk)
 {
-    uint32_t columns = label_dim + feature_dim;
+    if (bulk == NULL)
+        return;
+    if (bulk->number_starts != bulk->starts) {
+        free(bulk->number_starts);
+        free(bulk->number_ends);
+    }
+    free(bulk->starts);
+    free(bulk->ends);
+    free(bulk->values);
+    free(bulk);
+}
+
+struct csv_bulk *fmt_csv_bulk_new(const struct csv_plan *plan, bool *failed)
+{
+    uint32_t columns = plan->column_count;
     *failed = false;
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi2") ||
         !__builtin_cpu_supports("bmi") || !__builtin_cpu_supports("popcnt"))
         return NULL;
     struct csv_bulk *bulk = calloc(1, sizeof(*bulk));
     if (bulk != NULL) {
-        bulk->label_dim = label_dim;
-        bulk->feature_dim = feature_dim;
+        bulk->plan = plan;
         bulk->columns = columns;
         bulk->rows_max = columns < CHUNK_FIELDS ? CHUNK_FIELDS / columns : 1;
         /* A block's delimiters are stored 8 at a time, before the row count is looked at. */
         size_t fields = (size_t)bulk->rows_max * columns + CSV_BLOCK_BYTES + LANES;
+        bool all = plan->number_count == columns;
         bulk->starts = calloc(fields, sizeof(uint32_t));
         bulk->ends = calloc(fields, sizeof(uint32_t));
+        bulk->number_starts = all ? bulk->starts : calloc(fields, sizeof(uint32_t));
+        bulk->number_ends = all ? bulk->ends : calloc(fields, sizeof(uint32_t));
         bulk->values = calloc(fields, sizeof(float));
     }
-    if (bulk == NULL || bulk->starts == NULL || bulk->ends == NULL || bulk->values == NULL) {
+    if (bulk == NULL || bulk->starts == NULL || bulk->ends == NULL || bulk->values == NULL ||
+        bulk->number_starts == NULL || bulk->number_ends == NULL) {
         fmt_csv_bulk_free(bulk);
         *failed = true;
         return NULL;
     }
     return bulk;
-}
-
-void fmt_csv_bulk_free(struct csv_bulk *bulk)
-{
-    if (bulk == NULL)
-        return;
-    free(bulk->starts);
-    free(bulk->ends);
-    free(bulk->values);
-    free(bulk);
 }
 
 AVX2 static inline uint64_t mask64(__m256i a, __m256i b)
@@ -136,11 +136,24 @@ AVX2 static bool count_rows(struct chunk *chunk, uint64_t columns, uint64_t fiel
     return true;
 }
 
-/* Fills ends[] and chunk->rows. Quotes need no look: a row with one will not convert. */
-AVX2 static void index_chunk(struct csv_bulk *bulk, struct chunk *chunk)
+/* Quotes, and CRs that no LF follows. */
+AVX2 static inline uint64_t find_special(const struct csv_plan *plan, const uint8_t *p, size_t left,
+                                         __m256i a, __m256i b, uint64_t lf)
+{
+    uint64_t cr = mask64(equal(a, '\r'), equal(b, '\r'));
+    uint64_t next_lf = left > CSV_BLOCK_BYTES ? (uint64_t)(p[CSV_BLOCK_BYTES] == '\n') : 0;
+    uint64_t special = cr & ~(lf >> 1 | next_lf << 63);
+    if (plan->dialect.quotes)
+        special |= mask64(equal(a, '"'), equal(b, '"'));
+    return special;
+}
+
+/* Fills ends[] and chunk->rows. */
+AVX2 static void index_chunk(struct csv_bulk *bulk, struct chunk *chunk, bool look_for_special)
 {
     uint32_t *out = bulk->ends;
     uint32_t *out_max = bulk->ends + (size_t)bulk->rows_max * bulk->columns;
+    char delimiter = (char)bulk->plan->dialect.delimiter;
     bool more = true;
     for (size_t at = 0; more && at < chunk->len && out <= out_max; at += CSV_BLOCK_BYTES) {
         uint8_t last[CSV_BLOCK_BYTES];
@@ -153,11 +166,15 @@ AVX2 static void index_chunk(struct csv_bulk *bulk, struct chunk *chunk)
         __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)p);
         __m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(p + 32));
         uint64_t lf = mask64(equal(a, '\n'), equal(b, '\n'));
-        uint64_t ends = lf | mask64(equal(a, ','), equal(b, ','));
+        uint64_t ends = lf | mask64(equal(a, delimiter), equal(b, delimiter));
         uint64_t fields = (uint64_t)(out - bulk->ends);
         out = put_offsets(out, (uint32_t)at, ends);
+        uint64_t special =
+            look_for_special ? find_special(bulk->plan, p, chunk->len - at, a, b, lf) : 0;
+        lf &= _blsmsk_u64(special); /* all bits if there is none */
         if (lf != 0)
             more = count_rows(chunk, bulk->columns, fields, ends, lf);
+        more &= special == 0;
     }
 }
 
@@ -175,375 +192,167 @@ AVX2 static void find_starts(struct csv_bulk *bulk, const struct chunk *chunk, s
             bulk->ends[i]--;
 }
 
-/* Any field, blanks around it or not. False if it is none, or is a blank line. */
-static bool read_field(const struct csv_bulk *bulk, const struct chunk *chunk, size_t field_no)
+/* Brings the fields of the columns that are numbers together. */
+static void pick_numbers(struct csv_bulk *bulk, uint32_t rows)
 {
-    const uint8_t *p =
-        csv_skip_blanks(chunk->base + bulk->starts[field_no], chunk->base + bulk->ends[field_no]);
-    const uint8_t *end = chunk->base + bulk->ends[field_no];
-    float *value = &bulk->values[field_no];
-    while (end > p && csv_is_blank(end[-1]))
-        end--;
-    if (p == end) {
-        *value = NAN;
-        return bulk->columns > 1;
-    }
-    return fmt_number_scan(p, end, value) == end;
-}
-
-AVX2 static inline int load4(const uint8_t *p)
-{
-    int v;
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
-
-/* The last four bytes of LANES fields. Not a gather: those are slow on many processors. */
-AVX2 static inline __m256i load_tails(const uint8_t *base, const uint32_t *ends)
-{
-    return _mm256_setr_epi32(load4(base + ends[0] - 4), load4(base + ends[1] - 4),
-                             load4(base + ends[2] - 4), load4(base + ends[3] - 4),
-                             load4(base + ends[4] - 4), load4(base + ends[5] - 4),
-                             load4(base + ends[6] - 4), load4(base + ends[7] - 4));
-}
-
-/* Lanes that hold one to four digits and nothing else are converted; returns the others. */
-AVX2 static unsigned convert_short(__m256i text, __m256i lens, float *values)
-{
-    const __m256i zeros = _mm256_set1_epi8('0');
-    const __m256i nine = _mm256_set1_epi8(9);
-    /* What is not of the field is shifted out at the bottom. */
-    __m256i shift = _mm256_slli_epi32(_mm256_sub_epi32(_mm256_set1_epi32(4), lens), 3);
-    __m256i digits = _mm256_srlv_epi32(_mm256_sub_epi8(text, zeros), shift);
-    digits = _mm256_sllv_epi32(digits, shift);
-    __m256i good = _mm256_cmpeq_epi8(_mm256_max_epu8(digits, nine), nine);
-    __m256i pairs = _mm256_maddubs_epi16(digits, _mm256_set1_epi16(0x010a));
-    __m256i whole = _mm256_madd_epi16(pairs, _mm256_set1_epi32(0x00010064));
-    _mm256_storeu_ps(values, _mm256_cvtepi32_ps(whole));
-    good = _mm256_cmpeq_epi32(good, _mm256_set1_epi32(-1));
-    return ~(unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(good)) & 0xff;
-}
-
-/* KEEP + n masks the last n of 32 bytes; KEEP + 16 + n the last n of 16. */
-#define FF 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff
-static const uint8_t KEEP[64] = {[32] = FF, [40] = FF, [48] = FF, [56] = FF};
-#undef FF
-
-#define Z 0x80
-/* Closes the gap that a point at byte k leaves: bytes in front of it move back by one. */
-static const uint8_t CLOSE[17][16] = {
-    {Z, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
-    {Z, 0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
-    {Z, 0, 1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
-    {Z, 0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
-    {Z, 0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
-    {Z, 0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
-    {Z, 0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15},
-    {Z, 0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 15},
-    {Z, 0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15},
-    {Z, 0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15},
-    {Z, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15},
-    {Z, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 15},
-    {Z, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15},
-    {Z, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15},
-    {Z, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15},
-    {Z, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14},
-    {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
-};
-#undef Z
-
-/* 10 to minus the number of digits behind a point at byte k (16: no point). */
-static const double BEHIND[17] = {1e-15, 1e-14, 1e-13, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7,
-                                  1e-6,  1e-5,  1e-4,  1e-3,  1e-2,  1e-1,  1e0,  1e0};
-
-#define POWER_MIN (-64)
-#define POWER_MAX 38
-static const double POWER[POWER_MAX - POWER_MIN + 1] = {
-    1e-64, 1e-63, 1e-62, 1e-61, 1e-60, 1e-59, 1e-58, 1e-57, 1e-56, 1e-55, 1e-54, 1e-53, 1e-52,
-    1e-51, 1e-50, 1e-49, 1e-48, 1e-47, 1e-46, 1e-45, 1e-44, 1e-43, 1e-42, 1e-41, 1e-40, 1e-39,
-    1e-38, 1e-37, 1e-36, 1e-35, 1e-34, 1e-33, 1e-32, 1e-31, 1e-30, 1e-29, 1e-28, 1e-27, 1e-26,
-    1e-25, 1e-24, 1e-23, 1e-22, 1e-21, 1e-20, 1e-19, 1e-18, 1e-17, 1e-16, 1e-15, 1e-14, 1e-13,
-    1e-12, 1e-11, 1e-10, 1e-9,  1e-8,  1e-7,  1e-6,  1e-5,  1e-4,  1e-3,  1e-2,  1e-1,  1e0,
-    1e1,   1e2,   1e3,   1e4,   1e5,   1e6,   1e7,   1e8,   1e9,   1e10,  1e11,  1e12,  1e13,
-    1e14,  1e15,  1e16,  1e17,  1e18,  1e19,  1e20,  1e21,  1e22,  1e23,  1e24,  1e25,  1e26,
-    1e27,  1e28,  1e29,  1e30,  1e31,  1e32,  1e33,  1e34,  1e35,  1e36,  1e37,  1e38,
-};
-
-/* Bits of lanes where a double lies within 8 units of a tie between two float32. */
-AVX2 static inline __m256d near_tie(__m256d values)
-{
-    const __m256i low = _mm256_set1_epi64x(0x1fffffff);
-    __m256i rest = _mm256_and_si256(_mm256_castpd_si256(values), low);
-    __m256i distance = _mm256_sub_epi64(rest, _mm256_set1_epi64x(0x10000000 - 8));
-    return _mm256_castsi256_pd(
-        _mm256_and_si256(_mm256_cmpgt_epi64(distance, _mm256_set1_epi64x(-1)),
-                         _mm256_cmpgt_epi64(_mm256_set1_epi64x(17), distance)));
-}
-
-/* In each half of 16 digits: the first eight and the last eight as numbers, twice. */
-AVX2 static inline __m256i join_digits(__m256i digits)
-{
-    __m256i pairs = _mm256_maddubs_epi16(digits, _mm256_set1_epi16(0x010a));
-    __m256i fours = _mm256_madd_epi16(pairs, _mm256_set1_epi32(0x00010064));
-    __m256i packed = _mm256_packus_epi32(fours, fours);
-    return _mm256_madd_epi16(packed, _mm256_set1_epi32(0x00012710));
-}
-
-/* A bit for each byte that is no digit. */
-AVX2 static inline uint32_t find_bad(__m256i digits)
-{
-    const __m256i nine = _mm256_set1_epi8(9);
-    return ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_max_epu8(digits, nine), nine));
-}
-
-AVX2 static inline void store_floats(float *values, __m256d wide, const uint32_t *signs)
-{
-    __m128 sign = _mm_castsi128_ps(_mm_loadu_si128((const __m128i *)(const void *)signs));
-    _mm_storeu_ps(values, _mm_xor_ps(_mm256_cvtpd_ps(wide), sign));
-}
-
-AVX2 static inline __m128i load16(const uint8_t *p)
-{
-    return _mm_loadu_si128((const __m128i *)(const void *)p);
-}
-
-/* A field of 1 to 16 bytes that ends at `end`. */
-struct window {
-    __m128i digits; /* values; 0 in front of them, more than 9 for what is no digit */
-    double scale;
-    uint32_t sign; /* float's sign bit */
-    bool empty;    /* no digit at all */
-};
-
-AVX2 static inline struct window window_of(const uint8_t *start, const uint8_t *end)
-{
-    struct window w;
-    unsigned negative = *start == '-';
-    size_t len = (size_t)(end - start) - negative;
-    __m128i text = load16(end - 16);
-    __m128i keep = load16(KEEP + 16 + len);
-    __m128i is_point = _mm_and_si128(_mm_cmpeq_epi8(text, _mm_set1_epi8('.')), keep);
-    unsigned point_at = _tzcnt_u32((unsigned)_mm_movemask_epi8(is_point) | 0x10000);
-    __m128i values = _mm_and_si128(_mm_sub_epi8(text, _mm_set1_epi8('0')), keep);
-    w.digits = _mm_shuffle_epi8(values, load16(CLOSE[point_at]));
-    w.scale = BEHIND[point_at];
-    w.sign = (uint32_t)negative << 31;
-    w.empty = len <= (point_at < 16);
-    return w;
-}
-
-/* Four fields of 1 to 16 bytes; returns a mask of the lanes that did not fit. */
-AVX2 static unsigned convert_four(const uint8_t *base, const uint32_t *starts, const uint32_t *ends,
-                                  float *values)
-{
-    struct window w[4];
-    for (unsigned i = 0; i < 4; i++)
-        w[i] = window_of(base + starts[i], base + ends[i]);
-    /* Lanes 0 and 2 in one register, 1 and 3 in the other: the halves then unpack into order. */
-    __m256i even = _mm256_set_m128i(w[2].digits, w[0].digits);
-    __m256i odd = _mm256_set_m128i(w[3].digits, w[1].digits);
-    uint32_t even_bad = find_bad(even);
-    uint32_t odd_bad = find_bad(odd);
-    __m256i joined = _mm256_unpacklo_epi32(join_digits(even), join_digits(odd));
-    /* joined: high0 high1 low0 low1 | high2 high3 low2 low3 */
-    __m256i sorted = _mm256_permute4x64_epi64(joined, 0xd8);
-    __m256d high = _mm256_cvtepi32_pd(_mm256_castsi256_si128(sorted));
-    __m256d low = _mm256_cvtepi32_pd(_mm256_extracti128_si256(sorted, 1));
-    __m256d digits = _mm256_add_pd(_mm256_mul_pd(high, _mm256_set1_pd(1e8)), low);
-    __m256d wide =
-        _mm256_mul_pd(digits, _mm256_set_pd(w[3].scale, w[2].scale, w[1].scale, w[0].scale));
-    const uint32_t signs[4] = {w[0].sign, w[1].sign, w[2].sign, w[3].sign};
-    store_floats(values, wide, signs);
-    unsigned bad = (unsigned)_mm256_movemask_pd(near_tie(wide));
-    bad |= (unsigned)((even_bad & 0xffff) != 0) | (unsigned)((odd_bad & 0xffff) != 0) << 1;
-    bad |= (unsigned)((even_bad >> 16) != 0) << 2 | (unsigned)((odd_bad >> 16) != 0) << 3;
-    return bad | (unsigned)w[0].empty | (unsigned)w[1].empty << 1 | (unsigned)w[2].empty << 2 |
-           (unsigned)w[3].empty << 3;
-}
-
-/* A field of up to 32 bytes and an exponent of two digits. */
-struct wide_window {
-    __m256i joined; /* of join_digits */
-    double head_scale;
-    double scale;
-    uint32_t sign;
-    bool bad;
-};
-
-/* "e-05" at the end of a field: taken off it. Whatever is overlooked here is found to be no digit
- * later. */
-AVX2 static inline int take_exponent(const uint8_t **end, size_t *len)
-{
-    const uint8_t *e = *end - 4;
-    unsigned tens = (unsigned)e[2] - '0';
-    unsigned ones = (unsigned)e[3] - '0';
-    if (*len <= 4 || (e[0] | 0x20) != 'e' || tens > 9 || ones > 9 || (e[1] != '-' && e[1] != '+'))
-        return 0;
-    *end = e;
-    *len -= 4;
-    return (int)(10 * tens + ones) * (e[1] == '-' ? -1 : 1);
-}
-
-AVX2 static inline struct wide_window wide_window_of(const uint8_t *start, const uint8_t *end)
-{
-    struct wide_window w;
-    size_t len = (size_t)(end - start);
-    int power = len == 0 ? 0 : take_exponent(&end, &len);
-    unsigned negative = len > 0 && *start == '-';
-    len -= negative;
-    w.bad = len - 1 >= 32;
-    __m256i text = _mm256_loadu_si256((const __m256i *)(const void *)(end - 32));
-    __m256i keep = _mm256_loadu_si256((const __m256i *)(const void *)(KEEP + (w.bad ? 1 : len)));
-    __m256i is_point = _mm256_and_si256(equal(text, '.'), keep);
-    uint32_t points = (uint32_t)_mm256_movemask_epi8(is_point);
-    unsigned head_point = _tzcnt_u32((points & 0xffff) | 0x10000);
-    unsigned tail_point = _tzcnt_u32(points >> 16 | 0x10000);
-    __m256i close = _mm256_set_m128i(load16(CLOSE[tail_point]), load16(CLOSE[head_point]));
-    __m256i values = _mm256_and_si256(_mm256_sub_epi8(text, _mm256_set1_epi8('0')), keep);
-    __m256i digits = _mm256_shuffle_epi8(values, close);
-    power -= points == 0 ? 0 : 31 - (int)_tzcnt_u32(points);
-    w.bad |= _blsr_u32(points) != 0 || len <= (points != 0) || find_bad(digits) != 0 ||
-             power < POWER_MIN || power > POWER_MAX;
-    w.scale = POWER[w.bad ? 0 : power - POWER_MIN];
-    w.head_scale = tail_point == 16 ? 1e16 : 1e15;
-    w.sign = (uint32_t)negative << 31;
-    w.joined = join_digits(digits);
-    return w;
-}
-
-/* Four fields of any length; returns a mask of the lanes that did not fit. */
-AVX2 static unsigned convert_four_wide(const uint8_t *base, const uint32_t *starts,
-                                       const uint32_t *ends, float *values)
-{
-    struct wide_window w[4];
-    for (unsigned i = 0; i < 4; i++)
-        w[i] = wide_window_of(base + starts[i], base + ends[i]);
-    __m256i w01 = _mm256_unpacklo_epi32(w[0].joined, w[1].joined);
-    __m256i w23 = _mm256_unpacklo_epi32(w[2].joined, w[3].joined);
-    __m256i first = _mm256_unpacklo_epi64(w01, w23); /* head's first eight | tail's */
-    __m256i last = _mm256_unpackhi_epi64(w01, w23);  /* head's last eight | tail's */
-    __m256d head = _mm256_cvtepi32_pd(_mm256_castsi256_si128(last));
-    __m256d high = _mm256_cvtepi32_pd(_mm256_extracti128_si256(first, 1));
-    __m256d low = _mm256_cvtepi32_pd(_mm256_extracti128_si256(last, 1));
-    __m256d tail = _mm256_add_pd(_mm256_mul_pd(high, _mm256_set1_pd(1e8)), low);
-    __m256d head_scale =
-        _mm256_set_pd(w[3].head_scale, w[2].head_scale, w[1].head_scale, w[0].head_scale);
-    __m256d digits = _mm256_add_pd(_mm256_mul_pd(head, head_scale), tail);
-    __m256d scale = _mm256_set_pd(w[3].scale, w[2].scale, w[1].scale, w[0].scale);
-    __m256d wide = _mm256_mul_pd(digits, scale);
-    const uint32_t signs[4] = {w[0].sign, w[1].sign, w[2].sign, w[3].sign};
-    store_floats(values, wide, signs);
-    /* Subnormal floats have their ties elsewhere. */
-    __m256d out = _mm256_and_pd(_mm256_cmp_pd(wide, _mm256_set1_pd(1.2e-38), _CMP_LT_OQ),
-                                _mm256_cmp_pd(digits, _mm256_setzero_pd(), _CMP_NEQ_OQ));
-    __m128i crowded = _mm_cmpgt_epi32(_mm256_castsi256_si128(first), _mm_setzero_si128());
-    unsigned bad = (unsigned)_mm256_movemask_pd(_mm256_or_pd(near_tie(wide), out)) |
-                   (unsigned)_mm_movemask_ps(_mm_castsi128_ps(crowded));
-    return bad | (unsigned)w[0].bad | (unsigned)w[1].bad << 1 | (unsigned)w[2].bad << 2 |
-           (unsigned)w[3].bad << 3;
-}
-
-/* LANES fields of 1 to 16 bytes. */
-AVX2 static unsigned convert_windows(struct csv_bulk *bulk, const uint8_t *base, size_t i)
-{
-    unsigned low = convert_four(base, bulk->starts + i, bulk->ends + i, bulk->values + i);
-    i += 4;
-    return low | convert_four(base, bulk->starts + i, bulk->ends + i, bulk->values + i) << 4;
-}
-
-/* LANES fields of any length. */
-AVX2 static unsigned convert_wide_windows(struct csv_bulk *bulk, const uint8_t *base, size_t i)
-{
-    unsigned low = convert_four_wide(base, bulk->starts + i, bulk->ends + i, bulk->values + i);
-    i += 4;
-    return low | convert_four_wide(base, bulk->starts + i, bulk->ends + i, bulk->values + i) << 4;
-}
-
-/* Whether all lanes of lens are 1 .. max, max a power of two. */
-AVX2 static inline bool all_up_to(__m256i lens, int max)
-{
-    __m256i less_one = _mm256_sub_epi32(lens, _mm256_set1_epi32(1)); /* 0 becomes huge */
-    return _mm256_testz_si256(less_one, _mm256_set1_epi32(~(max - 1))) != 0;
-}
-
-/* The lanes (bits of `bad`) of fields i .. that no batch conversion took. Returns the number of
- * whole fields before the first that is no number. */
-static size_t convert_rest(struct csv_bulk *bulk, const struct chunk *chunk, size_t i,
-                           size_t fields, unsigned bad)
-{
-    for (; bad != 0; bad &= bad - 1) {
-        size_t field_no = i + (size_t)__builtin_ctz(bad);
-        if (field_no >= fields)
-            break;
-        if (!read_field(bulk, chunk, field_no))
-            return field_no;
-    }
-    return fields;
-}
-
-/* Converts fields [0, fields) to values; returns the number of whole fields before the first that
- * is no number. */
-AVX2 static size_t convert_chunk(struct csv_bulk *bulk, const struct chunk *chunk, size_t fields)
-{
-    size_t before = (size_t)(chunk->base - chunk->in); /* bytes that may be read before base */
-    size_t good = fields;
-    bool wide = false; /* short windows do not suit this data: exponents, for instance */
-    for (size_t i = 0; i < fields && good == fields; i += LANES) {
-        const __m256i *start_at = (const __m256i *)(const void *)(bulk->starts + i);
-        __m256i ends = _mm256_loadu_si256((const __m256i *)(const void *)(bulk->ends + i));
-        __m256i lens = _mm256_sub_epi32(ends, _mm256_loadu_si256(start_at));
-        bool whole = i + LANES <= fields && before + bulk->ends[i] >= REACH_BYTES;
-        unsigned bad = 0xff;
-        if (whole && all_up_to(lens, 4))
-            bad = convert_short(load_tails(chunk->base, bulk->ends + i), lens, bulk->values + i);
-        if (whole && bad != 0 && !wide && all_up_to(lens, 16)) {
-            bad = convert_windows(bulk, chunk->base, i);
-            wide = __builtin_popcount(bad) >= LANES / 2;
-        } else if (whole && bad != 0) {
-            bad = convert_wide_windows(bulk, chunk->base, i);
+    const struct csv_plan *plan = bulk->plan;
+    uint32_t count = plan->number_count;
+    if (bulk->number_starts == bulk->starts)
+        return;
+    for (uint32_t row = 0; row < rows; row++) {
+        const uint32_t *starts = bulk->starts + (size_t)row * bulk->columns;
+        const uint32_t *ends = bulk->ends + (size_t)row * bulk->columns;
+        uint32_t *starts_out = bulk->number_starts + (size_t)row * count;
+        uint32_t *ends_out = bulk->number_ends + (size_t)row * count;
+        for (uint32_t i = 0; i < count; i++) {
+            starts_out[i] = starts[plan->numbers[i]];
+            ends_out[i] = ends[plan->numbers[i]];
         }
-        if (bad != 0)
-            good = convert_rest(bulk, chunk, i, fields, bad);
     }
-    return good;
 }
 
-uint32_t fmt_csv_bulk_rows(struct csv_bulk *bulk, const uint8_t *in, size_t len, size_t *at,
-                           uint32_t rows_max, float *features, float *labels)
+/* Rows of labels, then features. */
+static void store_plain(const struct csv_bulk *bulk, uint32_t rows, uint32_t row_no,
+                        const struct fmt_rows *out)
 {
-    struct chunk chunk = {.in = in, .base = in + *at, .len = len - *at};
+    const struct csv_plan *plan = bulk->plan;
+    float *features = (float *)out->features + (size_t)row_no * plan->feature_dim;
+    for (uint32_t i = 0; i < rows; i++) {
+        const float *row = bulk->values + (size_t)i * bulk->columns;
+        if (plan->label_dim > 0)
+            memcpy(out->labels + (size_t)(row_no + i) * plan->label_dim, row,
+                   plan->label_dim * sizeof(float));
+        memcpy(features + (size_t)i * plan->feature_dim, row + plan->label_dim,
+               plan->feature_dim * sizeof(float));
+    }
+}
+
+static void store_numbers(const struct csv_bulk *bulk, uint32_t row, uint32_t row_no,
+                          const struct fmt_rows *out)
+{
+    const struct csv_plan *plan = bulk->plan;
+    const float *values = bulk->values + (size_t)row * plan->number_count;
+    for (uint32_t i = 0; i < plan->number_count; i++)
+        *csv_cell(plan, &plan->columns[plan->numbers[i]], out, row_no) = values[i];
+}
+
+/* Field column_no of a row without the blanks around it. */
+static const uint8_t *trimmed(const struct csv_bulk *bulk, const struct chunk *chunk, uint32_t row,
+                              uint32_t column_no, size_t *len)
+{
+    const struct csv_dialect *d = &bulk->plan->dialect;
+    size_t field_no = (size_t)row * bulk->columns + column_no;
+    const uint8_t *end = chunk->base + bulk->ends[field_no];
+    const uint8_t *p = csv_skip_blanks(d, chunk->base + bulk->starts[field_no], end);
+    while (end > p && csv_is_blank(d, end[-1]))
+        end--;
+    *len = (size_t)(end - p);
+    return p;
+}
+
+/* Categories and hashes. False if a value is unknown, or the row is a blank line. */
+static bool store_words(const struct csv_bulk *bulk, const struct chunk *chunk, uint32_t row,
+                        uint32_t row_no, const struct fmt_rows *out)
+{
+    const struct csv_plan *plan = bulk->plan;
+    for (uint32_t i = 0; i < plan->word_count; i++) {
+        const struct csv_column *column = &plan->columns[plan->words[i]];
+        float *value = csv_cell(plan, column, out, row_no);
+        size_t len;
+        const uint8_t *text = trimmed(bulk, chunk, row, plan->words[i], &len);
+        if (len == 0) {
+            *value = plan->blank;
+            if (!plan->blank_is_good || bulk->columns == 1)
+                return false;
+        } else if (!fmt_csv_word_value(plan, column, text, len, value)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool store_texts(const struct csv_bulk *bulk, const struct chunk *chunk, uint32_t row,
+                        uint32_t row_no, struct fmt_rows *out)
+{
+    const struct csv_plan *plan = bulk->plan;
+    size_t before = out->texts.count;
+    for (uint32_t i = 0; i < plan->text_dim; i++) {
+        size_t len;
+        const uint8_t *text = trimmed(bulk, chunk, row, plan->texts[i], &len);
+        if (!fmt_texts_reserve(&out->texts, len) || (len == 0 && bulk->columns == 1)) {
+            out->texts.count = before;
+            return false;
+        }
+        if (len > 0)
+            memcpy(out->texts.bytes + out->texts.count, text, len);
+        out->texts.count += len;
+        out->text_ends[(size_t)row_no * plan->text_dim + i] = (uint32_t)out->texts.count;
+    }
+    return true;
+}
+
+/* Stores the rows whose numbers were converted; returns how many of them were good. */
+static uint32_t store_rows(const struct csv_bulk *bulk, const struct chunk *chunk, uint32_t rows,
+                           uint32_t row_no, struct fmt_rows *out)
+{
+    if (bulk->plan->plain) {
+        store_plain(bulk, rows, row_no, out);
+        return rows;
+    }
+    for (uint32_t row = 0; row < rows; row++) {
+        if (!store_words(bulk, chunk, row, row_no + row, out) ||
+            !store_texts(bulk, chunk, row, row_no + row, out))
+            return row;
+        store_numbers(bulk, row, row_no + row, out);
+    }
+    return rows;
+}
+
+uint32_t fmt_csv_bulk_rows(struct csv_bulk *bulk, const struct fmt_span *span, const uint8_t **p,
+                           uint32_t row_no, struct fmt_rows *out)
+{
+    const struct csv_plan *plan = bulk->plan;
+    uint32_t left = span->rows - row_no;
+    struct chunk chunk = {.in = span->in,
+                          .base = *p,
+                          .len = (size_t)(span->in + span->len - *p),
+                          .rows_max = left < bulk->rows_max ? left : bulk->rows_max};
     if (chunk.len > CHUNK_BYTES_MAX)
         chunk.len = CHUNK_BYTES_MAX;
-    chunk.rows_max = rows_max < bulk->rows_max ? rows_max : bulk->rows_max;
-    index_chunk(bulk, &chunk);
+    if (plan->number_count == bulk->columns)
+        index_chunk(bulk, &chunk, false);
+    else
+        index_chunk(bulk, &chunk, true);
     if (chunk.rows == 0)
         return 0;
     size_t fields = (size_t)chunk.rows * bulk->columns;
     uint32_t chunk_end = bulk->ends[fields - 1] + 1;
     find_starts(bulk, &chunk, fields);
+    pick_numbers(bulk, chunk.rows);
+    const struct fmt_number_fields numbers = {
+        .in = chunk.in,
+        .base = chunk.base,
+        .starts = bulk->number_starts,
+        .ends = bulk->number_ends,
+        .count = (size_t)chunk.rows * plan->number_count,
+        .values = bulk->values,
+        .blank = plan->blank,
+        .blank_is_good = plan->blank_is_good && bulk->columns > 1, /* else it is a blank line */
+    };
     uint32_t rows = chunk.rows;
-    size_t good = convert_chunk(bulk, &chunk, fields);
-    if (good < fields) {
-        rows = (uint32_t)(good / bulk->columns);
-        chunk_end = bulk->starts[(size_t)rows * bulk->columns];
-    }
-    for (uint32_t i = 0; i < rows; i++) {
-        const float *row = bulk->values + (size_t)i * bulk->columns;
-        if (bulk->label_dim > 0)
-            memcpy(labels + (size_t)i * bulk->label_dim, row, bulk->label_dim * sizeof(float));
-        memcpy(features + (size_t)i * bulk->feature_dim, row + bulk->label_dim,
-               bulk->feature_dim * sizeof(float));
-    }
-    *at += chunk_end;
+    size_t good = fmt_number_fields(&numbers);
+    if (good < numbers.count)
+        rows = (uint32_t)(good / plan->number_count);
+    rows = store_rows(bulk, &chunk, rows, row_no, out);
+    *p = chunk.base + (rows < chunk.rows ? bulk->starts[(size_t)rows * bulk->columns] : chunk_end);
     return rows;
 }
 
 #else
 
-struct csv_bulk *fmt_csv_bulk_new(uint32_t label_dim, uint32_t feature_dim, bool *failed)
+struct csv_bulk *fmt_csv_bulk_new(const struct csv_plan *plan, bool *failed)
 {
-    (void)label_dim;
-    (void)feature_dim;
+    (void)plan;
     *failed = false;
     return NULL;
 }
@@ -553,16 +362,14 @@ void fmt_csv_bulk_free(struct csv_bulk *bulk)
     (void)bulk;
 }
 
-uint32_t fmt_csv_bulk_rows(struct csv_bulk *bulk, const uint8_t *in, size_t len, size_t *at,
-                           uint32_t rows_max, float *features, float *labels)
+uint32_t fmt_csv_bulk_rows(struct csv_bulk *bulk, const struct fmt_span *span, const uint8_t **p,
+                           uint32_t row_no, struct fmt_rows *out)
 {
     (void)bulk;
-    (void)in;
-    (void)len;
-    (void)at;
-    (void)rows_max;
-    (void)features;
-    (void)labels;
+    (void)span;
+    (void)p;
+    (void)row_no;
+    (void)out;
     return 0;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* formats/csv_cut.c - finds CSV records in a byte stream.
+/* formats/csv_cut.c - finds the records of a byte stream that are lines: CSV, libsvm.
  *
  * Line ends come from bit masks; as long as no block holds a quote nothing else is looked at but
  * each line's first byte. Blocks with quotes are walked byte by byte. The state of the walk at a
@@ -18,6 +18,7 @@ enum walk_state {
 };
 
 struct walk {
+    const struct csv_dialect *dialect;
     const uint8_t *in;
     size_t len;
     bool at_end;
@@ -30,17 +31,17 @@ struct walk {
     enum walk_state state; /* ... and unless WALK_QUOTED, is looked up when a quote comes */
 };
 
-static enum walk_state walk_step(enum walk_state state, uint8_t c)
+static enum walk_state walk_step(const struct csv_dialect *d, enum walk_state state, uint8_t c)
 {
     if (state == WALK_QUOTED)
         return c == '"' ? WALK_CLOSED : WALK_QUOTED;
     if (c == '"')
         return state == WALK_TEXT ? WALK_TEXT : WALK_QUOTED;
-    if (c == ',')
+    if (c == d->delimiter)
         return WALK_FIELD;
     if (csv_is_newline(c))
         return WALK_LINE;
-    if (csv_is_blank(c) && state != WALK_CLOSED)
+    if (csv_is_blank(d, c) && state != WALK_CLOSED)
         return state;
     return WALK_TEXT;
 }
@@ -50,13 +51,23 @@ static enum walk_state walk_state_at(const struct walk *w, size_t at)
 {
     size_t stop = w->line > w->known_at ? w->line : w->known_at;
     size_t i = at;
-    while (i > stop && csv_is_blank(w->in[i - 1]))
+    while (i > stop && csv_is_blank(w->dialect, w->in[i - 1]))
         i--;
     if (i > stop)
-        return w->in[i - 1] == ',' ? WALK_FIELD : WALK_TEXT;
+        return w->in[i - 1] == w->dialect->delimiter ? WALK_FIELD : WALK_TEXT;
     if (stop != w->known_at)
         return WALK_LINE;
     return w->state == WALK_CLOSED && i < at ? WALK_TEXT : w->state;
+}
+
+/* Whether the line that starts at w->line, with a byte at `end` that ends it, is a record. */
+static bool walk_is_row(const struct walk *w, size_t end)
+{
+    uint8_t first = w->in[w->line];
+    if (first > '#')
+        return true;
+    const uint8_t *p = csv_skip_blanks(w->dialect, w->in + w->line, w->in + end);
+    return p < w->in + end && (w->dialect->comment == 0 || *p != w->dialect->comment);
 }
 
 /* Ends the line at the line end at `at`. Returns false when the walk is over. */
@@ -67,7 +78,7 @@ static bool walk_line_end(struct walk *w, size_t at)
         w->waits = true;
         return false;
     }
-    bool is_row = in[w->line] > ' ' || !csv_is_newline(*csv_skip_blanks(in + w->line, in + w->len));
+    bool is_row = walk_is_row(w, at);
     w->line = at + 1;
     w->whole = at + 1;
     if (!is_row)
@@ -98,7 +109,7 @@ static bool walk_block_with_quotes(struct walk *w, size_t at, size_t end)
             w->known_at = at;
             return false;
         }
-        state = walk_step(state, c);
+        state = walk_step(w->dialect, state, c);
     }
     w->state = state;
     w->known_at = end;
@@ -107,7 +118,7 @@ static bool walk_block_with_quotes(struct walk *w, size_t at, size_t end)
 
 static bool walk_block(struct walk *w, size_t at, size_t end, uint64_t newlines, uint64_t quotes)
 {
-    if (quotes != 0)
+    if (quotes != 0 && w->dialect->quotes)
         return walk_block_with_quotes(w, at, end);
     if (w->state == WALK_QUOTED) {
         w->known_at = end;
@@ -148,14 +159,13 @@ static void walk_all(struct walk *w)
 /* The line that the object's end ends. */
 static enum fmt_rc walk_last_line(struct walk *w, struct fmt_error *error)
 {
-    if (walk_state_at(w, w->len) == WALK_QUOTED) {
+    if (w->dialect->quotes && walk_state_at(w, w->len) == WALK_QUOTED) {
         if (w->rows > 0)
             return FMT_OK;
         return fmt_fail(error, w->line, 0,
                         "truncated: a quoted field is still open at the end of the object");
     }
-    const uint8_t *end = w->in + w->len;
-    if (csv_skip_blanks(w->in + w->line, end) != end)
+    if (walk_is_row(w, w->len))
         w->rows++;
     w->whole = w->len;
     return FMT_OK;
@@ -175,12 +185,12 @@ static enum fmt_rc find_mark(const uint8_t *in, size_t len, bool at_end, size_t 
     return FMT_OK;
 }
 
-enum fmt_rc fmt_csv_cut(const struct fmt_options *options, const uint8_t *in, size_t len,
-                        bool at_start, bool at_end, uint32_t rows_max, struct fmt_cut *cut,
-                        struct fmt_error *error)
+enum fmt_rc fmt_csv_cut_lines(const struct csv_dialect *dialect, const uint8_t *in, size_t len,
+                              bool at_start, bool at_end, uint32_t rows_max, struct fmt_cut *cut,
+                              struct fmt_error *error)
 {
-    struct walk w = {.in = in, .len = len, .at_end = at_end, .rows_max = rows_max};
-    (void)options;
+    struct walk w = {
+        .dialect = dialect, .in = in, .len = len, .at_end = at_end, .rows_max = rows_max};
     cut->lead_bytes = 0;
     cut->len_bytes = 0;
     cut->rows = 0;
@@ -198,7 +208,7 @@ enum fmt_rc fmt_csv_cut(const struct fmt_options *options, const uint8_t *in, si
     }
     if (w.rows == 0 && w.whole == cut->lead_bytes && !at_end) {
         cut->scanned_bytes = len - w.waits;
-        cut->scan_state = walk_state_at(&w, cut->scanned_bytes);
+        cut->scan_state = dialect->quotes ? walk_state_at(&w, cut->scanned_bytes) : WALK_LINE;
         return FMT_MORE;
     }
     cut->len_bytes = w.whole;

@@ -157,7 +157,9 @@ struct penstock_channel_config {
     bool empty_objects;
 
     /* "application/x-recordio-protobuf" or "text/csv", with parameters: for CSV label_size=K (the
-     * first K columns are labels; default 1), e.g. "text/csv;label_size=0". Or
+     * first K columns are labels; default 1), e.g. "text/csv;label_size=0", label_columns,
+     * weight_column, columns, text_columns, cat.COLUMN, hash_columns, delimiter, header, names,
+     * blanks, quotes: see penstock(3). Or
      * "application/jsonlines", with features=NAME,... label=NAME,... weight=NAME text=NAME,...
      * missing=error|nan: see penstock(3). Or
      * "application/octet-stream": the objects' bytes as they are, read with penstock_next_span. */

@@ -5,7 +5,8 @@
 #ifndef TESTS_CSV_FIXTURE_H
 #define TESTS_CSV_FIXTURE_H
 
-#include "formats/csv.h"
+#include "formats/csv_bulk.h"
+#include "formats/csv_row.h"
 #include "tests/arena.h"
 #include "tests/csv_reference.h"
 

@@ -144,8 +144,10 @@ static const struct bad_case bad_cases[] = {
     {"1,2,3\n1,\"2,3\"\n", 1, 1, "field 2 is '2,3', not a number"},
     {"1,2,3\n4,5,abc\n", 1, 1, "field 3 is 'abc', not a number"},
     {"1,2,3\n4,\" abc\t\",6\n", 1, 1, "field 2 is 'abc', not a number"},
-    {"y,x1,x2\n1,2,3\n", 1, 0, "field 1 is 'y', not a number; SageMaker CSV has no header row"},
-    {"\"y\",\"x1\"\n1,2\n", 1, 0, "field 1 is 'y', not a number; SageMaker CSV has no header row"},
+    {"y,x1,x2\n1,2,3\n", 1, 0,
+     "field 1 is 'y', not a number: if that is a header, say header=present"},
+    {"\"y\",\"x1\"\n1,2\n", 1, 0,
+     "field 1 is 'y', not a number: if that is a header, say header=present"},
     {"1,a\x01\xc3\xa4\n", 1, 0, "field 2 is 'a\\x01\\xc3\\xa4', not a number"},
     {"1,0x10\n", 1, 0, "field 2 is '0x10', not a number"},
     {"1,1 2\n", 1, 0, "field 2 is '1 2', not a number"},
@@ -162,11 +164,12 @@ static const struct bad_case bad_cases[] = {
     {"1,\"2\"\"", 0, 0, "truncated: a quoted field is still open at the end of the object"},
     {"1,2\n\xef\xbb\xbf"
      "3,4\n",
-     1, 1, "field 1 is '\\xef\\xbb\\xbf3', not a number; SageMaker CSV has no header row"},
-    {"\xef\xbb", 0, 0, "field 1 is '\\xef\\xbb', not a number; SageMaker CSV has no header row"},
+     1, 1, "field 1 is '\\xef\\xbb\\xbf3', not a number: if that is a header, say header=present"},
+    {"\xef\xbb", 0, 0,
+     "field 1 is '\\xef\\xbb', not a number: if that is a header, say header=present"},
     {"1,2,3\n", 3, 0, "label_size=3 leaves no feature: the row has 3 columns"},
     {"1\n", 1, 0, "label_size=1 leaves no feature: the row has 1 column"},
-    {"1;2;3\n", 0, 0, "field 1 is '1;2;3', not a number; SageMaker CSV has no header row"},
+    {"1;2;3\n", 0, 0, "field 1 is '1;2;3', not a number: if that is a header, say header=present"},
     {"1,abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz\n", 1, 0,
      "field 2 is 'abcdefghijklmnopqrstuvwxyzabcdefghijklmn...', not a number"},
 };
@@ -214,7 +217,8 @@ static void test_csv_error_offset_is_the_rows_first_byte(void **state)
 /* The pipe may show a CR as the last byte that has arrived: its LF belongs to the same row. */
 static void test_csv_cut_waits_for_the_byte_after_cr(void **state)
 {
-    struct fmt_options options = {.ops = &fmt_csv};
+    struct fmt_csv_options own = {.label_size = 0};
+    struct fmt_options options = {.ops = &fmt_csv, .own = &own};
     struct fmt_cut cut = {0};
     const uint8_t *in = (const uint8_t *)"1,2\r\n3";
     (void)state;
@@ -230,7 +234,8 @@ static void test_csv_cut_waits_for_the_byte_after_cr(void **state)
 
 static void test_csv_cut_stops_at_rows_max(void **state)
 {
-    struct fmt_options options = {.ops = &fmt_csv};
+    struct fmt_csv_options own = {.label_size = 0};
+    struct fmt_options options = {.ops = &fmt_csv, .own = &own};
     struct fmt_cut cut = {0};
     const uint8_t *in = (const uint8_t *)"1\r\n\r\n2\r\n3\r\n";
     (void)state;
@@ -243,7 +248,8 @@ static void test_csv_cut_stops_at_rows_max(void **state)
 static void test_csv_cut_resumes_where_it_stopped(void **state)
 {
     static const char row[] = "1,\"2\n3\" , 4";
-    struct fmt_options options = {.ops = &fmt_csv};
+    struct fmt_csv_options own = {.label_size = 0};
+    struct fmt_options options = {.ops = &fmt_csv, .own = &own};
     struct fmt_cut cut = {0};
     (void)state;
     for (size_t len = 1; len < sizeof(row); len++) {
