@@ -26,7 +26,7 @@ endif
 # Debian 12 packages: what building and the demo need, and what only the tests need.
 PACKAGES := gcc make pkg-config curl ca-certificates \
             liburing-dev libcurl4-openssl-dev libssl-dev libexpat1-dev libjansson-dev \
-            libprotobuf-c-dev protobuf-c-compiler liblz4-dev zlib1g-dev libisal-dev libzstd-dev \
+            libprotobuf-c-dev protobuf-c-compiler liblz4-dev libxxhash-dev zlib1g-dev libisal-dev libzstd-dev \
             libjpeg62-turbo-dev libpng-dev libdeflate-dev \
             libmicrohttpd-dev libgnutls28-dev libopenblas-pthread-dev \
             dataset-fashion-mnist
@@ -46,7 +46,7 @@ CFLAGS   ?= -O2 -g
 C_FLAGS  := -I. -Ibuild/gen -D_GNU_SOURCE -std=gnu11 -fPIC -fvisibility=hidden -fno-omit-frame-pointer \
             $(WARNINGS) $(CPPFLAGS) $(CFLAGS)
 LD_FLAGS := -Wl,-z,relro -Wl,-z,now -Wl,--as-needed $(LDFLAGS)
-LIBS     := -lcurl -luring -lssl -lcrypto -lexpat -ljansson -lprotobuf-c -lisal -llz4 -lzstd -lz -ljpeg -lpng -ldeflate -lpthread -lm -ldl
+LIBS     := -lcurl -luring -lssl -lcrypto -lexpat -ljansson -lprotobuf-c -lisal -llz4 -lxxhash -lzstd -lz -ljpeg -lpng -ldeflate -lpthread -lm -ldl
 TOOL_LIBS := -lmicrohttpd -lgnutls -lopenblas -lz
 ifneq ($(SAN),)
 C_FLAGS  += -fsanitize=$(SAN) -fno-sanitize-recover=all -O1

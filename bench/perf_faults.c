@@ -11,6 +11,7 @@
  * connection to so many megabits a second: S3 gives about 700. Without a limit it is this machine's
  * CPUs that are measured.
  */
+#include "bench/perf.h"
 #include "pipe/penstock.h"
 
 #include <errno.h>
@@ -182,20 +183,6 @@ static void run(const struct variant *variant, size_t part_bytes, double figures
     figures[TWICE] = 100 * (double)counters.refetched_bytes / (double)counters.bytes_received;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, int count)
-{
-    qsort(values, (size_t)count, sizeof *values, ascending);
-    return values[count / 2];
-}
-
 static void measure(int rounds, size_t part_bytes)
 {
     static const struct variant variants[] = {
@@ -224,7 +211,7 @@ static void measure(int rounds, size_t part_bytes)
         double middle[FIGURES];
 
         for (int f = 0; f < FIGURES; f++)
-            middle[f] = median(values[v][f], rounds);
+            middle[f] = perf_median(values[v][f], (size_t)rounds);
         clean = variants[v].faulty ? clean : middle[RATE];
         printf("%-32s %7.2f %8.0f%% %9.1f %9.1f %8.0f %7.0f %8.2f\n", variants[v].name,
                middle[RATE], 100 * middle[RATE] / clean, middle[P50], middle[P99], middle[RETRIES],

@@ -4,20 +4,21 @@
  *
  *     build/release/bench/perf_inflate [ROUNDS]
  *
- * First formats/inflate.h on one core, with the room that the inflater gives it (512 KiB a call, a
- * ring of 8 MiB), beside zlib's inflate, LZ4F_decompress and ZSTD_decompress of the whole object
- * and memcpy; thread CPU time. Then a stream of plain bytes from a file in memory, compressed and
- * not: time of the clock, and CPU time of the process for each GiB of contents. All take turns;
- * medians of ROUNDS (default 5). 1 GB is 10^9 bytes.
+ * First formats/inflate.h on one core, fed 64 KiB at a time, with the room that the inflater gives
+ * it (512 KiB a call, a ring of 8 MiB), beside zlib's inflate, LZ4F_decompress and ZSTD_decompress
+ * of the whole object and memcpy; thread CPU time. Then a stream of plain bytes from a file in
+ * memory, compressed and not: time of the clock, and CPU time of the process for each GiB of
+ * contents. All take turns; medians of ROUNDS (default 5). 1 GB is 10^9 bytes.
  */
+#include "bench/perf.h"
 #include "formats/inflate.h"
 #include "pipe/penstock.h"
 
+#include <lz4.h>
 #include <lz4frame.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -27,20 +28,28 @@
 #define ROOM_BYTES (40 * MIB)
 #define RING_BYTES (8 * MIB)
 #define PIECE_BYTES (MIB / 2)
+#define FEED_BYTES ((size_t)64 << 10)
 
 enum { ROUNDS_MAX = 51 };
 enum kind { INT_CSV, FLOAT_CSV, FLOATS, KIND_COUNT };
-enum method { MEMCPY, ZLIB, OUR_GZIP, LZ4F, OUR_LZ4, ZSTD, OUR_ZSTD, METHOD_COUNT };
-enum stream_kind { PLAIN_FILE, GZIP_FILE, LZ4_FILE, ZSTD_FILE, STREAM_KIND_COUNT };
+enum method { MEMCPY, ZLIB, OUR_GZIP, LZ4_SAFE, LZ4F, OUR_LZ4, ZSTD, OUR_ZSTD, METHOD_COUNT };
+enum stream_kind { PLAIN_FILE, GZIP_FILE, LZ4_FILE, ZSTD_FILE, BLOCKS_FILE, STREAM_KIND_COUNT };
 
 static const char *const kind_names[] = {"whole numbers, CSV", "%.6f, CSV", "float32, 80 % zero"};
-static const char *const method_names[] = {"memcpy", "zlib",           "gzip, ISA-L", "LZ4F, whole",
-                                           "lz4",    "ZSTD, one call", "zstd"};
-static const char *const codec_names[] = {"none", "gzip", "lz4", "zstd"};
+static const char *const method_names[] = {"memcpy",         "zlib",        "gzip, ISA-L",
+                                           "LZ4, one block", "LZ4F, whole", "lz4",
+                                           "ZSTD, one call", "zstd"};
+static const char *const codec_names[] = {"none", "gzip", "lz4", "zstd", "lz4"};
+static const char *const stream_names[] = {"none", "gzip", "lz4", "zstd",
+                                           "lz4, independent blocks"};
+
+/* Of its forms, the last two are lz4 as well: frames of blocks that do not depend on each other,
+ * and one block without a frame. */
+enum form { INDEPENDENT = FMT_CODEC_AUTO, BARE, FORM_COUNT };
 
 struct object {
-    uint8_t *bytes[FMT_CODEC_AUTO]; /* by codec; NONE: the contents */
-    size_t len_bytes[FMT_CODEC_AUTO];
+    uint8_t *bytes[FORM_COUNT]; /* by codec; NONE: the contents */
+    size_t len_bytes[FORM_COUNT];
 };
 
 static uint8_t *out;
@@ -53,25 +62,9 @@ static void die(const char *what)
     exit(1);
 }
 
-static double seconds_of(clockid_t clock)
-{
-    struct timespec now;
-
-    clock_gettime(clock, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 static double median(double *numbers)
 {
-    qsort(numbers, (size_t)rounds, sizeof *numbers, compare);
-    return numbers[rounds / 2];
+    return perf_median(numbers, (size_t)rounds);
 }
 
 /* ---- objects ---- */
@@ -115,9 +108,11 @@ static size_t compress_gzip(const uint8_t *in, uint8_t *to)
 
 static struct object make_object(enum kind kind)
 {
+    static const LZ4F_preferences_t independent = {
+        .frameInfo = {.blockSizeID = LZ4F_max256KB, .blockMode = LZ4F_blockIndependent}};
     struct object object;
 
-    for (int codec = 0; codec < FMT_CODEC_AUTO; codec++)
+    for (int codec = 0; codec < FORM_COUNT; codec++)
         if (!(object.bytes[codec] = malloc(ROOM_BYTES)))
             die("out of memory");
     const uint8_t *in = object.bytes[FMT_CODEC_NONE];
@@ -127,6 +122,10 @@ static struct object make_object(enum kind kind)
     object.len_bytes[FMT_CODEC_GZIP] = compress_gzip(in, object.bytes[FMT_CODEC_GZIP]);
     object.len_bytes[FMT_CODEC_LZ4] =
         LZ4F_compressFrame(object.bytes[FMT_CODEC_LZ4], ROOM_BYTES, in, CONTENTS_BYTES, NULL);
+    object.len_bytes[INDEPENDENT] =
+        LZ4F_compressFrame(object.bytes[INDEPENDENT], ROOM_BYTES, in, CONTENTS_BYTES, &independent);
+    object.len_bytes[BARE] = (size_t)LZ4_compress_default(
+        (const char *)in, (char *)object.bytes[BARE], (int)CONTENTS_BYTES, (int)ROOM_BYTES);
     object.len_bytes[FMT_CODEC_ZSTD] =
         ZSTD_compress(object.bytes[FMT_CODEC_ZSTD], ROOM_BYTES, in, CONTENTS_BYTES, 1);
     return object;
@@ -134,7 +133,7 @@ static struct object make_object(enum kind kind)
 
 static void free_object(struct object *object)
 {
-    for (int codec = 0; codec < FMT_CODEC_AUTO; codec++)
+    for (int codec = 0; codec < FORM_COUNT; codec++)
         free(object->bytes[codec]);
 }
 
@@ -143,14 +142,18 @@ static void free_object(struct object *object)
 static void run_ours(const struct object *object, enum fmt_codec codec)
 {
     enum fmt_inflate_rc rc = FMT_INFLATE_OUT;
-    size_t consumed = 0, made = 0;
+    size_t consumed = 0, made = 0, shown = 0;
 
     fmt_inflate_start(inflater, codec);
-    while (rc == FMT_INFLATE_OUT) {
+    while (rc == FMT_INFLATE_OUT || rc == FMT_INFLATE_IN) {
+        if (rc == FMT_INFLATE_IN || shown == 0)
+            shown = shown + FEED_BYTES < object->len_bytes[codec] ? shown + FEED_BYTES
+                                                                  : object->len_bytes[codec];
+
         struct fmt_error error;
         struct fmt_inflate_step step = {.in = object->bytes[codec] + consumed,
-                                        .in_bytes = object->len_bytes[codec] - consumed,
-                                        .at_end = true,
+                                        .in_bytes = shown - consumed,
+                                        .at_end = shown == object->len_bytes[codec],
                                         .out = out + made % RING_BYTES,
                                         .out_bytes = PIECE_BYTES - made % PIECE_BYTES};
 
@@ -201,6 +204,12 @@ static void run(enum method method, const struct object *object)
     case ZLIB:
         run_zlib(object);
         break;
+    case LZ4_SAFE:
+        if (LZ4_decompress_safe((const char *)object->bytes[BARE], (char *)out,
+                                (int)object->len_bytes[BARE],
+                                (int)CONTENTS_BYTES) != (int)CONTENTS_BYTES)
+            die("LZ4_decompress_safe");
+        break;
     case LZ4F:
         run_lz4f(object);
         break;
@@ -232,10 +241,10 @@ static void measure_codecs(double rates[KIND_COUNT][METHOD_COUNT])
 
         for (int round = 0; round < rounds; round++)
             for (int method = 0; method < METHOD_COUNT; method++) {
-                double start = seconds_of(CLOCK_THREAD_CPUTIME_ID);
+                double start = perf_seconds(CLOCK_THREAD_CPUTIME_ID);
 
                 run((enum method)method, &object);
-                seconds[method][round] = seconds_of(CLOCK_THREAD_CPUTIME_ID) - start;
+                seconds[method][round] = perf_seconds(CLOCK_THREAD_CPUTIME_ID) - start;
             }
         for (int method = 0; method < METHOD_COUNT; method++)
             rates[kind][method] = (double)CONTENTS_BYTES * 1e-9 / median(seconds[method]);
@@ -290,23 +299,24 @@ static void measure_streams(void)
         die("cannot make a file in /dev/shm");
     for (int round = 0; round < rounds; round++)
         for (int kind = 0; kind < STREAM_KIND_COUNT; kind++) {
-            size_t len_bytes = object.len_bytes[kind];
+            int form = kind == BLOCKS_FILE ? INDEPENDENT : kind;
+            size_t len_bytes = object.len_bytes[form];
 
             if (ftruncate(fd, 0) != 0 ||
-                pwrite(fd, object.bytes[kind], len_bytes, 0) != (ssize_t)len_bytes)
+                pwrite(fd, object.bytes[form], len_bytes, 0) != (ssize_t)len_bytes)
                 die("cannot write to /dev/shm");
-            double wall_from = seconds_of(CLOCK_MONOTONIC);
-            double cpu_from = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
+            double wall_from = perf_seconds(CLOCK_MONOTONIC);
+            double cpu_from = perf_seconds(CLOCK_PROCESS_CPUTIME_ID);
 
             read_stream(path, codec_names[kind]);
-            wall[kind][round] = seconds_of(CLOCK_MONOTONIC) - wall_from;
-            cpu[kind][round] = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - cpu_from;
+            wall[kind][round] = perf_seconds(CLOCK_MONOTONIC) - wall_from;
+            cpu[kind][round] = perf_seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu_from;
         }
     close(fd);
     unlink(path);
     printf("\nstream of plain bytes, %s       GB/s   CPU-s/GiB\n", kind_names[INT_CSV]);
     for (int kind = 0; kind < STREAM_KIND_COUNT; kind++)
-        printf("  %-40s %10.2f %11.2f\n", codec_names[kind],
+        printf("  %-40s %10.2f %11.2f\n", stream_names[kind],
                EPOCHS * (double)CONTENTS_BYTES * 1e-9 / median(wall[kind]),
                median(cpu[kind]) / (EPOCHS * (double)CONTENTS_BYTES / (1 << 30)));
     free_object(&object);
@@ -333,7 +343,10 @@ int main(int argc, char **argv)
         for (int method = 0; method < METHOD_COUNT; method++)
             printf(" %14.2f", rates[kind][method]);
     }
-    printf("\n");
+    printf("\n\nrequired, of numbers as text\n");
+    perf_require("gzip fed in 64 KiB / zlib", rates[INT_CSV][OUR_GZIP] / rates[INT_CSV][ZLIB], 2.2);
+    perf_require("lz4 frame fed in 64 KiB / LZ4_decompress_safe",
+                 rates[INT_CSV][OUR_LZ4] / rates[INT_CSV][LZ4_SAFE], 0.8);
     measure_streams();
     fmt_inflate_free(inflater);
     free(out);

@@ -8,6 +8,7 @@
  * time is this process's own; the server is another process. Loopback: the ratios mean something,
  * the rates little.
  */
+#include "bench/perf.h"
 #include "pipe/penstock.h"
 
 #include <errno.h>
@@ -212,20 +213,6 @@ static struct result run(const char *uri, const char *io, const char *verify, ui
                                cpu / ((double)counters.bytes_received / (double)(1 << 30))};
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, int count)
-{
-    qsort(values, (size_t)count, sizeof *values, ascending);
-    return values[count / 2];
-}
-
 static void measure_start(int rounds)
 {
     static double one[ROUNDS_MAX], many[ROUNDS_MAX];
@@ -236,8 +223,8 @@ static void measure_start(int rounds)
         many[i] = run("s3://many/", NULL, NULL, 100, 0).first_batch_s;
     }
     stop_server();
-    double a = median(one, rounds);
-    double b = median(many, rounds);
+    double a = perf_median(one, (size_t)rounds);
+    double b = perf_median(many, (size_t)rounds);
 
     printf("time to the first batch (100 rows), 30 ms latency a request\n"
            "  1 shard      %7.1f ms\n  400 shards   %7.1f ms   %.2f x\n\n",
@@ -274,8 +261,8 @@ static void measure_rate(int rounds)
     stop_server();
     printf("stream and decode, 3 x 1 GB in 16 shards       GB/s   CPU-s/GiB\n");
     for (int v = 0; v < VARIANTS; v++)
-        printf("  %-40s %8.2f %11.2f\n", variants[v].name, median(rate[v], rounds),
-               median(cost[v], rounds));
+        printf("  %-40s %8.2f %11.2f\n", variants[v].name, perf_median(rate[v], (size_t)rounds),
+               perf_median(cost[v], (size_t)rounds));
 }
 
 static void measure_small(int rounds)
@@ -295,8 +282,8 @@ static void measure_small(int rounds)
     stop_server();
     printf("\n5,000 objects of 3 KB                     objects/s   CPU us/object\n");
     for (int v = 0; v < 2; v++)
-        printf("  s3, %-34s %10.0f %15.1f\n", transports[v], median(rate[v], rounds),
-               median(cost[v], rounds));
+        printf("  s3, %-34s %10.0f %15.1f\n", transports[v], perf_median(rate[v], (size_t)rounds),
+               perf_median(cost[v], (size_t)rounds));
 }
 
 static void measure_verify(int rounds)
@@ -320,8 +307,9 @@ static void measure_verify(int rounds)
     printf(
         "\nobjects compared with their checksums          GB/s   CPU-s/GiB   us per 3 KB object\n");
     for (int v = 0; v < 2; v++)
-        printf("  verify=%-33s %8.2f %11.3f %20.1f\n", modes[v], median(rate[v], rounds),
-               median(cost[v], rounds), median(object[v], rounds));
+        printf("  verify=%-33s %8.2f %11.3f %20.1f\n", modes[v],
+               perf_median(rate[v], (size_t)rounds), perf_median(cost[v], (size_t)rounds),
+               perf_median(object[v], (size_t)rounds));
 }
 
 int main(int argc, char **argv)

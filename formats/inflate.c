@@ -10,7 +10,8 @@
 
 #define MIB ((size_t)1 << 20)
 #define GZIP_BYTES ((size_t)256 << 10) /* ISA-L's state, with 64 KiB of history */
-/* Two blocks of 4 MiB and the history before them; a zstd window of 8 MiB, as level 19 makes. */
+/* lz4: two blocks of 4 MiB, and the history before them or a checksum; a zstd window of 8 MiB, as
+ * level 19 makes. */
 #define FRAMES_BYTES_LEAST (9 * MIB)
 #define FRAMES_BYTES_MOST (129 * MIB)
 #define ZSTD_SHARE 4
@@ -103,6 +104,13 @@ void fmt_inflate_free(struct fmt_inflate *inflate)
         if (ops_of[i])
             ops_of[i]->close(inflate->codecs[i]);
     free(inflate);
+}
+
+void fmt_inflate_share(struct fmt_inflate *inflate, const struct fmt_team *team)
+{
+    for (int i = 0; i < CODECS; i++)
+        if (inflate->codecs[i] && ops_of[i]->share)
+            ops_of[i]->share(inflate->codecs[i], team);
 }
 
 void fmt_inflate_start(struct fmt_inflate *inflate, enum fmt_codec codec)

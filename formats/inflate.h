@@ -37,12 +37,24 @@ enum fmt_codec fmt_codec_of_key(const char *key);
  * may take. */
 size_t fmt_inflate_memory_bytes(enum fmt_codec codec, size_t budget_bytes);
 
+/* Several threads, to do independent jobs at once. */
+struct fmt_team {
+    unsigned size; /* threads, the caller's among them */
+    /* Calls job(arg, i) for each i below count, in any order, and returns when all are done. */
+    void (*run)(void *cookie, unsigned count, void (*job)(void *arg, unsigned i), void *arg);
+    void *cookie;
+};
+
 struct fmt_inflate;
 
 /* For objects of `codec`, AUTO included, in the memory of the function above. NULL when memory is
  * out. free accepts NULL. */
 struct fmt_inflate *fmt_inflate_new(enum fmt_codec codec, size_t memory_bytes);
 void fmt_inflate_free(struct fmt_inflate *inflate);
+
+/* From here on blocks of lz4 frames that do not depend on each other are inflated by the team,
+ * which has to stay. NULL, as at first: by the caller alone. */
+void fmt_inflate_share(struct fmt_inflate *inflate, const struct fmt_team *team);
 
 /* A new object begins, wherever the last one was left. `codec` is one that _new was told of. */
 void fmt_inflate_start(struct fmt_inflate *inflate, enum fmt_codec codec);
@@ -59,9 +71,10 @@ struct fmt_inflate_step {
 };
 
 enum fmt_inflate_rc {
-    FMT_INFLATE_IN,       /* all of `in` is consumed: more is wanted; never when at_end */
-    FMT_INFLATE_OUT,      /* `out` is full; there may be more to come without further input */
-    FMT_INFLATE_END,      /* at_end, everything is consumed, and it was right */
+    FMT_INFLATE_IN,  /* all of `in` is consumed: more is wanted; never when at_end */
+    FMT_INFLATE_OUT, /* `out` is full, or a good deal is made; there may be more to come without
+                        further input */
+    FMT_INFLATE_END, /* at_end, everything is consumed, and it was right */
     FMT_INFLATE_E_FORMAT, /* see struct fmt_error */
     FMT_INFLATE_E_MEMORY,
 };

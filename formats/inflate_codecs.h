@@ -17,10 +17,11 @@ struct fmt_codec_ops {
     void (*start)(void *codec);
     enum fmt_inflate_rc (*run)(void *codec, struct fmt_inflate_step *step, uint64_t in_offset,
                                struct fmt_error *error);
+    void (*share)(void *codec, const struct fmt_team *team); /* NULL: it has no use for a team */
 };
 
 extern const struct fmt_codec_ops fmt_codec_gzip; /* inflate_gzip.c */
-extern const struct fmt_codec_ops fmt_codec_lz4;  /* inflate_frames.c */
+extern const struct fmt_codec_ops fmt_codec_lz4;  /* inflate_lz4.c */
 extern const struct fmt_codec_ops fmt_codec_zstd; /* inflate_frames.c */
 
 #endif

@@ -1,108 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* formats/inflate_frames.c - lz4 frames by liblz4, zstd frames by libzstd: two libraries, one way
- * to drive them. Frames back to back and skippable frames are theirs; that an object ends between
- * two frames, and where a frame began, is known here.
+/* formats/inflate_frames.c - lz4 frames by inflate_lz4.c, zstd frames by libzstd: one way to drive
+ * both. Frames back to back and skippable frames are theirs; that an object ends between two
+ * frames, and where a frame began, is known here.
  *
  * libzstd decodes a frame that it is handed whole in another way than one that comes in pieces, and
  * some malformed frames that hold the same either way are refused in the one only.
  */
-#include "formats/inflate_codecs.h"
+#include "formats/inflate_frames.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include <lz4frame.h>
 #include <zstd.h>
 #include <zstd_errors.h>
 
 #define ZSTD_BEYOND_WINDOW_BYTES                                                                   \
     ((size_t)512 << 10) /* its context, and blocks beside the window                               \
                          */
-
-enum { ZSTD_HEAD_BYTES_MAX = 18 };
-
-struct frames {
-    const struct library *library;
-    void *context;                     /* the library's */
-    uint64_t frame_no;                 /* from 1 */
-    uint64_t frame_offset;             /* of its first byte in the object */
-    bool inside;                       /* a frame has begun, and not ended */
-    uint8_t head[ZSTD_HEAD_BYTES_MAX]; /* its first bytes */
-    size_t head_bytes;
-    uint64_t made_bytes; /* of its contents */
-};
-
-/* What a library can say of a frame. */
-enum trouble { TROUBLE_NONE, TROUBLE_STRANGER, TROUBLE_WINDOW, TROUBLE_MEMORY, TROUBLE_OTHER };
-
-/* One call of a library. */
-struct call {
-    const uint8_t *in;
-    size_t in_bytes; /* in: at hand; out: consumed */
-    uint8_t *out;
-    size_t out_bytes; /* in: room; out: produced */
-    bool frame_ended;
-    enum trouble trouble;
-    const char *cause; /* in the library's words, if there is trouble */
-};
-
-struct library {
-    const char *name;
-    uint8_t first_byte; /* of a frame; skippable ones begin with 50 .. 5f in both formats */
-    void (*reset)(void *context);
-    void (*run)(void *context, struct call *call);
-    const char *(*check)(const struct frames *f); /* at a frame's end; or NULL */
-};
-
-/* ---- lz4 ---- */
-
-static void lz4_reset(void *context)
-{
-    LZ4F_resetDecompressionContext(context);
-}
-
-static void lz4_run(void *context, struct call *call)
-{
-    size_t left =
-        LZ4F_decompress(context, call->out, &call->out_bytes, call->in, &call->in_bytes, NULL);
-
-    call->frame_ended = left == 0;
-    if (!LZ4F_isError(left))
-        return;
-    const char *cause = LZ4F_getErrorName(left);
-
-    call->cause = strncmp(cause, "ERROR_", 6) == 0 ? cause + 6 : cause;
-    call->trouble = strcmp(call->cause, "frameType_unknown") == 0   ? TROUBLE_STRANGER
-                    : strcmp(call->cause, "allocation_failed") == 0 ? TROUBLE_MEMORY
-                                                                    : TROUBLE_OTHER;
-}
-
-static const struct library lz4 = {
-    .name = "lz4", .first_byte = 0x04, .reset = lz4_reset, .run = lz4_run};
-
-static void *lz4_open(size_t memory_bytes)
-{
-    struct frames *f = calloc(1, sizeof *f);
-    LZ4F_dctx *context = NULL;
-
-    (void)memory_bytes;
-    if (!f || LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION))) {
-        free(f);
-        return NULL;
-    }
-    f->library = &lz4;
-    f->context = context;
-    return f;
-}
-
-static void lz4_close(void *codec)
-{
-    struct frames *f = codec;
-
-    if (f)
-        LZ4F_freeDecompressionContext(f->context);
-    free(f);
-}
 
 /* ---- zstd ---- */
 
@@ -111,7 +25,7 @@ static void zstd_reset(void *context)
     ZSTD_DCtx_reset(context, ZSTD_reset_session_only);
 }
 
-static void zstd_run(void *context, struct call *call)
+static void zstd_run(void *context, struct fmt_frame_call *call)
 {
     ZSTD_inBuffer in = {.src = call->in, .size = call->in_bytes};
     ZSTD_outBuffer out = {.dst = call->out, .size = call->out_bytes};
@@ -125,15 +39,15 @@ static void zstd_run(void *context, struct call *call)
     ZSTD_ErrorCode code = ZSTD_getErrorCode(left);
 
     call->cause = ZSTD_getErrorName(left);
-    call->trouble = code == ZSTD_error_prefix_unknown                  ? TROUBLE_STRANGER
-                    : code == ZSTD_error_frameParameter_windowTooLarge ? TROUBLE_WINDOW
-                    : code == ZSTD_error_memory_allocation             ? TROUBLE_MEMORY
-                                                                       : TROUBLE_OTHER;
+    call->trouble = code == ZSTD_error_prefix_unknown                  ? FMT_FRAME_STRANGER
+                    : code == ZSTD_error_frameParameter_windowTooLarge ? FMT_FRAME_WINDOW
+                    : code == ZSTD_error_memory_allocation             ? FMT_FRAME_MEMORY
+                                                                       : FMT_FRAME_CORRUPT;
 }
 
 /* libzstd, when it is fed in pieces, does not compare the size that a frame's head tells with its
  * contents' if the last block is empty. */
-static const char *zstd_check(const struct frames *f)
+static const char *zstd_check(const struct fmt_frames *f)
 {
     unsigned long long told_bytes = ZSTD_getFrameContentSize(f->head, f->head_bytes);
 
@@ -142,7 +56,7 @@ static const char *zstd_check(const struct frames *f)
     return "its contents are not as long as its head says";
 }
 
-static const struct library zstd = {
+static const struct fmt_frames_library zstd = {
     .name = "zstd", .first_byte = 0x28, .reset = zstd_reset, .run = zstd_run, .check = zstd_check};
 
 /* The largest window whose memory is within the bounds. */
@@ -157,7 +71,7 @@ static int window_log(size_t memory_bytes)
 
 static void *zstd_open(size_t memory_bytes)
 {
-    struct frames *f = calloc(1, sizeof *f);
+    struct fmt_frames *f = calloc(1, sizeof *f);
     ZSTD_DCtx *context = ZSTD_createDCtx();
 
     if (!f || !context ||
@@ -174,7 +88,7 @@ static void *zstd_open(size_t memory_bytes)
 
 static void zstd_close(void *codec)
 {
-    struct frames *f = codec;
+    struct fmt_frames *f = codec;
 
     if (f)
         ZSTD_freeDCtx(f->context);
@@ -183,25 +97,25 @@ static void zstd_close(void *codec)
 
 /* ---- both ---- */
 
-static void frames_start(void *codec)
+void fmt_frames_start(void *codec)
 {
-    struct frames *f = codec;
+    struct fmt_frames *f = codec;
 
     f->library->reset(f->context);
     f->frame_no = 0;
     f->inside = false;
 }
 
-static enum fmt_inflate_rc fail(const struct frames *f, const struct call *call,
+static enum fmt_inflate_rc fail(const struct fmt_frames *f, const struct fmt_frame_call *call,
                                 struct fmt_error *error)
 {
     const char *name = f->library->name;
     unsigned long long frame_no = f->frame_no;
 
     switch (call->trouble) {
-    case TROUBLE_MEMORY:
+    case FMT_FRAME_MEMORY:
         return FMT_INFLATE_E_MEMORY;
-    case TROUBLE_STRANGER:
+    case FMT_FRAME_STRANGER:
         if (frame_no == 1)
             fmt_fail(error, f->frame_offset, 0, "not %s: the object does not begin with a frame",
                      name);
@@ -209,17 +123,17 @@ static enum fmt_inflate_rc fail(const struct frames *f, const struct call *call,
             fmt_fail(error, f->frame_offset, 0, "what follows %s frame %llu is not another one",
                      name, frame_no - 1);
         break;
-    case TROUBLE_WINDOW:
+    case FMT_FRAME_WINDOW:
         fmt_fail(error, f->frame_offset, 0,
                  "%s frame %llu: its window is larger than this memory limit allows: raise the "
                  "memory limit",
                  name, frame_no);
         break;
-    case TROUBLE_NONE:
+    case FMT_FRAME_GOOD:
         fmt_fail(error, f->frame_offset, 0, "%s frame %llu: truncated: the object ends inside it",
                  name, frame_no);
         break;
-    case TROUBLE_OTHER:
+    case FMT_FRAME_CORRUPT:
         fmt_fail(error, f->frame_offset, 0, "%s frame %llu: corrupt: %s", name, frame_no,
                  call->cause);
         break;
@@ -229,7 +143,7 @@ static enum fmt_inflate_rc fail(const struct frames *f, const struct call *call,
 
 /* False: the byte does not begin a frame. (libzstd would take frames of versions before 0.8, but
  * not in pieces.) */
-static bool begin_frame(struct frames *f, uint8_t byte, uint64_t offset)
+static bool begin_frame(struct fmt_frames *f, uint8_t byte, uint64_t offset)
 {
     f->inside = true;
     f->frame_no++;
@@ -240,7 +154,7 @@ static bool begin_frame(struct frames *f, uint8_t byte, uint64_t offset)
 }
 
 /* Takes note of what a call has done. */
-static void book(struct frames *f, struct call *call)
+static void book(struct fmt_frames *f, struct fmt_frame_call *call)
 {
     for (size_t i = 0; i < call->in_bytes && f->head_bytes < sizeof f->head; i++)
         f->head[f->head_bytes++] = call->in[i];
@@ -249,13 +163,13 @@ static void book(struct frames *f, struct call *call)
     if (call->frame_ended && f->library->check)
         call->cause = f->library->check(f);
     if (call->cause)
-        call->trouble = TROUBLE_OTHER;
+        call->trouble = FMT_FRAME_CORRUPT;
 }
 
-static enum fmt_inflate_rc frames_run(void *codec, struct fmt_inflate_step *step,
-                                      uint64_t in_offset, struct fmt_error *error)
+enum fmt_inflate_rc fmt_frames_run(void *codec, struct fmt_inflate_step *step, uint64_t in_offset,
+                                   struct fmt_error *error)
 {
-    struct frames *f = codec;
+    struct fmt_frames *f = codec;
 
     for (;;) {
         if (!f->inside && step->consumed_bytes == step->in_bytes)
@@ -263,14 +177,14 @@ static enum fmt_inflate_rc frames_run(void *codec, struct fmt_inflate_step *step
         size_t at = step->consumed_bytes;
 
         if (!f->inside && !begin_frame(f, step->in[at], in_offset + at))
-            return fail(f, &(struct call){.trouble = TROUBLE_STRANGER}, error);
-        struct call call = {.in = step->in + step->consumed_bytes,
-                            .in_bytes = step->in_bytes - step->consumed_bytes,
-                            .out = step->out + step->produced_bytes,
-                            .out_bytes = step->out_bytes - step->produced_bytes};
+            return fail(f, &(struct fmt_frame_call){.trouble = FMT_FRAME_STRANGER}, error);
+        struct fmt_frame_call call = {.in = step->in + step->consumed_bytes,
+                                      .in_bytes = step->in_bytes - step->consumed_bytes,
+                                      .out = step->out + step->produced_bytes,
+                                      .out_bytes = step->out_bytes - step->produced_bytes};
 
         f->library->run(f->context, &call);
-        if (call.trouble != TROUBLE_NONE)
+        if (call.trouble != FMT_FRAME_GOOD)
             return fail(f, &call, error);
         step->consumed_bytes += call.in_bytes;
         step->produced_bytes += call.out_bytes;
@@ -279,14 +193,12 @@ static enum fmt_inflate_rc frames_run(void *codec, struct fmt_inflate_step *step
             return fail(f, &call, error);
         if (call.frame_ended)
             continue;
-        if (step->produced_bytes == step->out_bytes)
+        if (step->produced_bytes == step->out_bytes || call.enough)
             return FMT_INFLATE_OUT;
         if (step->consumed_bytes == step->in_bytes)
             return step->at_end ? fail(f, &call, error) : FMT_INFLATE_IN;
     }
 }
 
-const struct fmt_codec_ops fmt_codec_lz4 = {
-    .open = lz4_open, .close = lz4_close, .start = frames_start, .run = frames_run};
 const struct fmt_codec_ops fmt_codec_zstd = {
-    .open = zstd_open, .close = zstd_close, .start = frames_start, .run = frames_run};
+    .open = zstd_open, .close = zstd_close, .start = fmt_frames_start, .run = fmt_frames_run};

@@ -170,6 +170,7 @@ struct ps_view {
 struct ps_inflater {
     enum fmt_codec codec;        /* constant after open, as is the ring's place */
     struct fmt_inflate *inflate; /* its thread's own */
+    struct ps_team *team;        /* that helps it; NULL: nobody does */
     struct ps_ring ring;
     pthread_cond_t wakes; /* stream head, plan, room, a skipped epoch, stop */
 

@@ -4,12 +4,17 @@
 
 #include "pipe/engine.h"
 #include "pipe/error.h"
+#include "pipe/team.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Contents made before they are shown: a codec's call has a price (formats/inflate_gzip.c), and
  * what is shown should still be in a cache. */
 #define MAKE_BYTES_MOST ((uint64_t)512 << 10)
+/* The same of lz4, where it has a team: blocks of 4 MiB go straight to where they belong, too. The
+ * codec itself stops earlier. */
+#define MAKE_BYTES_TEAM ((uint64_t)16 << 20)
 /* With less room than this it waits for more, unless the consumer waits as well. */
 #define MAKE_BYTES_LEAST ((uint64_t)128 << 10)
 
@@ -28,6 +33,22 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* As many threads as decode records: one at a time is the slower of the two, and has work. */
+static int open_team(struct ps_channel *ch, struct penstock_error *error)
+{
+    uint32_t size = ch->stream->config.decode_threads;
+    char name[80];
+
+    if (size == 1)
+        return PENSTOCK_OK;
+    snprintf(name, sizeof name, "ps-lz4-%s", ch->name);
+    int rc = ps_team_open(size, name, &ch->inflater->team, error);
+
+    if (rc == PENSTOCK_OK)
+        fmt_inflate_share(ch->inflater->inflate, ps_team_of(ch->inflater->team));
+    return rc;
+}
+
 int ps_inflater_open(struct ps_channel *ch, enum fmt_codec codec, size_t memory_bytes,
                      size_t ring_bytes, size_t headroom_bytes, struct penstock_error *error)
 {
@@ -42,6 +63,12 @@ int ps_inflater_open(struct ps_channel *ch, enum fmt_codec codec, size_t memory_
     inflater->inflate = fmt_inflate_new(codec, memory_bytes);
     if (!inflater->inflate)
         return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
+    if (codec == FMT_CODEC_LZ4 || codec == FMT_CODEC_AUTO) {
+        int rc = open_team(ch, error);
+
+        if (rc != PENSTOCK_OK)
+            return rc;
+    }
     return ps_ring_open(&inflater->ring, ring_bytes, headroom_bytes, error);
 }
 
@@ -52,6 +79,7 @@ void ps_inflater_close(struct ps_channel *ch)
     if (!inflater)
         return;
     fmt_inflate_free(inflater->inflate);
+    ps_team_close(inflater->team);
     ps_ring_close(&inflater->ring);
     pthread_cond_destroy(&inflater->wakes);
     free(inflater);
@@ -191,6 +219,18 @@ static enum look find_object(struct ps_channel *ch)
     return LOOK_WORK;
 }
 
+static enum fmt_codec codec_of_object(const struct ps_inflater *inflater)
+{
+    return inflater->codec == FMT_CODEC_AUTO ? fmt_codec_of_key(inflater->object->key)
+                                             : inflater->codec;
+}
+
+static uint64_t make_bytes_most(const struct ps_inflater *inflater)
+{
+    return inflater->team && codec_of_object(inflater) == FMT_CODEC_LZ4 ? MAKE_BYTES_TEAM
+                                                                        : MAKE_BYTES_MOST;
+}
+
 /* Finds room for contents. LOOK_WORK: there is. */
 static enum look find_room(struct ps_inflater *inflater, struct fmt_inflate_step *step)
 {
@@ -201,7 +241,7 @@ static enum look find_room(struct ps_inflater *inflater, struct fmt_inflate_step
         return LOOK_WAIT;
     free_bytes = least(free_bytes, ps_ring_run_bytes(&inflater->ring, inflater->made_pos));
     step->out = ps_ring_at(&inflater->ring, inflater->made_pos);
-    step->out_bytes = (size_t)least(free_bytes, MAKE_BYTES_MOST);
+    step->out_bytes = (size_t)least(free_bytes, make_bytes_most(inflater));
     return LOOK_WORK;
 }
 
@@ -244,9 +284,7 @@ static enum look look(struct ps_channel *ch, struct work *work)
     work->skips = inflater->skips;
     work->fresh_codec = FMT_CODEC_AUTO;
     if (inflater->fresh)
-        work->fresh_codec = inflater->codec == FMT_CODEC_AUTO
-                                ? fmt_codec_of_key(inflater->object->key)
-                                : inflater->codec;
+        work->fresh_codec = codec_of_object(inflater);
     inflater->fresh = false;
     return LOOK_WORK;
 }

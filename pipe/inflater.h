@@ -7,8 +7,8 @@
  * have been found right. Memory is bounded by the second ring: without room there nothing is
  * consumed, so that nothing more is fetched.
  *
- * Threads: one per channel, "ps-inflate-CHANNEL". Struct ps_inflater is guarded by the channel's
- *   lock, which is not held while it inflates.
+ * Threads: one per channel, "ps-inflate-CHANNEL", which others, "ps-lz4-CHANNEL", help with lz4.
+ *   Struct ps_inflater is guarded by the channel's lock, which is not held while it inflates.
  */
 #ifndef PIPE_INFLATER_H
 #define PIPE_INFLATER_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/inflate_drive.h - hand an object to formats/inflate.h in steps, each with input and output
- * that end at pages that must not be touched; and gzip by zlib, to compare with. For tests of one
- * source file.
+ * that end at pages that must not be touched; and gzip by zlib, lz4 by liblz4, to compare with. For
+ * tests of one source file.
  */
 #ifndef TESTS_INFLATE_DRIVE_H
 #define TESTS_INFLATE_DRIVE_H
@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <lz4frame.h>
 #include <zlib.h>
 
 #define PIECE_BYTES_MAX ((size_t)1 << 20)
@@ -118,13 +119,46 @@ static inline void drive_inflate(struct fmt_inflate *inflate, enum fmt_codec cod
         got->rc = fmt_inflate_run(inflate, &step, &got->error);
         if (step.consumed_bytes > step.in_bytes || step.produced_bytes > step.out_bytes ||
             (got->rc == FMT_INFLATE_IN && (step.consumed_bytes < step.in_bytes || step.at_end)) ||
-            (got->rc == FMT_INFLATE_OUT && step.produced_bytes < step.out_bytes) ||
+            (got->rc == FMT_INFLATE_OUT && step.produced_bytes == 0) ||
             (got->rc == FMT_INFLATE_END && (step.consumed_bytes < step.in_bytes || !step.at_end)))
             abort();
         at += step.consumed_bytes;
         keep_produced(got, step.out, step.produced_bytes);
     }
 }
+
+/* The same by liblz4: frames back to back. */
+static inline void lz4_inflate(const uint8_t *in, size_t len, struct inflated *got)
+{
+    LZ4F_dctx *context;
+    size_t at = 0, left = 0;
+
+    *got = (struct inflated){.bytes = malloc(CONTENTS_BYTES_MAX), .rc = FMT_INFLATE_E_FORMAT};
+    if (LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION)) || !got->bytes)
+        abort();
+    while (at < len && !LZ4F_isError(left) && !got->cut_off) {
+        size_t taken = len - at, made = CONTENTS_BYTES_MAX - got->len_bytes;
+
+        left = LZ4F_decompress(context, got->bytes + got->len_bytes, &made, in + at, &taken, NULL);
+        got->cut_off = made == CONTENTS_BYTES_MAX - got->len_bytes;
+        at += taken;
+        got->len_bytes += made;
+    }
+    if (left == 0)
+        got->rc = FMT_INFLATE_END;
+    LZ4F_freeDecompressionContext(context);
+}
+
+/* A team of one, which does jobs last first. */
+static inline void run_backwards(void *cookie, unsigned count, void (*job)(void *, unsigned),
+                                 void *arg)
+{
+    (void)cookie;
+    while (count-- > 0)
+        job(arg, count);
+}
+
+static const struct fmt_team backward_team = {.size = 4, .run = run_backwards};
 
 /* The same by zlib: members back to back, zeros after the last. */
 static inline void zlib_inflate(const uint8_t *in, size_t len, struct inflated *got)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/fuzz/fuzz_inflate.c - compressed objects: however the bytes are handed over, the contents
- * and (but for malformed zstd) the verdict are the same; of gzip they are zlib's.
+ * and (but for malformed zstd) the verdict are the same; of gzip they are zlib's, of lz4 liblz4's.
  *
  * The input: a byte that chooses the codec, one to choose the steps by, and the object.
  */
@@ -53,6 +53,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (codec == FMT_CODEC_GZIP) {
         zlib_inflate(data + 2, size - 2, &got);
         compare("zlib", &got, &whole, got.bad_codes);
+        free(got.bytes);
+    }
+    if (codec == FMT_CODEC_LZ4) {
+        lz4_inflate(data + 2, size - 2, &got);
+        compare("liblz4", &got, &whole, false);
+        free(got.bytes);
+        fmt_inflate_share(inflater, &backward_team);
+        drive_inflate(inflater, codec, data + 2, size - 2, piece_all, piece_all, 0, &got);
+        fmt_inflate_share(inflater, NULL);
+        compare("by a team", &got, &whole, false);
         free(got.bytes);
     }
     free(whole.bytes);

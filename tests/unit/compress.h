@@ -32,8 +32,10 @@ static inline void compress_gzip(struct compressed *to, size_t room, const uint8
 static inline void compress_one(struct compressed *to, size_t room, enum fmt_codec codec,
                                 const uint8_t *in, size_t len)
 {
-    static const LZ4F_preferences_t lz4 = {
-        .frameInfo = {.contentChecksumFlag = LZ4F_contentChecksumEnabled}};
+    /* Blocks that several threads inflate at once, or that depend on each other. */
+    const LZ4F_preferences_t lz4 = {
+        .frameInfo = {.blockMode = len % 2 ? LZ4F_blockIndependent : LZ4F_blockLinked,
+                      .contentChecksumFlag = LZ4F_contentChecksumEnabled}};
     size_t made = len;
 
     if (codec == FMT_CODEC_GZIP) {

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bench/perf.h - what the stand-alone measurements share: clocks, medians, and lines that say
+ * whether what is required holds. bench/formats.py collects those lines.
+ *
+ * For bench/perf_*.c alone. Threads: the caller's. Units: seconds.
+ */
+#ifndef BENCH_PERF_H
+#define BENCH_PERF_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+static inline double perf_seconds(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* CPU time of the calling thread: what the machine does besides does not count. */
+static inline double perf_thread_seconds(void)
+{
+    return perf_seconds(CLOCK_THREAD_CPUTIME_ID);
+}
+
+static inline int perf_ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Sorts the values. */
+static inline double perf_median(double *values, size_t count)
+{
+    qsort(values, count, sizeof *values, perf_ascending);
+    return values[count / 2];
+}
+
+/* "holds   WHAT: 2.41 >= 2.20", or MISSED. */
+static inline void perf_require(const char *what, double value, double least)
+{
+    printf("  %s %s: %.2f >= %.2f\n", value >= least ? "holds " : "MISSED", what, value, least);
+}
+
+#endif
