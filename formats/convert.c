@@ -52,7 +52,7 @@ void fmt_convert_f64(const uint8_t *in, size_t count, float *out)
 }
 
 /* Reads the varint at `in`; returns how long it is, 0 when it is malformed. */
-static size_t read_varint(const uint8_t *in, const uint8_t *end, int32_t *value)
+static inline size_t read_varint(const uint8_t *in, const uint8_t *end, uint64_t *value)
 {
     if (in[0] < 0x80) {
         *value = in[0];
@@ -61,9 +61,9 @@ static size_t read_varint(const uint8_t *in, const uint8_t *end, int32_t *value)
     size_t len_max = (size_t)(end - in) < 10 ? (size_t)(end - in) : 10;
     uint64_t sum = 0;
     for (size_t i = 0; i < len_max; i++) {
-        sum |= (uint64_t)(in[i] & 0x7f) << (7 * i);
+        sum |= (uint64_t)(in[i] & 0x7f) << (7 * i); /* bits beyond 64 are dropped */
         if (in[i] < 0x80) {
-            *value = (int32_t)(uint32_t)sum;
+            *value = sum;
             return i + 1;
         }
     }
@@ -87,6 +87,21 @@ static size_t convert_fast(const uint8_t *in, size_t len_bytes, float *out, size
     return 0;
 }
 
+static size_t convert_u32_fast(const uint8_t *in, size_t len_bytes, uint32_t *out, size_t out_max,
+                               size_t *count)
+{
+#if defined(__x86_64__)
+    if (fmt_has_avx512())
+        return fmt_varints_u32_avx512(in, len_bytes, out, out_max, count);
+    if (fmt_has_avx2())
+        return fmt_varints_u32_avx2(in, len_bytes, out, out_max, count);
+#else
+    (void)in, (void)len_bytes, (void)out, (void)out_max;
+#endif
+    *count = 0;
+    return 0;
+}
+
 bool fmt_convert_varints(const uint8_t *in, size_t len_bytes, float *out, size_t out_max,
                          size_t *count)
 {
@@ -100,16 +115,99 @@ bool fmt_convert_varints(const uint8_t *in, size_t len_bytes, float *out, size_t
         }
         /* what stopped the fast way is one long varint, or there are no more than 32 bytes */
         for (int i = 0; i < PLAIN_VALUES && in < end; i++) {
-            int32_t value;
+            uint64_t value;
             size_t used = read_varint(in, end, &value);
             if (used == 0)
                 return false;
             if (n < out_max)
-                out[n] = (float)value;
+                out[n] = (float)(int32_t)(uint32_t)value;
             n++;
             in += used;
         }
     }
     *count = n;
     return true;
+}
+
+size_t fmt_take_varints(const uint8_t *in, size_t len_bytes, int32_t *out, size_t out_max,
+                        size_t *count)
+{
+    size_t at = 0;
+    size_t n = 0;
+    while (at < len_bytes && n < out_max) {
+        size_t fast;
+        at += convert_u32_fast(in + at, len_bytes - at, (uint32_t *)out + n, out_max - n, &fast);
+        n += fast;
+        for (int i = 0; i < PLAIN_VALUES && at < len_bytes && n < out_max; i++) {
+            uint64_t value;
+            size_t used = read_varint(in + at, in + len_bytes, &value);
+            if (used == 0)
+                return SIZE_MAX;
+            out[n++] = (int32_t)(uint32_t)value;
+            at += used;
+        }
+    }
+    *count = n;
+    return at;
+}
+
+static uint32_t most_u32(const uint32_t *in, size_t count)
+{
+#if defined(__x86_64__)
+    if (fmt_has_avx2())
+        return fmt_most_u32_avx2(in, count);
+#endif
+    uint32_t most = 0;
+    for (size_t i = 0; i < count; i++)
+        most = in[i] > most ? in[i] : most;
+    return most;
+}
+
+bool fmt_convert_keys(const uint8_t *in, size_t len_bytes, uint32_t *out, size_t out_max,
+                      uint64_t *most)
+{
+    const uint8_t *end = in + len_bytes;
+    uint64_t found = 0;
+    size_t n = 0;
+    while (in < end && n < out_max) {
+        size_t fast;
+        in += convert_u32_fast(in, (size_t)(end - in), out + n, out_max - n, &fast);
+        uint64_t fast_most = most_u32(out + n, fast);
+        found = fast_most > found ? fast_most : found;
+        n += fast;
+        for (int i = 0; i < PLAIN_VALUES && in < end && n < out_max; i++) {
+            uint64_t value;
+            size_t used = read_varint(in, end, &value);
+            if (used == 0)
+                return false;
+            found = value > found ? value : found;
+            out[n++] = (uint32_t)value;
+            in += used;
+        }
+    }
+    *most = found;
+    return in == end;
+}
+
+size_t fmt_count_varints(const uint8_t *in, size_t len_bytes)
+{
+#if defined(__x86_64__)
+    if (fmt_has_avx2())
+        return fmt_count_varints_avx2(in, len_bytes);
+#endif
+    size_t count = 0;
+    for (size_t i = 0; i < len_bytes; i++)
+        count += in[i] < 0x80;
+    return count;
+}
+
+bool fmt_check_varints(const uint8_t *in, size_t len_bytes)
+{
+    size_t run = 0; /* bytes of the varint so far */
+    for (size_t i = 0; i < len_bytes; i++) {
+        if (run == 10)
+            return false;
+        run = in[i] < 0x80 ? 0 : run + 1;
+    }
+    return run == 0;
 }

@@ -25,4 +25,20 @@ void fmt_convert_f64(const uint8_t *in, size_t count, float *out);
 bool fmt_convert_varints(const uint8_t *in, size_t len_bytes, float *out, size_t out_max,
                          size_t *count);
 
+/* The same as integers, from the front and no more than out_max of them. Returns the bytes they
+ * are; SIZE_MAX when one is malformed. */
+size_t fmt_take_varints(const uint8_t *in, size_t len_bytes, int32_t *out, size_t out_max,
+                        size_t *count);
+
+/* Varints of 64 bits that fill in[len_bytes], out_max at least: each one's low 32 bits, and in
+ * *most the largest; 0 if there is none. False as above. */
+bool fmt_convert_keys(const uint8_t *in, size_t len_bytes, uint32_t *out, size_t out_max,
+                      uint64_t *most);
+
+/* Whether varints fill in[len_bytes], none of them longer than 10 bytes. */
+bool fmt_check_varints(const uint8_t *in, size_t len_bytes);
+
+/* How many varints end in in[len_bytes]. */
+size_t fmt_count_varints(const uint8_t *in, size_t len_bytes);
+
 #endif

@@ -15,6 +15,7 @@
 
 #define AVX2 __attribute__((target("avx2,bmi,popcnt")))
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,bmi,popcnt")))
+#define ALWAYS __attribute__((always_inline))
 
 /* Bytes that a step of 16 looks at, and as many values it may write. */
 enum { STEP_BYTES = 16, LOOK_BYTES = 32, STEP_VALUES = 16 };
@@ -55,12 +56,12 @@ static const uint8_t KEPT[16][4] = {{0, 0, 0, 0}, {0, 0, 0, 0}, {1, 0, 0, 0}, {0
                                     {3, 0, 0, 0}, {0, 3, 0, 0}, {1, 3, 0, 0}, {0, 1, 3, 0},
                                     {2, 3, 0, 0}, {0, 2, 3, 0}, {1, 2, 3, 0}, {0, 1, 2, 3}};
 
-AVX2 static size_t keep_4(__m128 values, unsigned kept, float *out)
+AVX2 static size_t keep_4(__m128 values, unsigned kept, uint32_t *out)
 {
     uint32_t places;
     memcpy(&places, KEPT[kept], sizeof(places));
     __m128i order = _mm_cvtepu8_epi32(_mm_cvtsi32_si128((int)places));
-    _mm_storeu_ps(out, _mm_permutevar_ps(values, order));
+    _mm_storeu_ps((float *)out, _mm_permutevar_ps(values, order));
     return (size_t)__builtin_popcount(kept);
 }
 
@@ -77,8 +78,8 @@ AVX2 static __m256i tops_8(const uint8_t *in)
     return _mm256_srai_epi32(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)in)), 31);
 }
 
-/* The values of varints that start in the 8 bytes at `in`. */
-AVX2 static __m256 values_8(const uint8_t *in, bool has_long)
+/* The values of varints that start in the 8 bytes at `in`: int32, or float32 in the same lanes. */
+AVX2 static inline __m256 values_8(const uint8_t *in, bool has_long, bool as_float)
 {
     __m256i more = tops_8(in);
     __m256i sum = _mm256_or_si256(bits_8(in, 0), _mm256_and_si256(more, bits_8(in + 1, 1)));
@@ -88,11 +89,11 @@ AVX2 static __m256 values_8(const uint8_t *in, bool has_long)
         more = _mm256_and_si256(more, tops_8(in + 2));
         sum = _mm256_or_si256(sum, _mm256_and_si256(more, bits_8(in + 3, 3)));
     }
-    return _mm256_cvtepi32_ps(sum);
+    return as_float ? _mm256_cvtepi32_ps(sum) : _mm256_castsi256_ps(sum);
 }
 
-AVX2 size_t fmt_varints_avx2(const uint8_t *in, size_t len_bytes, float *out, size_t out_max,
-                             size_t *count)
+AVX2 static inline ALWAYS size_t varints_avx2(const uint8_t *in, size_t len_bytes, uint32_t *out,
+                                              size_t out_max, bool as_float, size_t *count)
 {
     size_t at = 0;
     size_t n = 0;
@@ -104,8 +105,8 @@ AVX2 size_t fmt_varints_avx2(const uint8_t *in, size_t len_bytes, float *out, si
         if ((twos & twos >> 2 & 0xffff) != 0)
             break;
         uint32_t starts = ~(tops << 1 | carry);
-        __m256 low = values_8(in + at, (twos & 0xffff) != 0);
-        __m256 high = values_8(in + at + 8, (twos & 0xffff) != 0);
+        __m256 low = values_8(in + at, (twos & 0xffff) != 0, as_float);
+        __m256 high = values_8(in + at + 8, (twos & 0xffff) != 0, as_float);
         n += keep_4(_mm256_castps256_ps128(low), starts & 15, out + n);
         n += keep_4(_mm256_extractf128_ps(low, 1), starts >> 4 & 15, out + n);
         n += keep_4(_mm256_castps256_ps128(high), starts >> 8 & 15, out + n);
@@ -117,6 +118,47 @@ AVX2 size_t fmt_varints_avx2(const uint8_t *in, size_t len_bytes, float *out, si
     return skip_tail(in, at);
 }
 
+AVX2 size_t fmt_varints_avx2(const uint8_t *in, size_t len_bytes, float *out, size_t out_max,
+                             size_t *count)
+{
+    return varints_avx2(in, len_bytes, (uint32_t *)(void *)out, out_max, true, count);
+}
+
+AVX2 size_t fmt_varints_u32_avx2(const uint8_t *in, size_t len_bytes, uint32_t *out, size_t out_max,
+                                 size_t *count)
+{
+    return varints_avx2(in, len_bytes, out, out_max, false, count);
+}
+
+AVX2 size_t fmt_count_varints_avx2(const uint8_t *in, size_t len_bytes)
+{
+    size_t continued = 0;
+    size_t at = 0;
+    for (; at + 32 <= len_bytes; at += 32) {
+        __m256i bytes = _mm256_loadu_si256((const __m256i *)(in + at));
+        continued += (size_t)__builtin_popcount((uint32_t)_mm256_movemask_epi8(bytes));
+    }
+    for (; at < len_bytes; at++)
+        continued += in[at] >> 7;
+    return len_bytes - continued;
+}
+
+AVX2 uint32_t fmt_most_u32_avx2(const uint32_t *in, size_t count)
+{
+    __m256i most = _mm256_setzero_si256();
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8)
+        most = _mm256_max_epu32(most, _mm256_loadu_si256((const __m256i *)(in + i)));
+    uint32_t lanes[8];
+    _mm256_storeu_si256((__m256i *)lanes, most);
+    uint32_t found = 0;
+    for (int lane = 0; lane < 8; lane++)
+        found = lanes[lane] > found ? lanes[lane] : found;
+    for (; i < count; i++)
+        found = in[i] > found ? in[i] : found;
+    return found;
+}
+
 AVX512 static __m512i bits_16(const uint8_t *in, int place)
 {
     __m512i bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)in));
@@ -124,8 +166,9 @@ AVX512 static __m512i bits_16(const uint8_t *in, int place)
                              (unsigned)(7 * place));
 }
 
-AVX512 size_t fmt_varints_avx512(const uint8_t *in, size_t len_bytes, float *out, size_t out_max,
-                                 size_t *count)
+AVX512 static inline ALWAYS size_t varints_avx512(const uint8_t *in, size_t len_bytes,
+                                                  uint32_t *out, size_t out_max, bool as_float,
+                                                  size_t *count)
 {
     size_t at = 0;
     size_t n = 0;
@@ -144,14 +187,27 @@ AVX512 size_t fmt_varints_avx512(const uint8_t *in, size_t len_bytes, float *out
             sum = _mm512_mask_or_epi32(sum, (__mmask16)threes, sum, bits_16(p + 3, 3));
         }
         uint32_t starts = ~(tops << 1 | carry) & 0xffff;
-        _mm512_storeu_ps(out + n,
-                         _mm512_maskz_compress_ps((__mmask16)starts, _mm512_cvtepi32_ps(sum)));
+        if (as_float)
+            sum = _mm512_castps_si512(_mm512_cvtepi32_ps(sum));
+        _mm512_storeu_si512(out + n, _mm512_maskz_compress_epi32((__mmask16)starts, sum));
         n += (size_t)__builtin_popcount(starts);
         carry = tops >> 15 & 1;
         at += STEP_BYTES;
     }
     *count = n;
     return skip_tail(in, at);
+}
+
+AVX512 size_t fmt_varints_avx512(const uint8_t *in, size_t len_bytes, float *out, size_t out_max,
+                                 size_t *count)
+{
+    return varints_avx512(in, len_bytes, (uint32_t *)(void *)out, out_max, true, count);
+}
+
+AVX512 size_t fmt_varints_u32_avx512(const uint8_t *in, size_t len_bytes, uint32_t *out,
+                                     size_t out_max, size_t *count)
+{
+    return varints_avx512(in, len_bytes, out, out_max, false, count);
 }
 
 #else

@@ -36,5 +36,15 @@ size_t fmt_varints_avx2(const uint8_t *in, size_t len_bytes, float *out, size_t 
 size_t fmt_varints_avx512(const uint8_t *in, size_t len_bytes, float *out, size_t out_max,
                           size_t *count);
 
+/* The same as integers. */
+size_t fmt_varints_u32_avx2(const uint8_t *in, size_t len_bytes, uint32_t *out, size_t out_max,
+                            size_t *count);
+size_t fmt_varints_u32_avx512(const uint8_t *in, size_t len_bytes, uint32_t *out, size_t out_max,
+                              size_t *count);
+
+/* As fmt_count_varints; and the largest of `count` numbers, 0 if there are none. */
+size_t fmt_count_varints_avx2(const uint8_t *in, size_t len_bytes);
+uint32_t fmt_most_u32_avx2(const uint32_t *in, size_t count);
+
 #endif
 #endif

@@ -43,8 +43,8 @@ static int guard_make(void **state)
 
 /* What the varints in in[len_bytes] mean. Returns their number, and in ends[i] where the i-th ends;
  * *good is false when they are malformed. */
-static size_t reference(const uint8_t *in, size_t len_bytes, float *values, size_t *ends,
-                        bool *good)
+static size_t reference(const uint8_t *in, size_t len_bytes, float *values, uint64_t *integers,
+                        size_t *ends, bool *good)
 {
     size_t count = 0;
     size_t start = 0;
@@ -56,10 +56,11 @@ static size_t reference(const uint8_t *in, size_t len_bytes, float *values, size
         }
         if (in[i] >= 0x80)
             continue;
-        uint32_t sum = 0;
-        for (size_t k = start; k <= i && k < start + 5; k++)
-            sum |= (uint32_t)(in[k] & 0x7f) << (7 * (k - start));
-        values[count] = (float)(int32_t)sum;
+        uint64_t sum = 0;
+        for (size_t k = start; k <= i; k++)
+            sum |= (uint64_t)(in[k] & 0x7f) << (7 * (k - start));
+        integers[count] = sum;
+        values[count] = (float)(int32_t)(uint32_t)sum;
         ends[count++] = i + 1;
         start = i + 1;
     }
@@ -84,6 +85,7 @@ struct varints {
     const uint8_t *in; /* ends at the guard page */
     size_t len_bytes;
     float values[BYTES_MAX];
+    uint64_t integers[BYTES_MAX]; /* the same, cut to 64 bits */
     size_t ends[BYTES_MAX];
     size_t count;
     bool good;
@@ -139,6 +141,64 @@ static void check_varints(const struct varints *varints, size_t out_max)
 #endif
 }
 
+/* out[count], and what was there before behind them. */
+static void check_integers(const char *name, const struct varints *varints, const uint32_t *got,
+                           size_t count, size_t out_max)
+{
+    assert_true(count <= out_max);
+    for (size_t i = 0; i < count; i++)
+        if (got[i] != (uint32_t)varints->integers[i])
+            fail_msg("%s: varint %zu of %zu is wrong", name, i, varints->count);
+    assert_int_equal(got[out_max], 0xa5a5a5a5);
+}
+
+static void check_take(const struct varints *varints, size_t out_max)
+{
+    uint32_t got[BYTES_MAX + 1];
+    size_t count = 0;
+    memset(got, 0xa5, sizeof(got));
+    size_t used =
+        fmt_take_varints(varints->in, varints->len_bytes, (int32_t *)got, out_max, &count);
+    if (used == SIZE_MAX) {
+        assert_false(varints->good);
+        assert_true(varints->count < out_max);
+        return;
+    }
+    assert_int_equal(count, out_max < varints->count ? out_max : varints->count);
+    assert_int_equal(used, count == 0 ? 0 : varints->ends[count - 1]);
+    check_integers("fmt_take_varints", varints, got, count, out_max);
+#if defined(__x86_64__)
+    if (fmt_has_avx2()) {
+        memset(got, 0xa5, sizeof(got));
+        (void)fmt_varints_u32_avx2(varints->in, varints->len_bytes, got, out_max, &count);
+        check_integers("avx2", varints, got, count, out_max);
+    }
+    if (fmt_has_avx512()) {
+        memset(got, 0xa5, sizeof(got));
+        (void)fmt_varints_u32_avx512(varints->in, varints->len_bytes, got, out_max, &count);
+        check_integers("avx512", varints, got, count, out_max);
+    }
+#endif
+}
+
+static void check_keys(const struct varints *varints)
+{
+    uint32_t got[BYTES_MAX + 1];
+    uint64_t most = 0;
+    uint64_t expected = 0;
+    memset(got, 0xa5, sizeof(got));
+    assert_int_equal(fmt_check_varints(varints->in, varints->len_bytes), varints->good);
+    bool good = fmt_convert_keys(varints->in, varints->len_bytes, got, varints->count, &most);
+    assert_int_equal(good, varints->good);
+    if (!good)
+        return;
+    assert_int_equal(fmt_count_varints(varints->in, varints->len_bytes), varints->count);
+    check_integers("fmt_convert_keys", varints, got, varints->count, varints->count);
+    for (size_t i = 0; i < varints->count; i++)
+        expected = varints->integers[i] > expected ? varints->integers[i] : expected;
+    assert_int_equal(most, expected);
+}
+
 static void test_varints_of_every_mix_convert_alike(void **state)
 {
     (void)state;
@@ -151,11 +211,15 @@ static void test_varints_of_every_mix_convert_alike(void **state)
         if (i % 5 == 0 && varints.len_bytes > 0) /* damage: too long, or no end */
             memset(made + below((uint32_t)varints.len_bytes), 0xff, 1);
         varints.in = memcpy(guard_end - varints.len_bytes, made, varints.len_bytes);
-        varints.count =
-            reference(varints.in, varints.len_bytes, varints.values, varints.ends, &varints.good);
+        varints.count = reference(varints.in, varints.len_bytes, varints.values, varints.integers,
+                                  varints.ends, &varints.good);
         check_varints(&varints, varints.count);
         check_varints(&varints, below((uint32_t)varints.count + 1));
         check_varints(&varints, varints.count + 20);
+        check_take(&varints, varints.count);
+        check_take(&varints, below((uint32_t)varints.count + 1));
+        check_take(&varints, varints.count + 20);
+        check_keys(&varints);
     }
 }
 
