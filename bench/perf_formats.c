@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench/perf_formats.c - recordio-protobuf decoding against its floor and against protobuf-c.
+/* bench/perf_formats.c - recordio-protobuf decoding against its floors and against protobuf-c.
  *
- * Per kind of record: a bare memcpy of the values (of as many float32 as come out) from where they
- * lie to the rows of a batch, the decoder, the decoder without its template, and protobuf-c with
- * a copy. All methods take turns on the same input; medians of thread CPU time.
+ * Per kind of record: a bare memcpy of the numbers (as many as come out) from where they lie to the
+ * rows of a batch, a memcpy of the records, the decoder, the decoder without its template, the
+ * match of a framed batch, which touches no value, and protobuf-c with a copy to the same rows. All
+ * methods take turns on the same input; medians of thread CPU time. Then what the ratios must be.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,19 +12,41 @@
 #include <time.h>
 
 #include "formats/fmt.h"
-#include "formats/record.h"
+#include "formats/record_row.h"
+#include "formats/record_template.h"
 #include "formats/record_write.h"
 #include "formats/recordio.h"
+#include "record.pb-c.h"
 
-enum { ROUNDS = 21, BATCH_ROWS = 256, DIM_MAX = 784, INPUT_BYTES = 24 << 20 };
+enum { ROUNDS = 21, BATCH_ROWS = 256, DIM_MAX = 784, INPUT_BYTES = 24 << 20, FLOORS_MAX = 3 };
 
-enum method { METHOD_MEMCPY, METHOD_DECODE, METHOD_WALK, METHOD_UNPACK, METHOD_CUT, METHOD_COUNT };
+enum method {
+    METHOD_MEMCPY,
+    METHOD_MEMCPY_RECORDS,
+    METHOD_DECODE,
+    METHOD_WALK,
+    METHOD_MATCH,
+    METHOD_UNPACK,
+    METHOD_CUT,
+    METHOD_COUNT
+};
 
-/* A kind of record. */
+static const char *const METHOD_NAMES[] = {"memcpy", "memcpy of records", "decode", "walk",
+                                           "match",  "protobuf-c",        "cut"};
+
+enum layout { DENSE, SPARSE, THREE_NAMES };
+
+/* A kind of record, and how many times faster than what a method has to be. */
 struct kind {
     const char *name;
     enum fmt_type type;
     uint32_t dim;
+    enum layout layout;
+    struct floor {
+        enum method method;
+        enum method versus;
+        double least; /* 0: none */
+    } floors[FLOORS_MAX];
 };
 
 /* Framed records, all of a kind, cut into batches, and the memory of one batch. */
@@ -33,11 +56,12 @@ struct input {
     uint32_t rows;
     struct fmt_cut *batches;
     uint32_t batch_count;
-    float *features;
-    float *labels;
+    struct fmt_rows out;
+    uint8_t *records; /* where METHOD_MEMCPY_RECORDS copies to */
     struct fmt_options options;
     struct fmt_shape shape;
     struct fmt_decoder *decoder;
+    struct fmt_template template;
 };
 
 static void *allocate(size_t size)
@@ -76,40 +100,53 @@ static void fail(const char *what)
     exit(1);
 }
 
+static size_t write_entries(const struct fmt_record_entry *entries, size_t count, uint8_t *out)
+{
+    size_t len_bytes;
+    if (fmt_record_write(entries, count, out, &len_bytes, NULL) != FMT_OK)
+        fail("fmt_record_write");
+    return len_bytes;
+}
+
 /* One record of the kind to out; returns its length. */
 static size_t write_record(const struct kind *kind, uint64_t *seed, uint8_t *out)
 {
     static float f32[DIM_MAX];
     static double f64[DIM_MAX];
     static int64_t i64[DIM_MAX];
+    static uint64_t keys[DIM_MAX];
+    uint32_t count = 0;
     for (uint32_t i = 0; i < kind->dim; i++) {
-        i64[i] = random_pixel(seed);
-        f64[i] = (double)i64[i] / 255;
-        f32[i] = (float)f64[i];
+        int64_t pixel = random_pixel(seed);
+        if (kind->layout == SPARSE && pixel == 0)
+            continue;
+        keys[count] = i;
+        i64[count] = pixel;
+        f64[count] = (double)pixel / 255;
+        f32[count] = (float)f64[count];
+        count++;
     }
-    const void *values = kind->type == FMT_FLOAT32   ? (const void *)f32
-                         : kind->type == FMT_FLOAT64 ? (const void *)f64
-                                                     : (const void *)i64;
     float label = (float)(random_next(seed) % 10);
-    struct fmt_tensor features = {kind->type, values, kind->dim};
-    struct fmt_tensor labels = {FMT_FLOAT32, &label, 1};
-    size_t len_bytes;
-    if (fmt_record_write(&features, &labels, out, &len_bytes, NULL) != FMT_OK)
-        fail("fmt_record_write");
-    return len_bytes;
-}
-
-static void run_decode(struct input *input)
-{
-    const uint8_t *in = input->bytes;
-    for (uint32_t i = 0; i < input->batch_count; i++) {
-        const struct fmt_cut *batch = &input->batches[i];
-        struct fmt_span span = {.in = in, .len = batch->len_bytes, .rows = batch->rows};
-        struct fmt_rows out = {.features = input->features, .labels = input->labels};
-        if (input->options.ops->decode(input->decoder, &span, &out, NULL) != FMT_OK)
-            fail("decode");
-        in += batch->len_bytes;
+    struct fmt_record_entry features = {.type = kind->type, .values = f32, .count = count};
+    struct fmt_record_entry labels = {
+        .is_label = true, .type = FMT_FLOAT32, .values = &label, .count = 1};
+    if (kind->type == FMT_FLOAT64)
+        features.values = f64;
+    else if (kind->type == FMT_INT64)
+        features.values = i64;
+    if (kind->layout == SPARSE) {
+        features.keys = keys;
+        features.columns = kind->dim;
     }
+    if (kind->layout != THREE_NAMES)
+        return write_entries((struct fmt_record_entry[]){features, labels}, 2, out);
+    struct fmt_record_entry entries[4] = {labels, features, features, features};
+    static const char *const NAMES[] = {"", "c", "a", "b"};
+    for (int i = 1; i <= 3; i++) {
+        entries[i].name = NAMES[i];
+        entries[i].count = kind->dim / 3;
+    }
+    return write_entries(entries, 4, out);
 }
 
 static void run_cut(struct input *input)
@@ -125,44 +162,162 @@ static void run_cut(struct input *input)
     }
 }
 
+static void learn_template(struct input *input)
+{
+    const struct fmt_record_options *options = fmt_record_options(&input->options);
+    struct fmt_record_value values[FMT_RECORD_WANTED_MAX];
+    struct fmt_recordio_record place;
+    if (fmt_recordio_read(input->bytes, input->len_bytes, &place, NULL) != FMT_OK ||
+        fmt_record_walk(input->bytes + FMT_RECORDIO_HEAD_BYTES, place.body_bytes, &options->query,
+                        values) != FMT_RECORD_PARSED)
+        fail("walk");
+    (void)fmt_template_learn(&input->template, options, &input->shape, values, input->bytes,
+                             place.body_bytes);
+}
+
 static struct input make_input(const struct kind *kind)
 {
     struct input input = {.bytes = allocate(INPUT_BYTES)};
     uint64_t seed = 1;
-    while (input.len_bytes + 16 * kind->dim + 128 < INPUT_BYTES) {
+    while (input.len_bytes + 16 * kind->dim + 256 < INPUT_BYTES) {
         input.len_bytes += write_record(kind, &seed, input.bytes + input.len_bytes);
         input.rows++;
     }
-    input.features = allocate(BATCH_ROWS * kind->dim * sizeof(float));
-    input.labels = allocate(BATCH_ROWS * sizeof(float));
+    input.out.features = allocate(BATCH_ROWS * kind->dim * sizeof(float));
+    input.out.labels = allocate(BATCH_ROWS * sizeof(float));
+    input.out.entry_ends = allocate(BATCH_ROWS * sizeof(uint32_t));
+    input.records = allocate(BATCH_ROWS * (size_t)(16 * kind->dim + 256));
     input.batches = allocate((input.rows / BATCH_ROWS + 1) * sizeof(*input.batches));
-    if (fmt_options_parse("application/x-recordio-protobuf", &input.options, NULL) != FMT_OK)
+    if (fmt_options_parse(kind->layout == THREE_NAMES
+                              ? "application/x-recordio-protobuf;features=\"a,b,c\""
+                              : "application/x-recordio-protobuf",
+                          &input.options, NULL) != FMT_OK)
         fail("fmt_options_parse");
     run_cut(&input);
     if (input.options.ops->learn(&input.options, input.bytes, input.len_bytes, &input.shape,
                                  NULL) != FMT_OK)
         fail("learn");
     input.decoder = input.options.ops->decoder_new(&input.options, &input.shape);
-    if (input.decoder == NULL)
+    if (input.decoder == NULL ||
+        !fmt_entries_reserve(&input.out.entries, (size_t)BATCH_ROWS * kind->dim))
         fail("decoder_new");
+    learn_template(&input);
     return input;
 }
 
-/* One record after the other through `parse`. */
-static void run_parser(struct input *input,
-                       enum fmt_record_verdict (*parse)(const uint8_t *, size_t,
-                                                        struct fmt_record *))
+static void free_input(struct input *input)
 {
-    uint32_t dim = input->shape.feature_dim;
+    input->options.ops->decoder_free(input->decoder);
+    fmt_options_free(&input->options);
+    free(input->bytes);
+    free(input->out.features);
+    free(input->out.labels);
+    free(input->out.entry_ends);
+    free(input->out.entries.columns);
+    free(input->out.entries.values);
+    free(input->records);
+    free(input->batches);
+}
+
+static void run_decode(struct input *input)
+{
+    const uint8_t *in = input->bytes;
+    for (uint32_t i = 0; i < input->batch_count; i++) {
+        const struct fmt_cut *batch = &input->batches[i];
+        struct fmt_span span = {.in = in, .len = batch->len_bytes, .rows = batch->rows};
+        input->out.entries.count = 0;
+        if (input->options.ops->decode(input->decoder, &span, &input->out, NULL) != FMT_OK)
+            fail("decode");
+        in += batch->len_bytes;
+    }
+}
+
+/* The decoder without its template: one record after the other through the walker. */
+static void run_walk(struct input *input)
+{
+    const struct fmt_record_options *options = fmt_record_options(&input->options);
+    struct fmt_record_scratch scratch = {.keys = NULL};
+    struct fmt_record_value values[FMT_RECORD_WANTED_MAX];
     size_t at = 0;
     for (uint32_t row = 0; row < input->rows; row++) {
         struct fmt_recordio_record place;
-        struct fmt_record record = {
-            .features = {.out = input->features + row % BATCH_ROWS * dim, .out_max = dim},
-            .labels = {.out = input->labels + row % BATCH_ROWS, .out_max = 1}};
+        if (row % BATCH_ROWS == 0)
+            input->out.entries.count = 0;
         if (fmt_recordio_read(input->bytes + at, input->len_bytes - at, &place, NULL) != FMT_OK ||
-            parse(input->bytes + at + 8, place.body_bytes, &record) != FMT_RECORD_PARSED)
-            fail("parse");
+            fmt_record_walk(input->bytes + at + FMT_RECORDIO_HEAD_BYTES, place.body_bytes,
+                            &options->query, values) != FMT_RECORD_PARSED ||
+            fmt_record_put_row(options, &input->shape, options->dims, values, &input->out,
+                               row % BATCH_ROWS, &scratch, NULL) != FMT_OK)
+            fail("walk");
+        at += place.len_bytes;
+    }
+}
+
+static void run_match(struct input *input)
+{
+    const uint8_t *in = input->bytes;
+    for (uint32_t i = 0; i < input->batch_count; i++) {
+        const struct fmt_cut *batch = &input->batches[i];
+        if (fmt_template_match(&input->template, in, batch->len_bytes, batch->rows) != batch->rows)
+            fail("fmt_template_match");
+        in += batch->len_bytes;
+    }
+}
+
+/* What a straight user of protobuf-c writes: a tensor to float32, and its keys to columns. */
+static size_t copy_tensor(const Aialgs__Data__Value *value, float *out, uint32_t *columns)
+{
+    const uint64_t *keys;
+    size_t count;
+    if (value->value_case == AIALGS__DATA__VALUE__VALUE_FLOAT32_TENSOR) {
+        const Aialgs__Data__Float32Tensor *t = value->float32_tensor;
+        count = t->n_values;
+        keys = t->n_keys > 0 ? t->keys : NULL;
+        memcpy(out, t->values, count * sizeof(float));
+    } else if (value->value_case == AIALGS__DATA__VALUE__VALUE_FLOAT64_TENSOR) {
+        const Aialgs__Data__Float64Tensor *t = value->float64_tensor;
+        count = t->n_values;
+        keys = t->n_keys > 0 ? t->keys : NULL;
+        for (size_t i = 0; i < count; i++)
+            out[i] = (float)t->values[i];
+    } else {
+        const Aialgs__Data__Int32Tensor *t = value->int32_tensor;
+        count = t->n_values;
+        keys = t->n_keys > 0 ? t->keys : NULL;
+        for (size_t i = 0; i < count; i++)
+            out[i] = (float)t->values[i];
+    }
+    for (size_t i = 0; keys != NULL && i < count; i++)
+        columns[i] = (uint32_t)keys[i];
+    return count;
+}
+
+static void run_unpack(struct input *input)
+{
+    struct fmt_entries *entries = &input->out.entries;
+    size_t at = 0;
+    for (uint32_t row = 0; row < input->rows; row++) {
+        size_t to_row = row % BATCH_ROWS;
+        struct fmt_recordio_record place;
+        if (fmt_recordio_read(input->bytes + at, input->len_bytes - at, &place, NULL) != FMT_OK)
+            fail("fmt_recordio_read");
+        Aialgs__Data__Record *record =
+            aialgs__data__record__unpack(NULL, place.body_bytes, input->bytes + at + 8);
+        if (record == NULL)
+            fail("protobuf-c");
+        if (to_row == 0)
+            entries->count = 0;
+        float *out = input->shape.sparse
+                         ? entries->values + entries->count
+                         : (float *)input->out.features + to_row * input->shape.feature_dim;
+        for (size_t i = 0; i < record->n_features; i++)
+            out += copy_tensor(record->features[i]->value, out, entries->columns + entries->count);
+        if (input->shape.sparse) {
+            entries->count = (size_t)(out - entries->values);
+            input->out.entry_ends[to_row] = (uint32_t)entries->count;
+        }
+        (void)copy_tensor(record->label[0]->value, input->out.labels + to_row, NULL);
+        aialgs__data__record__free_unpacked(record, NULL);
         at += place.len_bytes;
     }
 }
@@ -175,8 +330,18 @@ static void run_memcpy(struct input *input)
     size_t copied = row_bytes < stride - 28 ? row_bytes : stride - 28;
     for (uint32_t row = 0; row < input->rows; row++) {
         const uint8_t *in = input->bytes + row * stride;
-        memcpy(input->features + row % BATCH_ROWS * input->shape.feature_dim, in + 24, copied);
-        memcpy(&input->labels[row % BATCH_ROWS], in + stride - 4, 4);
+        memcpy((float *)input->out.features + row % BATCH_ROWS * input->shape.feature_dim, in + 24,
+               copied);
+        memcpy(&input->out.labels[row % BATCH_ROWS], in + stride - 4, 4);
+    }
+}
+
+static void run_memcpy_records(struct input *input)
+{
+    const uint8_t *in = input->bytes;
+    for (uint32_t i = 0; i < input->batch_count; i++) {
+        memcpy(input->records, in, input->batches[i].len_bytes);
+        in += input->batches[i].len_bytes;
     }
 }
 
@@ -186,14 +351,21 @@ static void run(struct input *input, enum method method)
     case METHOD_MEMCPY:
         run_memcpy(input);
         break;
+    case METHOD_MEMCPY_RECORDS:
+        run_memcpy_records(input);
+        break;
     case METHOD_DECODE:
         run_decode(input);
         break;
     case METHOD_WALK:
-        run_parser(input, fmt_record_walk);
+        run_walk(input);
+        break;
+    case METHOD_MATCH:
+        if (input->template.len_bytes > 0)
+            run_match(input);
         break;
     case METHOD_UNPACK:
-        run_parser(input, fmt_record_unpack);
+        run_unpack(input);
         break;
     case METHOD_CUT:
         run_cut(input);
@@ -210,11 +382,10 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void measure(const struct kind *kind)
+static void measure(const struct kind *kind, double median[METHOD_COUNT])
 {
     struct input input = make_input(kind);
     double seconds[METHOD_COUNT][ROUNDS];
-    double median[METHOD_COUNT];
     for (int round = -1; round < ROUNDS; round++) { /* the first is to warm up */
         for (enum method method = 0; method < METHOD_COUNT; method++) {
             double start = cpu_seconds();
@@ -229,33 +400,81 @@ static void measure(const struct kind *kind)
     }
     double rows = (double)input.rows * 1e-6;
     double gb = (double)input.len_bytes * 1e-9;
-    printf("%-12s %6.0f | %8.2f %8.2f %8.2f %8.3f | %6.2f %6.1f | %6.2f %6.2f %6.2f\n", kind->name,
-           (double)input.len_bytes / input.rows, rows / median[METHOD_MEMCPY],
-           rows / median[METHOD_DECODE], rows / median[METHOD_WALK], rows / median[METHOD_UNPACK],
-           gb / median[METHOD_DECODE], gb / median[METHOD_CUT],
-           median[METHOD_MEMCPY] / median[METHOD_DECODE],
+    printf("%-13s %6.0f |", kind->name, (double)input.len_bytes / input.rows);
+    for (int method = 0; method < METHOD_CUT; method++)
+        if (method == METHOD_MATCH && input.template.len_bytes == 0)
+            printf(" %8s", "-");
+        else
+            printf(" %8.2f", rows / median[method]);
+    printf(" | %6.2f %6.1f | %6.2f %6.2f\n", gb / median[METHOD_DECODE], gb / median[METHOD_CUT],
            median[METHOD_UNPACK] / median[METHOD_DECODE],
            median[METHOD_UNPACK] / median[METHOD_WALK]);
-    input.options.ops->decoder_free(input.decoder);
-    free(input.bytes);
-    free(input.features);
-    free(input.labels);
-    free(input.batches);
+    free_input(&input);
+}
+
+static bool judge(const struct kind *kind, const double median[METHOD_COUNT])
+{
+    bool all_good = true;
+    for (int i = 0; i < FLOORS_MAX && kind->floors[i].least > 0; i++) {
+        const struct floor *floor = &kind->floors[i];
+        double ratio = median[floor->versus] / median[floor->method];
+        bool good = ratio >= floor->least;
+        printf("%-13s %-6s is %6.2f times as fast as %-17s; at least %5.2f: %s\n", kind->name,
+               METHOD_NAMES[floor->method], ratio, METHOD_NAMES[floor->versus], floor->least,
+               good ? "pass" : "FAIL");
+        all_good = all_good && good;
+    }
+    return all_good;
 }
 
 int main(void)
 {
     static const struct kind KINDS[] = {
-        {"f32 x784", FMT_FLOAT32, 784}, {"f32 x30", FMT_FLOAT32, 30}, {"f32 x8", FMT_FLOAT32, 8},
-        {"f64 x784", FMT_FLOAT64, 784}, {"f64 x30", FMT_FLOAT64, 30}, {"int x784", FMT_INT64, 784},
-        {"int x30", FMT_INT64, 30},
+        {"f32 x784",
+         FMT_FLOAT32,
+         784,
+         DENSE,
+         {{METHOD_DECODE, METHOD_MEMCPY, 0.93},
+          {METHOD_DECODE, METHOD_UNPACK, 2.6},
+          {METHOD_MATCH, METHOD_UNPACK, 20}}},
+        {"f32 x30",
+         FMT_FLOAT32,
+         30,
+         DENSE,
+         {{METHOD_DECODE, METHOD_UNPACK, 25}, {METHOD_DECODE, METHOD_MEMCPY, 0.85}}},
+        {"f32 x8",
+         FMT_FLOAT32,
+         8,
+         DENSE,
+         {{METHOD_DECODE, METHOD_UNPACK, 40}, {METHOD_DECODE, METHOD_MEMCPY, 0.85}}},
+        {"f64 x784",
+         FMT_FLOAT64,
+         784,
+         DENSE,
+         {{METHOD_WALK, METHOD_UNPACK, 2.3}, {METHOD_WALK, METHOD_MEMCPY_RECORDS, 0.85}}},
+        {"f64 x30", FMT_FLOAT64, 30, DENSE, {{METHOD_WALK, METHOD_UNPACK, 2.3}}},
+        {"3 names x783",
+         FMT_FLOAT32,
+         783,
+         THREE_NAMES,
+         {{METHOD_WALK, METHOD_UNPACK, 2.3}, {METHOD_DECODE, METHOD_MEMCPY_RECORDS, 0.85}}},
+        {"int x784", FMT_INT64, 784, DENSE, {{METHOD_DECODE, METHOD_UNPACK, 5}}},
+        {"int x30", FMT_INT64, 30, DENSE, {{0}}},
+        {"sparse x784", FMT_FLOAT32, 784, SPARSE, {{METHOD_DECODE, METHOD_UNPACK, 2.8}}},
+        {"sparse x100", FMT_FLOAT32, 100, SPARSE, {{0}}},
     };
+    enum { KIND_COUNT = sizeof(KINDS) / sizeof(KINDS[0]) };
+    double medians[KIND_COUNT][METHOD_COUNT];
     printf("recordio-protobuf, one thread, medians of %d rounds\n", ROUNDS);
-    printf("%-12s %6s | %35s | %13s | %s\n", "", "bytes", "million records/s", "GB/s framed",
-           "times faster: decode than");
-    printf("%-12s %6s | %8s %8s %8s %8s | %6s %6s | %6s %6s %s\n", "record", "each", "memcpy",
-           "decode", "walk", "pb-c", "decode", "cut", "memcpy", "pb-c", " walk than pb-c");
-    for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++)
-        measure(&KINDS[i]);
+    printf("%-13s %6s | %53s | %13s | %s\n", "", "bytes", "million records/s", "GB/s framed",
+           "times protobuf-c");
+    printf("%-13s %6s | %8s %8s %8s %8s %8s %8s | %6s %6s | %6s %6s\n", "record", "each", "memcpy",
+           "records", "decode", "walk", "match", "pb-c", "decode", "cut", "decode", "walk");
+    for (size_t i = 0; i < KIND_COUNT; i++)
+        measure(&KINDS[i], medians[i]);
+    bool all_good = true;
+    for (size_t i = 0; i < KIND_COUNT; i++)
+        all_good = judge(&KINDS[i], medians[i]) && all_good;
+    printf("%s\n", all_good ? "all pass" : "some FAIL");
     return 0;
 }

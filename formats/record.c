@@ -1,51 +1,63 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* formats/record.c - application/x-recordio-protobuf: dense tensors in RecordIO frames to rows.
+/* formats/record.c - application/x-recordio-protobuf: tensors in RecordIO frames to rows.
  *
  * Owner: a decoder owns its scratch memory, which grows to the largest record of several parts and
- * is not used for others.
+ * the longest tensor that changes its layout, and is not used for others.
  */
 #include "formats/record.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "formats/fmt.h"
+#include "formats/record_options.h"
+#include "formats/record_row.h"
 #include "formats/record_template.h"
 #include "formats/recordio.h"
 #include "formats/recordio_find.h"
 
 /* Where the parts of a record are joined. */
-struct scratch {
+struct joined {
     uint8_t *memory;
     size_t size_bytes;
 };
 
-/* Records in a row that do not match the template before another one is learnt. */
-#define MISSES_MAX 4u
+/* Records in a row that do not match the template before another one is learnt; and how many times
+ * longer that may become while none is found. */
+enum { MISSES_MAX = 4, PATIENCE_MAX = 64 };
 
 struct fmt_decoder {
+    const struct fmt_record_options *options;
     struct fmt_shape shape;
-    struct scratch scratch;
+    struct joined joined;
+    struct fmt_record_scratch scratch;
     struct fmt_template template;
     uint32_t misses;
+    uint32_t patience; /* misses before the next try */
 };
 
-/* The record's payload: in place, or joined in *scratch. NULL when memory is out. */
+/* What was found in one record, and the message it is in if that is not the record itself. */
+struct parsed {
+    struct fmt_record_value values[FMT_RECORD_WANTED_MAX];
+    void *message;
+};
+
+/* The record's payload: in place, or joined in *joined. NULL when memory is out. */
 static const uint8_t *get_body(const uint8_t *in, const struct fmt_recordio_record *record,
-                               struct scratch *scratch)
+                               struct joined *joined)
 {
     if (record->part_count == 1)
         return in + FMT_RECORDIO_HEAD_BYTES;
-    if (scratch->size_bytes < record->body_bytes) {
-        uint8_t *memory = realloc(scratch->memory, record->body_bytes);
+    if (joined->size_bytes < record->body_bytes) {
+        uint8_t *memory = realloc(joined->memory, record->body_bytes);
         if (memory == NULL)
             return NULL;
-        *scratch = (struct scratch){memory, record->body_bytes};
+        *joined = (struct joined){memory, record->body_bytes};
     }
-    if (scratch->memory == NULL)
+    if (joined->memory == NULL)
         return in; /* all parts are empty: any address will do */
-    fmt_recordio_join(in, record, false, scratch->memory);
-    return scratch->memory;
+    fmt_recordio_join(in, record, false, joined->memory);
+    return joined->memory;
 }
 
 static enum fmt_rc fail_memory(struct fmt_error *error)
@@ -54,12 +66,19 @@ static enum fmt_rc fail_memory(struct fmt_error *error)
     return FMT_E_MEMORY;
 }
 
-static enum fmt_rc parse(const uint8_t *body, size_t len, struct fmt_record *record,
-                         struct fmt_error *error)
+/* Finds what is wanted in the record at `in`. parsed->message is the caller's to free. */
+static enum fmt_rc parse(const uint8_t *in, const struct fmt_recordio_record *place,
+                         const struct fmt_record_query *query, struct joined *joined,
+                         struct parsed *parsed, struct fmt_error *error)
 {
-    enum fmt_record_verdict verdict = fmt_record_walk(body, len, record);
+    const uint8_t *body = get_body(in, place, joined);
+    parsed->message = NULL;
+    if (body == NULL)
+        return fail_memory(error);
+    size_t len = place->body_bytes;
+    enum fmt_record_verdict verdict = fmt_record_walk(body, len, query, parsed->values);
     if (verdict == FMT_RECORD_REFUSED)
-        verdict = fmt_record_unpack(body, len, record);
+        verdict = fmt_record_unpack(body, len, query, parsed->values, &parsed->message);
     switch (verdict) {
     case FMT_RECORD_PARSED:
         return FMT_OK;
@@ -73,94 +92,37 @@ static enum fmt_rc parse(const uint8_t *body, size_t len, struct fmt_record *rec
                     "the record's %zu bytes are not a protobuf message aialgs.data.Record", len);
 }
 
-static enum fmt_rc check_map(const struct fmt_record_map *map, const char *what,
-                             struct fmt_error *error)
-{
-    switch (map->problem) {
-    case FMT_RECORD_GOOD:
-        return FMT_OK;
-    case FMT_RECORD_ABSENT:
-        return fmt_fail(error, 0, 0, "record has no %s", what);
-    case FMT_RECORD_AMBIGUOUS:
-        return fmt_fail(error, 0, 0,
-                        "record has several %ss, none of them named \"values\": name the one to "
-                        "use \"values\"",
-                        what);
-    case FMT_RECORD_NO_TENSOR:
-        return fmt_fail(error, 0, 0, "record has a %s without a tensor", what);
-    case FMT_RECORD_BYTES:
-        return fmt_fail(error, 0, 0,
-                        "%ss of type bytes are not supported: write a float32, float64 or int32 "
-                        "tensor",
-                        what);
-    case FMT_RECORD_SPARSE:
-        return fmt_fail(error, 0, 0,
-                        "sparse records are not supported yet (%s with keys or without values): "
-                        "write dense tensors",
-                        what);
-    case FMT_RECORD_SHAPE:
-        return fmt_fail(error, 0, 0, "record has %" PRIu64 " %ss, its shape says otherwise",
-                        map->count, what);
-    }
-    return FMT_OK;
-}
-
-static enum fmt_rc check_count(uint64_t count, uint32_t dim, const char *what,
-                               struct fmt_error *error)
-{
-    if (count == dim)
-        return FMT_OK;
-    return fmt_fail(error, 0, 0, "record has %" PRIu64 " %s%s, the channel has %" PRIu32, count,
-                    what, count == 1 ? "" : "s", dim);
-}
-
-/* Parses one record and checks all but the counts. Missing labels are 0 labels. */
-static enum fmt_rc read_record(const uint8_t *in, const struct fmt_recordio_record *place,
-                               struct scratch *scratch, struct fmt_record *record,
-                               struct fmt_error *error)
-{
-    const uint8_t *body = get_body(in, place, scratch);
-    if (body == NULL)
-        return fail_memory(error);
-    enum fmt_rc rc = parse(body, place->body_bytes, record, error);
-    if (rc != FMT_OK)
-        return rc;
-    rc = check_map(&record->features, "feature", error);
-    if (rc != FMT_OK || record->labels.problem == FMT_RECORD_ABSENT)
-        return rc;
-    return check_map(&record->labels, "label", error);
-}
-
 static enum fmt_rc learn(const struct fmt_options *options, const uint8_t *in, size_t len,
                          struct fmt_shape *shape, struct fmt_error *error)
 {
-    (void)options;
+    const struct fmt_record_options *wanted = fmt_record_options(options);
     struct fmt_recordio_record place;
     enum fmt_rc rc = fmt_recordio_read(in, len, &place, error);
     if (rc != FMT_OK)
         return rc;
-    struct scratch scratch = {0};
-    struct fmt_record record = {0};
-    rc = read_record(in, &place, &scratch, &record, error);
-    free(scratch.memory);
-    if (rc != FMT_OK)
-        return rc;
-    if (record.features.count == 0)
-        return fmt_fail(error, 0, 0, "record has no feature values");
-    if (record.features.count > UINT32_MAX || record.labels.count > UINT32_MAX)
-        return fmt_fail(error, 0, 0, "record has more than %" PRIu32 " values", UINT32_MAX);
-    *shape = (struct fmt_shape){.feature_dim = (uint32_t)record.features.count,
-                                .label_dim = (uint32_t)record.labels.count};
-    return FMT_OK;
+    struct joined joined = {0};
+    struct parsed parsed;
+    uint32_t dims[FMT_RECORD_FEATURES_MAX];
+    rc = parse(in, &place, &wanted->query, &joined, &parsed, error);
+    if (rc == FMT_OK)
+        rc = fmt_record_learn(wanted, parsed.values, shape, dims, error);
+    if (rc == FMT_OK && options != NULL && options->own != NULL)
+        memcpy(((struct fmt_record_options *)options->own)->dims, dims,
+               wanted->feature_count * sizeof(dims[0]));
+    fmt_record_free(parsed.message);
+    free(joined.memory);
+    return rc;
 }
 
 static struct fmt_decoder *decoder_new(const struct fmt_options *options,
                                        const struct fmt_shape *shape)
 {
-    (void)options;
     struct fmt_decoder *decoder = calloc(1, sizeof(*decoder));
-    if (decoder != NULL)
-        decoder->shape = *shape;
+    if (decoder == NULL)
+        return NULL;
+    decoder->options = fmt_record_options(options);
+    decoder->shape = *shape;
+    decoder->patience = 1;
     return decoder;
 }
 
@@ -168,76 +130,66 @@ static void decoder_free(struct fmt_decoder *decoder)
 {
     if (decoder == NULL)
         return;
-    free(decoder->scratch.memory);
+    fmt_record_scratch_free(&decoder->scratch);
+    free(decoder->joined.memory);
     free(decoder);
 }
 
 /* A record that does not match the template: of another channel's shape by chance, or by rule when
  * labels are varints of several lengths. */
 static void note_miss(struct fmt_decoder *decoder, const uint8_t *in,
-                      const struct fmt_recordio_record *place, const struct fmt_record *record)
+                      const struct fmt_recordio_record *place, const struct parsed *parsed)
 {
-    if (place->part_count != 1)
+    if (place->part_count != 1 || ++decoder->misses < decoder->patience)
         return;
-    if (decoder->template.len_bytes == 0 || ++decoder->misses >= MISSES_MAX) {
-        decoder->misses = 0;
-        (void)fmt_template_learn(&decoder->template, in, place->body_bytes, record);
-    }
+    decoder->misses = 0;
+    if (fmt_template_learn(&decoder->template, decoder->options, &decoder->shape, parsed->values,
+                           in, place->body_bytes))
+        decoder->patience = MISSES_MAX;
+    else if (decoder->patience < PATIENCE_MAX)
+        decoder->patience *= 2;
 }
 
-/* Decodes the record at `in` and says how long it is. */
+/* Decodes the record at `in` to row `row` and says how long it is. */
 static enum fmt_rc decode_row(struct fmt_decoder *decoder, const uint8_t *in, size_t len,
-                              float *features, float *labels, size_t *len_bytes,
+                              struct fmt_rows *rows, uint32_t row, size_t *len_bytes,
                               struct fmt_error *error)
 {
+    const struct fmt_record_options *options = decoder->options;
     struct fmt_recordio_record place;
+    struct parsed parsed; /* large: only what is used is written */
     enum fmt_rc rc = fmt_recordio_read(in, len, &place, error);
     if (rc != FMT_OK)
         return rc;
     *len_bytes = place.len_bytes;
-    struct fmt_record record = {
-        .features = {.out = features, .out_max = decoder->shape.feature_dim},
-        .labels = {.out = labels, .out_max = decoder->shape.label_dim},
-    };
-    rc = read_record(in, &place, &decoder->scratch, &record, error);
+    rc = parse(in, &place, &options->query, &decoder->joined, &parsed, error);
     if (rc == FMT_OK)
-        rc = check_count(record.features.count, decoder->shape.feature_dim, "feature", error);
+        rc = fmt_record_put_row(options, &decoder->shape, options->dims, parsed.values, rows, row,
+                                &decoder->scratch, error);
     if (rc == FMT_OK)
-        rc = check_count(record.labels.count, decoder->shape.label_dim, "label", error);
-    if (rc == FMT_OK)
-        note_miss(decoder, in, &place, &record);
+        note_miss(decoder, in, &place, &parsed);
+    fmt_record_free(parsed.message);
     return rc;
 }
 
 static enum fmt_rc decode(struct fmt_decoder *decoder, const struct fmt_span *span,
-                          struct fmt_rows *out, struct fmt_error *error)
+                          struct fmt_rows *rows, struct fmt_error *error)
 {
-    const uint8_t *in = span->in;
-    size_t len = span->len;
-    uint32_t rows = span->rows;
-    float *features = out->features;
-    float *labels = out->labels;
-    size_t feature_dim = decoder->shape.feature_dim;
-    size_t label_dim = decoder->shape.label_dim;
     size_t at = 0;
     uint32_t row = 0;
     for (;;) {
-        float *row_features = features + row * feature_dim;
-        float *row_labels = label_dim > 0 ? labels + row * label_dim : NULL;
-        uint32_t matched = fmt_template_decode(&decoder->template, in + at, len - at, rows - row,
-                                               row_features, row_labels);
+        uint32_t matched = fmt_template_decode(&decoder->template, span->in + at, span->len - at,
+                                               span->rows - row, rows, row);
         if (matched > 0) {
             decoder->misses = 0;
             at += matched * decoder->template.len_bytes;
             row += matched;
-            row_features += matched * feature_dim;
-            row_labels = label_dim > 0 ? row_labels + matched * label_dim : NULL;
         }
-        if (row == rows)
+        if (row == span->rows)
             return FMT_OK;
         size_t len_bytes = 0;
         enum fmt_rc rc =
-            decode_row(decoder, in + at, len - at, row_features, row_labels, &len_bytes, error);
+            decode_row(decoder, span->in + at, span->len - at, rows, row, &len_bytes, error);
         if (rc != FMT_OK) {
             if (error != NULL) {
                 error->offset_bytes = at;
@@ -252,6 +204,12 @@ static enum fmt_rc decode(struct fmt_decoder *decoder, const struct fmt_span *sp
 
 const struct fmt_ops fmt_recordio_protobuf = {
     .content_type = "application/x-recordio-protobuf",
+    .parameters = FMT_RECORD_PARAMETERS,
+    .options_bytes = sizeof(struct fmt_record_options),
+    .options_init = fmt_record_options_init,
+    .set_option = fmt_record_set_option,
+    .check_options = fmt_record_check_options,
+    .options_clear = fmt_record_options_clear,
     .cut = fmt_recordio_cut,
     .resync = fmt_recordio_resync,
     .learn = learn,

@@ -10,24 +10,32 @@
 #ifndef FORMATS_RECORD_TEMPLATE_H
 #define FORMATS_RECORD_TEMPLATE_H
 
-#include <stdbool.h>
-
 #include "formats/fmt.h"
-#include "formats/record.h"
+#include "formats/record_options.h"
 
-#define FMT_TEMPLATE_BLOCKS_MAX 12u
+#define FMT_TEMPLATE_BLOCKS_MAX 24u
+#define FMT_TEMPLATE_RUNS_MAX 10u
 
 /* 16 bytes: one register where the machine has such, else the compiler makes do. */
 typedef uint64_t fmt_block __attribute__((vector_size(16)));
 
+enum fmt_template_target { FMT_TEMPLATE_FEATURES, FMT_TEMPLATE_LABELS, FMT_TEMPLATE_WEIGHT };
+
 struct fmt_template {
     size_t len_bytes; /* of the record, with head and pad; 0: nothing was learnt */
-    struct fmt_template_run {
+    enum fmt_feature_type type;
+    size_t row_bytes;   /* of features */
+    uint32_t label_dim; /* of the channel */
+    bool is_plain;      /* float32: runs[0] is all features, runs[1] the one label, if any */
+    uint32_t run_count;
+    struct fmt_template_run { /* values, one behind the other */
         size_t at;
         size_t len_bytes;
         uint32_t count;
-        enum fmt_record_type type;
-    } features, labels;
+        enum fmt_record_type from;
+        enum fmt_template_target target;
+        size_t offset_bytes;       /* in the row's features */
+    } runs[FMT_TEMPLATE_RUNS_MAX]; /* in the order in which they are wanted */
     uint32_t block_count;
     struct fmt_template_block {
         fmt_block bytes; /* what must be in the 16 bytes at `at`, where mask is set */
@@ -36,15 +44,21 @@ struct fmt_template {
     } blocks[FMT_TEMPLATE_BLOCKS_MAX]; /* these cover all but the values and the pad */
 };
 
-/* Learns from the record in one part at `in`, that has body_bytes of payload and that
- * fmt_record_walk parsed. False, and nothing learnt, when its values are not in one piece, or there
- * is too much between them. */
-bool fmt_template_learn(struct fmt_template *template, const uint8_t *in, size_t body_bytes,
-                        const struct fmt_record *record);
+/* Learns from the record in one part at `in`, that has body_bytes of payload, where fmt_record_walk
+ * found the values, and which is a row of the shape. False, and nothing learnt, when values have
+ * not always the same length, or there is too much between them. */
+bool fmt_template_learn(struct fmt_template *template, const struct fmt_record_options *options,
+                        const struct fmt_shape *shape, const struct fmt_record_value *values,
+                        const uint8_t *in, size_t body_bytes);
 
-/* Decodes records from `in` for as long as they match, at most rows of them. Returns how many they
- * were, each template->len_bytes long. */
+/* Decodes records from `in` for as long as they match, at most row_count of them, to rows->...[row]
+ * and on. Returns how many they were, each template->len_bytes long. */
 uint32_t fmt_template_decode(const struct fmt_template *template, const uint8_t *in, size_t len,
-                             uint32_t rows, float *features, float *labels);
+                             uint32_t row_count, const struct fmt_rows *rows, uint32_t row);
+
+/* How many records from `in` match, at most row_count, as far as the bytes around their values go:
+ * varints among these may be longer than the template says. */
+uint32_t fmt_template_match(const struct fmt_template *template, const uint8_t *in, size_t len,
+                            uint32_t row_count);
 
 #endif

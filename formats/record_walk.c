@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* formats/record_walk.c - a record parsed in place: no allocation, no copy but that of the values.
+/* formats/record_walk.c - a record parsed in place: no allocation, no copy.
  *
- * It takes every encoding that is known from writers: fields in any order, unknown fields, packed
- * values in one or several pieces or not packed, repeated names. It refuses what is malformed and
- * what protobuf defines in ways not worth a second implementation (merging of repeated values,
- * several members of a oneof, NUL in names); fmt_record_unpack decides about those. Whatever it
- * accepts, fmt_record_unpack accepts with the same result: tests/fuzz/fuzz_record.c.
+ * It takes every encoding that is known from writers: fields in any order, unknown fields, repeated
+ * names. It refuses what is malformed and what protobuf defines in ways not worth a second
+ * implementation (values in several pieces, merging of repeated values, several members of a oneof,
+ * NUL in names); fmt_record_unpack decides about those. Whatever it accepts, fmt_record_unpack
+ * accepts with the same result, but for varints of more than 10 bytes among values and keys that
+ * are wanted, which are left to fmt_record_numbers: tests/fuzz/fuzz_record.c.
  */
-#include <stdbool.h>
 #include <string.h>
 
 #include "formats/convert.h"
@@ -108,173 +108,138 @@ static bool skip_value(struct span *in, uint32_t wire)
 /* --- tensors -------------------------------------------------------------------------------------
  */
 
-/* A tensor while its fields pass by; `map` takes the values. */
-struct tensor {
-    enum fmt_record_type type;
-    struct fmt_record_map *map;
-    uint32_t piece_count; /* of values */
-    bool has_keys;
-    bool has_shape;
-    bool shape_overflows;
-    uint64_t shape_product;
-};
-
-static uint64_t room(const struct fmt_record_map *map)
+/* Field 1 or 2 of a tensor: one packed piece, or one number. Empty pieces count for nothing. */
+static bool read_piece(struct span *in, uint32_t wire, uint32_t unpacked_wire,
+                       const uint8_t **piece, size_t *piece_bytes)
 {
-    return map->count < map->out_max ? map->out_max - map->count : 0;
-}
-
-static bool add_fixed(struct tensor *tensor, struct span values)
-{
-    struct fmt_record_map *map = tensor->map;
-    size_t size = tensor->type == FMT_RECORD_F32 ? 4 : 8;
-    size_t count = left(&values) / size;
-    if (left(&values) % size != 0)
+    struct span found = *in;
+    if (wire == WIRE_BYTES) {
+        if (!read_bytes(in, &found))
+            return false;
+    } else {
+        if (wire != unpacked_wire || !skip_value(in, wire))
+            return false;
+        found.end = in->at;
+    }
+    if (found.at == found.end)
+        return true;
+    if (*piece_bytes > 0)
         return false;
-    size_t taken = count < room(map) ? count : (size_t)room(map);
-    float *out = taken > 0 ? map->out + map->count : NULL;
-    if (tensor->type == FMT_RECORD_F32)
-        fmt_convert_f32(values.at, taken, out);
-    else
-        fmt_convert_f64(values.at, taken, out);
-    map->count += count;
+    *piece = found.at;
+    *piece_bytes = left(&found);
     return true;
 }
 
-static bool add_varints(struct tensor *tensor, struct span values)
+/* The numbers of one dimension or several. */
+static bool add_dimensions(struct span *in, bool *overflows, uint64_t *product)
 {
-    struct fmt_record_map *map = tensor->map;
-    size_t room_values = (size_t)room(map);
-    size_t count;
-    if (!fmt_convert_varints(values.at, left(&values),
-                             room_values > 0 ? map->out + map->count : NULL, room_values, &count))
-        return false;
-    map->count += count;
+    while (in->at < in->end) {
+        uint64_t size;
+        if (!read_varint(in, VARINT_BYTES_MAX, &size))
+            return false;
+        if (__builtin_mul_overflow(*product, size, product))
+            *overflows = true;
+    }
     return true;
 }
 
-/* Field 1: a packed piece of values, or one value. */
-static bool read_values(struct span *in, uint32_t wire, struct tensor *tensor)
+static bool read_shape(struct span *in, uint32_t wire, bool *overflows,
+                       struct fmt_record_value *value)
+{
+    struct span sizes = *in;
+    if (wire == WIRE_BYTES) {
+        if (!read_bytes(in, &sizes))
+            return false;
+    } else {
+        if (wire != WIRE_VARINT || !skip_value(in, wire))
+            return false;
+        sizes.end = in->at;
+    }
+    if (sizes.at < sizes.end)
+        value->has_shape = true;
+    return add_dimensions(&sizes, overflows, &value->shape_product);
+}
+
+/* How many numbers the pieces hold; false when one of them does not end. */
+static bool count_numbers(struct fmt_record_value *value)
+{
+    size_t size = value->type == FMT_RECORD_F32 ? 4 : 8;
+    if (value->keys_bytes > 0) {
+        if (value->keys[value->keys_bytes - 1] >= 0x80)
+            return false;
+        value->key_count = fmt_count_varints(value->keys, value->keys_bytes);
+    }
+    if (value->values_bytes == 0)
+        return true;
+    if (value->type != FMT_RECORD_I32) {
+        value->value_count = value->values_bytes / size;
+        return value->values_bytes % size == 0;
+    }
+    value->value_count = fmt_count_varints(value->values, value->values_bytes);
+    return value->values[value->values_bytes - 1] < 0x80;
+}
+
+static bool walk_tensor(struct span in, enum fmt_record_type type, struct fmt_record_value *value)
 {
     static const uint32_t UNPACKED_WIRE[] = {[FMT_RECORD_F32] = WIRE_32BIT,
                                              [FMT_RECORD_F64] = WIRE_64BIT,
                                              [FMT_RECORD_I32] = WIRE_VARINT};
-    struct span values = *in;
-    if (wire == WIRE_BYTES) {
-        if (!read_bytes(in, &values))
-            return false;
-    } else {
-        if (wire != UNPACKED_WIRE[tensor->type] || !skip_value(in, wire))
-            return false;
-        values.end = in->at;
-    }
-    if (values.at == values.end)
-        return true;
-    tensor->piece_count++;
-    tensor->map->run = values.at;
-    tensor->map->run_bytes = left(&values);
-    return tensor->type == FMT_RECORD_I32 ? add_varints(tensor, values) : add_fixed(tensor, values);
-}
-
-static bool add_dimension(struct span *in, struct tensor *tensor)
-{
-    uint64_t size;
-    if (!read_varint(in, VARINT_BYTES_MAX, &size))
-        return false;
-    tensor->has_shape = true;
-    if (__builtin_mul_overflow(tensor->shape_product, size, &tensor->shape_product))
-        tensor->shape_overflows = true;
-    return true;
-}
-
-static bool read_shape(struct span *in, uint32_t wire, struct tensor *tensor)
-{
-    if (wire == WIRE_VARINT)
-        return add_dimension(in, tensor);
-    struct span sizes;
-    if (wire != WIRE_BYTES || !read_bytes(in, &sizes))
-        return false;
-    while (sizes.at < sizes.end)
-        if (!add_dimension(&sizes, tensor))
-            return false;
-    return true;
-}
-
-static bool read_keys(struct span *in, uint32_t wire, struct tensor *tensor)
-{
-    uint64_t key;
-    struct span keys;
-    if (wire == WIRE_VARINT) {
-        tensor->has_keys = true;
-        return read_varint(in, VARINT_BYTES_MAX, &key);
-    }
-    if (wire != WIRE_BYTES || !read_bytes(in, &keys))
-        return false;
-    while (keys.at < keys.end) {
-        tensor->has_keys = true;
-        if (!read_varint(&keys, VARINT_BYTES_MAX, &key))
-            return false;
-    }
-    return true;
-}
-
-static enum fmt_record_problem check_tensor(const struct tensor *tensor)
-{
-    if (tensor->has_keys || (tensor->map->count == 0 && tensor->has_shape))
-        return FMT_RECORD_SPARSE;
-    if (tensor->has_shape &&
-        (tensor->shape_overflows || tensor->shape_product != tensor->map->count))
-        return FMT_RECORD_SHAPE;
-    return FMT_RECORD_GOOD;
-}
-
-static bool walk_tensor(struct span in, enum fmt_record_type type, struct fmt_record_map *map)
-{
-    struct tensor tensor = {.type = type, .map = map, .shape_product = 1};
+    bool overflows = false;
+    value->kind = FMT_RECORD_TENSOR;
+    value->type = type;
+    value->is_wire = true;
+    value->shape_product = 1;
     while (in.at < in.end) {
         struct field field;
         if (!read_field(&in, &field))
             return false;
         bool good;
         if (field.number == 1)
-            good = read_values(&in, field.wire, &tensor);
+            good = read_piece(&in, field.wire, UNPACKED_WIRE[type], &value->values,
+                              &value->values_bytes);
         else if (field.number == 2)
-            good = read_keys(&in, field.wire, &tensor);
+            good = read_piece(&in, field.wire, WIRE_VARINT, &value->keys, &value->keys_bytes);
         else if (field.number == 3)
-            good = read_shape(&in, field.wire, &tensor);
+            good = read_shape(&in, field.wire, &overflows, value);
         else
             good = skip_value(&in, field.wire);
         if (!good)
             return false;
     }
-    map->type = type;
-    if (tensor.piece_count != 1)
-        map->run = NULL;
-    map->problem = check_tensor(&tensor);
-    return true;
+    if (overflows)
+        value->shape_product = UINT64_MAX;
+    return count_numbers(value);
 }
 
 /* --- the messages around them --------------------------------------------------------------------
  */
 
-/* Reads a message of which at most the fields 1 and 2 are known, both of wire type bytes. */
-static bool walk_bytes(struct span in)
+static bool walk_bytes(struct span in, struct fmt_record_value *value)
 {
+    value->kind = FMT_RECORD_BYTES;
     while (in.at < in.end) {
         struct field field;
-        if (!read_field(&in, &field) || (field.number <= 2 && field.wire != WIRE_BYTES) ||
-            !skip_value(&in, field.wire))
+        struct span bytes;
+        if (!read_field(&in, &field) || (field.number <= 2 && field.wire != WIRE_BYTES))
             return false;
+        if (field.number != 1) {
+            if (!skip_value(&in, field.wire))
+                return false;
+            continue;
+        }
+        if (!read_bytes(&in, &bytes))
+            return false;
+        value->values = bytes.at;
+        value->values_bytes = left(&bytes);
+        value->value_count++;
     }
     return true;
 }
 
 /* Value: a oneof of three tensors and Bytes. */
-static bool walk_value(struct span in, struct fmt_record_map *map)
+static bool walk_value(struct span in, struct fmt_record_value *value)
 {
-    map->problem = FMT_RECORD_NO_TENSOR;
-    map->count = 0;
-    map->run = NULL;
+    *value = (struct fmt_record_value){.kind = FMT_RECORD_EMPTY};
     struct span member = {0};
     uint32_t number = 0;
     while (in.at < in.end) {
@@ -291,19 +256,27 @@ static bool walk_value(struct span in, struct fmt_record_map *map)
         number = field.number;
     }
     if (number == 2)
-        return walk_tensor(member, FMT_RECORD_F32, map);
+        return walk_tensor(member, FMT_RECORD_F32, value);
     if (number == 3)
-        return walk_tensor(member, FMT_RECORD_F64, map);
+        return walk_tensor(member, FMT_RECORD_F64, value);
     if (number == 7)
-        return walk_tensor(member, FMT_RECORD_I32, map);
-    if (number == 9) {
-        map->problem = FMT_RECORD_BYTES;
-        return walk_bytes(member);
-    }
-    return true;
+        return walk_tensor(member, FMT_RECORD_I32, value);
+    return number == 0 || walk_bytes(member, value);
 }
 
-/* The entry of a map that counts, while its entries pass by. */
+/* A value that nobody wants: it must be well-formed all the same, varints included. */
+static bool check_value(struct span in)
+{
+    struct fmt_record_value value;
+    if (!walk_value(in, &value))
+        return false;
+    if (value.kind != FMT_RECORD_TENSOR)
+        return true;
+    return (value.type != FMT_RECORD_I32 || fmt_check_varints(value.values, value.values_bytes)) &&
+           fmt_check_varints(value.keys, value.keys_bytes);
+}
+
+/* The entry for a wanted value, while a map's entries pass by. */
 struct choice {
     struct span first_name;
     struct span value;
@@ -312,26 +285,25 @@ struct choice {
     bool several;   /* names */
 };
 
+struct walk {
+    const struct fmt_record_query *query;
+    struct choice choices[FMT_RECORD_WANTED_MAX];
+};
+
 static bool name_is(const struct span *name, const void *other, size_t other_bytes)
 {
     return left(name) == other_bytes &&
            (other_bytes == 0 || memcmp(name->at, other, other_bytes) == 0);
 }
 
-static bool choose(struct choice *choice, struct span name, struct span value)
+/* An entry for what is wanted without a name. */
+static bool choose(struct choice *choice, struct span name, bool is_values, struct span value)
 {
-    struct span discarded = choice->value;
-    bool is_values = left(&name) == 6 && memcmp(name.at, "values", 6) == 0;
-    if (!is_values && name.at < name.end && memchr(name.at, '\0', left(&name)) != NULL)
-        return false;
     bool taken = is_values || !choice->is_values;
     if (choice->found) {
         if (!name_is(&name, choice->first_name.at, left(&choice->first_name)))
             choice->several = true;
-        if (!taken)
-            discarded = value;
-        struct fmt_record_map ignored = {0};
-        if (!walk_value(discarded, &ignored))
+        if (!check_value(taken ? choice->value : value))
             return false;
     } else {
         choice->first_name = name;
@@ -344,8 +316,31 @@ static bool choose(struct choice *choice, struct span name, struct span value)
     return true;
 }
 
+static bool offer(struct walk *walk, bool is_label, struct span name, struct span value)
+{
+    bool is_values = left(&name) == 6 && memcmp(name.at, "values", 6) == 0;
+    if (!is_values && name.at < name.end && memchr(name.at, '\0', left(&name)) != NULL)
+        return false;
+    struct choice *nameless = NULL;
+    for (uint32_t i = 0; i < walk->query->count; i++) {
+        const struct fmt_record_wanted *wanted = &walk->query->wanted[i];
+        struct choice *choice = &walk->choices[i];
+        if (wanted->is_label != is_label)
+            continue;
+        if (wanted->name == NULL) {
+            nameless = choice;
+        } else if (name_is(&name, wanted->name, wanted->name_bytes)) {
+            bool good = !choice->found || check_value(choice->value);
+            choice->found = true;
+            choice->value = value;
+            return good;
+        }
+    }
+    return nameless != NULL ? choose(nameless, name, is_values, value) : check_value(value);
+}
+
 /* One entry of a map<string, Value>. */
-static bool walk_entry(struct span in, struct choice *choice)
+static bool walk_entry(struct walk *walk, bool is_label, struct span in)
 {
     struct span name = {in.at, in.at}; /* a name that is missing is empty, and so is a value */
     struct span value = {0};
@@ -363,25 +358,26 @@ static bool walk_entry(struct span in, struct choice *choice)
         if (!good)
             return false;
     }
-    return choose(choice, name, value);
+    return offer(walk, is_label, name, value);
 }
 
-static bool walk_choice(const struct choice *choice, struct fmt_record_map *map)
+static bool walk_choice(const struct choice *choice, bool is_named, struct fmt_record_value *value)
 {
-    if (choice->found && (choice->is_values || !choice->several))
-        return walk_value(choice->value, map);
-    map->problem = choice->found ? FMT_RECORD_AMBIGUOUS : FMT_RECORD_ABSENT;
-    map->count = 0;
-    map->run = NULL;
-    struct fmt_record_map ignored = {0};
-    return walk_value(choice->value, &ignored);
+    if (choice->found && (is_named || choice->is_values || !choice->several))
+        return walk_value(choice->value, value);
+    *value =
+        (struct fmt_record_value){.kind = choice->found ? FMT_RECORD_AMBIGUOUS : FMT_RECORD_ABSENT};
+    return check_value(choice->value);
 }
 
-enum fmt_record_verdict fmt_record_walk(const uint8_t *body, size_t len, struct fmt_record *record)
+enum fmt_record_verdict fmt_record_walk(const uint8_t *body, size_t len,
+                                        const struct fmt_record_query *query,
+                                        struct fmt_record_value *values)
 {
     struct span in = {body, body + len};
-    struct choice features = {0};
-    struct choice labels = {0};
+    struct walk walk; /* large: only what is used is initialized */
+    walk.query = query;
+    memset(walk.choices, 0, query->count * sizeof(walk.choices[0]));
     while (in.at < in.end) {
         struct field field;
         struct span entry;
@@ -395,10 +391,11 @@ enum fmt_record_verdict fmt_record_walk(const uint8_t *body, size_t len, struct 
                 return FMT_RECORD_REFUSED;
             continue;
         }
-        if (!read_bytes(&in, &entry) || !walk_entry(entry, field.number == 1 ? &features : &labels))
+        if (!read_bytes(&in, &entry) || !walk_entry(&walk, field.number == 2, entry))
             return FMT_RECORD_REFUSED;
     }
-    if (!walk_choice(&features, &record->features) || !walk_choice(&labels, &record->labels))
-        return FMT_RECORD_REFUSED;
+    for (uint32_t i = 0; i < query->count; i++)
+        if (!walk_choice(&walk.choices[i], query->wanted[i].name != NULL, &values[i]))
+            return FMT_RECORD_REFUSED;
     return FMT_RECORD_PARSED;
 }

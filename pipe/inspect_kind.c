@@ -70,7 +70,6 @@ enum fmt_codec ps_inspect_codec(const uint8_t *in, size_t len)
 static bool is_protobuf(const uint8_t *in, size_t len)
 {
     struct fmt_recordio_record place;
-    struct fmt_record record = {.features = {.out_max = 0}};
 
     if (fmt_recordio_read(in, len, &place, NULL) != FMT_OK || place.body_bytes == 0)
         return false;
@@ -78,10 +77,17 @@ static bool is_protobuf(const uint8_t *in, size_t len)
 
     if (fmt_recordio_protobuf.learn(NULL, in, len, &shape, NULL) == FMT_OK)
         return true;
-    return place.part_count == 1 &&
-           fmt_record_unpack(in + FMT_RECORDIO_HEAD_BYTES, place.body_bytes, &record) ==
-               FMT_RECORD_PARSED &&
-           record.features.problem != FMT_RECORD_ABSENT;
+    if (place.part_count != 1)
+        return false;
+    static const struct fmt_record_query query = {.count = 1}; /* any feature */
+    struct fmt_record_value value;
+    void *message;
+    bool is_record = fmt_record_unpack(in + FMT_RECORDIO_HEAD_BYTES, place.body_bytes, &query,
+                                       &value, &message) == FMT_RECORD_PARSED &&
+                     value.kind != FMT_RECORD_ABSENT;
+
+    fmt_record_free(message);
+    return is_record;
 }
 
 static enum ps_kind recordio_kind(const uint8_t *in, size_t len, bool whole)

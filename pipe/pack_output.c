@@ -21,19 +21,33 @@ static uint32_t cols_of(const struct fmt_array *array)
     return array ? (uint32_t)array->cols : 0;
 }
 
+/* A row's features and its labels, if it has any. */
+static size_t entries_of(const struct ps_pack_job *job, const struct row *row,
+                         struct fmt_record_entry entries[2])
+{
+    entries[0] = (struct fmt_record_entry){
+        .type = job->feature_type, .values = row->features, .count = cols_of(job->features)};
+    entries[1] = (struct fmt_record_entry){.is_label = true,
+                                           .type = job->label_type,
+                                           .values = row->labels,
+                                           .count = cols_of(job->labels)};
+    return job->labels ? 2 : 1;
+}
+
 static int open_row(const struct ps_pack_job *job, struct row *row, struct penstock_error *error)
 {
-    struct fmt_tensor features = {job->feature_type, NULL, cols_of(job->features)};
-    struct fmt_tensor label = {job->label_type, NULL, cols_of(job->labels)};
-    row->encoded_bytes = job->csv ? ((size_t)features.count + label.count) * FMT_CSV_FIELD_BYTES_MAX
-                                  : fmt_record_bytes_max(&features, &label);
+    struct fmt_record_entry entries[2];
+    uint32_t feature_count = cols_of(job->features);
+    uint32_t label_count = cols_of(job->labels);
 
-    row->features = calloc(features.count, sizeof(double));
-    row->labels = calloc((size_t)label.count + 1, sizeof(double));
+    row->features = calloc(feature_count, sizeof(double));
+    row->labels = calloc((size_t)label_count + 1, sizeof(double));
+    row->encoded_bytes = job->csv ? ((size_t)feature_count + label_count) * FMT_CSV_FIELD_BYTES_MAX
+                                  : fmt_record_bytes_max(entries, entries_of(job, row, entries));
     if (row->features && row->labels)
         return PENSTOCK_OK;
     return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory for a row of %u numbers",
-                   features.count);
+                   feature_count);
 }
 
 static void close_row(struct row *row)
@@ -60,8 +74,8 @@ static int encode(const struct ps_pack_job *job, uint64_t row_no, struct row *ro
                   size_t *len, struct penstock_error *error)
 {
     struct fmt_error cause = {.text = ""};
-    const struct fmt_tensor features = {job->feature_type, row->features, cols_of(job->features)};
-    const struct fmt_tensor label = {job->label_type, row->labels, cols_of(job->labels)};
+    struct fmt_record_entry entries[2];
+    size_t entry_count = entries_of(job, row, entries);
     enum fmt_rc rc = fmt_array_row(job->features, row_no, job->feature_type, row->features, &cause);
 
     if (rc == FMT_OK && job->labels)
@@ -71,11 +85,11 @@ static int encode(const struct ps_pack_job *job, uint64_t row_no, struct row *ro
         if (job->csv) {
             char *text = (char *)out;
 
-            *len = fmt_csv_write(label.type, label.values, label.count, false, text);
-            *len +=
-                fmt_csv_write(features.type, features.values, features.count, true, text + *len);
+            *len = fmt_csv_write(job->label_type, row->labels, entries[1].count, false, text);
+            *len += fmt_csv_write(job->feature_type, row->features, entries[0].count, true,
+                                  text + *len);
         } else {
-            rc = fmt_record_write(&features, job->labels ? &label : NULL, out, len, &cause);
+            rc = fmt_record_write(entries, entry_count, out, len, &cause);
         }
     }
     if (rc == FMT_OK)

@@ -156,10 +156,11 @@ struct penstock_channel_config {
     /* Plain bytes alone: an object of no bytes is delivered, as a span of none. */
     bool empty_objects;
 
-    /* "application/x-recordio-protobuf" or "text/csv", with parameters: for CSV label_size=K (the
-     * first K columns are labels; default 1), e.g. "text/csv;label_size=0", label_columns,
-     * weight_column, columns, text_columns, cat.COLUMN, hash_columns, delimiter, header, names,
-     * blanks, quotes: see penstock(3). Or
+    /* "application/x-recordio-protobuf", with parameters: type=float32|float64|int32|uint8
+     * layout=auto|dense|sparse features=NAME,... label=NAME weight=NAME text=NAME,...; or
+     * "text/csv" with label_size=K (the first K columns are labels; default 1), e.g.
+     * "text/csv;label_size=0", label_columns, weight_column, columns, text_columns, cat.COLUMN,
+     * hash_columns, delimiter, header, names, blanks, quotes: see penstock(3). Or
      * "application/jsonlines", with features=NAME,... label=NAME,... weight=NAME text=NAME,...
      * missing=error|nan: see penstock(3). Or
      * "application/octet-stream": the objects' bytes as they are, read with penstock_next_span. */

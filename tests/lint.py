@@ -100,7 +100,7 @@ QUOTED_FROM = {  # which "..." includes each room may have, beside its own
     "formats": r"[\w-]+\.pb-c\.h$",
     "pipe": r"formats/",
     "trainer": r"formats/|pipe/(penstock|stop|stream_options)\.h$",
-    "bench": r"formats/|trainer/|pipe/(penstock|stop|stream_options)\.h$",
+    "bench": r"formats/|trainer/|pipe/(penstock|stop|stream_options)\.h$|[\w-]+\.pb-c\.h$",  # the reference
 }
 PARTS_MEASURED = {  # benchmark programs of a part that is no program's whole
     "bench/perf_fifo.c": r"delivery"

@@ -13,17 +13,31 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
+
 #include "tests/arena.h"
 #include "tests/record_reference.h"
+
+/* What the channel wants of its records, for all that follows. */
+static struct fmt_options channel = {.ops = &fmt_recordio_protobuf};
+
+/* Sets it by parameters: ";type=int32;label=y", or "". */
+static inline void channel_set(const char *parameters)
+{
+    char content_type[600];
+    struct fmt_error error = {.text = ""};
+    (void)snprintf(content_type, sizeof(content_type), "application/x-recordio-protobuf%s",
+                   parameters);
+    fmt_options_free(&channel);
+    if (fmt_options_parse(content_type, &channel, &error) != FMT_OK)
+        fail_msg("%s: %s", content_type, error.text);
+}
 
 /* Decodes a copy of in[len] that touches one end of the arena. */
 static inline void run(const uint8_t *in, size_t len, uint32_t rows_max, size_t (*step)(void *),
                        void *cookie, struct drive_result *result)
 {
-    struct drive drive = {.options = {.ops = &fmt_recordio_protobuf},
-                          .rows_max = rows_max,
-                          .step = step,
-                          .cookie = cookie};
+    struct drive drive = {.options = channel, .rows_max = rows_max, .step = step, .cookie = cookie};
     assert_true(len <= ARENA_BYTES);
     uint8_t *at = below(4) == 0 ? arena : arena + ARENA_BYTES - len;
     memcpy(at, in, len);
@@ -68,7 +82,7 @@ static inline void check_truncations(const char *name, const uint8_t *in, size_t
     for (size_t end = 1; end < len; end += 1 + len / 2000) {
         struct drive_result got;
         struct drive_result expected;
-        record_reference(in, end, &expected);
+        record_reference(&channel, in, end, &expected);
         run(in, end, 1000, step_all, NULL, &got);
         expect_same(name, "truncated at", end, &got, &expected);
         assert_true(got.rows <= whole->rows);

@@ -3,20 +3,39 @@
  * those of a plain decoder that leaves everything to protobuf-c; and what the walker accepts,
  * protobuf-c accepts with the same result.
  *
- * The input: a byte of flags, a byte to choose the steps by, and the object; or, with FLAG_BODY,
- * one record's payload, which is made an object of four like records, the third in two parts.
+ * The input: a byte of flags, of which six bits pick what the channel wants, a byte to choose the
+ * steps by, and the object; or, with FLAG_BODY, one record's payload, which is made an object of
+ * four like records, the third in two parts.
  */
 #include <stdio.h>
 
 #include "tests/record_reference.h"
+#include "tests/record_walk_check.h"
 
-enum { FLAG_BODY = 1, FLAG_ONE_ROW = 2, BODY_BYTES_MAX = 4096, VALUES_MAX = 8192 };
+enum { FLAG_BODY = 1, FLAG_ONE_ROW = 2, CHANNEL_SHIFT = 2, BODY_BYTES_MAX = 4096 };
+
+/* What channels want of the records; a number in the flags picks one. */
+static const char *const PARAMETERS[] = {
+    "",
+    ";layout=sparse",
+    ";layout=dense",
+    ";type=float64",
+    ";type=int32",
+    ";type=uint8;layout=dense",
+    ";features=\"values,b\"",
+    ";features=\"b,a,c\";layout=sparse;label=y",
+    ";text=\"a,b\"",
+    ";label=y;weight=w",
+    ";weight=w;text=a;features=values",
+};
+
+static const struct fmt_options *channel; /* of this input */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_object(const uint8_t *in, size_t len, uint32_t rows_max, uint32_t seed)
 {
-    struct drive drive = {.options = {.ops = &fmt_recordio_protobuf},
+    struct drive drive = {.options = *channel,
                           .rows_max = rows_max,
                           .exact = true,
                           .step = drive_step_by_seed,
@@ -24,7 +43,7 @@ static void check_object(const uint8_t *in, size_t len, uint32_t rows_max, uint3
     struct drive_result got;
     struct drive_result expected;
     drive_run(&drive, in, len, &got);
-    record_reference(in, len, &expected);
+    record_reference(channel, in, len, &expected);
     if (!drive_result_equal(&got, &expected)) {
         fprintf(stderr, "decoder: %zu rows, error '%s' at %zu; reference: %zu rows, %s at %zu\n",
                 got.rows, got.text, got.error_offset_bytes, expected.rows,
@@ -37,19 +56,7 @@ static void check_object(const uint8_t *in, size_t len, uint32_t rows_max, uint3
 
 static void check_walk(const uint8_t *body, size_t len)
 {
-    static float walked[2][VALUES_MAX];
-    static float unpacked[2][VALUES_MAX];
-    struct fmt_record a = {.features = {.out = walked[0], .out_max = VALUES_MAX},
-                           .labels = {.out = walked[1], .out_max = VALUES_MAX}};
-    struct fmt_record b = {.features = {.out = unpacked[0], .out_max = VALUES_MAX},
-                           .labels = {.out = unpacked[1], .out_max = VALUES_MAX}};
-    if (fmt_record_walk(body, len, &a) == FMT_RECORD_REFUSED)
-        return;
-    if (fmt_record_unpack(body, len, &b) != FMT_RECORD_PARSED ||
-        a.features.problem != b.features.problem || a.features.count != b.features.count ||
-        a.labels.problem != b.labels.problem || a.labels.count != b.labels.count ||
-        memcmp(walked[0], unpacked[0], a.features.count * sizeof(float)) != 0 ||
-        memcmp(walked[1], unpacked[1], a.labels.count * sizeof(float)) != 0) {
+    if (walk_check(body, len, &fmt_record_options(channel)->query) == WALK_DIFFERS) {
         fprintf(stderr, "the walker accepts what protobuf-c does not, or with another result\n");
         abort();
     }
@@ -78,10 +85,26 @@ static void check_body(const uint8_t *body, size_t len, uint32_t rows_max, uint3
     check_object(object, at, rows_max, seed);
 }
 
+static void pick_channel(size_t no)
+{
+    enum { COUNT = sizeof(PARAMETERS) / sizeof(PARAMETERS[0]) };
+    static struct fmt_options channels[COUNT];
+    char content_type[120];
+    no %= COUNT;
+    channel = &channels[no];
+    if (channel->ops != NULL)
+        return;
+    (void)snprintf(content_type, sizeof(content_type), "application/x-recordio-protobuf%s",
+                   PARAMETERS[no]);
+    if (fmt_options_parse(content_type, &channels[no], NULL) != FMT_OK)
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 2)
         return 0;
+    pick_channel(data[0] >> CHANNEL_SHIFT);
     uint32_t rows_max = data[0] & FLAG_ONE_ROW ? 1 : 100;
     if ((data[0] & FLAG_BODY) == 0)
         check_object(data + 2, size - 2, rows_max, data[1]);

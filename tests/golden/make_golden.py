@@ -9,8 +9,7 @@ One file, cases one after the other; integers are little-endian uint32:
     name        32 bytes, padded with zeros
     rows, feature_dim, label_dim, frames_bytes
     frames      as the SDK wrote them
-    values      float32: rows x (features, labels); none when feature_dim is 0 (a sparse case, which
-                must be refused)
+    values      float32: rows x (features, labels), of sparse cases too
 
 Needs sagemaker 2 (version 3 can no longer write records), numpy and scipy: tests/requirements.txt.
 The output depends on nothing but this file.
@@ -83,6 +82,19 @@ def dense_vectors(array, labels):
     return file.getvalue(), numpy.hstack([as_float32(array), as_float32(labels)])
 
 
+def sparse(array, dtype, labels=numpy.ones(1, numpy.float32)):
+    """The same by the SDK's sparse writer; the values as a dense array."""
+    array = numpy.asarray(array).astype(dtype) + dtype(0)  # no -0, which a sparse array drops
+    if labels is not None:
+        labels = numpy.resize(labels, len(array))
+    file = io.BytesIO()
+    write_spmatrix_to_sparse_tensor(file, scipy.sparse.csr_matrix(array), labels)
+    rows = as_float32(array)
+    if labels is not None:
+        rows = numpy.hstack([rows, as_float32(labels).reshape(-1, 1)])
+    return file.getvalue(), rows
+
+
 def cases():
     """Yields (name, feature_dim, label_dim, frames, values)."""
     random = numpy.random.default_rng(20240607)
@@ -107,11 +119,16 @@ def cases():
     yield "int edges", 12, 0, *dense(numpy.array([edges, edges[::-1]], numpy.int64))
     magic = numpy.full((2, 2), -1804698880.0, numpy.float32)  # its bits are RecordIO's magic
     yield "f32 magic", 2, 0, *dense(magic)
-    sparse = scipy.sparse.csr_matrix(numpy.array([[0, 1.5, 0, 0, 2.5], [0, 0, 0, 0, 0]], numpy.float32))
-    for row, name in enumerate(("sparse", "sparse empty row")):
-        file = io.BytesIO()
-        write_spmatrix_to_sparse_tensor(file, sparse[row], numpy.ones(1, numpy.float32))
-        yield name, 0, 0, file.getvalue(), numpy.zeros((1, 0), numpy.float32)
+    yield "sparse", 5, 1, *sparse([[0, 1.5, 0, 0, 2.5]], numpy.float32)
+    yield "sparse empty row", 5, 1, *sparse([[0, 0, 0, 0, 0]], numpy.float32)
+    some = random.normal(size=(6, 300)) * (random.random((6, 300)) < 0.2)
+    some[2] = 0
+    some[4, 299] = 1
+    yield "sparse f32 x300", 300, 1, *sparse(some, numpy.float32)
+    yield "sparse f64 x300", 300, 1, *sparse(some, numpy.float64)
+    yield "sparse int x300", 300, 1, *sparse(some * 1000, numpy.int64)
+    yield "sparse int labels", 300, 1, *sparse(some, numpy.float32, numpy.arange(6) * 50)
+    yield "sparse no label", 300, 0, *sparse(some, numpy.float32, None)
 
 
 def main():
