@@ -119,6 +119,12 @@ struct fmt_ops {
     enum fmt_rc (*check_options)(void *own, struct fmt_error *error);
     void (*options_clear)(void *own); /* frees what `own` points to; NULL: it owns nothing */
 
+    /* A file that the options name and whose bytes decoding needs, e.g. a list of labels: its path
+     * or URI, or NULL when there is none. The caller reads it and gives its bytes to take_file,
+     * before `learn`; an error there concerns the file. NULL: there never is one. */
+    const char *(*file_wanted)(const void *own);
+    enum fmt_rc (*take_file)(void *own, const uint8_t *in, size_t len, struct fmt_error *error);
+
     /* Finds as many whole records as `in` holds, at most rows_max (>= 1) of them. A record whose
      * contents are bad is found all the same, wherever its end can be told.
      *   at_start  `in` is the first byte of an object
@@ -200,5 +206,7 @@ enum fmt_rc fmt_fail(struct fmt_error *error, size_t offset_bytes, uint32_t row,
 extern const struct fmt_ops fmt_recordio_protobuf; /* formats/record.c */
 extern const struct fmt_ops fmt_csv;               /* formats/csv.c */
 extern const struct fmt_ops fmt_jsonl;             /* formats/jsonl.c */
+extern const struct fmt_ops fmt_image;             /* formats/image.c */
+extern const struct fmt_ops fmt_image_record;      /* formats/image_record.c */
 
 #endif

@@ -26,6 +26,10 @@ static const struct format {
     {"application/jsonlines", &fmt_jsonl},
     {"application/x-ndjson", &fmt_jsonl},
     {"jsonlines", &fmt_jsonl},
+    {"application/x-image", &fmt_image},
+    {"image/jpeg", &fmt_image},
+    {"image/png", &fmt_image},
+    {"application/x-recordio", &fmt_image_record},
     {"application/octet-stream", NULL},
 };
 

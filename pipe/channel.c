@@ -225,6 +225,13 @@ static int check_fifos(const struct ps_channel *ch, enum fmt_codec codec,
                        "channel %s: it comes through FIFOs, so order and share of the objects are "
                        "chosen where these are written: leave out shuffle and shard",
                        ch->name);
+    if (has_fifos(ch) && ch->options.ops && ch->options.ops->file_wanted &&
+        ch->options.ops->file_wanted(ch->options.own))
+        return ps_fail(
+            error, PENSTOCK_E_ARGUMENT,
+            "channel %s: it comes through FIFOs, which do not tell the names that a list "
+            "of labels is searched for: leave out lst",
+            ch->name);
     if (has_fifos(ch) && codec != FMT_CODEC_NONE)
         return ps_fail(
             error, PENSTOCK_E_ARGUMENT,

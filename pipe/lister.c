@@ -6,12 +6,10 @@
 #include "pipe/error.h"
 #include "pipe/list_files.h"
 #include "pipe/manifest.h"
-#include "pipe/s3_ask.h"
 #include "pipe/s3_list.h"
 #include "pipe/sizer.h"
+#include "pipe/whole_object.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define FILES_PER_NEWS 1000 /* as many as a page of S3's listing */
@@ -93,46 +91,14 @@ static int list_source(struct listing *listing, struct ps_source *source)
 
 /* ---- manifests ---- */
 
-static int read_file(const char *path, uint8_t **out, size_t *len_bytes,
-                     struct penstock_error *error)
-{
-    FILE *file = fopen(path, "re");
-    struct stat status;
-    int rc = PENSTOCK_OK;
-
-    if (!file || fstat(fileno(file), &status) != 0)
-        rc = ps_fail_errno(error, ps_file_rc(errno), errno, "cannot open the manifest %s", path);
-    else if (!S_ISREG(status.st_mode))
-        rc = ps_fail(error, PENSTOCK_E_ARGUMENT, "the manifest %s is no regular file", path);
-    else if ((uint64_t)status.st_size > PS_MANIFEST_BYTES_MAX)
-        rc = ps_fail(error, PENSTOCK_E_ARGUMENT, "the manifest %s has more than %llu bytes", path,
-                     (unsigned long long)PS_MANIFEST_BYTES_MAX);
-    else if ((*out = malloc((size_t)status.st_size + 1)) == NULL)
-        rc = ps_fail(error, PENSTOCK_E_MEMORY, "out of memory for the manifest %s", path);
-    else if ((*len_bytes = fread(*out, 1, (size_t)status.st_size, file)) < (size_t)status.st_size)
-        rc = ps_fail_errno(error, PENSTOCK_E_SYSTEM, errno, "cannot read the manifest %s", path);
-    if (rc != PENSTOCK_OK)
-        ps_error_object(error, NULL, path, 0);
-    if (file)
-        fclose(file);
-    return rc;
-}
-
 static int list_manifest(struct listing *listing, struct ps_source *source)
 {
     struct ps_channel *ch = listing->ch;
-    uint64_t requests = 0;
     uint8_t *text = NULL;
     size_t len_bytes = 0;
-    int rc;
+    int rc = ps_whole_object_read(ch, source, source->uri.prefix, PS_MANIFEST_BYTES_MAX,
+                                  "the manifest", &text, &len_bytes, &listing->error);
 
-    if (source->uri.kind == PS_URI_S3)
-        rc =
-            ps_s3_read_object(&source->site, source->uri.prefix, PS_MANIFEST_BYTES_MAX,
-                              &ch->stream->stopping, &text, &len_bytes, &requests, &listing->error);
-    else
-        rc = read_file(source->uri.prefix, &text, &len_bytes, &listing->error);
-    atomic_fetch_add(&ch->counts.list_requests, requests);
     if (rc == PENSTOCK_OK)
         rc = ps_manifest_read(ch, listing->source_no, text, len_bytes, &listing->error);
     free(text);
@@ -149,6 +115,8 @@ void *ps_lister_main(void *channel)
     for (size_t i = 0; rc == PENSTOCK_OK && i < ch->source_count; i++) {
         listing.source_no = (uint32_t)i;
         rc = ps_session_begin(&ch->sources[i].site, &ch->stream->stopping, &listing.error);
+        if (rc == PENSTOCK_OK && i == 0)
+            rc = ps_whole_object_for_format(ch, &listing.error);
         if (rc == PENSTOCK_OK)
             rc = manifests ? list_manifest(&listing, &ch->sources[i])
                            : list_source(&listing, &ch->sources[i]);

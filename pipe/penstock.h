@@ -163,6 +163,9 @@ struct penstock_channel_config {
      * hash_columns, delimiter, header, names, blanks, quotes: see penstock(3). Or
      * "application/jsonlines", with features=NAME,... label=NAME,... weight=NAME text=NAME,...
      * missing=error|nan: see penstock(3). Or
+     * "application/x-image" (also "image/jpeg", "image/png": an object is a picture) or
+     * "application/x-recordio" (records of im2rec), with image_shape=C,H,W and resize, crop,
+     * mirror, dtype, layout, mean, std, scale, lst, label_width, ...: see penstock(3). Or
      * "application/octet-stream": the objects' bytes as they are, read with penstock_next_span. */
     const char *content_type;
 
