@@ -120,6 +120,17 @@ uint64_t fmt_crc_plainly(enum fmt_crc_kind kind, uint64_t sum, const uint8_t *in
     return step(m, sum ^ m->ones, in, len_bytes) ^ m->ones;
 }
 
+#if defined(__x86_64__)
+/* The same where the processor has an instruction for it. */
+static uint64_t step_fast(enum fmt_crc_kind kind, uint64_t state, const uint8_t *in,
+                          size_t len_bytes)
+{
+    if (kind == FMT_CRC32C && fmt_has_crc32())
+        return fmt_crc32c_step(state, in, len_bytes);
+    return step(&methods[kind], state, in, len_bytes);
+}
+#endif
+
 uint64_t fmt_crc(enum fmt_crc_kind kind, uint64_t sum, const uint8_t *in, size_t len_bytes)
 {
 #if defined(__x86_64__)
@@ -131,11 +142,12 @@ uint64_t fmt_crc(enum fmt_crc_kind kind, uint64_t sum, const uint8_t *in, size_t
         done_bytes = fmt_crc_fold_avx512(&m->folds, sum ^ m->ones, in, len_bytes, folded);
     else if (len_bytes >= FMT_CRC_CLMUL_BYTES && fmt_has_clmul())
         done_bytes = fmt_crc_fold_clmul(&m->folds, sum ^ m->ones, in, len_bytes, folded);
-    if (done_bytes > 0)
-        return step(m, step(m, 0, folded, sizeof folded), in + done_bytes, len_bytes - done_bytes) ^
-               m->ones;
-#endif
+    uint64_t state = done_bytes > 0 ? step_fast(kind, 0, folded, sizeof folded) : sum ^ m->ones;
+
+    return step_fast(kind, state, in + done_bytes, len_bytes - done_bytes) ^ m->ones;
+#else
     return fmt_crc_plainly(kind, sum, in, len_bytes);
+#endif
 }
 
 uint64_t fmt_crc_combine(enum fmt_crc_kind kind, uint64_t sum_a, uint64_t sum_b,

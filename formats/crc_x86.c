@@ -9,6 +9,8 @@
 
 #include "formats/crc_x86.h"
 
+#include "formats/bytes.h"
+
 #include <immintrin.h>
 
 #define CLMUL __attribute__((target("pclmul,sse4.1")))
@@ -117,6 +119,16 @@ AVX512 size_t fmt_crc_fold_avx512(const struct fmt_crc_folds *folds, uint64_t st
     sum = fold_16(sum, by_128, _mm512_extracti32x4_epi32(sums[3], 2));
     sum = fold_16(sum, by_128, _mm512_extracti32x4_epi32(sums[3], 3));
     return finish(folds, sum, in, at, len_bytes, out);
+}
+
+__attribute__((target("sse4.2"))) uint64_t fmt_crc32c_step(uint64_t state, const uint8_t *in,
+                                                           size_t len_bytes)
+{
+    for (; len_bytes >= 8; in += 8, len_bytes -= 8)
+        state = _mm_crc32_u64(state, fmt_load_le64(in));
+    for (; len_bytes > 0; in++, len_bytes--)
+        state = _mm_crc32_u8((uint32_t)state, *in);
+    return state;
 }
 
 #else

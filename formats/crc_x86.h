@@ -36,6 +36,15 @@ static inline bool fmt_has_clmul_avx512(void)
            __builtin_cpu_supports("avx512vl") && fmt_has_clmul();
 }
 
+static inline bool fmt_has_crc32(void)
+{
+    return __builtin_cpu_supports("sse4.2");
+}
+
+/* CRC32C's remainder after `state` and in[len_bytes], by the instruction for it: for short inputs.
+ */
+uint64_t fmt_crc32c_step(uint64_t state, const uint8_t *in, size_t len_bytes);
+
 enum { FMT_CRC_CLMUL_BYTES = 128, FMT_CRC_AVX512_BYTES = 256 };
 
 /* Folds the multiple of 16 bytes at the front of `in`, at least FMT_CRC_..._BYTES, into 16 bytes

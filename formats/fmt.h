@@ -208,5 +208,6 @@ extern const struct fmt_ops fmt_csv;               /* formats/csv.c */
 extern const struct fmt_ops fmt_jsonl;             /* formats/jsonl.c */
 extern const struct fmt_ops fmt_image;             /* formats/image.c */
 extern const struct fmt_ops fmt_image_record;      /* formats/image_record.c */
+extern const struct fmt_ops fmt_tfrecord;          /* formats/tfrecord_rows.c */
 
 #endif

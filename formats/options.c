@@ -30,6 +30,8 @@ static const struct format {
     {"image/jpeg", &fmt_image},
     {"image/png", &fmt_image},
     {"application/x-recordio", &fmt_image_record},
+    {"application/x-tfrecord", &fmt_tfrecord},
+    {"tfrecord", &fmt_tfrecord},
     {"application/octet-stream", NULL},
 };
 

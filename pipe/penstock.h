@@ -166,6 +166,8 @@ struct penstock_channel_config {
      * "application/x-image" (also "image/jpeg", "image/png": an object is a picture) or
      * "application/x-recordio" (records of im2rec), with image_shape=C,H,W and resize, crop,
      * mirror, dtype, layout, mean, std, scale, lst, label_width, ...: see penstock(3). Or
+     * "application/x-tfrecord": each record as a text, or
+     * with example=NAME,... label=NAME text=NAME,... features of tf.train.Example. Or
      * "application/octet-stream": the objects' bytes as they are, read with penstock_next_span. */
     const char *content_type;
 
