@@ -183,6 +183,10 @@ $B/gen/%.o: build/gen/%.c | build/deps-found
 	@mkdir -p $(@D)
 	$(call say,cc) $(CC) $(C_FLAGS) -Wno-conversion -MMD -MP -c -o $@ $<
 
+# What penstock bench says was measured.
+$B/bench/bench_environment.o: $(wildcard $(shell git rev-parse --git-path logs/HEAD 2>/dev/null))
+$B/bench/bench_environment.o: C_FLAGS += -DPENSTOCK_COMMIT='"$(shell git describe --always --dirty --abbrev=12 2>/dev/null)"'
+
 # Loops over floats that gcc 12 leaves scalar at -O2.
 $B/trainer/device_cpu.o $B/trainer/scaler.o: C_FLAGS += -O3
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/cmd_bench.h"
 #include "bench/cmd_serve.h"
 #include "pipe/cmd_agent.h"
 #include "pipe/cmd_cat.h"
@@ -25,6 +26,7 @@ static const struct command {
     {"inspect", penstock_cmd_inspect, "say what objects hold, and what is wrong with them"},
     {"pack", penstock_cmd_pack, "turn CSV, NumPy or IDX files into shards"},
     {"train", penstock_cmd_train, "train a model on a stream"},
+    {"bench", penstock_cmd_bench, "measure how fast objects come, and what limits that"},
     {"serve", penstock_cmd_serve,
      "serve a directory as S3 on loopback, for tests and measurements"},
 };

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bench/bench_options.c - see bench_options.h. */
+#include "bench/bench_options.h"
+
+#include "bench/bench_require.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { EXIT_USAGE = 2, REPEATS_MAX = 1000 };
+
+const char bench_options_help[] =
+    "How long:\n"
+    "  --seconds S                    of measuring, in each repeat (5; sweep: 2)\n"
+    "  --bytes SIZE                   or so many bytes\n"
+    "  --epochs N                     or N passes over the data, from the first request on\n"
+    "  --warmup-s S                   first, not measured (1; with --epochs 0)\n"
+    "  --repeats N                    each with a new stream (5; sweep: 3)\n"
+    "  --seed N                       shuffle the objects, repeat K (from 0) with seed N + K\n"
+    "\n"
+    "What:\n"
+    "  --content-type TYPE            of what is decoded, as for penstock train\n"
+    "  --batch-size N                 rows of a batch (1000)\n"
+    "  --decompress gzip|lz4|zstd|auto|none\n"
+    "  --data-type prefix|manifest    what the URIs name\n"
+    "  --consume-rate SIZE            take no more bytes a second\n"
+    "  --dir DIR                      start: where the download goes ($TMPDIR, /tmp)\n"
+    "  --grid N,...xSIZE,...          sweep: connections and part sizes\n"
+    "                                 (4,8,16,32,64,128,256x1MiB,2MiB,4MiB,8MiB,16MiB)\n"
+    "  --decode-threads N             decoding threads (CPUs, at most 8)\n" PS_ORDER_HELP "\n"
+    "Stream:\n" PS_STREAM_HELP "\n"
+    "Output:\n"
+    "  --json FILE                    all that was measured (bench.schema.json); - is stdout\n"
+    "  --csv FILE                     one line a repeat, appended\n"
+    "  --raw FILE                     one line for each tenth of a second\n"
+    "  --report FILE                  one page of HTML, with plots\n"
+    "  --metrics FILE                 for Prometheus\n"
+    "  --require LIST                 exit with 1 unless e.g. 'first_batch<2s,gib_per_s>1'\n"
+    "  --cache TEXT                   what is known of caches, e.g. cold or warm: reported\n"
+    "  --label TEXT                   reported\n"
+    "  --quiet                        no progress, no table\n";
+
+enum {
+    OPTION_SECONDS = 1000,
+    OPTION_BYTES,
+    OPTION_EPOCHS,
+    OPTION_WARMUP,
+    OPTION_REPEATS,
+    OPTION_SEED,
+    OPTION_CONTENT_TYPE,
+    OPTION_BATCH_SIZE,
+    OPTION_DECOMPRESS,
+    OPTION_DATA_TYPE,
+    OPTION_CONSUME_RATE,
+    OPTION_DIR,
+    OPTION_GRID,
+    OPTION_DECODE_THREADS,
+    OPTION_JSON,
+    OPTION_CSV,
+    OPTION_RAW,
+    OPTION_REPORT,
+    OPTION_METRICS,
+    OPTION_REQUIRE,
+    OPTION_CACHE,
+    OPTION_LABEL,
+    OPTION_QUIET,
+    OPTION_HELP
+};
+
+static const struct option long_options[] = {
+    {"seconds", required_argument, NULL, OPTION_SECONDS},
+    {"bytes", required_argument, NULL, OPTION_BYTES},
+    {"epochs", required_argument, NULL, OPTION_EPOCHS},
+    {"warmup-s", required_argument, NULL, OPTION_WARMUP},
+    {"repeats", required_argument, NULL, OPTION_REPEATS},
+    {"seed", required_argument, NULL, OPTION_SEED},
+    {"content-type", required_argument, NULL, OPTION_CONTENT_TYPE},
+    {"batch-size", required_argument, NULL, OPTION_BATCH_SIZE},
+    {"decompress", required_argument, NULL, OPTION_DECOMPRESS},
+    {"data-type", required_argument, NULL, OPTION_DATA_TYPE},
+    {"consume-rate", required_argument, NULL, OPTION_CONSUME_RATE},
+    {"dir", required_argument, NULL, OPTION_DIR},
+    {"grid", required_argument, NULL, OPTION_GRID},
+    {"decode-threads", required_argument, NULL, OPTION_DECODE_THREADS},
+    {"json", required_argument, NULL, OPTION_JSON},
+    {"csv", required_argument, NULL, OPTION_CSV},
+    {"raw", required_argument, NULL, OPTION_RAW},
+    {"report", required_argument, NULL, OPTION_REPORT},
+    {"metrics", required_argument, NULL, OPTION_METRICS},
+    {"require", required_argument, NULL, OPTION_REQUIRE},
+    {"cache", required_argument, NULL, OPTION_CACHE},
+    {"label", required_argument, NULL, OPTION_LABEL},
+    PS_STREAM_LONG_OPTIONS,
+    {"quiet", no_argument, NULL, OPTION_QUIET},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {NULL, 0, NULL, 0}};
+
+static int refuse(struct penstock_error *error, const char *name, const char *value,
+                  const char *what)
+{
+    error->rc = PENSTOCK_E_ARGUMENT;
+    snprintf(error->message, sizeof error->message, "--%s: '%s' is not %s", name, value, what);
+    return PENSTOCK_E_ARGUMENT;
+}
+
+static int take_seconds(const char *name, const char *value, double *out,
+                        struct penstock_error *error)
+{
+    char *end;
+
+    *out = strtod(value, &end);
+    if (end != value && *end == '\0' && isfinite(*out) && *out >= 0 && *out <= 1e6)
+        return PENSTOCK_OK;
+    return refuse(error, name, value, "a number of seconds");
+}
+
+bool bench_parse_size(const char *text, size_t len, uint64_t *out)
+{
+    static const struct {
+        const char *unit;
+        double bytes;
+    } units[] = {{"", 1},          {"B", 1},         {"KiB", 1 << 10},
+                 {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1024.0 * (1 << 30)},
+                 {"KB", 1e3},      {"kB", 1e3},      {"MB", 1e6},
+                 {"GB", 1e9},      {"TB", 1e12}};
+    char *end;
+    double number = strtod(text, &end);
+
+    for (size_t i = 0; end > text && end <= text + len && i < sizeof units / sizeof *units; i++)
+        if (strlen(units[i].unit) == (size_t)(text + len - end) &&
+            strncmp(end, units[i].unit, strlen(units[i].unit)) == 0 &&
+            number * units[i].bytes >= 1 && number * units[i].bytes < 1e18) {
+            *out = (uint64_t)(number * units[i].bytes);
+            return true;
+        }
+    return false;
+}
+
+static int take_size(const char *name, const char *value, uint64_t *out,
+                     struct penstock_error *error)
+{
+    if (bench_parse_size(value, strlen(value), out))
+        return PENSTOCK_OK;
+    return refuse(error, name, value, "a size such as 64MiB or 2GB");
+}
+
+static int take_count(const char *name, const char *value, uint64_t most, uint32_t *out,
+                      struct penstock_error *error)
+{
+    uint64_t number = 0;
+    int rc = ps_option_number(name, value, 1, most, &number, error);
+
+    *out = (uint32_t)number;
+    return rc;
+}
+
+/* Options whose value is a string, as it is. */
+static const char **text_of(struct bench_options *o, int id)
+{
+    switch (id) {
+    case OPTION_CONTENT_TYPE:
+        return &o->content_type;
+    case OPTION_DECOMPRESS:
+        return &o->compression;
+    case OPTION_DATA_TYPE:
+        return &o->data_type;
+    case OPTION_DIR:
+        return &o->dir;
+    case OPTION_GRID:
+        return &o->grid;
+    case OPTION_JSON:
+        return &o->json;
+    case OPTION_CSV:
+        return &o->csv;
+    case OPTION_RAW:
+        return &o->raw;
+    case OPTION_REPORT:
+        return &o->report;
+    case OPTION_METRICS:
+        return &o->metrics;
+    case OPTION_CACHE:
+        return &o->cache;
+    case OPTION_LABEL:
+        return &o->label;
+    default:
+        return NULL;
+    }
+}
+
+static int take_option(struct bench_options *o, int id, const char *name, const char *value,
+                       struct penstock_error *error)
+{
+    const char **text = text_of(o, id);
+    int rc;
+
+    if (text) {
+        *text = value;
+        return PENSTOCK_OK;
+    }
+    switch (id) {
+    case OPTION_SECONDS:
+        return take_seconds(name, value, &o->seconds, error);
+    case OPTION_WARMUP:
+        return take_seconds(name, value, &o->warmup_s, error);
+    case OPTION_BYTES:
+        return take_size(name, value, &o->bytes, error);
+    case OPTION_CONSUME_RATE:
+        return take_size(name, value, &o->consume_rate, error);
+    case OPTION_EPOCHS:
+        return take_count(name, value, UINT32_MAX, &o->epochs, error);
+    case OPTION_REPEATS:
+        return take_count(name, value, REPEATS_MAX, &o->repeats, error);
+    case OPTION_BATCH_SIZE:
+        return take_count(name, value, 1 << 24, &o->batch_rows, error);
+    case OPTION_DECODE_THREADS:
+        return take_count(name, value, 1024, &o->stream.config.decode_threads, error);
+    case OPTION_SEED:
+        o->has_seed = true;
+        return ps_option_number(name, value, 0, UINT64_MAX, &o->seed, error);
+    case OPTION_REQUIRE:
+        o->require = value;
+        return bench_require_check(value, error->message, sizeof error->message)
+                   ? PENSTOCK_OK
+                   : PENSTOCK_E_ARGUMENT;
+    case OPTION_QUIET:
+        o->quiet = true;
+        return PENSTOCK_OK;
+    case OPTION_HELP:
+        o->help = true;
+        return PENSTOCK_OK;
+    default:
+        rc = ps_stream_options_take(&o->stream, id, name, value, error);
+        return rc < 0 ? rc : PENSTOCK_OK;
+    }
+}
+
+/* What is left out follows from what is given. */
+static void resolve(struct bench_options *o)
+{
+    bool sweep = o->command == BENCH_SWEEP;
+
+    if (o->seconds < 0)
+        o->seconds = o->bytes > 0 || o->epochs > 0 ? 0 : sweep ? 2 : 5;
+    if (o->warmup_s < 0)
+        o->warmup_s = o->epochs > 0 ? 0 : sweep ? 0.5 : 1;
+    if (o->repeats == 0)
+        o->repeats = sweep ? 3 : 5;
+    if (o->has_seed)
+        o->stream.shuffle = true;
+}
+
+static int check(const struct bench_options *o, const char **why)
+{
+    bool records = o->content_type && strcmp(o->content_type, "application/octet-stream") != 0;
+
+    *why = NULL;
+    if (o->uri_count == 0)
+        *why = "no URI is given";
+    else if (o->command == BENCH_DECODE && !records)
+        *why = "decode needs --content-type, e.g. application/x-recordio-protobuf";
+    else if (o->command == BENCH_READ && o->content_type)
+        *why = "read takes the bytes as they are: use decode with --content-type";
+    else if (o->command == BENCH_SWEEP &&
+             (o->stream.config.max_connections || o->stream.config.part_bytes))
+        *why = "sweep finds --connections and --part-size itself: leave them out";
+    else if (o->seconds == 0 && o->bytes == 0 && o->epochs == 0)
+        *why = "--seconds 0 needs --bytes or --epochs";
+    else if (o->has_seed && o->stream.shuffle && o->stream.seed)
+        *why = "give --seed or --shuffle-seed, not both";
+    return *why ? EXIT_USAGE : 0;
+}
+
+int bench_options_parse(struct bench_options *o, enum bench_command command, int argc, char **argv)
+{
+    struct penstock_error error = {.message = ""};
+    const char *why;
+    int index = 0;
+    int id;
+
+    *o = (struct bench_options){.command = command, .seconds = -1, .warmup_s = -1};
+    ps_stream_options_init(&o->stream);
+    optind = 0; /* GNU getopt: start afresh */
+    while ((id = getopt_long(argc, argv, "", long_options, &index)) != -1) {
+        if (id == '?')
+            return EXIT_USAGE;
+        if (take_option(o, id, long_options[index].name, optarg, &error) != PENSTOCK_OK) {
+            fprintf(stderr, "%s: %s\n", argv[0], error.message);
+            return EXIT_USAGE;
+        }
+        if (o->help)
+            return 0;
+    }
+    o->uris = (const char *const *)(argv + optind);
+    o->uri_count = (size_t)(argc - optind);
+    resolve(o);
+    if (check(o, &why) == 0)
+        return 0;
+    fprintf(stderr, "%s: %s\n", argv[0], why);
+    return EXIT_USAGE;
+}
+
+void bench_options_channel(const struct bench_options *o, uint32_t repeat,
+                           struct penstock_channel_config *channel)
+{
+    penstock_channel_config_init(channel);
+    channel->name = "bench";
+    channel->uris = o->uris;
+    channel->uri_count = o->uri_count;
+    channel->content_type = o->content_type ? o->content_type : "application/octet-stream";
+    channel->compression = o->compression;
+    channel->data_type = o->data_type;
+    channel->epochs = o->epochs;
+    if (o->batch_rows)
+        channel->batch_rows = o->batch_rows;
+    ps_stream_options_order(&o->stream, channel);
+    if (o->has_seed)
+        channel->seed = o->seed + repeat;
+}

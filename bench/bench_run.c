@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bench/bench_run.c - see bench_run.h: the loop, and its looks at the stream. */
+#include "bench/bench_run.h"
+
+#include "bench/bench_sums.h"
+#include "pipe/stop.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TICK_NS UINT64_C(100000000)
+#define PROGRESS_NS UINT64_C(500000000)
+#define SLOW_PROGRESS_NS UINT64_C(10000000000)
+
+struct session {
+    const struct bench_plan *plan;
+    struct bench_run *run;
+    struct penstock *stream;
+    bool plain;
+    uint64_t opened_ns; /* on the monotonic clock, as are all but the run's own */
+    uint64_t tick_ns;   /* the next look */
+    uint64_t progress_ns;
+    uint64_t due_ns; /* when the consumer takes the next bytes */
+    bool started;    /* something was delivered */
+    uint64_t started_ns;
+    bool measuring;
+    struct penstock_counters last;
+    uint64_t last_ns;
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* ---- looks ---- */
+
+static float busy_share(uint64_t waited_ns, uint64_t passed_ns)
+{
+    return waited_ns >= passed_ns ? 0.0F : 1.0F - (float)((double)waited_ns / (double)passed_ns);
+}
+
+static void tell_busy(const struct session *s, const struct penstock_counters *c, uint64_t at_ns,
+                      float *busy)
+{
+    const struct penstock_counters *b = &s->last;
+    uint64_t passed_ns = at_ns > s->last_ns ? at_ns - s->last_ns : 1;
+    uint64_t threads = c->decode_threads > 0 ? c->decode_threads : 1;
+
+    busy[BENCH_STAGE_IO] = busy_share(c->wait_room_ns - b->wait_room_ns, passed_ns);
+    busy[BENCH_STAGE_INFLATE] = busy_share(c->wait_inflate_in_ns - b->wait_inflate_in_ns +
+                                               c->wait_inflate_out_ns - b->wait_inflate_out_ns,
+                                           passed_ns);
+    busy[BENCH_STAGE_FRAME] =
+        busy_share(c->wait_bytes_ns - b->wait_bytes_ns + c->wait_decoders_ns - b->wait_decoders_ns +
+                       c->wait_slot_ns - b->wait_slot_ns,
+                   passed_ns);
+    busy[BENCH_STAGE_DECODE] =
+        busy_share((c->wait_chunks_ns - b->wait_chunks_ns) / threads, passed_ns);
+    busy[BENCH_STAGE_CONSUMER] = busy_share(c->wait_ns - b->wait_ns, passed_ns);
+}
+
+static bool keep_tick(struct bench_run *run, const struct bench_tick *tick)
+{
+    if (run->tick_count == run->tick_room) {
+        size_t room = run->tick_room ? 2 * run->tick_room : 256;
+        struct bench_tick *ticks = realloc(run->ticks, room * sizeof *ticks);
+
+        if (!ticks)
+            return false;
+        run->ticks = ticks;
+        run->tick_room = room;
+    }
+    run->ticks[run->tick_count++] = *tick;
+    return true;
+}
+
+static void show_progress(struct session *s, const struct penstock_counters *c, uint64_t at_ns)
+{
+    bool terminal = isatty(STDERR_FILENO) == 1;
+
+    if (s->plan->quiet || s->opened_ns + at_ns < s->progress_ns)
+        return;
+    s->progress_ns = s->opened_ns + at_ns + (terminal ? PROGRESS_NS : SLOW_PROGRESS_NS);
+    if (s->run->tick_count < 2)
+        return;
+    const struct bench_tick *ticks = s->run->ticks;
+    size_t back = s->run->tick_count > 10 ? 10 : s->run->tick_count - 1;
+    const struct bench_tick *then = &ticks[s->run->tick_count - 1 - back];
+    double gib_per_s = (double)(c->bytes_consumed - then->bytes) / (double)(at_ns - then->at_ns) *
+                       1e9 / (double)(1 << 30);
+
+    fprintf(stderr, "%s%s: %s, %.1f s, %.3f GiB/s, %llu requests, %llu retries%s",
+            terminal ? "\r" : "", s->plan->what, s->measuring ? "measuring" : "warming up",
+            (double)at_ns * 1e-9, gib_per_s, (unsigned long long)c->get_requests,
+            (unsigned long long)c->retries, terminal ? "\033[K" : "\n");
+}
+
+static bool reached(const struct session *s, const struct penstock_counters *c, uint64_t at_ns)
+{
+    const struct bench_plan *plan = s->plan;
+    uint64_t measured_ns = at_ns - s->run->begin_ns;
+
+    return s->measuring &&
+           ((plan->seconds > 0 && (double)measured_ns >= plan->seconds * 1e9) ||
+            (plan->bytes > 0 && c->bytes_consumed - s->run->before.bytes_consumed >= plan->bytes));
+}
+
+static void begin_measuring(struct session *s, const struct penstock_counters *c, uint64_t at_ns)
+{
+    s->measuring = true;
+    s->run->begin_ns = at_ns;
+    s->run->before = *c;
+    bench_usage_take(&s->run->usage_before);
+}
+
+/* Returns whether the run is to go on. */
+static bool look(struct session *s)
+{
+    struct penstock_counters c;
+    struct bench_tick tick;
+
+    penstock_get_counters(s->stream, 0, &c);
+    tick.at_ns = now_ns() - s->opened_ns;
+    tick.bytes = c.bytes_consumed;
+    tick.received_bytes = c.bytes_received;
+    tick.records = c.records;
+    memset(tick.busy, 0, sizeof tick.busy);
+    tell_busy(s, &c, tick.at_ns, tick.busy);
+    s->last = c;
+    s->last_ns = tick.at_ns;
+    s->tick_ns = s->opened_ns + tick.at_ns + TICK_NS;
+    if (!keep_tick(s->run, &tick))
+        return false;
+    show_progress(s, &c, tick.at_ns);
+    if (!s->measuring && s->started &&
+        (double)(s->opened_ns + tick.at_ns - s->started_ns) >= s->plan->warmup_s * 1e9)
+        begin_measuring(s, &c, tick.at_ns);
+    s->run->after = c;
+    s->run->end_ns = tick.at_ns;
+    return !reached(s, &c, tick.at_ns);
+}
+
+/* ---- the consumer ---- */
+
+/* A consumer of a set rate takes what is due, and looks while it waits. */
+static bool hold_back(struct session *s, size_t len_bytes)
+{
+    if (s->plan->consume_rate == 0)
+        return true;
+    if (s->due_ns == 0)
+        s->due_ns = now_ns();
+    s->due_ns += (uint64_t)((double)len_bytes * 1e9 / (double)s->plan->consume_rate);
+    for (;;) {
+        uint64_t time_ns = now_ns();
+
+        if (ps_stop_signal() || time_ns >= s->due_ns)
+            return true;
+        if (time_ns >= s->tick_ns && !look(s))
+            return false;
+        uint64_t until_ns = s->due_ns < s->tick_ns ? s->due_ns : s->tick_ns;
+        struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000),
+                                 .tv_nsec = (long)(until_ns % 1000000000)};
+
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+    }
+}
+
+static int take(struct session *s, int timeout_ms, bool *go_on)
+{
+    const struct penstock_batch *batch = NULL;
+    const struct penstock_span *span = NULL;
+    int rc = s->plain ? penstock_next_span(s->stream, 0, timeout_ms, &span)
+                      : penstock_next(s->stream, 0, timeout_ms, &batch);
+
+    if (rc != PENSTOCK_OK)
+        return rc;
+    size_t len_bytes = span ? span->len_bytes : batch->len_bytes;
+
+    if (!s->started) {
+        s->started = true;
+        s->started_ns = now_ns();
+        *go_on = !s->plan->first_batch_only;
+        if (s->plan->warmup_s <= 0)
+            s->tick_ns = 0;
+    }
+    *go_on = *go_on && hold_back(s, len_bytes);
+    if (span)
+        penstock_release_span(s->stream, span);
+    else
+        penstock_release(s->stream, batch);
+    return rc;
+}
+
+static int consume(struct session *s)
+{
+    bool go_on = true;
+    int rc = PENSTOCK_OK;
+
+    /* What is asked from the first byte on counts from the opening on. */
+    if (s->plan->warmup_s <= 0)
+        s->started_ns = s->opened_ns, s->started = !s->plan->first_batch_only;
+    while (go_on) {
+        uint64_t time_ns = now_ns();
+
+        if (time_ns >= s->tick_ns) {
+            go_on = look(s);
+            continue;
+        }
+        rc = take(s, (int)((s->tick_ns - time_ns) / 1000000) + 1, &go_on);
+        if (rc == PENSTOCK_END || rc < 0)
+            break;
+    }
+    return rc < 0 ? rc : PENSTOCK_OK;
+}
+
+/* The most memory of this run, not of those before. */
+static void forget_peak(void)
+{
+    FILE *out = fopen("/proc/self/clear_refs", "we");
+
+    if (!out)
+        return;
+    fputs("5", out);
+    fclose(out);
+}
+
+static uint64_t peak_bytes(uint64_t otherwise)
+{
+    FILE *in = fopen("/proc/self/status", "re");
+    char line[128];
+    uint64_t kib = 0;
+
+    while (in && kib == 0 && fgets(line, sizeof line, in))
+        if (strncmp(line, "VmHWM:", 6) == 0)
+            kib = strtoull(line + 6, NULL, 10);
+    if (in)
+        fclose(in);
+    return kib ? kib << 10 : otherwise;
+}
+
+static void end_session(struct session *s, int rc)
+{
+    struct bench_run *run = s->run;
+
+    look(s);
+    bench_usage_take(&run->usage_after);
+    run->usage_after.peak_rss_bytes = peak_bytes(run->usage_after.peak_rss_bytes);
+    if (!s->measuring)
+        run->begin_ns = run->end_ns;
+    penstock_get_latencies(s->stream, 0, PENSTOCK_LATENCY_FIRST_BYTE, &run->first_bytes);
+    penstock_get_latencies(s->stream, 0, PENSTOCK_LATENCY_PART, &run->parts);
+    run->complete = rc == PENSTOCK_OK && !ps_stop_signal();
+    bench_sum_up(run);
+}
+
+int bench_run(struct bench_run *run, const struct bench_plan *plan, struct penstock_error *error)
+{
+    struct session s = {.plan = plan, .run = run};
+    const char *type = plan->config->channels[0].content_type;
+
+    *run = (struct bench_run){.tick_count = 0};
+    s.plain = strncmp(type, "application/octet-stream", 24) == 0;
+    forget_peak();
+    bench_usage_take(&run->usage_before);
+    s.opened_ns = now_ns();
+    int rc = penstock_open(plan->config, &s.stream, error);
+
+    if (rc != PENSTOCK_OK)
+        return rc;
+    ps_stop_watch(s.stream);
+    rc = consume(&s);
+    end_session(&s, rc);
+    if (!plan->quiet && isatty(STDERR_FILENO) == 1)
+        fputs("\r\033[K", stderr);
+    if (rc != PENSTOCK_OK)
+        *error = *penstock_last_error(s.stream, 0);
+    ps_stop_watch(NULL);
+    penstock_close(&s.stream);
+    return ps_stop_signal() ? PENSTOCK_E_STOPPED : rc;
+}
+
+void bench_run_free(struct bench_run *run)
+{
+    free(run->windows);
+    free(run->ticks);
+    run->windows = NULL;
+    run->ticks = NULL;
+}

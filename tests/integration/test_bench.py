@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tests/integration/test_bench.py - penstock bench: figures against what a server was told to do, the
+stage that limits, what is written, cmp, and how it fails.
+
+Rates are judged only where the server's own limit makes them.
+"""
+
+import copy
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import xml.etree.ElementTree
+
+import numpy
+import pytest
+from conftest import REPO, clean_env
+
+SHORT = ["--seconds", "0.6", "--warmup-s", "0.2", "--repeats", "2"]
+SMALL_PARTS = ["--part-size", "128KiB", "--memory-limit", "64MiB"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Buckets bytes (16 MiB in 4 objects) and csv, and a place for files."""
+    root = tmp_path_factory.mktemp("bench")
+    draw = numpy.random.default_rng(3)
+    for bucket in ("bytes", "csv", "empty"):
+        (root / bucket).mkdir()
+    for number in range(4):
+        (root / "bytes" / f"part-{number}").write_bytes(draw.bytes(4 << 20))
+    line = ",".join(f"{value:.7f}" for value in draw.random(40))
+    for number in range(4):
+        (root / "csv" / f"rows-{number}.csv").write_text((f"{number},{line}\n") * 10_000)
+    return root
+
+
+@pytest.fixture
+def bench(run_penstock, tmp_path):
+    """bench(command, *words, env=...) -> (what it printed, what --json holds)"""
+
+    def run_it(*words, env=None):
+        path = tmp_path / "bench.json"
+        done = run_penstock(["bench", *words, "--json", path], env=env).ok()
+        return done.stdout, json.loads(path.read_text())
+
+    return run_it
+
+
+def median(result, figure, variant=0):
+    return result["variants"][variant]["summary"][figure]["median"]
+
+
+# ---- the truth ----
+
+
+@pytest.mark.plain_build
+@pytest.mark.parametrize("latency_ms, connections", [(1, 8), (30, 16), (100, 24)])
+def test_rate_and_latency_are_the_servers(bench, s3_server, data, latency_ms, connections):
+    server = s3_server(data, "--rate-total-mbps", "160", "--latency-ms", latency_ms)
+    said, result = bench("read", "s3://bytes/", "--connections", connections, *SMALL_PARTS,
+                         "--seconds", "1.2", "--warmup-s", "0.5", "--repeats", "1", env=server.env)
+    assert median(result, "gb_per_s") == pytest.approx(0.020, rel=0.05)
+    assert median(result, "gib_per_s") == pytest.approx(0.020 * 1e9 / 2**30, rel=0.05)
+    assert median(result, "window_median_gib_per_s") == pytest.approx(0.0186, rel=0.1)
+    assert said.splitlines()[-1].startswith("limited by: network: ")
+    for repeat in result["variants"][0]["repeats"]:
+        figures = repeat["figures"]
+        assert repeat["complete"] and repeat["limit"]["stage"] == "network"
+        assert figures["request_first_byte_p50_s"] >= latency_ms / 1000
+        assert figures["first_object_s"] <= figures["first_connection_s"]
+        assert figures["first_connection_s"] + latency_ms / 1000 <= figures["first_byte_s"]
+        assert figures["stall_percent"] > 90
+        assert figures["connections"] <= connections < figures["get_requests"]
+
+
+def test_percentiles_are_those_of_the_servers_delays(bench, s3_server, data):
+    server = s3_server(data, "--latency-ms", "20", "--latency-p99-ms", "80")
+    _, result = bench("read", "s3://bytes/", "--connections", "16", "--part-size", "64KiB",
+                      *SHORT, env=server.env)
+    histogram = result["variants"][0]["latency_ns"]["first_byte"]
+    times = sorted(least / 1e9 for least, count in histogram for _ in range(count))
+    for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99)):
+        exact = times[min(len(times) - 1, int(numpy.ceil(share * len(times))) - 1)]
+        assert median(result, f"request_first_byte_{name}_s") == pytest.approx(exact, rel=0.02)
+    assert median(result, "request_first_byte_p50_s") >= 0.018
+    assert median(result, "request_first_byte_p99_s") >= 0.06
+
+
+# ---- the limit ----
+
+
+def limit_of(said):
+    return said.splitlines()[-1].removeprefix("limited by: ").split(":")[0]
+
+
+def test_the_server_is_named_for_its_latency_and_its_refusals(bench, s3_server, data):
+    slow = s3_server(data, "--latency-ms", "120")
+    said, _ = bench("read", "s3://bytes/", "--connections", "4", *SMALL_PARTS, *SHORT, env=slow.env)
+    assert limit_of(said) == "server"
+    busy = s3_server(data, "--latency-ms", "30", "--fault", "status=503,code=SlowDown,every=4")
+    said, result = bench("read", "s3://bytes/", *SMALL_PARTS, *SHORT, env=busy.env)
+    assert limit_of(said) == "server"
+    figures = result["variants"][0]["repeats"][0]["figures"]
+    assert figures["retries_throttled"] == figures["retries"] > 0
+
+
+def test_the_consumer_is_named(bench, data):
+    said, result = bench("read", data / "bytes", "--consume-rate", "10MB", "--memory-limit",
+                         "16MiB", *SHORT)
+    assert limit_of(said) == "consumer"
+    assert median(result, "gb_per_s") < 0.03
+    assert median(result, "wait_room_percent") > 50
+
+
+def test_the_decoder_is_named(bench, data):
+    said, result = bench("decode", data / "csv", "--content-type", "text/csv", "--decode-threads",
+                         "1", "--memory-limit", "64MiB", *SHORT)
+    assert limit_of(said) == "decoder"
+    assert median(result, "cpu_decode_s_per_gib") > median(result, "cpu_frame_s_per_gib")
+    assert median(result, "records_per_s") > 0
+
+
+@pytest.mark.plain_build
+def test_the_cpu_is_named(bench, data):
+    said, _ = bench("read", data / "bytes", "--io", "epoll", "--memory-limit", "64MiB", *SHORT)
+    assert limit_of(said) == "CPU"
+
+
+# ---- what is written ----
+
+
+def test_every_kind_of_output(run_penstock, s3_server, data, tmp_path):
+    import jsonschema
+
+    server = s3_server(data, "--rate-total-mbps", "160")
+    names = ["out.json", "out.csv", "out.raw", "out.html", "out.prom"]
+    paths = [tmp_path / name for name in names]
+    options = [word for pair in zip(["--json", "--csv", "--raw", "--report", "--metrics"], paths)
+               for word in pair]
+    for _ in range(2):
+        done = run_penstock(["bench", "decode", "s3://csv/", "--content-type", "text/csv", *SHORT,
+                             *SMALL_PARTS, "--label", 'a "label" <&>', "--cache", "warm",
+                             "--require", "first_batch<60s,gib_per_s>0.001,retries<1", *options],
+                            env=server.env).ok()
+    assert "caches: warm" in done.stdout
+    result = json.loads(paths[0].read_text())
+    jsonschema.validate(result, json.loads((REPO / "bench/bench.schema.json").read_text()))
+    assert result["label"] == 'a "label" <&>' and result["environment"]["version"]
+    with open(paths[1], newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4 and [row["repeat"] for row in rows] == ["1", "2"] * 2
+    assert rows[0]["label"] == 'a "label" <&>' and float(rows[3]["gib_per_s"]) > 0
+    ticks = list(csv.DictReader(paths[2].read_text().splitlines()))
+    assert len(ticks) > 8 and {tick["repeat"] for tick in ticks} == {"1", "2"}
+    page = paths[3].read_text()
+    assert "http:" not in page and "https:" not in page and "&lt;&amp;&gt;" in page
+    body = page[page.index("<body>"):page.index("</html>")]
+    plots = {svg.get("id"): svg for svg in xml.etree.ElementTree.fromstring(body).iter("svg")}
+    assert set(plots) == {"throughput", "latency", "stages"}
+    for plot in plots.values():
+        assert len(list(plot.iter("polyline"))) + len(list(plot.iter("rect"))) >= 3
+    lines = [line for line in paths[4].read_text().splitlines() if line[0] != "#"]
+    assert any(line.startswith('penstock_bench_gib_per_s{command="decode",variant="decode",'
+                               'label="a \\"label\\" <&>"} ') for line in lines)
+
+
+def test_whole_passes_tell_the_first_and_the_last_done(bench, s3_server, data):
+    server = s3_server(data, "--rate-total-mbps", "400")
+    _, result = bench("read", "s3://bytes/", "--epochs", "1", "--repeats", "1", env=server.env)
+    figures = result["variants"][0]["repeats"][0]["figures"]
+    assert figures["bytes"] == 16 << 20
+    assert figures["first_done_s"] < figures["last_done_s"]
+    assert figures["gb_per_s"] * figures["measured_s"] * 1e9 == pytest.approx(16 << 20)
+
+
+def test_start_compares_pipe_with_file(bench, s3_server, data, tmp_path):
+    server = s3_server(data, "--rate-total-mbps", "400", "--latency-ms", "10")
+    said, result = bench("start", "s3://csv/", "--content-type", "text/csv", "--repeats", "2",
+                         "--dir", tmp_path, "--batch-size", "100", env=server.env)
+    pipe, file = (variant["summary"] for variant in result["variants"])
+    assert [variant["name"] for variant in result["variants"]] == ["pipe", "file"]
+    assert pipe["first_batch_s"]["median"] < file["download_s"]["median"]
+    assert file["download_s"]["median"] < file["first_batch_s"]["median"]
+    assert pipe["first_object_s"]["min"] >= 0.01 and "all is downloaded" in said
+    assert [entry for entry in os.listdir(tmp_path) if entry.startswith("penstock-bench")] == []
+
+
+@pytest.mark.plain_build
+def test_sweep_recommends_few_connections(bench, s3_server, data, tmp_path):
+    """40 Mbit/s a connection and 150 in all: four connections are enough."""
+    server = s3_server(data, "--rate-mbps", "40", "--rate-total-mbps", "150")
+    page = tmp_path / "sweep.html"
+    said, result = bench("sweep", "s3://bytes/", "--grid", "1,2,4,8x128KiB", "--seconds", "0.6",
+                         "--warmup-s", "0.3", "--repeats", "2", "--report", page, env=server.env)
+    rates = {v["connections"]: v["summary"]["received_gib_per_s"]["median"]
+             for v in result["variants"]}
+    assert rates[1] < 0.6 * rates[4] and rates[2] < 0.7 * rates[4]
+    assert result["recommended"] in [f"--connections {n} --part-size 128KiB" for n in (4, 8)]
+    assert f"recommended: {result['recommended']}" in said and limit_of(said).startswith("network")
+    assert 'id="grid"' in page.read_text()
+    _, again = bench("read", "s3://bytes/", *result["recommended"].split(), *SHORT, env=server.env)
+    assert median(again, "received_gib_per_s") == pytest.approx(max(rates.values()), rel=0.1)
+
+
+# ---- cmp ----
+
+
+@pytest.fixture(scope="module")
+def measured(run_penstock, data):
+    path = data / "measured.json"
+    run_penstock(["bench", "read", data / "bytes", "--seconds", "0.1", "--warmup-s", "0",
+                  "--memory-limit", "16MiB", "--repeats", "5", "--quiet", "--json", path]).ok()
+    return json.loads(path.read_text())
+
+
+def with_rates(result, rates):
+    other = copy.deepcopy(result)
+    for repeat, rate in zip(other["variants"][0]["repeats"], rates):
+        repeat["figures"] = {"gib_per_s": rate, "cpu_s_per_gib": 1 / rate}
+    return other
+
+
+@pytest.mark.parametrize("rates, rc, verdict", [
+    ([1.00, 1.02, 0.98, 1.01, 0.99], 0, "no change"),
+    ([0.99, 1.03, 1.00, 0.97, 1.01], 0, "no change"),
+    ([0.90, 0.92, 0.88, 0.91, 0.89], 1, "changed for the worse"),
+    ([1.10, 1.12, 1.08, 1.11, 1.09], 0, "changed for the better"),
+    ([0.90, 0.92], 0, "too few repeats to tell"),
+])
+def test_cmp_tells_a_change_from_noise(run_penstock, measured, tmp_path, rates, rc, verdict):
+    a, b = tmp_path / "a.json", tmp_path / "b.json"
+    before = with_rates(measured, [1.00, 1.02, 0.98, 1.01, 0.99])
+    after = with_rates(measured, rates)
+    after["variants"][0]["repeats"] = after["variants"][0]["repeats"][:len(rates)]
+    a.write_text(json.dumps(before))
+    b.write_text(json.dumps(after))
+    done = run_penstock(["bench", "cmp", a, b])
+    assert (done.rc, done.stdout.splitlines()[-1]) == (rc, verdict), done.stdout
+    assert run_penstock(["bench", "cmp", a, b]).stdout == done.stdout
+
+
+def test_cmp_of_a_run_with_itself_and_of_no_runs(run_penstock, measured, tmp_path):
+    whole = tmp_path / "whole.json"
+    whole.write_text(json.dumps(measured))
+    same = run_penstock(["bench", "cmp", whole, whole, "--all"]).ok()
+    assert same.stdout.splitlines()[-1] == "no change"
+    for text, word in (("{", "bad.json"), ("{}", "no file of penstock bench"), (None, "bad.json")):
+        bad = tmp_path / "bad.json"
+        bad.unlink(missing_ok=True)
+        if text is not None:
+            bad.write_text(text)
+        done = run_penstock(["bench", "cmp", whole, bad])
+        assert done.rc == 1 and word in done.stderr
+
+
+# ---- how it fails ----
+
+
+def test_bad_input(run_penstock, s3_server, data, tmp_path):
+    env = s3_server(data).env
+    for words, rc, word in (
+        (["read", "s3://empty/"], 1, "channel bench is empty"),
+        (["read", "s3://absent/"], 1, "absent"),
+        (["read", "s3://bytes/", "--require", "speed<2s"], 2, "there is no figure 'speed'"),
+        (["read", "s3://bytes/", "--require", "first_batch<2GiB"], 2, "needs a number"),
+        (["read", "s3://bytes/", "--require", "first_batch=2s"], 2, "has no < or >"),
+        (["read", "s3://bytes/", "--report", tmp_path / "no/such.html"], 1, "cannot write"),
+        (["decode", "s3://csv/"], 2, "decode needs --content-type"),
+        (["decode", "s3://bytes/", "--content-type", "text/csv"], 1, "part-0"),
+        (["sweep", "s3://bytes/", "--grid", "8,4x1MiB"], 1, "--grid"),
+        (["read"], 2, "no URI"),
+        (["fly", "s3://bytes/"], 2, "there is no command 'fly'"),
+    ):
+        done = run_penstock(["bench", *words], env=env)
+        assert (done.rc, word in done.stderr) == (rc, True), (words, done.stderr)
+    done = run_penstock(["bench", "read", data / "bytes", "--seconds", "0.1", "--warmup-s", "0",
+                         "--repeats", "1", "--require", "gib_per_s>1e9,records_per_s>1"])
+    assert done.rc == 1 and "not met: gib_per_s>1e9: gib_per_s is" in done.stderr
+    assert "records_per_s was not measured" in done.stderr and "limited by" in done.stdout
+
+
+def test_an_endpoint_that_is_not_there(penstock):
+    """Refused connections are tried again for a while: an interrupt ends that, with nothing to tell."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    env = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ACCESS_KEY_ID": "a",
+           "AWS_SECRET_ACCESS_KEY": "b"}
+    process = subprocess.Popen([penstock, "bench", "read", "s3://bytes/"], env=clean_env(env),
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(0.7)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=30)
+    assert (process.returncode, said) == (130, "")
+
+
+def test_an_interrupt_prints_what_there_is(penstock, data, tmp_path):
+    out = tmp_path / "bench.json"
+    words = [penstock, "bench", "read", data / "bytes", "--seconds", "60", "--warmup-s", "0",
+             "--memory-limit", "16MiB", "--json", out]
+    process = subprocess.Popen([str(word) for word in words], env=clean_env(), text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted: what was measured until then" in said and "limited by: " in said
+    result = json.loads(out.read_text())
+    assert result["interrupted"] and not result["variants"][0]["repeats"][0]["complete"]
+    assert result["variants"][0]["repeats"][0]["figures"]["gib_per_s"] > 0
