@@ -15,12 +15,7 @@
 #include "formats/record_template.h"
 #include "formats/recordio.h"
 #include "formats/recordio_find.h"
-
-/* Where the parts of a record are joined. */
-struct joined {
-    uint8_t *memory;
-    size_t size_bytes;
-};
+#include "formats/recordio_join.h"
 
 /* Records in a row that do not match the template before another one is learnt; and how many times
  * longer that may become while none is found. */
@@ -29,7 +24,7 @@ enum { MISSES_MAX = 4, PATIENCE_MAX = 64 };
 struct fmt_decoder {
     const struct fmt_record_options *options;
     struct fmt_shape shape;
-    struct joined joined;
+    struct fmt_joiner joiner;
     struct fmt_record_scratch scratch;
     struct fmt_template template;
     uint32_t misses;
@@ -42,43 +37,40 @@ struct parsed {
     void *message;
 };
 
-/* The record's payload: in place, or joined in *joined. NULL when memory is out. */
-static const uint8_t *get_body(const uint8_t *in, const struct fmt_recordio_record *record,
-                               struct joined *joined)
-{
-    if (record->part_count == 1)
-        return in + FMT_RECORDIO_HEAD_BYTES;
-    if (joined->size_bytes < record->body_bytes) {
-        uint8_t *memory = realloc(joined->memory, record->body_bytes);
-        if (memory == NULL)
-            return NULL;
-        *joined = (struct joined){memory, record->body_bytes};
-    }
-    if (joined->memory == NULL)
-        return in; /* all parts are empty: any address will do */
-    fmt_recordio_join(in, record, false, joined->memory);
-    return joined->memory;
-}
-
 static enum fmt_rc fail_memory(struct fmt_error *error)
 {
     (void)fmt_fail(error, 0, 0, "out of memory");
     return FMT_E_MEMORY;
 }
 
-/* Finds what is wanted in the record at `in`. parsed->message is the caller's to free. */
+/* Finds what is wanted in a payload. parsed->message is the caller's to free. */
+static enum fmt_record_verdict parse_body(const struct fmt_joiner *joiner,
+                                          const struct fmt_record_query *query,
+                                          struct parsed *parsed)
+{
+    enum fmt_record_verdict verdict =
+        fmt_record_walk(joiner->body, joiner->len_bytes, query, parsed->values);
+    parsed->message = NULL;
+    if (verdict == FMT_RECORD_REFUSED)
+        verdict = fmt_record_unpack(joiner->body, joiner->len_bytes, query, parsed->values,
+                                    &parsed->message);
+    return verdict;
+}
+
+/* The same in the record at `in`. */
 static enum fmt_rc parse(const uint8_t *in, const struct fmt_recordio_record *place,
-                         const struct fmt_record_query *query, struct joined *joined,
+                         const struct fmt_record_query *query, struct fmt_joiner *joiner,
                          struct parsed *parsed, struct fmt_error *error)
 {
-    const uint8_t *body = get_body(in, place, joined);
     parsed->message = NULL;
-    if (body == NULL)
-        return fail_memory(error);
-    size_t len = place->body_bytes;
-    enum fmt_record_verdict verdict = fmt_record_walk(body, len, query, parsed->values);
-    if (verdict == FMT_RECORD_REFUSED)
-        verdict = fmt_record_unpack(body, len, query, parsed->values, &parsed->message);
+    enum fmt_rc rc = fmt_joiner_join(joiner, in, place, error);
+    if (rc != FMT_OK)
+        return rc;
+    enum fmt_record_verdict verdict = parse_body(joiner, query, parsed);
+    if (joiner->is_guess && verdict == FMT_RECORD_MALFORMED) {
+        fmt_joiner_retry(joiner, in, place);
+        verdict = parse_body(joiner, query, parsed);
+    }
     switch (verdict) {
     case FMT_RECORD_PARSED:
         return FMT_OK;
@@ -89,7 +81,8 @@ static enum fmt_rc parse(const uint8_t *in, const struct fmt_recordio_record *pl
         break;
     }
     return fmt_fail(error, 0, 0,
-                    "the record's %zu bytes are not a protobuf message aialgs.data.Record", len);
+                    "the record's %zu bytes are not a protobuf message aialgs.data.Record",
+                    joiner->len_bytes);
 }
 
 static enum fmt_rc learn(const struct fmt_options *options, const uint8_t *in, size_t len,
@@ -100,17 +93,17 @@ static enum fmt_rc learn(const struct fmt_options *options, const uint8_t *in, s
     enum fmt_rc rc = fmt_recordio_read(in, len, &place, error);
     if (rc != FMT_OK)
         return rc;
-    struct joined joined = {0};
+    struct fmt_joiner joiner = {.multipart = wanted->multipart};
     struct parsed parsed;
     uint32_t dims[FMT_RECORD_FEATURES_MAX];
-    rc = parse(in, &place, &wanted->query, &joined, &parsed, error);
+    rc = parse(in, &place, &wanted->query, &joiner, &parsed, error);
     if (rc == FMT_OK)
         rc = fmt_record_learn(wanted, parsed.values, shape, dims, error);
     if (rc == FMT_OK && options != NULL && options->own != NULL)
         memcpy(((struct fmt_record_options *)options->own)->dims, dims,
                wanted->feature_count * sizeof(dims[0]));
     fmt_record_free(parsed.message);
-    free(joined.memory);
+    fmt_joiner_clear(&joiner);
     return rc;
 }
 
@@ -122,6 +115,7 @@ static struct fmt_decoder *decoder_new(const struct fmt_options *options,
         return NULL;
     decoder->options = fmt_record_options(options);
     decoder->shape = *shape;
+    decoder->joiner.multipart = decoder->options->multipart;
     decoder->patience = 1;
     return decoder;
 }
@@ -131,7 +125,7 @@ static void decoder_free(struct fmt_decoder *decoder)
     if (decoder == NULL)
         return;
     fmt_record_scratch_free(&decoder->scratch);
-    free(decoder->joined.memory);
+    fmt_joiner_clear(&decoder->joiner);
     free(decoder);
 }
 
@@ -162,7 +156,7 @@ static enum fmt_rc decode_row(struct fmt_decoder *decoder, const uint8_t *in, si
     if (rc != FMT_OK)
         return rc;
     *len_bytes = place.len_bytes;
-    rc = parse(in, &place, &options->query, &decoder->joined, &parsed, error);
+    rc = parse(in, &place, &options->query, &decoder->joiner, &parsed, error);
     if (rc == FMT_OK)
         rc = fmt_record_put_row(options, &decoder->shape, options->dims, parsed.values, rows, row,
                                 &decoder->scratch, error);

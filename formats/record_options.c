@@ -66,6 +66,11 @@ enum fmt_rc fmt_record_set_option(void *own, const char *name, const char *value
         options->type = (enum fmt_feature_type)word;
         return rc;
     }
+    if (strcasecmp(name, "multipart") == 0) {
+        rc = fmt_option_word(name, value, fmt_multipart_words, &word, error);
+        options->multipart = (enum fmt_multipart)word;
+        return rc;
+    }
     if (strcasecmp(name, "layout") == 0) {
         rc = fmt_option_word(name, value, LAYOUTS, &word, error);
         options->layout = (enum fmt_record_layout)word;

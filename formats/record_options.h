@@ -10,12 +10,13 @@
 
 #include "formats/fmt.h"
 #include "formats/record.h"
+#include "formats/recordio_join.h"
 
 #define FMT_RECORD_FEATURES_MAX 32u
 #define FMT_RECORD_TEXTS_MAX 32u
 
 /* The parameters, for messages. */
-#define FMT_RECORD_PARAMETERS "type, layout, features, label, weight, text"
+#define FMT_RECORD_PARAMETERS "type, layout, features, label, weight, text, multipart"
 
 enum fmt_record_layout {
     FMT_LAYOUT_AUTO, /* as the first record */
@@ -26,6 +27,7 @@ enum fmt_record_layout {
 struct fmt_record_options {
     enum fmt_feature_type type; /* of dense features */
     enum fmt_record_layout layout;
+    enum fmt_multipart multipart;
     char *features; /* names, as they were given, or NULL; likewise: */
     char *label;
     char *weight;

@@ -10,6 +10,7 @@
 #include "formats/crc.h"
 #include "formats/recordio_join.h"
 #include "tests/arena.h"
+#include "tests/drive.h"
 #include "tests/frames.h"
 
 #define MAGIC "\x0a\x23\xd7\xce"
@@ -208,6 +209,66 @@ static void test_auto_parts_that_tell_nothing_are_a_guess(void **state)
     fmt_joiner_clear(&joiner);
 }
 
+/* What rows a channel of recordio-protobuf gets of three features and a label. */
+static void assert_rows(const char *content_type, const struct frames *object, size_t rows,
+                        const float expected[][4], const char *error)
+{
+    struct drive drive = {.rows_max = 100, .exact = true, .step = step_all};
+    struct drive_result result;
+    assert_int_equal(fmt_options_parse(content_type, &drive.options, NULL), FMT_OK);
+    drive_run(&drive, object->bytes, object->len_bytes, &result);
+    if (strstr(result.text, error) == NULL || (*error == '\0' && result.failed))
+        fail_msg("%s: '%s'", content_type, result.text);
+    assert_int_equal(result.rows, rows);
+    if (rows > 0)
+        assert_memory_equal(result.values, expected, rows * sizeof(expected[0]));
+    drive_result_free(&result);
+    fmt_options_free(&drive.options);
+}
+
+#define PROTOBUF "application/x-recordio-protobuf"
+
+static void test_protobuf_records_in_parts_by_each_rule(void **state)
+{
+    (void)state;
+    static const float MAGICS[2][4] = {{-1804698880.0f, 2, -1804698880.0f, -1804698880.0f},
+                                       {1, 2, 3, 4}};
+    struct frames object = {0};
+    uint8_t bodies[5][48];
+    put_ml_io(&object, bodies, false);
+    assert_rows(PROTOBUF, &object, 5, ML_IO_ROWS, "");
+    assert_rows(PROTOBUF ";multipart=concat", &object, 5, ML_IO_ROWS, "");
+    assert_rows(PROTOBUF ";multipart=auto", &object, 5, ML_IO_ROWS, "");
+    assert_rows(PROTOBUF ";multipart=dmlc", &object, 0, NULL, "was not cut by dmlc's rule");
+
+    frames_free(&object);
+    put_ml_io(&object, bodies, true);
+    assert_rows(PROTOBUF, &object, 3, ML_IO_ROWS, "begins with a last part");
+
+    /* cut by dmlc around values that are the magic number */
+    frames_free(&object);
+    for (size_t i = 0; i < 2; i++) {
+        memcpy(bodies[i] + 16, MAGICS[i], 12);
+        memcpy(bodies[i] + 44, &MAGICS[i][3], 4);
+        frames_put_dmlc(&object, bodies[i], 48);
+    }
+    assert_true(object.len_bytes > 2 * 56);
+    assert_rows(PROTOBUF ";multipart=dmlc", &object, 2, MAGICS, "");
+    assert_rows(PROTOBUF ";multipart=auto", &object, 2, MAGICS, "");
+    assert_rows(PROTOBUF, &object, 0, NULL, "record's 36 bytes are not a protobuf message");
+
+    /* parts of AWS's kind that dmlc's could be, too: not once they are put together */
+    frames_free(&object);
+    for (size_t i = 0; i < 2; i++) {
+        frames_put_part(&object, 1, bodies[i], 20);
+        frames_put_part(&object, 3, bodies[i] + 20, 28);
+    }
+    assert_rows(PROTOBUF, &object, 2, MAGICS, "");
+    assert_rows(PROTOBUF ";multipart=auto", &object, 2, MAGICS, "");
+    assert_rows(PROTOBUF ";multipart=dmlc", &object, 0, NULL, "not a protobuf message");
+    frames_free(&object);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +277,7 @@ int main(void)
         cmocka_unit_test(test_ml_io_split_records_are_five_by_concat_and_auto),
         cmocka_unit_test(test_ml_io_corrupted_split_records_end_at_the_fourth),
         cmocka_unit_test(test_auto_parts_that_tell_nothing_are_a_guess),
+        cmocka_unit_test(test_protobuf_records_in_parts_by_each_rule),
     };
     return cmocka_run_group_tests(tests, arena_make, NULL);
 }
