@@ -18,12 +18,16 @@
 #define STREAM_SHARE 4
 /* At least this many parts fit in the ring, so that a part never waits for its own predecessor. */
 #define PARTS_IN_RING 4
+/* A chunk is at most this long unless one record is longer: small enough for several decoders to
+ * work on one batch and for its rows to stay in cache, large enough to make queueing free. */
+#define CHUNK_BYTES ((size_t)512 << 10)
 
 void ps_channel_wake_all(struct ps_channel *ch)
 {
     pthread_cond_broadcast(&ch->framer_wakes);
     pthread_cond_broadcast(&ch->decoder_wakes);
     pthread_cond_broadcast(&ch->consumer_wakes);
+    pthread_cond_broadcast(&ch->place_wakes);
     if (ch->pipe)
         ps_pipe_reader_wake(ch->pipe);
     if (ch->inflater)
@@ -94,6 +98,7 @@ static void init_locks(struct ps_channel *ch)
     pthread_cond_init(&ch->framer_wakes, &attributes);
     pthread_cond_init(&ch->decoder_wakes, &attributes);
     pthread_cond_init(&ch->consumer_wakes, &attributes);
+    pthread_cond_init(&ch->place_wakes, &attributes);
     ch->head_wakes = &ch->framer_wakes;
     pthread_condattr_destroy(&attributes);
 }
@@ -241,6 +246,20 @@ static int check_fifos(const struct ps_channel *ch, enum fmt_codec codec,
     return PENSTOCK_OK;
 }
 
+/* Whether rows are staged follows from the configuration, or, for the rest, from their shape. */
+static int open_placing(struct ps_channel *ch, struct penstock_error *error)
+{
+    ch->chunk_bytes = CHUNK_BYTES;
+    ch->staged = ps_shaping_is_staged(&ch->shaping);
+    if (ch->shaping.window_rows == 0)
+        return PENSTOCK_OK;
+    uint64_t slots = ch->shaping.window_rows / ch->config.batch_rows;
+
+    ch->placing.block =
+        calloc(slots < PS_WINDOW_SLOTS_MAX ? slots : PS_WINDOW_SLOTS_MAX, sizeof(struct ps_slot *));
+    return ch->placing.block ? PENSTOCK_OK : ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
+}
+
 static int open_plan(struct ps_channel *ch, struct penstock_error *error)
 {
     const struct penstock_channel_config *config = &ch->config;
@@ -276,6 +295,7 @@ int ps_channel_open(struct penstock *stream, const struct penstock_channel_confi
     /* The caller's strings are copied or not kept. */
     ch->config.name = ch->config.content_type = ch->config.compression = NULL;
     ch->config.data_type = ch->config.bad_lines = NULL;
+    ch->config.bad_records = ch->config.last_batch = NULL;
     ch->config.attribute_names = NULL;
     ch->config.uris = NULL;
     ch->name = strdup(config->name ? config->name : "train");
@@ -293,6 +313,8 @@ int ps_channel_open(struct penstock *stream, const struct penstock_channel_confi
     int rc = ps_config_compression(config, &codec, error);
 
     if (rc == PENSTOCK_OK)
+        rc = ps_shaping_resolve(config, ch->name, ch->plain, &ch->shaping, error);
+    if (rc == PENSTOCK_OK)
         rc = open_data_type(ch, config, error);
 
     if (rc == PENSTOCK_OK)
@@ -303,6 +325,8 @@ int ps_channel_open(struct penstock *stream, const struct penstock_channel_confi
         rc = check_fifos(ch, codec, error);
     if (rc == PENSTOCK_OK)
         rc = open_plan(ch, error);
+    if (rc == PENSTOCK_OK)
+        rc = open_placing(ch, error);
     if (rc == PENSTOCK_OK)
         rc = open_memory(ch, codec, share_bytes, error);
     if (rc == PENSTOCK_OK && has_fifos(ch))
@@ -327,10 +351,12 @@ void ps_channel_close(struct ps_channel *ch)
     free(ch->attribute_names);
     free(ch->sources);
     free(ch->decoder_threads);
+    free(ch->placing.block);
     free(ch->name);
     pthread_cond_destroy(&ch->framer_wakes);
     pthread_cond_destroy(&ch->decoder_wakes);
     pthread_cond_destroy(&ch->consumer_wakes);
+    pthread_cond_destroy(&ch->place_wakes);
     pthread_mutex_destroy(&ch->lock);
     free(ch);
 }

@@ -13,6 +13,11 @@
  * Stream positions count from 0 at penstock_open and never restart; each object of each epoch
  * occupies size_bytes of them, in plan order; values from a manifest occupy none.
  *
+ * Where a row's place is not known before it is decoded (rows of no fixed size, bad records that
+ * are left out, samples, windows of shuffled rows) the channel is staged: decode threads decode
+ * into memory of their own (stage.h), and rows get their places afterwards, in stream order
+ * (place.h).
+ *
  * A channel of plain bytes ("application/octet-stream") has neither framer nor decoders: its
  * consumer takes [released, head) in spans (spans.c).
  *
@@ -34,6 +39,7 @@
 #include "pipe/plan.h"
 #include "pipe/retry.h"
 #include "pipe/ring.h"
+#include "pipe/shaping.h"
 #include "pipe/source.h"
 #include "pipe/wait.h"
 
@@ -45,9 +51,12 @@ enum {
     PS_PARTS_MAX = 1024, /* parts between head and reserved; powers of two */
     PS_CHUNKS_MAX = 128, /* chunks between released and framed */
     PS_EVENTS_MAX = 64,  /* batches and flow marks waiting for penstock_next */
-    PS_SLOTS_MAX = 32,
-    PS_SPANS_MAX = 64,  /* spans on loan */
+    PS_SLOTS_MAX = 32,   /* but for channels whose rows are shuffled */
+    PS_WINDOW_SLOTS_MAX = 1024,
+    PS_EVENT_PLACES = PS_EVENTS_MAX + PS_WINDOW_SLOTS_MAX + 2, /* batches never wait for one */
+    PS_SPANS_MAX = 64,                                         /* spans on loan */
     PS_ENDS_MAX = 1024, /* objects inflated to their end that the consumer has not passed */
+    PS_BAD_LISTED_MAX = 64,
 };
 
 enum ps_sum_state {
@@ -97,7 +106,17 @@ struct ps_part {
     void *transfer;
 };
 
-/* Whole records of one object, contiguous in memory, with their place in a batch. */
+enum ps_chunk_kind {
+    PS_CHUNK_RECORDS,
+    PS_CHUNK_BROKEN, /* bytes in which no record can be found; rows is 1 where such a place begins
+                      */
+    PS_CHUNK_EPOCH_END,
+    PS_CHUNK_END,
+    PS_CHUNK_ERROR, /* frame_error */
+};
+
+/* Whole records of one object, contiguous in memory, with their place in a batch; of a staged
+ * channel without one, and then what is no record is a chunk too. */
 struct ps_chunk {
     const uint8_t *in;
     size_t len_bytes;
@@ -110,14 +129,26 @@ struct ps_chunk {
     uint32_t first_row;
     uint32_t rows;
     bool done;
+
+    bool staged; /* and so are these */
+    enum ps_chunk_kind kind;
+    uint64_t order;      /* it is the so-manieth staged chunk */
+    uint64_t object_row; /* index of the first row in its object */
+    char cause[240];     /* of BROKEN */
 };
 
 /* Where a slot's arrays begin, in bytes from its base; what the shape lacks takes no room. Features
- * are at 0. */
+ * are at 0. Behind those that have a fixed size lies what grows with the rows. */
 struct ps_layout {
     size_t labels;
     size_t weights;
     size_t groups;
+    size_t row_offsets;
+    size_t text_offsets;
+    size_t entries;       /* three times entries_max words: see variable.h */
+    uint32_t entries_max; /* in a batch; a multiple of 16 */
+    size_t texts;
+    uint32_t texts_max; /* bytes in a batch */
     size_t end;
 };
 
@@ -128,9 +159,16 @@ struct ps_slot {
     struct ps_channel *channel;
     struct penstock_batch batch; /* what the caller sees; rows is set when the slot is sealed */
     enum ps_slot_state state;
-    uint32_t rows_framed;  /* rows given a place by the framer */
+    uint32_t rows_framed;  /* rows given a place */
     uint32_t rows_decoded; /* rows done, well or badly */
-    bool bad;              /* a record was malformed: `error` is the earliest in row order */
+    bool sealed;           /* of a staged channel: rows_framed is final; */
+    bool unfinished;       /* it may not be lent yet, even if all rows are done */
+    bool first;            /* of its epoch, to be kept for the last one: see ps_placing.kept */
+    bool dropped;          /* it is not delivered: the last batch, not full */
+    uint32_t entries;      /* given a place */
+    uint32_t texts;
+    uint32_t values_at; /* where values begin: see variable.h */
+    bool bad;           /* a record was malformed: `error` is the earliest in row order */
     uint32_t bad_row;
     struct penstock_error error;
 };
@@ -140,6 +178,41 @@ enum ps_event_kind { PS_EVENT_BATCH, PS_EVENT_EPOCH_END, PS_EVENT_END, PS_EVENT_
 struct ps_event {
     enum ps_event_kind kind;
     struct ps_slot *slot; /* BATCH: the batch; ERROR: the batch the error cut short, or NULL */
+    const struct penstock_error *error; /* ERROR */
+};
+
+/* How far rows of a staged channel have their places. What is not noted otherwise belongs to the
+ * thread that has the turn. */
+struct ps_placing {
+    uint64_t pushed; /* staged chunks in all; lock */
+    uint64_t turn;   /* order of the chunk whose rows get their places now; lock */
+    bool failed;     /* none do from now on; lock */
+    struct penstock_error error;
+    struct ps_slot *slot; /* being filled, or NULL */
+    uint32_t rows;        /* placed in it */
+    uint64_t epoch_rows;  /* placed in this epoch, and in sealed batches or the one being filled */
+    uint32_t entries_guess; /* of a batch */
+
+    /* The window: rows of a block go to the batches of a block, all of which are being filled. */
+    struct ps_slot **block; /* window_rows / batch_rows; NULL: no window */
+    uint64_t block_rows;    /* placed in it; 0: none of the slots is taken */
+    uint64_t block_no;      /* in the epoch */
+    uint64_t block_key;
+    uint64_t block_position; /* of its first row */
+
+    /* The first batch of the epoch, of which the last one is filled up. */
+    struct ps_slot kept;
+    bool kept_whole; /* lock */
+};
+
+/* What was bad. As above; `list` and `listed` are guarded by the lock. */
+struct ps_bad {
+    uint64_t records; /* of the epoch, as the next two */
+    uint64_t bytes;
+    uint64_t objects;
+    const struct ps_object *object; /* that had the last one */
+    struct penstock_bad_record list[PS_BAD_LISTED_MAX];
+    uint32_t listed;
 };
 
 /* A run of an object's bytes on loan. */
@@ -236,6 +309,7 @@ struct ps_channel {
     size_t part_bytes;           /* 0: the I/O threads choose */
     size_t part_bytes_most;
     size_t slot_budget_bytes;
+    struct ps_shaping shaping;
     bool plain;                   /* bytes as they are: no framer, no decoders, no slots */
     struct ps_inflater *inflater; /* NULL: the objects are not compressed */
 
@@ -243,6 +317,7 @@ struct ps_channel {
     pthread_cond_t framer_wakes;   /* head, plan, free slot, chunk or event room, stop */
     pthread_cond_t decoder_wakes;  /* a chunk, stop */
     pthread_cond_t consumer_wakes; /* an event, decoded rows, stop */
+    pthread_cond_t place_wakes;    /* the turn, free slot, copied rows, event room, stop */
     pthread_cond_t *head_wakes;    /* whoever waits for head: framer_wakes, or the inflater's */
 
     /* Fetching. */
@@ -276,8 +351,13 @@ struct ps_channel {
     uint64_t chunk_next;
     uint64_t released_pos;
     bool decode_failed;
-    struct fmt_shape shape; /* written by the framer before the first chunk */
+    struct fmt_shape shape; /* written by the framer before the first chunk with rows, */
+    bool staged;            /* as is this, and the next two */
+    uint32_t stage_rows;    /* most in a staged chunk, */
+    size_t chunk_bytes;     /* and most bytes, unless one record is longer */
     bool shape_known;
+    struct ps_placing placing;
+    struct ps_bad bad;
 
     /* Batches. */
     void *slot_map;
@@ -285,8 +365,8 @@ struct ps_channel {
     size_t slot_bytes;
     struct ps_layout layout;
     uint32_t slot_count;
-    struct ps_slot slots[PS_SLOTS_MAX];
-    struct ps_event events[PS_EVENTS_MAX];
+    struct ps_slot *slots; /* slot_count, and their places never move */
+    struct ps_event events[PS_EVENT_PLACES];
     uint64_t event_first;
     uint64_t event_next;
     struct penstock_error frame_error; /* what an ERROR event is about; set before it is queued */
@@ -309,6 +389,7 @@ struct ps_channel {
         _Atomic uint64_t connections_reused, retries[PS_CAUSES];
         _Atomic uint64_t head_requests, objects_verified, objects_unverified, bytes_verified;
         _Atomic uint64_t lines_skipped;
+        _Atomic uint64_t records_bad, bytes_bad, objects_bad, records_unsampled;
         _Atomic uint64_t hedges, hedge_wins, refetched_bytes;
         _Atomic uint64_t tls_handshakes, tls_resumed;
         _Atomic uint64_t first_object_ns, first_connection_ns, first_byte_ns, first_record_ns;

@@ -4,6 +4,7 @@
 
 #include "pipe/engine.h"
 #include "pipe/error.h"
+#include "pipe/place.h"
 #include "pipe/slots.h"
 #include "pipe/tap.h"
 
@@ -17,8 +18,7 @@ static bool broken_off(struct ps_channel *ch)
     return ch->decode_failed || atomic_load(&ch->stream->stopping);
 }
 
-/* Moves released over chunks that are done, without a gap. Lock held. True when space was freed. */
-static bool release_done(struct ps_channel *ch)
+bool ps_chunks_release_done(struct ps_channel *ch)
 {
     uint64_t before = ch->chunk_first;
 
@@ -45,11 +45,13 @@ bool ps_chunks_push(struct ps_channel *ch, const struct ps_chunk *chunk)
         struct ps_chunk *place = chunk_at(ch, ch->chunk_next++);
 
         *place = *chunk;
-        place->done = chunk->rows == 0;
+        place->done = chunk->rows == 0 && chunk->kind == PS_CHUNK_RECORDS;
+        if (chunk->staged && !place->done)
+            place->order = ch->placing.pushed++;
         if (chunk->slot)
             chunk->slot->rows_framed += chunk->rows;
         if (place->done)
-            freed = release_done(ch);
+            freed = ps_chunks_release_done(ch);
         pthread_cond_signal(&ch->decoder_wakes);
     }
     pthread_mutex_unlock(&ch->lock);
@@ -69,7 +71,7 @@ bool ps_chunks_wait_released(struct ps_channel *ch, uint64_t pos)
     return go_on;
 }
 
-/* The next chunk with rows; NULL when the stream stops. Lock held. */
+/* The next chunk that there is something to do for; NULL when the stream stops. Lock held. */
 static struct ps_chunk *take_chunk(struct ps_channel *ch)
 {
     for (;;) {
@@ -81,7 +83,7 @@ static struct ps_chunk *take_chunk(struct ps_channel *ch)
         while (ch->chunk_taken < ch->chunk_next) {
             struct ps_chunk *chunk = chunk_at(ch, ch->chunk_taken++);
 
-            if (chunk->rows > 0)
+            if (!chunk->done)
                 return chunk;
         }
         ps_wait_on(&ch->waits[PS_WAIT_CHUNKS], &ch->decoder_wakes, &ch->lock, NULL);
@@ -118,7 +120,7 @@ static bool finish_chunk(struct ps_channel *ch, struct ps_chunk *chunk, enum fmt
         note_bad_record(ch, chunk, rc, cause);
     chunk->slot->rows_decoded += chunk->rows;
     chunk->done = true;
-    bool freed = release_done(ch);
+    bool freed = ps_chunks_release_done(ch);
 
     if (rc != FMT_OK)
         ps_channel_wake_all(ch);
@@ -143,31 +145,57 @@ static enum fmt_rc decode_chunk(struct ps_channel *ch, struct fmt_decoder *decod
     return ch->options.ops->decode(decoder, &span, &rows, cause);
 }
 
+void ps_chunks_count_records(struct ps_channel *ch, uint32_t rows)
+{
+    if (atomic_fetch_add_explicit(&ch->counts.records, rows, memory_order_relaxed) == 0)
+        atomic_store(&ch->counts.first_record_ns, ps_now_ns() - ch->stream->opened_ns);
+}
+
+static void run_direct(struct ps_channel *ch, struct fmt_decoder **decoder, struct ps_chunk *chunk)
+{
+    const struct fmt_ops *ops = ch->options.ops;
+    struct fmt_error cause = {.text = ""};
+
+    /* The shape was written before the first chunk was queued. */
+    if (!*decoder)
+        *decoder = ops->decoder_new(&ch->options, &ch->shape);
+    enum fmt_rc rc = *decoder ? decode_chunk(ch, *decoder, chunk, &cause) : FMT_E_MEMORY;
+
+    ps_chunks_count_records(ch, chunk->rows);
+    if (finish_chunk(ch, chunk, rc, &cause))
+        ps_engine_wake_io(ch->stream);
+}
+
+static void run_staged(struct ps_channel *ch, struct ps_stage **stage, struct ps_chunk *chunk)
+{
+    if (chunk->kind == PS_CHUNK_RECORDS) {
+        if (!*stage)
+            *stage = ps_stage_new(ch);
+        if (*stage)
+            ps_stage_decode(*stage, chunk);
+    }
+    ps_place_chunk(ch, *stage, chunk);
+}
+
 void *ps_decoder_main(void *channel)
 {
     struct ps_channel *ch = channel;
-    const struct fmt_ops *ops = ch->options.ops;
     struct fmt_decoder *decoder = NULL;
+    struct ps_stage *stage = NULL;
 
     for (;;) {
-        struct fmt_error cause = {.text = ""};
-
         pthread_mutex_lock(&ch->lock);
         struct ps_chunk *chunk = take_chunk(ch);
 
         pthread_mutex_unlock(&ch->lock);
         if (!chunk)
             break;
-        /* The shape was written before the first chunk was queued. */
-        if (!decoder)
-            decoder = ops->decoder_new(&ch->options, &ch->shape);
-        enum fmt_rc rc = decoder ? decode_chunk(ch, decoder, chunk, &cause) : FMT_E_MEMORY;
-
-        if (atomic_fetch_add_explicit(&ch->counts.records, chunk->rows, memory_order_relaxed) == 0)
-            atomic_store(&ch->counts.first_record_ns, ps_now_ns() - ch->stream->opened_ns);
-        if (finish_chunk(ch, chunk, rc, &cause))
-            ps_engine_wake_io(ch->stream);
+        if (chunk->staged)
+            run_staged(ch, &stage, chunk);
+        else
+            run_direct(ch, &decoder, chunk);
     }
-    ops->decoder_free(decoder);
+    ch->options.ops->decoder_free(decoder);
+    ps_stage_free(stage);
     return NULL;
 }

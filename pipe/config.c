@@ -27,7 +27,7 @@ void penstock_config_init(struct penstock_config *config)
 void penstock_channel_config_init(struct penstock_channel_config *channel)
 {
     *channel = (struct penstock_channel_config){
-        .name = "train", .batch_rows = BATCH_ROWS, .epochs = 1, .shard_count = 1};
+        .name = "train", .batch_rows = BATCH_ROWS, .epochs = 1, .shard_count = 1, .sample_to = 1};
 }
 
 /* SageMaker's rule for channel names: 1 to 64 of A-Z a-z 0-9 . - _ */

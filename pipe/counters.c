@@ -82,6 +82,10 @@ void penstock_get_counters(const struct penstock *stream, size_t channel_no,
     out->get_requests = count(&counts->get_requests);
     out->head_requests = count(&counts->head_requests);
     out->lines_skipped = count(&counts->lines_skipped);
+    out->records_bad = count(&counts->records_bad);
+    out->bytes_bad = count(&counts->bytes_bad);
+    out->objects_bad = count(&counts->objects_bad);
+    out->records_unsampled = count(&counts->records_unsampled);
     out->objects_verified = count(&counts->objects_verified);
     out->objects_unverified = count(&counts->objects_unverified);
     out->bytes_verified = count(&counts->bytes_verified);

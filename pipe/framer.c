@@ -12,14 +12,13 @@
 #include "pipe/chunks.h"
 #include "pipe/engine.h"
 #include "pipe/error.h"
+#include "pipe/slot_rows.h"
 #include "pipe/slots.h"
+#include "pipe/stage.h"
 #include "pipe/tap.h"
+#include "pipe/text.h"
 
 #include <stdio.h>
-
-/* A chunk is at most this long unless one record is longer: small enough for several decoders to
- * work on one batch and for its rows to stay in cache, large enough to make queueing free. */
-#define CHUNK_BYTES ((size_t)512 << 10)
 
 struct framer {
     struct ps_channel *ch;
@@ -33,8 +32,10 @@ struct framer {
     size_t limit_bytes;   /* longest chunk to cut next */
     struct ps_slot *slot; /* being filled, or NULL */
     uint32_t rows;        /* placed in it */
-    uint64_t position;    /* rows placed in this epoch */
+    uint64_t position;    /* rows placed in this epoch; of a staged channel all records */
+    uint64_t object_row;  /* the same, in this object */
     uint64_t epoch_objects;
+    bool lost; /* after bytes that are no record: the next one has to be found */
 };
 
 enum step { STEP_GO_ON, STEP_BROKEN_OFF, STEP_ERROR };
@@ -73,10 +74,54 @@ static enum step wait_bytes(struct framer *f, uint64_t pos)
     return STEP_ERROR;
 }
 
+/* Hands a chunk on that holds the stream's next `len_bytes`. */
+static enum step push(struct framer *f, struct ps_chunk *chunk, size_t len_bytes)
+{
+    struct ps_channel *ch = f->ch;
+
+    chunk->end_pos = f->pos + len_bytes;
+    chunk->object = f->view.object;
+    chunk->epoch = f->cursor.epoch;
+    chunk->position = f->position;
+    chunk->object_row = f->object_row;
+    chunk->staged = ch->staged;
+    if (!ps_chunks_push(ch, chunk))
+        return STEP_BROKEN_OFF;
+    if (f->pos < f->carried_lap_pos && len_bytes > 0)
+        f->carried_end_pos = chunk->end_pos;
+    f->pos = chunk->end_pos;
+    f->position += chunk->rows;
+    f->object_row += chunk->rows;
+    f->cut = (struct fmt_cut){.rows = 0};
+    f->limit_bytes = ch->chunk_bytes;
+    return STEP_GO_ON;
+}
+
+/* Leaves out bytes in which there is no record to be found; `cause` is why not, of the one at
+ * `offset` in the object, and NULL if they are more of the same. */
+static enum step leave_out(struct framer *f, const uint8_t *in, size_t len_bytes, uint64_t offset,
+                           const char *cause)
+{
+    struct ps_chunk chunk = {.in = in,
+                             .len_bytes = len_bytes,
+                             .object_offset = offset,
+                             .kind = PS_CHUNK_BROKEN,
+                             .rows = cause ? 1 : 0};
+
+    ps_text_copy(chunk.cause, sizeof chunk.cause, cause ? cause : "");
+    return push(f, &chunk, len_bytes);
+}
+
+/* The record at f->pos cannot be told from what follows: the stream ends here, or begins again with
+ * the next record that can be found. */
 static enum step bad_record(struct framer *f, uint64_t offset, const char *cause)
 {
     struct ps_channel *ch = f->ch;
 
+    if (ch->shaping.bad != PS_BAD_ERROR) {
+        f->lost = true;
+        return leave_out(f, NULL, 0, offset, cause);
+    }
     ps_source_bad_record(&ch->frame_error, ch->name, &ch->sources[f->view.object->source_no],
                          f->view.object, offset, cause);
     return STEP_ERROR;
@@ -114,24 +159,65 @@ static enum step widen(struct framer *f, size_t seen_bytes, size_t run_bytes, si
     return wait_bytes(f, f->pos + have_bytes);
 }
 
-/* The first record of the channel tells the shape; the slots follow from it. */
-static enum step learn_shape(struct framer *f, const uint8_t *in, size_t len_bytes)
+/* How many records a chunk may have. */
+static uint32_t rows_most(const struct framer *f)
+{
+    const struct ps_channel *ch = f->ch;
+
+    if (ch->staged)
+        return ch->shape_known ? ch->stage_rows : 1;
+    return ch->config.batch_rows - (f->slot ? f->rows : 0);
+}
+
+/* The record is bad, but its end is known: it was cut. */
+static enum step leave_out_first(struct framer *f, const uint8_t *in, const char *cause)
+{
+    struct fmt_cut cut = {.rows = 0};
+    struct fmt_error ignored;
+    const struct fmt_options *options = &f->ch->options;
+
+    if (options->ops->cut(options, in, f->cut.len_bytes, f->pos == f->view.object_pos, true, 1,
+                          &cut, &ignored) != FMT_OK)
+        cut.len_bytes = f->cut.len_bytes;
+    return leave_out(f, in, cut.len_bytes, f->pos - f->view.object_pos + cut.lead_bytes, cause);
+}
+
+/* The first record of the channel tells the shape; the slots follow from it. *learnt: it did. */
+static enum step learn_shape(struct framer *f, const uint8_t *in, bool *learnt)
 {
     struct ps_channel *ch = f->ch;
     struct fmt_error cause = {.text = ""};
-    char text[160];
+    uint64_t offset = f->pos + f->cut.lead_bytes - f->view.object_pos;
+    bool wrong =
+        ch->options.ops->learn(&ch->options, in + f->cut.lead_bytes,
+                               f->cut.len_bytes - f->cut.lead_bytes, &ch->shape, &cause) != FMT_OK;
 
-    if (ch->options.ops->learn(&ch->options, in, len_bytes, &ch->shape, &cause) != FMT_OK)
-        return bad_record(f, f->pos + f->cut.lead_bytes - f->view.object_pos + cause.offset_bytes,
-                          cause.text);
-    if (ch->config.feature_dim != 0 && ch->config.feature_dim != ch->shape.feature_dim) {
-        snprintf(text, sizeof text, "the record has %u features, the configuration says %u",
-                 ch->shape.feature_dim, ch->config.feature_dim);
-        return bad_record(f, f->pos + f->cut.lead_bytes - f->view.object_pos, text);
+    if (!wrong && ch->config.feature_dim != 0 && ch->config.feature_dim != ch->shape.feature_dim) {
+        snprintf(cause.text, sizeof cause.text,
+                 "the record has %u features, the configuration says %u", ch->shape.feature_dim,
+                 ch->config.feature_dim);
+        wrong = true;
     }
+    if (wrong && ch->shaping.bad != PS_BAD_ERROR)
+        return leave_out_first(f, in, cause.text);
+    if (wrong)
+        return bad_record(f, offset + cause.offset_bytes, cause.text);
+    bool variable = ch->shape.sparse || ch->shape.text_dim > 0;
+
+    if (variable && ch->shaping.window_rows > 0) {
+        ps_fail(
+            &ch->frame_error, PENSTOCK_E_ARGUMENT,
+            "channel %s: shuffle_rows is for dense rows, and these %s: shuffle objects instead, "
+            "or when they are written",
+            ch->name, ch->shape.sparse ? "are sparse" : "hold texts");
+        return STEP_ERROR;
+    }
+    ch->staged |= variable;
+    if (ch->staged)
+        ps_stage_plan(ch);
     if (ps_slots_open(ch, &ch->frame_error) != PENSTOCK_OK)
         return STEP_ERROR;
-    ch->shape_known = true;
+    ch->shape_known = *learnt = true;
     return STEP_GO_ON;
 }
 
@@ -146,19 +232,25 @@ static bool seal_if_full(struct framer *f)
     return ps_slots_queue(f->ch, PS_EVENT_BATCH, slot);
 }
 
-/* Gives the records just cut their places and hands them on. */
+/* Gives the records just cut their places, unless that is done later, and hands them on. */
 static enum step place_records(struct framer *f, const uint8_t *in)
 {
     struct ps_channel *ch = f->ch;
     struct fmt_cut cut = f->cut;
 
     if (cut.rows > 0 && !ch->shape_known) {
-        enum step step = learn_shape(f, in + cut.lead_bytes, cut.len_bytes - cut.lead_bytes);
+        bool learnt = false;
+        enum step step = learn_shape(f, in, &learnt);
 
-        if (step != STEP_GO_ON)
+        if (!learnt)
             return step;
+        if (cut.rows > rows_most(f) || cut.len_bytes > ch->chunk_bytes) {
+            f->cut = (struct fmt_cut){.rows = 0};
+            f->limit_bytes = ch->chunk_bytes;
+            return STEP_GO_ON; /* cut anew, as small as it should be */
+        }
     }
-    if (cut.rows > 0 && !f->slot) {
+    if (cut.rows > 0 && !f->slot && !ch->staged) {
         f->slot = ps_slots_take(ch, f->cursor.epoch, f->position);
         f->rows = 0;
         if (!f->slot)
@@ -166,25 +258,37 @@ static enum step place_records(struct framer *f, const uint8_t *in)
     }
     struct ps_chunk chunk = {.in = in + cut.lead_bytes,
                              .len_bytes = cut.len_bytes - cut.lead_bytes,
-                             .end_pos = f->pos + cut.len_bytes,
                              .object_offset = f->pos - f->view.object_pos + cut.lead_bytes,
-                             .object = f->view.object,
-                             .epoch = f->cursor.epoch,
-                             .position = f->position,
                              .slot = f->slot,
                              .first_row = f->rows,
                              .rows = cut.rows};
 
-    if (!ps_chunks_push(ch, &chunk))
-        return STEP_BROKEN_OFF;
-    if (f->pos < f->carried_lap_pos)
-        f->carried_end_pos = chunk.end_pos;
-    f->pos = chunk.end_pos;
     f->rows += cut.rows;
-    f->position += cut.rows;
-    f->cut = (struct fmt_cut){.rows = 0};
-    f->limit_bytes = CHUNK_BYTES;
+    enum step step = push(f, &chunk, cut.len_bytes);
+
+    if (step != STEP_GO_ON || ch->staged)
+        return step;
     return seal_if_full(f) ? STEP_GO_ON : STEP_BROKEN_OFF;
+}
+
+/* Looks for the next record in the bytes at hand, and leaves out what comes before it. */
+static enum step find_record(struct framer *f, const uint8_t *in, size_t seen_bytes,
+                             size_t run_bytes, size_t have_bytes, bool at_end)
+{
+    const struct fmt_options *options = &f->ch->options;
+    size_t skip_bytes = seen_bytes;
+    enum fmt_rc rc = FMT_MORE;
+
+    if (options->ops->resync)
+        rc = options->ops->resync(options, in, seen_bytes, f->pos - f->view.object_pos, at_end,
+                                  &skip_bytes);
+    f->lost = rc != FMT_OK;
+    if (f->lost && skip_bytes == 0 && have_bytes == ps_tap_ring(f->ch)->headroom_bytes &&
+        seen_bytes == have_bytes)
+        skip_bytes = seen_bytes; /* more is never looked at */
+    if (skip_bytes > 0)
+        return leave_out(f, in, skip_bytes, 0, NULL);
+    return rc == FMT_OK ? STEP_GO_ON : widen(f, seen_bytes, run_bytes, have_bytes);
 }
 
 /* Cuts and places what is at hand of the current object, or waits for more of it. */
@@ -207,10 +311,12 @@ static enum step frame_some(struct framer *f)
     size_t have_bytes = limit_pos - f->pos < most_bytes ? (size_t)(limit_pos - f->pos) : most_bytes;
     size_t seen_bytes = have_bytes < f->limit_bytes ? have_bytes : f->limit_bytes;
     bool at_end = f->pos + seen_bytes == object_end_pos;
-    uint32_t rows_max = ch->config.batch_rows - (f->slot ? f->rows : 0);
+
+    if (f->lost)
+        return find_record(f, in, seen_bytes, run_bytes, have_bytes, at_end);
     enum fmt_rc rc =
         ch->options.ops->cut(&ch->options, in, seen_bytes, f->pos == f->view.object_pos, at_end,
-                             rows_max, &f->cut, &cause);
+                             rows_most(f), &f->cut, &cause);
 
     switch (rc) {
     case FMT_OK:
@@ -244,7 +350,9 @@ static enum step frame_object(struct framer *f, const struct ps_object *object)
 
     ps_tap_begin(f->ch, object, f->pos, &f->view);
     f->cut = (struct fmt_cut){.rows = 0};
-    f->limit_bytes = CHUNK_BYTES;
+    f->limit_bytes = f->ch->chunk_bytes;
+    f->object_row = 0;
+    f->lost = false;
     f->epoch_objects++;
     while (step == STEP_GO_ON && f->pos < f->view.object_end_pos)
         step = frame_some(f);
@@ -253,11 +361,37 @@ static enum step frame_object(struct framer *f, const struct ps_object *object)
     return step;
 }
 
+/* Queues a mark, behind all that came before. */
+static bool mark(struct framer *f, enum ps_chunk_kind kind, enum ps_event_kind event)
+{
+    struct ps_chunk chunk = {.kind = kind};
+
+    if (f->ch->staged)
+        return push(f, &chunk, 0) == STEP_GO_ON;
+    return ps_slots_queue(f->ch, event, event == PS_EVENT_ERROR ? f->slot : NULL);
+}
+
+/* The last batch of an epoch goes out, if it is not full. */
+static bool end_last(struct framer *f)
+{
+    struct ps_slot *slot = f->slot;
+    const struct ps_channel *ch = f->ch;
+
+    f->slot = NULL;
+    if (!slot)
+        return true;
+    if (ch->shaping.last == PS_LAST_PAD) {
+        slot->batch.rows_padded = ch->config.batch_rows - f->rows;
+        ps_slot_pad(slot, f->rows, slot->batch.rows_padded, ch->shaping.pad_label);
+    }
+    slot->dropped = ch->shaping.last == PS_LAST_DROP;
+    return ps_slots_queue(f->ch, PS_EVENT_BATCH, slot);
+}
+
 /* The epoch is complete: its last, partial batch goes out, then the mark. */
 static enum step end_epoch(struct framer *f)
 {
     struct ps_channel *ch = f->ch;
-    struct ps_slot *slot = f->slot;
 
     if (ps_channel_is_empty(ch, &ch->frame_error))
         return STEP_ERROR;
@@ -268,10 +402,7 @@ static enum step end_epoch(struct framer *f)
                 (unsigned long long)f->epoch_objects, ch->sources[0].text);
         return STEP_ERROR;
     }
-    f->slot = NULL;
-    if (slot && !ps_slots_queue(ch, PS_EVENT_BATCH, slot))
-        return STEP_BROKEN_OFF;
-    if (!ps_slots_queue(ch, PS_EVENT_EPOCH_END, NULL))
+    if (!end_last(f) || !mark(f, PS_CHUNK_EPOCH_END, PS_EVENT_EPOCH_END))
         return STEP_BROKEN_OFF;
     f->cursor = (struct ps_cursor){.epoch = f->cursor.epoch + 1};
     pthread_mutex_lock(&ch->lock);
@@ -302,8 +433,8 @@ static enum step wait_plan(struct framer *f)
 /* One object, or one mark between objects. *last: the stream ends here. */
 static enum step frame_next(struct framer *f, bool *last)
 {
-    struct ps_channel *ch = f->ch;
     const struct ps_object *object;
+    struct ps_channel *ch = f->ch;
 
     switch (ps_plan_at(ch->plan, &f->cursor, &object)) {
     case PS_PLAN_OBJECT:
@@ -320,7 +451,7 @@ static enum step frame_next(struct framer *f, bool *last)
         break;
     }
     *last = true;
-    ps_slots_queue(ch, PS_EVENT_END, NULL);
+    mark(f, PS_CHUNK_END, PS_EVENT_END);
     return STEP_GO_ON;
 }
 
@@ -334,6 +465,6 @@ void *ps_framer_main(void *channel)
         step = frame_next(&f, &last);
     /* Broken off by a bad record: the batch that holds it, or this event, tells which. */
     if (step != STEP_GO_ON)
-        ps_slots_queue(f.ch, PS_EVENT_ERROR, f.slot);
+        mark(&f, PS_CHUNK_ERROR, PS_EVENT_ERROR);
     return NULL;
 }

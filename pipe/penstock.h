@@ -196,6 +196,43 @@ struct penstock_channel_config {
      * end at once with no batch. */
     uint32_t shard_index;
     uint32_t shard_count;
+
+    /* What becomes of a record that is malformed, or has another shape than the first one. "error"
+     * (default, also for NULL): the stream ends before it. "skip": it is left out and counted, and
+     * batches are filled with the rows that follow. "warn": the same, and log is told (of the first
+     * 16 of an epoch, of each whose number is a power of two, and of the sum at the epoch's end).
+     * Where no next record can be found the rest of the object counts as one bad record. An object
+     * that cannot be inflated or has the wrong checksum is an error all the same. The stream ends
+     * in PENSTOCK_E_FORMAT once more than bad_records_max records of an epoch are bad, or more than
+     * bad_fraction_max of those seen, which are at least 1000 or the whole epoch. 0: no such limit.
+     * penstock_bad_records tells which were bad. */
+    const char *bad_records;
+    uint64_t bad_records_max;
+    double bad_fraction_max; /* 0 .. 1 */
+
+    /* What becomes of an epoch's last batch if it is not full. "keep" (default, also for NULL): it
+     * is shorter. "drop": it is not delivered. "pad": rows of zeros fill it up, whose labels are
+     * pad_label; sparse ones have no entries, texts no bytes. "wrap": rows of the epoch's first
+     * batch, from its first on, over again if need be. See penstock_batch.rows_padded. */
+    const char *last_batch;
+    float pad_label;
+
+    /* Rows are shuffled within windows of so many, rounded up to whole batches; 0: they are not.
+     * Row i of an epoch becomes row ps_permute(i mod W, W) of its window, with a key of seed, epoch
+     * and window alone, whatever the threads and parts; of the last, shorter window the rows keep
+     * the order that these places are in. For dense rows without texts. All batches of a window and
+     * two more have to fit in half the channel's share of the memory limit, and only those besides
+     * a window's may be on loan at a time (see penstock_counters.slot_count). */
+    uint64_t shuffle_rows;
+
+    /* The sample: a record belongs to it if its hash, a number from 0 up to but not including 1
+     * that depends on sample_seed, the object's key and the record's index in the object, is at
+     * least sample_from and less than sample_to: the same records in every epoch, in any order and
+     * shard. Ranges that do not overlap give disjoint samples, for training and for validation.
+     * Default 0 and 1, which is everything. What does not belong to it is left out, bad or not. */
+    double sample_from;
+    double sample_to;
+    uint64_t sample_seed;
 };
 
 /* Use penstock_config_init for defaults: zero or NULL in any field below means the default. */
@@ -286,10 +323,14 @@ struct penstock_batch {
     const float *features; /* `data` if it is float32, else NULL */
     const float *labels;   /* NULL when label_dim is 0 */
     uint32_t rows; /* 1 .. batch_rows; less than batch_rows only in the last batch of an epoch */
+    uint32_t rows_padded; /* behind those, which last_batch "pad" or "wrap" filled it up with; the
+                             arrays hold rows + rows_padded */
     uint32_t feature_dim;
     uint32_t label_dim;
     uint32_t epoch;    /* from 0 */
-    uint64_t position; /* index of the first row in this stream's epoch, from 0 */
+    uint64_t position; /* index of its first row in this stream's epoch, from 0, among all records,
+                          with those that are bad or outside the sample; of shuffled rows, of the
+                          window's first row, plus the rows of its batches before this */
     uint32_t slot_no;  /* which slot this is, 0 .. slot count - 1: stable for the handle's life */
     bool pinned;       /* pin accepted the slot */
     void *base;
@@ -336,7 +377,7 @@ struct penstock_counters {
                                     curl all */
     uint64_t bytes_carried;      /* bytes copied because a record crossed the ring's end */
     uint64_t bytes_inflated;     /* bytes that compressed objects held */
-    uint64_t records;            /* records decoded */
+    uint64_t records;            /* records decoded that are in batches, or will be */
     uint64_t batches;            /* batches delivered; for plain bytes: spans */
     uint64_t objects_listed;     /* objects with data, or items, all shards, once per handle */
     uint64_t objects_streamed;   /* objects received to their end, every epoch counted */
@@ -347,6 +388,10 @@ struct penstock_counters {
     uint64_t get_requests;       /* GETs of objects sent, file reads issued, or FIFOs opened */
     uint64_t head_requests;      /* for checksums, and for sizes of what manifests name */
     uint64_t lines_skipped;      /* of augmented manifests, with bad_lines "skip" */
+    uint64_t records_bad;        /* left out, with bad_records "skip" or "warn", in all epochs, */
+    uint64_t bytes_bad;          /* how long they were, */
+    uint64_t objects_bad;        /* and the objects they were in */
+    uint64_t records_unsampled;  /* left out, as they are not in the sample */
     uint64_t retries;            /* requests sent again, the sum of the six causes: */
     uint64_t retries_connect;    /* no address, no connection, or no TLS */
     uint64_t retries_reset;      /* the connection ended early */
@@ -391,7 +436,7 @@ struct penstock_counters {
     uint64_t wait_bytes_ns;      /* framer, or consumer of plain bytes: for bytes */
     uint64_t wait_decoders_ns;   /* framer: for decoders to take what is cut */
     uint64_t wait_slot_ns;       /* framer: for a free batch slot */
-    uint64_t wait_chunks_ns;     /* decoders: for something to decode */
+    uint64_t wait_chunks_ns;     /* decoders: for something to decode, or their turn */
     uint64_t wait_inflate_in_ns; /* inflater: for compressed bytes */
     uint64_t wait_inflate_out_ns; /* inflater: for room for what it makes */
     uint32_t decode_threads;      /* 0 for plain bytes */
@@ -529,6 +574,21 @@ PENSTOCK_API uint64_t penstock_latencies_quantile_ns(const struct penstock_laten
 
 /* The least time that is counted in bucket `bucket`, 0 .. PENSTOCK_LATENCY_BUCKETS - 1. */
 PENSTOCK_API uint64_t penstock_latency_bucket_ns(unsigned bucket);
+
+/* A record that was left out because it is bad. */
+struct penstock_bad_record {
+    const char *key;       /* of its object, or its path; valid until penstock_close */
+    uint64_t offset_bytes; /* in the object, or in what that is inflated to */
+    uint64_t len_bytes;    /* 0: not known, as no record was found after it */
+    uint64_t position;     /* its index in the epoch, from 0 */
+    uint32_t epoch;
+    char cause[240];
+};
+
+/* Copies the first `max` of the channel's bad records, of which it keeps 64, to records[]. Returns
+ * how many there are to copy; counters tell how many were bad in all. */
+PENSTOCK_API size_t penstock_bad_records(const struct penstock *stream, size_t channel_no,
+                                         struct penstock_bad_record *records, size_t max);
 
 /* The error that ended channel `channel_no`; rc is PENSTOCK_OK while there is none. The pointer
  * stays valid until penstock_close. */

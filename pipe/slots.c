@@ -5,14 +5,20 @@
 #include "pipe/clock.h"
 #include "pipe/engine.h"
 #include "pipe/error.h"
+#include "pipe/slot_rows.h"
+#include "pipe/stage.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #define ARRAY_ALIGN_BYTES 64
 #define SLOTS_LEAST 2
+#define VARIABLE_SLOTS 4
+#define EVENT_PASSED INT_MIN
 
 static size_t round_up(size_t n, size_t multiple)
 {
@@ -20,7 +26,7 @@ static size_t round_up(size_t n, size_t multiple)
 }
 
 /* Behind `end`, aligned, as many bytes for each row. */
-static size_t place_array(size_t *end, size_t row_bytes, uint32_t rows)
+static size_t place_array(size_t *end, size_t row_bytes, size_t rows)
 {
     size_t offset = round_up(*end, ARRAY_ALIGN_BYTES);
 
@@ -33,10 +39,14 @@ static struct ps_layout lay_out(const struct fmt_shape *shape, uint32_t rows)
 {
     struct ps_layout layout = {.end = 0};
 
-    place_array(&layout.end, shape->feature_dim * fmt_feature_bytes(shape->type), rows);
+    place_array(&layout.end, ps_row_bytes(shape), rows);
     layout.labels = place_array(&layout.end, shape->label_dim * sizeof(float), rows);
     layout.weights = place_array(&layout.end, shape->weighted ? sizeof(float) : 0, rows);
     layout.groups = place_array(&layout.end, shape->grouped ? sizeof(uint64_t) : 0, rows);
+    layout.row_offsets =
+        place_array(&layout.end, shape->sparse ? sizeof(uint32_t) : 0, (size_t)rows + 1);
+    layout.text_offsets = place_array(&layout.end, shape->text_dim > 0 ? sizeof(uint32_t) : 0,
+                                      (size_t)rows * shape->text_dim + 1);
     return layout;
 }
 
@@ -45,8 +55,8 @@ struct fmt_rows ps_slot_rows(const struct ps_slot *slot, uint32_t row)
     const struct ps_channel *ch = slot->channel;
     const struct fmt_shape *shape = &ch->shape;
     char *base = slot->batch.base;
-    struct fmt_rows rows = {.features =
-                                base + row * (shape->feature_dim * fmt_feature_bytes(shape->type))};
+    size_t row_bytes = ps_row_bytes(shape);
+    struct fmt_rows rows = {.features = row_bytes > 0 ? base + row * row_bytes : NULL};
 
     if (shape->label_dim > 0)
         rows.labels = (float *)(void *)(base + ch->layout.labels) + (size_t)row * shape->label_dim;
@@ -57,63 +67,156 @@ struct fmt_rows ps_slot_rows(const struct ps_slot *slot, uint32_t row)
     return rows;
 }
 
-static void init_slot(struct ps_channel *ch, uint32_t slot_no)
+/* All but the pinning. */
+static void init_slot(struct ps_channel *ch, struct ps_slot *slot, uint32_t slot_no)
 {
-    struct ps_slot *slot = &ch->slots[slot_no];
-    const struct penstock_config *config = &ch->stream->config;
+    const struct fmt_shape *shape = &ch->shape;
     struct penstock_batch *batch = &slot->batch;
+    const char *base = (char *)ch->slot_map + slot_no * ch->slot_bytes;
 
     slot->channel = ch;
     slot->state = PS_SLOT_FREE;
     *batch = (struct penstock_batch){.slot_no = slot_no,
                                      .base = (char *)ch->slot_map + slot_no * ch->slot_bytes,
-                                     .feature_dim = ch->shape.feature_dim,
-                                     .label_dim = ch->shape.label_dim,
-                                     .type = (enum penstock_type)ch->shape.type};
+                                     .feature_dim = shape->feature_dim,
+                                     .label_dim = shape->label_dim,
+                                     .text_dim = shape->text_dim,
+                                     .type = (enum penstock_type)shape->type};
     struct fmt_rows rows = ps_slot_rows(slot, 0);
 
     batch->data = rows.features;
-    batch->features = ch->shape.type == FMT_F32 ? rows.features : NULL;
+    batch->features = shape->type == FMT_F32 ? rows.features : NULL;
     batch->labels = rows.labels;
     batch->weights = rows.weights;
     batch->groups = rows.groups;
-    batch->pinned =
-        config->pin && config->pin(config->pin_cookie, batch->base, ch->slot_bytes) == 0;
+    if (shape->sparse)
+        batch->row_offsets = (const uint32_t *)(const void *)(base + ch->layout.row_offsets);
+    if (shape->text_dim > 0)
+        batch->text_offsets = (const uint32_t *)(const void *)(base + ch->layout.text_offsets);
 }
 
-int ps_slots_open(struct ps_channel *ch, struct penstock_error *error)
+static void pin_slot(struct ps_channel *ch, struct ps_slot *slot)
 {
-    size_t row_floats = (size_t)ch->shape.feature_dim + ch->shape.label_dim;
-    size_t row_floats_max = SIZE_MAX / sizeof(double) / ch->config.batch_rows / 2;
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const struct penstock_config *config = &ch->stream->config;
 
-    if (row_floats > row_floats_max)
+    slot->batch.pinned =
+        config->pin && config->pin(config->pin_cookie, slot->batch.base, ch->slot_bytes) == 0;
+}
+
+/* The slots that a channel cannot do without, besides the one that is kept. */
+static size_t slots_least(const struct ps_channel *ch)
+{
+    return (size_t)(ch->shaping.window_rows / ch->config.batch_rows) + SLOTS_LEAST;
+}
+
+/* As many as are of use. */
+static size_t slots_most(const struct ps_channel *ch)
+{
+    size_t two_windows =
+        2 * (size_t)(ch->shaping.window_rows / ch->config.batch_rows) + SLOTS_LEAST;
+
+    if (two_windows < PS_SLOTS_MAX)
+        return PS_SLOTS_MAX;
+    return two_windows < PS_WINDOW_SLOTS_MAX ? two_windows : PS_WINDOW_SLOTS_MAX;
+}
+
+static int refuse_slots(const struct ps_channel *ch, size_t budget_bytes,
+                        struct penstock_error *error)
+{
+    const char *what = ch->shape.sparse ? "columns" : "features";
+
+    if (ch->shaping.window_rows > 0)
+        return ps_fail(error, PENSTOCK_E_MEMORY,
+                       "channel %s: shuffle_rows takes %zu batches of %u rows, of %u %s and %u "
+                       "labels, %zu bytes each, and as many have to fit in %zu bytes (half the "
+                       "channel's share of the memory limit): raise the memory limit or lower "
+                       "shuffle_rows",
+                       ch->name, slots_least(ch), ch->config.batch_rows, ch->shape.feature_dim,
+                       what, ch->shape.label_dim, ch->slot_bytes, budget_bytes);
+    return ps_fail(error, PENSTOCK_E_MEMORY,
+                   "channel %s: a batch of %u rows of %u %s and %u labels takes %zu "
+                   "bytes; two must fit in %zu bytes (half the channel's share of the memory "
+                   "limit): raise the memory limit or lower the batch size",
+                   ch->name, ch->config.batch_rows, ch->shape.feature_dim, what,
+                   ch->shape.label_dim, ch->slot_bytes, budget_bytes);
+}
+
+/* Sizes and count of the slots, from the shape; `kept` of them are not for batches to deliver. */
+static int size_slots(struct ps_channel *ch, size_t kept, size_t *count,
+                      struct penstock_error *error)
+{
+    size_t row_numbers = (size_t)ch->shape.feature_dim + ch->shape.label_dim + ch->shape.text_dim;
+    size_t row_numbers_max = SIZE_MAX / sizeof(double) / ch->config.batch_rows / 2;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t stage_bytes = ch->staged ? ps_stage_bytes(ch) : 0;
+    size_t budget_bytes =
+        ch->slot_budget_bytes > stage_bytes ? ch->slot_budget_bytes - stage_bytes : 0;
+
+    if (row_numbers > row_numbers_max)
         return ps_fail(error, PENSTOCK_E_MEMORY, "a batch of %u rows of %zu numbers is too large",
-                       ch->config.batch_rows, row_floats);
+                       ch->config.batch_rows, row_numbers);
+    if (slots_least(ch) > PS_WINDOW_SLOTS_MAX)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "channel %s: shuffle_rows of %llu is more than %d batches of %u rows: raise "
+                       "batch_rows or lower shuffle_rows",
+                       ch->name, (unsigned long long)ch->shaping.window_rows,
+                       PS_WINDOW_SLOTS_MAX - SLOTS_LEAST, ch->config.batch_rows);
     ch->layout = lay_out(&ch->shape, ch->config.batch_rows);
     ch->slot_bytes = round_up(ch->layout.end, page);
-    size_t count = ch->slot_budget_bytes / ch->slot_bytes;
+    if (ch->shape.sparse || ch->shape.text_dim > 0) {
+        /* What rows bring is not known: a few slots share all there is. */
+        size_t share_bytes = budget_bytes / (VARIABLE_SLOTS + kept) / page * page;
 
-    if (count < SLOTS_LEAST)
-        return ps_fail(error, PENSTOCK_E_MEMORY,
-                       "channel %s: a batch of %u rows of %u features and %u labels takes %zu "
-                       "bytes; two must fit in %zu bytes (half the channel's share of the memory "
-                       "limit): raise the memory limit or lower the batch size",
-                       ch->name, ch->config.batch_rows, ch->shape.feature_dim, ch->shape.label_dim,
-                       ch->slot_bytes, ch->slot_budget_bytes);
-    if (count > PS_SLOTS_MAX)
-        count = PS_SLOTS_MAX;
-    ch->slot_map_bytes = count * ch->slot_bytes;
-    ch->slot_map = mmap(NULL, ch->slot_map_bytes, PROT_READ | PROT_WRITE,
+        if (share_bytes < ch->slot_bytes + page)
+            return refuse_slots(ch, budget_bytes, error);
+        ch->slot_bytes = share_bytes;
+        ps_slot_lay_out_variable(&ch->shape, share_bytes, &ch->layout);
+    }
+    *count = budget_bytes / ch->slot_bytes;
+    if (*count < slots_least(ch) + kept)
+        return refuse_slots(ch, budget_bytes, error);
+    *count -= kept;
+    if (*count > slots_most(ch))
+        *count = slots_most(ch);
+    return PENSTOCK_OK;
+}
+
+static int make_slots(struct ps_channel *ch, size_t kept, size_t count,
+                      struct penstock_error *error)
+{
+    size_t map_bytes = (count + kept) * ch->slot_bytes;
+
+    ch->slots = calloc(count, sizeof *ch->slots);
+    if (!ch->slots)
+        return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
+    ch->slot_map = mmap(NULL, map_bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (ch->slot_map == MAP_FAILED) {
         ch->slot_map = NULL;
         return ps_fail_errno(error, PENSTOCK_E_MEMORY, errno, "cannot map %zu bytes of batches",
-                             ch->slot_map_bytes);
+                             map_bytes);
     }
+    ch->slot_map_bytes = map_bytes;
     madvise(ch->slot_map, ch->slot_map_bytes, MADV_HUGEPAGE);
-    for (uint32_t i = 0; i < count; i++)
-        init_slot(ch, i);
+    for (uint32_t i = 0; i < count; i++) {
+        init_slot(ch, &ch->slots[i], i);
+        pin_slot(ch, &ch->slots[i]);
+    }
+    if (kept > 0)
+        init_slot(ch, &ch->placing.kept, (uint32_t)count);
+    return PENSTOCK_OK;
+}
+
+int ps_slots_open(struct ps_channel *ch, struct penstock_error *error)
+{
+    size_t kept = ch->shaping.last == PS_LAST_WRAP;
+    size_t count = 0;
+    int rc = size_slots(ch, kept, &count, error);
+
+    if (rc == PENSTOCK_OK)
+        rc = make_slots(ch, kept, count, error);
+    if (rc != PENSTOCK_OK)
+        return rc;
     pthread_mutex_lock(&ch->lock);
     ch->slot_count = (uint32_t)count;
     pthread_mutex_unlock(&ch->lock);
@@ -129,11 +232,13 @@ void ps_slots_close(struct ps_channel *ch)
             config->unpin(config->pin_cookie, ch->slots[i].batch.base, ch->slot_bytes);
     if (ch->slot_map)
         munmap(ch->slot_map, ch->slot_map_bytes);
+    free(ch->slots);
+    ch->slots = NULL;
     ch->slot_map = NULL;
     ch->slot_count = 0;
 }
 
-static struct ps_slot *free_slot(struct ps_channel *ch)
+struct ps_slot *ps_slots_find_free(struct ps_channel *ch)
 {
     for (uint32_t i = 0; i < ch->slot_count; i++)
         if (ch->slots[i].state == PS_SLOT_FREE)
@@ -141,39 +246,52 @@ static struct ps_slot *free_slot(struct ps_channel *ch)
     return NULL;
 }
 
+void ps_slots_fill(struct ps_slot *slot, uint32_t epoch, uint64_t position)
+{
+    slot->state = PS_SLOT_FILLING;
+    slot->rows_framed = slot->rows_decoded = 0;
+    slot->sealed = slot->unfinished = slot->first = slot->dropped = slot->bad = false;
+    slot->batch.epoch = epoch;
+    slot->batch.position = position;
+    slot->batch.rows = slot->batch.rows_padded = 0;
+}
+
 struct ps_slot *ps_slots_take(struct ps_channel *ch, uint32_t epoch, uint64_t position)
 {
     struct ps_slot *slot;
 
     pthread_mutex_lock(&ch->lock);
-    while (!(slot = free_slot(ch)) && !ch->decode_failed && !atomic_load(&ch->stream->stopping))
+    while (!(slot = ps_slots_find_free(ch)) && !ch->decode_failed &&
+           !atomic_load(&ch->stream->stopping))
         ps_wait_on(&ch->waits[PS_WAIT_SLOT], &ch->framer_wakes, &ch->lock, NULL);
-    if (slot) {
-        slot->state = PS_SLOT_FILLING;
-        slot->rows_framed = slot->rows_decoded = 0;
-        slot->bad = false;
-        slot->batch.epoch = epoch;
-        slot->batch.position = position;
-        slot->batch.rows = 0;
-    }
+    if (slot)
+        ps_slots_fill(slot, epoch, position);
     pthread_mutex_unlock(&ch->lock);
     return slot;
+}
+
+void ps_slots_push(struct ps_channel *ch, struct ps_event event)
+{
+    ch->events[ch->event_next++ % PS_EVENT_PLACES] = event;
+    pthread_cond_broadcast(&ch->consumer_wakes);
+}
+
+bool ps_slots_wait_room(struct ps_channel *ch, pthread_cond_t *wakes)
+{
+    while (ch->event_next - ch->event_first >= PS_EVENTS_MAX && !atomic_load(&ch->stream->stopping))
+        ps_wait_on(&ch->waits[PS_WAIT_SLOT], wakes, &ch->lock, NULL);
+    return !atomic_load(&ch->stream->stopping);
 }
 
 bool ps_slots_queue(struct ps_channel *ch, enum ps_event_kind kind, struct ps_slot *slot)
 {
     pthread_mutex_lock(&ch->lock);
-    while (ch->event_next - ch->event_first == PS_EVENTS_MAX && !atomic_load(&ch->stream->stopping))
-        ps_wait_on(&ch->waits[PS_WAIT_SLOT], &ch->framer_wakes, &ch->lock, NULL);
-    bool stopping = atomic_load(&ch->stream->stopping);
+    bool go_on = ps_slots_wait_room(ch, &ch->framer_wakes);
 
-    if (!stopping) {
-        ch->events[ch->event_next++ % PS_EVENTS_MAX] =
-            (struct ps_event){.kind = kind, .slot = slot};
-        pthread_cond_broadcast(&ch->consumer_wakes);
-    }
+    if (go_on)
+        ps_slots_push(ch, (struct ps_event){.kind = kind, .slot = slot, .error = &ch->frame_error});
     pthread_mutex_unlock(&ch->lock);
-    return !stopping;
+    return go_on;
 }
 
 /* The first event, if it can be told to the caller yet: a batch only when its rows are decoded. */
@@ -181,27 +299,24 @@ static const struct ps_event *ready_event(const struct ps_channel *ch)
 {
     if (ch->event_first == ch->event_next)
         return NULL;
-    const struct ps_event *event = &ch->events[ch->event_first % PS_EVENTS_MAX];
+    const struct ps_event *event = &ch->events[ch->event_first % PS_EVENT_PLACES];
+    const struct ps_slot *slot = event->slot;
 
-    if (event->slot && event->slot->rows_decoded < event->slot->rows_framed)
+    if (slot && (slot->unfinished || slot->rows_decoded < slot->rows_framed))
         return NULL;
     return event;
 }
 
-/* Up to the last row of the last array. */
-static size_t used_bytes(const struct ps_channel *ch, const struct penstock_batch *batch)
+static void free_slot(struct ps_slot *slot)
 {
-    size_t rows = batch->rows;
+    struct ps_channel *ch = slot->channel;
 
-    if (batch->groups)
-        return ch->layout.groups + rows * sizeof *batch->groups;
-    if (batch->weights)
-        return ch->layout.weights + rows * sizeof *batch->weights;
-    if (batch->labels)
-        return ch->layout.labels + rows * batch->label_dim * sizeof *batch->labels;
-    return rows * batch->feature_dim * fmt_feature_bytes(ch->shape.type);
+    slot->state = PS_SLOT_FREE;
+    pthread_cond_signal(&ch->framer_wakes);
+    pthread_cond_broadcast(&ch->place_wakes);
 }
 
+/* EVENT_PASSED: there was nothing to deliver. */
 static int lend_batch(struct ps_channel *ch, struct ps_slot *slot,
                       const struct penstock_batch **out)
 {
@@ -209,8 +324,12 @@ static int lend_batch(struct ps_channel *ch, struct ps_slot *slot,
 
     if (slot->bad)
         return ps_channel_end(ch, slot->error.rc, &slot->error);
+    if (slot->dropped) {
+        free_slot(slot);
+        return EVENT_PASSED;
+    }
     batch->rows = slot->rows_framed;
-    batch->len_bytes = used_bytes(ch, batch);
+    batch->len_bytes = ps_slot_used_bytes(slot);
     slot->state = PS_SLOT_LENT;
     *out = batch;
     if (atomic_fetch_add(&ch->counts.batches, 1) == 0)
@@ -225,6 +344,7 @@ static int deliver(struct ps_channel *ch, const struct ps_event *ready,
 
     ch->event_first++;
     pthread_cond_signal(&ch->framer_wakes);
+    pthread_cond_broadcast(&ch->place_wakes);
     switch (event.kind) {
     case PS_EVENT_BATCH:
         return lend_batch(ch, event.slot, out);
@@ -237,7 +357,7 @@ static int deliver(struct ps_channel *ch, const struct ps_event *ready,
     }
     /* A bad record in the batch that was cut short comes earlier in the stream than its cause. */
     const struct penstock_error *error =
-        event.slot && event.slot->bad ? &event.slot->error : &ch->frame_error;
+        event.slot && event.slot->bad ? &event.slot->error : event.error;
 
     return ps_channel_end(ch, error->rc, error);
 }
@@ -253,9 +373,12 @@ static int wait_event(struct ps_channel *ch, int timeout_ms, const struct pensto
         if (ended_rc != PENSTOCK_OK)
             return ended_rc;
         const struct ps_event *event = ready_event(ch);
+        int rc = event ? deliver(ch, event, out) : EVENT_PASSED;
 
+        if (rc != EVENT_PASSED)
+            return rc;
         if (event)
-            return deliver(ch, event, out);
+            continue;
         if (timeout_ms == 0)
             return PENSTOCK_AGAIN;
         if (timeout_ms < 0)
@@ -295,9 +418,7 @@ void penstock_release(struct penstock *stream, const struct penstock_batch *batc
     struct ps_channel *ch = slot->channel;
 
     pthread_mutex_lock(&ch->lock);
-    if (slot->state == PS_SLOT_LENT) {
-        slot->state = PS_SLOT_FREE;
-        pthread_cond_signal(&ch->framer_wakes);
-    }
+    if (slot->state == PS_SLOT_LENT)
+        free_slot(slot);
     pthread_mutex_unlock(&ch->lock);
 }

@@ -23,6 +23,20 @@ struct ps_slot *ps_slots_take(struct ps_channel *channel, uint32_t epoch, uint64
  */
 bool ps_slots_queue(struct ps_channel *channel, enum ps_event_kind kind, struct ps_slot *slot);
 
+/* For staged channels, all with the lock held. A free slot, or NULL; makes it FILLING; queues an
+ * event for which there is room, as there always is for batches; waits for room for another, false
+ * when the stream stops. */
+struct ps_slot *ps_slots_find_free(struct ps_channel *channel);
+void ps_slots_fill(struct ps_slot *slot, uint32_t epoch, uint64_t position);
+void ps_slots_push(struct ps_channel *channel, struct ps_event event);
+bool ps_slots_wait_room(struct ps_channel *channel, pthread_cond_t *wakes);
+
+/* Bytes of a row's dense features. */
+static inline size_t ps_row_bytes(const struct fmt_shape *shape)
+{
+    return shape->sparse ? 0 : shape->feature_dim * fmt_feature_bytes(shape->type);
+}
+
 /* Where decoded rows go, the slot's row `row` first. */
 struct fmt_rows ps_slot_rows(const struct ps_slot *slot, uint32_t row);
 

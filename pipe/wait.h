@@ -14,12 +14,12 @@
 #include <stdbool.h>
 
 enum ps_wait_kind {
-    PS_WAIT_ROOM,        /* I/O threads, for ring space */
-    PS_WAIT_BYTES,       /* framer or consumer of plain bytes, for bytes */
-    PS_WAIT_DECODERS,    /* framer, for chunks to be taken or done */
-    PS_WAIT_SLOT,        /* framer, for a batch slot, or for the consumer to take an event */
-    PS_WAIT_CHUNKS,      /* decoders, for chunks */
-    PS_WAIT_INFLATE_IN,  /* inflater, for bytes */
+    PS_WAIT_ROOM,       /* I/O threads, for ring space */
+    PS_WAIT_BYTES,      /* framer or consumer of plain bytes, for bytes */
+    PS_WAIT_DECODERS,   /* framer, for chunks to be taken or done */
+    PS_WAIT_SLOT,       /* framer, or who places rows, for a batch slot or the taking of an event */
+    PS_WAIT_CHUNKS,     /* decoders, for chunks, or their turn to place rows */
+    PS_WAIT_INFLATE_IN, /* inflater, for bytes */
     PS_WAIT_INFLATE_OUT, /* inflater, for room */
     PS_WAITS
 };

@@ -22,6 +22,8 @@ REPO = Path(__file__).resolve().parents[1]
 RELEASE = REPO / "build/release"
 ROOMS = ("formats", "pipe", "trainer", "bench")
 LINES_MAX = 600
+PUBLIC_HEADER = "pipe/penstock.h"  # one file, as a promise
+PUBLIC_LINES_MAX = 800
 FUNCTION_LINES_MAX = 70
 
 
@@ -188,8 +190,9 @@ def rule_file_heads(files):
 def rule_file_length(files):
     for path, text in files.items():
         lines = text.count("\n")
-        if is_source(path, text) and lines > LINES_MAX:
-            yield path, lines, f"{lines} lines, more than {LINES_MAX}: is it still one idea?"
+        most = PUBLIC_LINES_MAX if path == PUBLIC_HEADER else LINES_MAX
+        if is_source(path, text) and lines > most:
+            yield path, lines, f"{lines} lines, more than {most}: is it still one idea?"
 
 
 def rule_function_length(files):

@@ -248,6 +248,15 @@ struct how {
     uint32_t feature_dim;
     const char *content_type;
     const char *compression;
+    const char *bad_records;
+    uint64_t bad_records_max;
+    double bad_fraction_max;
+    const char *last_batch;
+    float pad_label;
+    uint64_t shuffle_rows;
+    double sample_from;
+    double sample_to; /* 1 */
+    uint64_t sample_seed;
 };
 #define ENDLESS UINT32_MAX
 
@@ -270,6 +279,15 @@ static inline struct penstock_channel_config how_channel(const struct how *how, 
     channel.shard_count = how->shard_count ? how->shard_count : 1;
     channel.feature_dim = how->feature_dim;
     channel.compression = how->compression;
+    channel.bad_records = how->bad_records;
+    channel.bad_records_max = how->bad_records_max;
+    channel.bad_fraction_max = how->bad_fraction_max;
+    channel.last_batch = how->last_batch;
+    channel.pad_label = how->pad_label;
+    channel.shuffle_rows = how->shuffle_rows;
+    channel.sample_from = how->sample_from;
+    channel.sample_to = how->sample_to > 0 ? how->sample_to : 1;
+    channel.sample_seed = how->sample_seed;
     return channel;
 }
 

@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/place.c - see place.h. Functions that have the lock may give it up for a while; the turn
+ * stays theirs. */
+#include "pipe/place.h"
+
+#include "pipe/bad.h"
+#include "pipe/chunks.h"
+#include "pipe/engine.h"
+#include "pipe/error.h"
+#include "pipe/permute.h"
+#include "pipe/slots.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool broken_off(const struct ps_channel *ch)
+{
+    return ch->placing.failed || atomic_load(&ch->stream->stopping);
+}
+
+/* ---- copying ---- */
+
+/* Copies the rows of a finished slot, which fit. */
+static void keep(struct ps_slot *kept, const struct ps_slot *slot)
+{
+    struct fmt_rows from = ps_slot_view(slot);
+    struct ps_place place;
+
+    ps_slot_begin(kept, slot->entries);
+    if (ps_slot_reserve(kept, 0, &from, 0, slot->rows_framed, &place))
+        ps_slot_put(&place, &from, 0, slot->rows_framed);
+    ps_slot_finish(kept);
+}
+
+/* All rows of a sealed slot are in place: what is left to do before it is lent. Lock held. */
+static void complete(struct ps_slot *slot)
+{
+    struct ps_channel *ch = slot->channel;
+
+    pthread_mutex_unlock(&ch->lock);
+    ps_slot_finish(slot);
+    if (slot->first)
+        keep(&ch->placing.kept, slot);
+    pthread_mutex_lock(&ch->lock);
+    ch->placing.kept_whole |= slot->first;
+    slot->unfinished = false;
+    pthread_cond_broadcast(&ch->consumer_wakes);
+}
+
+/* Copies what has its place. Lock held. */
+static void copy_placed(struct ps_channel *ch, struct ps_stage *stage)
+{
+    if (stage->piece_count == 0)
+        return;
+    pthread_mutex_unlock(&ch->lock);
+    for (size_t i = 0; i < stage->piece_count; i++) {
+        const struct ps_piece *piece = &stage->pieces[i];
+
+        ps_slot_put(&piece->place, &stage->rows, piece->first, piece->count);
+    }
+    pthread_mutex_lock(&ch->lock);
+    for (size_t i = 0; i < stage->piece_count; i++) {
+        struct ps_slot *slot = stage->pieces[i].place.slot;
+
+        slot->rows_decoded += stage->pieces[i].count;
+        if (slot->sealed && slot->rows_decoded == slot->rows_framed)
+            complete(slot);
+    }
+    stage->piece_count = 0;
+    pthread_cond_broadcast(&ch->place_wakes);
+}
+
+/* ---- places ---- */
+
+/* The batch is to be delivered, once its last row is in place. Lock held. */
+static void seal(struct ps_slot *slot)
+{
+    struct ps_channel *ch = slot->channel;
+
+    slot->sealed = true;
+    ps_slots_push(ch, (struct ps_event){.kind = PS_EVENT_BATCH, .slot = slot});
+}
+
+/* A slot to fill; NULL when the stream breaks off. Lock held. */
+static struct ps_slot *take_slot(struct ps_channel *ch, struct ps_stage *stage, uint32_t epoch,
+                                 uint64_t position)
+{
+    struct ps_slot *slot;
+
+    while (!(slot = ps_slots_find_free(ch)) && !broken_off(ch)) {
+        if (stage->piece_count > 0)
+            copy_placed(ch, stage);
+        else
+            ps_wait_on(&ch->waits[PS_WAIT_SLOT], &ch->place_wakes, &ch->lock, NULL);
+    }
+    if (!slot)
+        return NULL;
+    ps_slots_fill(slot, epoch, position);
+    ps_slot_begin(slot, ch->placing.entries_guess);
+    slot->unfinished = true;
+    return slot;
+}
+
+/* The first `rows` rows take more than there is room for; `wanted` is how much. */
+static void refuse_rows(struct ps_channel *ch, uint32_t rows, const struct ps_place *wanted)
+{
+    const struct ps_layout *layout = &ch->layout;
+    bool entries = wanted->entries > layout->entries_max;
+
+    ps_fail(&ch->placing.error, PENSTOCK_E_MEMORY,
+            "channel %s: a batch of %u rows does not fit: its first %u rows take %u %s, and there "
+            "is room for %u in the %zu bytes that the memory limit leaves for a batch: raise the "
+            "memory limit or lower batch_rows",
+            ch->name, ch->config.batch_rows, rows, entries ? wanted->entries : wanted->texts,
+            entries ? "entries" : "bytes of text",
+            entries ? layout->entries_max : layout->texts_max, ch->slot_bytes);
+}
+
+/* Gives rows of the stage the next places in a slot, from row `row` on. */
+static bool add_piece(struct ps_channel *ch, struct ps_stage *stage, struct ps_slot *slot,
+                      uint32_t row, uint32_t first, uint32_t count)
+{
+    struct ps_piece *piece = &stage->pieces[stage->piece_count];
+
+    if (!ps_slot_reserve(slot, row, &stage->rows, first, count, &piece->place)) {
+        refuse_rows(ch, row + count, &piece->place);
+        return false;
+    }
+    piece->first = first;
+    piece->count = count;
+    stage->piece_count++;
+    slot->rows_framed += count;
+    return true;
+}
+
+/* Rows one behind the other. Lock held. */
+static bool place_in_order(struct ps_channel *ch, struct ps_stage *stage,
+                           const struct ps_chunk *chunk)
+{
+    struct ps_placing *p = &ch->placing;
+    uint32_t batch_rows = ch->config.batch_rows;
+
+    for (uint32_t next = 0; next < stage->count;) {
+        if (!p->slot) {
+            p->slot = take_slot(ch, stage, chunk->epoch, chunk->position + stage->row_nos[next]);
+            p->rows = 0;
+            if (!p->slot)
+                return false;
+            p->slot->first = p->epoch_rows == 0 && ch->shaping.last == PS_LAST_WRAP;
+        }
+        uint32_t left = stage->count - next;
+        uint32_t count = left < batch_rows - p->rows ? left : batch_rows - p->rows;
+
+        if (stage->piece_count == PS_PIECES_MAX)
+            copy_placed(ch, stage);
+        if (!add_piece(ch, stage, p->slot, p->rows, next, count))
+            return false;
+        p->rows += count;
+        p->epoch_rows += count;
+        next += count;
+        if (p->rows == batch_rows) {
+            p->entries_guess = p->slot->entries;
+            seal(p->slot);
+            p->slot = NULL;
+        }
+    }
+    return true;
+}
+
+/* ---- windows ---- */
+
+static uint64_t block_slots(const struct ps_channel *ch)
+{
+    return ch->shaping.window_rows / ch->config.batch_rows;
+}
+
+/* Takes the slots of the next window. Lock held. */
+static bool begin_block(struct ps_channel *ch, struct ps_stage *stage, uint32_t epoch,
+                        uint64_t position)
+{
+    struct ps_placing *p = &ch->placing;
+
+    for (uint64_t i = 0; i < block_slots(ch); i++) {
+        p->block[i] = take_slot(ch, stage, epoch, position + i * ch->config.batch_rows);
+        if (!p->block[i])
+            return false;
+    }
+    p->block[0]->first = p->epoch_rows == 0 && ch->shaping.last == PS_LAST_WRAP;
+    p->block_position = position;
+    p->block_key = ps_permute_key(ps_permute_key(ch->config.seed, epoch), p->block_no++);
+    return true;
+}
+
+/* The window is full. Lock held. */
+static void end_block(struct ps_channel *ch)
+{
+    struct ps_placing *p = &ch->placing;
+
+    for (uint64_t i = 0; i < block_slots(ch); i++) {
+        struct ps_slot *slot = p->block[i];
+
+        seal(slot);
+        if (slot->rows_decoded == slot->rows_framed)
+            complete(slot);
+    }
+    p->block_rows = 0;
+}
+
+/* Gives rows places in the current window, as long as it has some, from `next` on. Returns the next
+ * row that has none. The turn, but no lock. */
+static uint32_t scatter(struct ps_channel *ch, struct ps_stage *stage, uint32_t next)
+{
+    struct ps_placing *p = &ch->placing;
+    uint64_t window_rows = ch->shaping.window_rows;
+
+    while (next < stage->count && p->block_rows < window_rows &&
+           stage->piece_count < PS_PIECES_MAX) {
+        uint64_t place = ps_permute(p->block_rows++, window_rows, p->block_key);
+
+        add_piece(ch, stage, p->block[place / ch->config.batch_rows],
+                  (uint32_t)(place % ch->config.batch_rows), next++, 1);
+        p->epoch_rows++;
+    }
+    return next;
+}
+
+/* Every row anywhere in its window. Lock held. */
+static bool place_in_window(struct ps_channel *ch, struct ps_stage *stage,
+                            const struct ps_chunk *chunk)
+{
+    struct ps_placing *p = &ch->placing;
+
+    for (uint32_t next = 0; next < stage->count;) {
+        if (p->block_rows == 0 &&
+            !begin_block(ch, stage, chunk->epoch, chunk->position + stage->row_nos[next]))
+            return false;
+        if (stage->piece_count == PS_PIECES_MAX)
+            copy_placed(ch, stage);
+        pthread_mutex_unlock(&ch->lock);
+        next = scatter(ch, stage, next);
+        pthread_mutex_lock(&ch->lock);
+        if (p->block_rows == ch->shaping.window_rows)
+            end_block(ch);
+    }
+    return true;
+}
+
+/* Closes the gaps of a window of which only some places are taken. The turn, but no lock. */
+static bool close_gaps(struct ps_channel *ch)
+{
+    struct ps_placing *p = &ch->placing;
+    uint64_t window_rows = ch->shaping.window_rows;
+    uint32_t batch_rows = ch->config.batch_rows;
+    uint8_t *taken = calloc(window_rows / 8 + 1, 1);
+    uint64_t to = 0;
+
+    if (!taken)
+        return false;
+    for (uint64_t i = 0; i < p->block_rows; i++) {
+        uint64_t place = ps_permute(i, window_rows, p->block_key);
+
+        taken[place / 8] |= (uint8_t)(1u << place % 8);
+    }
+    for (uint64_t from = 0; from < window_rows; from++) {
+        if ((taken[from / 8] >> from % 8 & 1) == 0)
+            continue;
+        if (from != to) {
+            struct ps_place place = {.slot = p->block[to / batch_rows],
+                                     .row = (uint32_t)(to % batch_rows)};
+            struct fmt_rows rows = ps_slot_view(p->block[from / batch_rows]);
+
+            ps_slot_put(&place, &rows, (uint32_t)(from % batch_rows), 1);
+        }
+        to++;
+    }
+    free(taken);
+    return true;
+}
+
+/* Waits until every row of the slot that has a place is there. Lock held. */
+static bool wait_copied(struct ps_channel *ch, const struct ps_slot *slot)
+{
+    while (slot->rows_decoded < slot->rows_framed && !broken_off(ch))
+        ps_wait_on(&ch->waits[PS_WAIT_CHUNKS], &ch->place_wakes, &ch->lock, NULL);
+    return !broken_off(ch);
+}
+
+/* The epoch ends within a window: its batches are sealed, but for one that is not full. Lock held.
+ */
+static bool end_short_block(struct ps_channel *ch)
+{
+    struct ps_placing *p = &ch->placing;
+    uint32_t batch_rows = ch->config.batch_rows;
+    uint64_t full = p->block_rows / batch_rows;
+
+    for (uint64_t i = 0; i < block_slots(ch); i++)
+        if (!wait_copied(ch, p->block[i]))
+            return false;
+    pthread_mutex_unlock(&ch->lock);
+    bool closed = close_gaps(ch);
+
+    pthread_mutex_lock(&ch->lock);
+    if (!closed) {
+        ps_fail(&ch->placing.error, PENSTOCK_E_MEMORY, "out of memory");
+        return false;
+    }
+    p->rows = (uint32_t)(p->block_rows % batch_rows);
+    for (uint64_t i = 0; i < block_slots(ch); i++) {
+        struct ps_slot *slot = p->block[i];
+
+        slot->rows_framed = slot->rows_decoded = i < full ? batch_rows : i == full ? p->rows : 0;
+        if (slot->rows_framed == 0) {
+            slot->state = PS_SLOT_FREE;
+        } else if (i < full) {
+            seal(slot);
+            complete(slot);
+        } else {
+            p->slot = slot;
+        }
+    }
+    p->block_rows = 0;
+    return true;
+}
+
+/* ---- the last batch ---- */
+
+/* Fills the batch up with rows of the epoch's first. The turn, but no lock. False: it does not fit.
+ */
+static bool wrap(struct ps_channel *ch, struct ps_slot *slot)
+{
+    struct ps_placing *p = &ch->placing;
+    struct ps_slot *kept = &p->kept;
+    uint32_t rows = slot->rows_framed;
+    uint32_t kept_rows = ch->config.batch_rows;
+    struct ps_place place;
+
+    if (slot->first) { /* of itself */
+        kept_rows = rows;
+        ps_slot_finish(slot);
+        keep(kept, slot);
+        ps_slot_begin(slot, slot->entries);
+        rows = 0;
+    }
+    struct fmt_rows from = ps_slot_view(kept);
+
+    while (rows < ch->config.batch_rows) {
+        uint32_t count = ch->config.batch_rows - rows;
+
+        if (count > kept_rows)
+            count = kept_rows;
+        if (!ps_slot_reserve(slot, rows, &from, 0, count, &place)) {
+            refuse_rows(ch, rows + count, &place);
+            return false;
+        }
+        ps_slot_put(&place, &from, 0, count);
+        rows += count;
+    }
+    return true;
+}
+
+/* The epoch's last batch, which is not full. Lock held. */
+static bool end_last(struct ps_channel *ch, struct ps_slot *slot)
+{
+    enum ps_last_batch last = ch->shaping.last;
+    uint32_t missing = ch->config.batch_rows - slot->rows_framed;
+
+    if (last == PS_LAST_DROP) {
+        slot->state = PS_SLOT_FREE;
+        return true;
+    }
+    pthread_mutex_unlock(&ch->lock);
+    bool fits = last != PS_LAST_WRAP || wrap(ch, slot);
+
+    if (last == PS_LAST_PAD)
+        ps_slot_pad(slot, slot->rows_framed, missing, ch->shaping.pad_label);
+    ps_slot_finish(slot);
+    pthread_mutex_lock(&ch->lock);
+    if (!fits)
+        return false;
+    slot->batch.rows_padded = last == PS_LAST_KEEP ? 0 : missing;
+    slot->unfinished = false;
+    seal(slot);
+    return true;
+}
+
+/* ---- chunks ---- */
+
+/* Lock held. */
+static bool end_epoch(struct ps_channel *ch, const struct ps_chunk *chunk)
+{
+    struct ps_placing *p = &ch->placing;
+
+    if (p->block_rows > 0 && !end_short_block(ch))
+        return false;
+    if (p->slot && !wait_copied(ch, p->slot))
+        return false;
+    /* In any case: the next epoch's first batch is kept in the same place. */
+    while (ch->shaping.last == PS_LAST_WRAP && p->epoch_rows >= ch->config.batch_rows &&
+           !p->kept_whole && !broken_off(ch))
+        ps_wait_on(&ch->waits[PS_WAIT_CHUNKS], &ch->place_wakes, &ch->lock, NULL);
+    if (broken_off(ch))
+        return false;
+    if (p->slot && !end_last(ch, p->slot))
+        return false;
+    p->slot = NULL;
+    p->epoch_rows = p->block_no = 0;
+    p->kept_whole = false;
+    pthread_mutex_unlock(&ch->lock);
+    int rc = ps_bad_end_epoch(ch, chunk->epoch, chunk->position, &p->error);
+
+    pthread_mutex_lock(&ch->lock);
+    if (rc != PENSTOCK_OK || !ps_slots_wait_room(ch, &ch->place_wakes))
+        return false;
+    ps_slots_push(ch, (struct ps_event){.kind = PS_EVENT_EPOCH_END});
+    return true;
+}
+
+/* Books what was bad in the chunk. If that is an error, rows behind it get no places. The turn, but
+ * no lock. */
+static bool account(struct ps_channel *ch, struct ps_stage *stage, const struct ps_chunk *chunk)
+{
+    struct ps_bad_one one = {.object = chunk->object,
+                             .epoch = chunk->epoch,
+                             .position = chunk->position,
+                             .offset_bytes = chunk->object_offset,
+                             .cause = chunk->cause};
+
+    if (chunk->kind == PS_CHUNK_BROKEN) {
+        if (chunk->rows > 0 && ps_bad_add(ch, &one, &ch->placing.error) != PENSTOCK_OK)
+            return false;
+        ps_bad_add_bytes(ch, chunk->len_bytes);
+        return true;
+    }
+    for (size_t i = 0; i < stage->bad_count; i++) {
+        const struct ps_bad_row *bad = &stage->bad[i];
+        struct fmt_error cause;
+
+        ps_stage_explain(stage, chunk, bad, &cause);
+        one.position = chunk->position + bad->row;
+        one.offset_bytes = chunk->object_offset + bad->offset_bytes;
+        one.len_bytes = bad->len_bytes;
+        one.cause = cause.text;
+        if (ps_bad_add(ch, &one, &ch->placing.error) == PENSTOCK_OK)
+            continue;
+        while (stage->count > 0 && stage->row_nos[stage->count - 1] > bad->row)
+            stage->count--;
+        return false;
+    }
+    return true;
+}
+
+/* Lock held. False: the stream ends here, with placing.error unless it was stopped. */
+static bool place_records(struct ps_channel *ch, struct ps_stage *stage,
+                          const struct ps_chunk *chunk)
+{
+    bool whole = true;
+
+    if (stage->bad_count > 0) {
+        pthread_mutex_unlock(&ch->lock);
+        whole = account(ch, stage, chunk);
+        pthread_mutex_lock(&ch->lock);
+    }
+    if (stage->count > 0)
+        ps_chunks_count_records(ch, stage->count);
+    atomic_fetch_add_explicit(&ch->counts.records_unsampled, stage->unsampled,
+                              memory_order_relaxed);
+    bool placed =
+        ch->placing.block ? place_in_window(ch, stage, chunk) : place_in_order(ch, stage, chunk);
+
+    if (placed && whole && stage->rc == FMT_E_MEMORY) {
+        ps_fail(&ch->placing.error, PENSTOCK_E_MEMORY, "channel %s: out of memory while decoding",
+                ch->name);
+        whole = false;
+    }
+    return placed && whole;
+}
+
+static bool place(struct ps_channel *ch, struct ps_stage *stage, const struct ps_chunk *chunk)
+{
+    bool go_on = true;
+
+    switch (chunk->kind) {
+    case PS_CHUNK_RECORDS:
+        return chunk->rows == 0 || place_records(ch, stage, chunk);
+    case PS_CHUNK_BROKEN:
+        pthread_mutex_unlock(&ch->lock);
+        go_on = account(ch, stage, chunk);
+        pthread_mutex_lock(&ch->lock);
+        return go_on;
+    case PS_CHUNK_EPOCH_END:
+        return end_epoch(ch, chunk);
+    case PS_CHUNK_END:
+        ps_slots_push(ch, (struct ps_event){.kind = PS_EVENT_END});
+        return true;
+    case PS_CHUNK_ERROR:
+        break;
+    }
+    ch->placing.error = ch->frame_error;
+    return false;
+}
+
+/* Nothing is placed from now on. Lock held. */
+static void fail(struct ps_channel *ch)
+{
+    ch->placing.failed = true;
+    if (!atomic_load(&ch->stream->stopping))
+        ps_slots_push(ch, (struct ps_event){.kind = PS_EVENT_ERROR, .error = &ch->placing.error});
+    ch->decode_failed = true;
+    ps_channel_wake_all(ch);
+}
+
+void ps_place_chunk(struct ps_channel *ch, struct ps_stage *stage, struct ps_chunk *chunk)
+{
+    struct ps_placing *p = &ch->placing;
+
+    pthread_mutex_lock(&ch->lock);
+    while (p->turn != chunk->order && !broken_off(ch))
+        ps_wait_on(&ch->waits[PS_WAIT_CHUNKS], &ch->place_wakes, &ch->lock, NULL);
+    if (!broken_off(ch)) {
+        if (!stage && chunk->kind == PS_CHUNK_RECORDS)
+            ps_fail(&p->error, PENSTOCK_E_MEMORY, "channel %s: out of memory while decoding",
+                    ch->name);
+        if ((!stage && chunk->kind == PS_CHUNK_RECORDS) || !place(ch, stage, chunk)) {
+            if (!p->failed)
+                fail(ch);
+        }
+        p->turn++;
+        pthread_cond_broadcast(&ch->place_wakes);
+    }
+    chunk->done = true;
+    bool freed = ps_chunks_release_done(ch);
+
+    if (stage)
+        copy_placed(ch, stage);
+    pthread_mutex_unlock(&ch->lock);
+    if (freed)
+        ps_engine_wake_io(ch->stream);
+}
