@@ -238,13 +238,18 @@ $B/tests/many_addresses.so: $B/tests/many_addresses.o
 $B/bench/perf_%: $B/bench/perf_%.o $B/libtool.a $B/libpenstock.a
 	$(call say,link) $(CC) $(LD_FLAGS) -o $@ $^ $(TOOL_LIBS) $(LIBS)
 
-# What perf_csv compares itself with, where it is installed (libfast-float-dev).
+# What perf_csv and perf_jsonl compare themselves with, where it is installed (libfast-float-dev,
+# libsimdjson-dev).
 ifneq ($(wildcard /usr/include/fast_float/fast_float.h),)
 $B/bench/perf_csv: $B/bench/perf_csv_fast_float.o
+endif
+ifneq ($(wildcard /usr/include/simdjson.h),)
+$B/bench/perf_jsonl: $B/bench/perf_jsonl_simdjson.o
+$B/bench/perf_jsonl: TOOL_LIBS += -lsimdjson -lstdc++
+endif
 $B/bench/%.o: bench/%.cc
 	@mkdir -p $(@D)
 	$(call say,c++) g++ -std=c++17 -O3 -march=native -Wall -Wextra -fno-exceptions -fno-rtti -c -o $@ $<
-endif
 
 # --- fuzzing: clang's driver instead of replay.c (reached through `make fuzz`) ----------------------
 

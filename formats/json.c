@@ -42,52 +42,6 @@ static enum fmt_rc unexpected(const struct fmt_json *json, const char *wanted,
 
 /* ---- strings ---- */
 
-/* Four hexadecimal digits, or -1. */
-static int32_t read_hex(const uint8_t *in, size_t len)
-{
-    int32_t code = 0;
-
-    for (size_t i = 0; i < 4; i++) {
-        uint8_t c = i < len ? in[i] : 0;
-
-        if (c >= '0' && c <= '9')
-            code = code * 16 + (c - '0');
-        else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-            code = code * 16 + ((c | 0x20) - 'a' + 10);
-        else
-            return -1;
-    }
-    return code;
-}
-
-/* The escape at `in`, which begins with a backslash: its length, and the character it stands for. 0
- * if it is none. */
-static size_t read_escape(const uint8_t *in, size_t len, uint32_t *code)
-{
-    static const char names[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
-    const char *name = len > 1 && in[1] ? strchr(names, in[1]) : NULL;
-
-    if (name) {
-        *code = (uint8_t)meant[name - names];
-        return 2;
-    }
-    if (len < 6 || in[1] != 'u')
-        return 0;
-    int32_t high = read_hex(in + 2, len - 2);
-
-    if (high < 0 || (high >= 0xdc00 && high < 0xe000))
-        return 0;
-    *code = (uint32_t)high;
-    if (high < 0xd800 || high >= 0xe000)
-        return 6;
-    int32_t low = len >= 12 && in[6] == '\\' && in[7] == 'u' ? read_hex(in + 8, len - 8) : -1;
-
-    if (low < 0xdc00 || low >= 0xe000)
-        return 0;
-    *code = 0x10000 + ((uint32_t)(high - 0xd800) << 10) + (uint32_t)(low - 0xdc00);
-    return 12;
-}
-
 /* Passes over the string that begins here. */
 static enum fmt_rc pass_string(struct fmt_json *json, struct fmt_json_value *value,
                                struct fmt_error *error)
@@ -97,39 +51,26 @@ static enum fmt_rc pass_string(struct fmt_json *json, struct fmt_json_value *val
 
     if (peek(json) != '"')
         return unexpected(json, "a string", error);
-    for (json->at_bytes++; json->at_bytes < json->len_bytes;) {
-        const uint8_t *in = json->in + json->at_bytes;
-        size_t left = json->len_bytes - json->at_bytes;
-        size_t step = fmt_json_plain(in, left);
-        uint32_t code;
+    const uint8_t *in = json->in + begin;
+    size_t left = json->len_bytes - begin;
+    size_t bytes = fmt_json_string(in, left, &escaped);
 
-        json->at_bytes += step;
-        if (step == left)
-            break;
-        in += step;
-        if (*in == '"') {
-            *value = (struct fmt_json_value){.kind = FMT_JSON_STRING,
-                                             .bytes = json->in + begin,
-                                             .len_bytes = json->at_bytes - begin,
-                                             .escaped = escaped};
-            json->at_bytes++;
-            return FMT_OK;
-        }
-        if (*in < 0x20)
-            return fmt_fail(error, json->at_bytes, 0,
-                            "a string holds the control character 0x%02x, which JSON writes as an "
-                            "escape",
-                            *in);
-        if (*in != '\\')
-            return fmt_fail(error, json->at_bytes, 0, "a string holds bytes that are no UTF-8");
-        escaped = true;
-        step = read_escape(in, left - step, &code);
-        if (step == 0)
-            return fmt_fail(error, json->at_bytes, 0,
-                            "a string holds an escape that is none of JSON's, or half of a pair");
-        json->at_bytes += step;
-    }
-    return fmt_fail(error, begin - 1, 0, "a string has no end");
+    if (bytes == left)
+        return fmt_fail(error, begin - 1, 0, "a string has no end");
+    json->at_bytes = begin + bytes;
+    if (in[bytes] < 0x20)
+        return fmt_fail(error, json->at_bytes, 0,
+                        "a string holds the control character 0x%02x, which JSON writes as an "
+                        "escape",
+                        in[bytes]);
+    if (in[bytes] != '"')
+        return fmt_fail(error, json->at_bytes, 0, "a string holds %s",
+                        in[bytes] == '\\' ? "an escape that is none of JSON's, or half of a pair"
+                                          : "bytes that are no UTF-8");
+    *value = (struct fmt_json_value){
+        .kind = FMT_JSON_STRING, .bytes = in, .len_bytes = bytes, .escaped = escaped};
+    json->at_bytes++;
+    return FMT_OK;
 }
 
 static size_t put_utf8(uint32_t code, uint8_t *out)
@@ -157,13 +98,18 @@ size_t fmt_json_unescape(const struct fmt_json_value *value, uint8_t *out)
         return value->len_bytes;
     }
     for (size_t at = 0; at < value->len_bytes;) {
+        const uint8_t *in = value->bytes + at;
+        size_t left = value->len_bytes - at;
+        const uint8_t *escape = memchr(in, '\\', left);
+        size_t plain = escape ? (size_t)(escape - in) : left;
         uint32_t code = 0;
 
-        if (value->bytes[at] != '\\') {
-            out[out_bytes++] = value->bytes[at++];
-            continue;
-        }
-        at += read_escape(value->bytes + at, value->len_bytes - at, &code);
+        memcpy(out + out_bytes, in, plain);
+        out_bytes += plain;
+        at += plain;
+        if (!escape)
+            break;
+        at += fmt_json_escape(escape, left - plain, &code);
         out_bytes += put_utf8(code, out + out_bytes);
     }
     return out_bytes;
@@ -183,7 +129,7 @@ bool fmt_json_is(const struct fmt_json_value *value, const char *text, size_t le
         size_t bytes = 1;
 
         if (value->bytes[at] == '\\') {
-            at += read_escape(value->bytes + at, value->len_bytes - at, &code);
+            at += fmt_json_escape(value->bytes + at, value->len_bytes - at, &code);
             bytes = put_utf8(code, character);
         } else {
             at++;

@@ -2,7 +2,6 @@
 /* formats/json_string.c - see json_string.h. */
 #include "formats/json_string.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #define ONES 0x0101010101010101u
@@ -173,3 +172,67 @@ size_t fmt_json_plain(const uint8_t *in, size_t len)
 }
 
 #endif
+
+/* ---- escapes ---- */
+
+/* Four hexadecimal digits, or -1. */
+static int32_t read_hex(const uint8_t *in, size_t len)
+{
+    int32_t code = 0;
+
+    for (size_t i = 0; i < 4; i++) {
+        uint8_t c = i < len ? in[i] : 0;
+
+        if (c >= '0' && c <= '9')
+            code = code * 16 + (c - '0');
+        else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+            code = code * 16 + ((c | 0x20) - 'a' + 10);
+        else
+            return -1;
+    }
+    return code;
+}
+
+size_t fmt_json_escape(const uint8_t *in, size_t len, uint32_t *code)
+{
+    static const char names[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
+    const char *name = len > 1 && in[1] ? strchr(names, in[1]) : NULL;
+
+    if (name) {
+        *code = (uint8_t)meant[name - names];
+        return 2;
+    }
+    if (len < 6 || in[1] != 'u')
+        return 0;
+    int32_t high = read_hex(in + 2, len - 2);
+
+    if (high < 0 || (high >= 0xdc00 && high < 0xe000))
+        return 0;
+    *code = (uint32_t)high;
+    if (high < 0xd800 || high >= 0xe000)
+        return 6;
+    int32_t low = len >= 12 && in[6] == '\\' && in[7] == 'u' ? read_hex(in + 8, len - 8) : -1;
+
+    if (low < 0xdc00 || low >= 0xe000)
+        return 0;
+    *code = 0x10000 + ((uint32_t)(high - 0xd800) << 10) + (uint32_t)(low - 0xdc00);
+    return 12;
+}
+
+size_t fmt_json_string(const uint8_t *in, size_t len, bool *escaped)
+{
+    size_t at = 0;
+    size_t step;
+    uint32_t code;
+
+    *escaped = false;
+    for (;; at += step) {
+        at += fmt_json_plain(in + at, len - at);
+        if (at == len || in[at] != '\\')
+            return at;
+        step = fmt_json_escape(in + at, len - at, &code);
+        if (step == 0)
+            return at;
+        *escaped = true;
+    }
+}

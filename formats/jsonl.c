@@ -8,6 +8,9 @@
 /* After templates that did not fit so many lines are walked at most before the next is learnt. */
 #define PAUSE_MAX_LINES 256u
 
+/* After so many in a row a template is only tried on the line behind the one it is made of. */
+#define MISSES_MAX 8u
+
 static const uint8_t *find_line_end(const uint8_t *p, const uint8_t *end)
 {
     const uint8_t *newline = memchr(p, '\n', (size_t)(end - p));
@@ -56,6 +59,7 @@ static void jsonl_decoder_free(struct fmt_decoder *decoder)
         return;
     fmt_jsonl_template_free(decoder->template);
     free(decoder->slots);
+    free(decoder->seen);
     free(decoder);
 }
 
@@ -70,8 +74,9 @@ static struct fmt_decoder *jsonl_decoder_new(const struct fmt_options *options,
     decoder->options = o;
     decoder->shape = *shape;
     decoder->slots = calloc(o->slot_count + 1, sizeof(*decoder->slots));
+    decoder->seen = malloc(o->node_count + o->target_count);
     decoder->template = fmt_jsonl_template_new(o);
-    if (decoder->slots != NULL && decoder->template != NULL)
+    if (decoder->slots != NULL && decoder->seen != NULL && decoder->template != NULL)
         return decoder;
     jsonl_decoder_free(decoder);
     return NULL;
@@ -96,16 +101,43 @@ static struct jsonl_row row_at(const struct fmt_decoder *decoder, struct fmt_row
     return row;
 }
 
-/* By the template. Returns what is behind the line, or NULL if it is to be walked. */
+/* After a line that no template fitted: the next one does, or after a while. */
+static void learn_again(struct fmt_decoder *decoder, const uint8_t *line, size_t len)
+{
+    if (decoder->pause_lines > 0) {
+        decoder->pause_lines--;
+        return;
+    }
+    fmt_jsonl_template_learn(decoder->template, line, len);
+    decoder->try_template = true;
+    decoder->pause_lines = decoder->misses;
+    decoder->misses = decoder->misses * 2 + 1;
+    if (decoder->misses > PAUSE_MAX_LINES)
+        decoder->misses = PAUSE_MAX_LINES;
+}
+
+/* In one pass. Returns what is behind the line, or NULL if it is to be walked. */
 static const uint8_t *decode_fast(struct fmt_decoder *decoder, const uint8_t *line,
                                   const uint8_t *end, const struct jsonl_row *row)
 {
+    const struct fmt_jsonl_options *o = decoder->options;
     size_t entries_before = row->entries->count;
     size_t texts_before = row->texts->count;
-    const uint8_t *next = fmt_jsonl_template_run(decoder->template, line, end, row, decoder->slots);
+    const uint8_t *next = NULL;
 
+    if (decoder->try_template) {
+        next = fmt_jsonl_template_run(decoder->template, line, end, row, decoder->slots);
+        decoder->misses = next != NULL ? 0 : decoder->misses;
+        decoder->try_template = decoder->misses < MISSES_MAX;
+    }
+    if (next == NULL) {
+        row->entries->count = entries_before;
+        next = fmt_jsonl_direct(o, line, end, row, decoder->slots, decoder->seen);
+        if (next != NULL)
+            learn_again(decoder, line, (size_t)(next - line));
+    }
     if (next != NULL && decoder->shape.text_dim > 0 &&
-        fmt_jsonl_put_texts(decoder->options, decoder->slots, row, NULL) != FMT_OK)
+        fmt_jsonl_put_texts(o, decoder->slots, row, NULL) != FMT_OK)
         next = NULL;
     if (next == NULL) {
         row->entries->count = entries_before;
@@ -117,20 +149,6 @@ static const uint8_t *decode_fast(struct fmt_decoder *decoder, const uint8_t *li
     return next;
 }
 
-/* After a line that no template fitted: the next one does, or after a while. */
-static void learn_again(struct fmt_decoder *decoder, const uint8_t *line, size_t len)
-{
-    if (decoder->pause_lines > 0) {
-        decoder->pause_lines--;
-        return;
-    }
-    fmt_jsonl_template_learn(decoder->template, line, len);
-    decoder->pause_lines = decoder->misses < PAUSE_MAX_LINES ? decoder->misses : PAUSE_MAX_LINES;
-    decoder->misses = decoder->misses * 2 + 1;
-    if (decoder->misses > PAUSE_MAX_LINES)
-        decoder->misses = PAUSE_MAX_LINES;
-}
-
 static enum fmt_rc jsonl_decode(struct fmt_decoder *decoder, const struct fmt_span *span,
                                 struct fmt_rows *rows, struct fmt_error *error)
 {
@@ -139,10 +157,9 @@ static enum fmt_rc jsonl_decode(struct fmt_decoder *decoder, const struct fmt_sp
 
     for (uint32_t row_no = 0; row_no < span->rows; row_no++) {
         struct jsonl_row row = row_at(decoder, rows, row_no);
-        const uint8_t *next = decode_fast(decoder, p, end, &row);
+        const uint8_t *next = decoder->walk_only ? NULL : decode_fast(decoder, p, end, &row);
 
         if (next != NULL) {
-            decoder->misses = 0;
             p = next;
             continue;
         }
@@ -159,7 +176,8 @@ static enum fmt_rc jsonl_decode(struct fmt_decoder *decoder, const struct fmt_sp
             rc = fmt_jsonl_put(decoder->options, decoder->slots, &row, &cause);
         if (rc != FMT_OK)
             return fail_line(rc, &cause, grammar, (size_t)(p - span->in), row_no, error);
-        learn_again(decoder, p, line_bytes);
+        if (!decoder->walk_only)
+            learn_again(decoder, p, line_bytes);
         p += line_bytes;
         p += p < end;
     }

@@ -11,14 +11,16 @@
  *   - members that the content type does not name are checked and passed over.
  *
  * How: the walk (jsonl_walk.c) captures where the values of the named members stand, by
- * formats/json.c, then converts them (jsonl_put.c). The line's layout then becomes a template
- * (jsonl_study.c, jsonl_template.c), by which lines of the same layout are read in one pass; any
- * other line is walked. The walk is the reference: a template gives the same rows or gives up.
+ * formats/json.c, then converts them (jsonl_put.c). That is the reference. Two faster ways read a
+ * line in one pass, and give the same row or give up: by a template, the layout of an earlier line
+ * (jsonl_study.c, jsonl_template.c), or member by member (jsonl_direct.c).
  *
  * Owner: the caller. Threads: pure functions; a decoder belongs to one thread. Units: bytes.
  */
 #ifndef FORMATS_JSONL_H
 #define FORMATS_JSONL_H
+
+#include <string.h>
 
 #include "formats/json.h"
 
@@ -46,6 +48,7 @@ struct jsonl_target {
 struct jsonl_node {
     const char *name;
     size_t name_bytes;
+    uint32_t parent;
     uint32_t index;   /* the name as an array's index, or JSONL_NONE */
     uint32_t slot;    /* of the value that stands here, or JSONL_NONE */
     uint32_t child;   /* first, or JSONL_NONE */
@@ -60,10 +63,14 @@ struct fmt_jsonl_options {
     char *text; /* all names, without escapes, each with a NUL */
     struct jsonl_node *nodes;
     uint32_t node_count;
+    uint32_t *table; /* nodes by fmt_jsonl_hash of parent and name, open addressing; 0: none */
+    uint32_t table_mask;
+    bool plain_names; /* all names are as a line writes them: without escapes */
     struct jsonl_target *targets;
     uint32_t target_count;
     uint32_t slot_count;
-    uint32_t root_slot; /* of a line that is itself the features, or JSONL_NONE */
+    uint32_t *slot_targets; /* whose each slot is */
+    uint32_t root_slot;     /* of a line that is itself the features, or JSONL_NONE */
 
     /* Learnt from the first record. */
     bool sparse;
@@ -87,9 +94,12 @@ struct fmt_decoder {
     const struct fmt_jsonl_options *options;
     struct fmt_shape shape;
     jsonl_slot *slots;
+    uint8_t *seen; /* for fmt_jsonl_direct */
     struct jsonl_template *template;
+    bool try_template;
     uint32_t misses;      /* of templates in a row */
-    uint32_t pause_lines; /* so many are walked before the next is learnt */
+    uint32_t pause_lines; /* so many go without before the next is learnt */
+    bool walk_only;       /* for tests: the reference, and nothing else */
 };
 
 /* jsonl_options.c */
@@ -111,10 +121,30 @@ const uint8_t *fmt_jsonl_skip_blank_lines(const uint8_t *p, const uint8_t *end);
 enum fmt_rc fmt_jsonl_walk(const struct fmt_jsonl_options *options, const uint8_t *in, size_t len,
                            jsonl_slot *slots, struct fmt_error *error);
 
+/* Of a name within the object of node `parent`. */
+static inline uint32_t fmt_jsonl_hash(uint32_t parent, const void *name, size_t len)
+{
+    const uint8_t *in = name;
+    uint64_t sum = parent + len * 0x9e3779b97f4a7c15u;
+
+    if (len >= 8) {
+        uint64_t head;
+        uint64_t tail;
+        memcpy(&head, in, 8);
+        memcpy(&tail, in + len - 8, 8);
+        sum ^= head + tail * 3;
+    } else {
+        for (size_t i = 0; i < len; i++)
+            sum ^= (uint64_t)in[i] << (8 * i);
+    }
+    sum *= 0x9e3779b97f4a7c15u;
+    return (uint32_t)(sum >> 32);
+}
+
 /* The child of node `parent` by a member's name, or for NULL by an element's number; JSONL_NONE if
- * it is of no interest. *hint: where the last call ended, for members tend to keep their order. */
+ * it is of no interest. */
 uint32_t fmt_jsonl_child(const struct fmt_jsonl_options *options, uint32_t parent,
-                         const struct fmt_json_value *name, uint32_t index, uint32_t *hint);
+                         const struct fmt_json_value *name, uint32_t index);
 
 /* The value of a target, from the best of its slots. */
 const jsonl_slot *fmt_jsonl_value(const struct jsonl_target *target, const jsonl_slot *slots);
@@ -158,5 +188,12 @@ void fmt_jsonl_template_learn(struct jsonl_template *t, const uint8_t *in, size_
 const uint8_t *fmt_jsonl_template_run(const struct jsonl_template *t, const uint8_t *p,
                                       const uint8_t *end, const struct jsonl_row *row,
                                       jsonl_slot *slots);
+
+/* jsonl_direct.c: the same for a line of any layout, as long as it is plain: members in any order,
+ * no array in another, no tensor, no escape in a name. `seen` has room for a byte for each node and
+ * each target. */
+const uint8_t *fmt_jsonl_direct(const struct fmt_jsonl_options *options, const uint8_t *p,
+                                const uint8_t *end, const struct jsonl_row *row, jsonl_slot *slots,
+                                uint8_t *seen);
 
 #endif

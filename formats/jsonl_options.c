@@ -2,6 +2,7 @@
 /* formats/jsonl_options.c - the parameters of application/jsonlines, and the tree of the names in
  * them.
  */
+#include "formats/json_string.h"
 #include "formats/jsonl.h"
 
 #include <stdlib.h>
@@ -61,7 +62,9 @@ void fmt_jsonl_options_clear(void *own)
         free(o->names[k]);
     free(o->text);
     free(o->nodes);
+    free(o->table);
     free(o->targets);
+    free(o->slot_targets);
 }
 
 /* ---- the tree ---- */
@@ -99,6 +102,7 @@ static uint32_t child_of(struct build *b, uint32_t parent, const char *name, siz
     *link = o->node_count++;
     o->nodes[*link] = (struct jsonl_node){.name = name,
                                           .name_bytes = len,
+                                          .parent = parent,
                                           .index = index_of(name, len),
                                           .slot = JSONL_NONE,
                                           .child = JSONL_NONE,
@@ -238,6 +242,37 @@ static enum fmt_rc build_tree(struct build *b)
     return rc;
 }
 
+/* Nodes by name, a table at most half full. */
+static bool build_table(struct fmt_jsonl_options *o)
+{
+    uint32_t size = 4;
+
+    while (size < 2 * o->node_count)
+        size *= 2;
+    o->table = calloc(size, sizeof(*o->table));
+    if (o->table == NULL)
+        return false;
+    o->slot_targets = calloc(o->slot_count + 1, sizeof(*o->slot_targets));
+    if (o->slot_targets == NULL)
+        return false;
+    for (uint32_t i = 0; i < o->target_count; i++)
+        for (uint32_t k = 0; k < o->targets[i].slots; k++)
+            o->slot_targets[o->targets[i].slot + k] = i;
+    o->table_mask = size - 1;
+    o->plain_names = true;
+    for (uint32_t i = 1; i < o->node_count; i++) {
+        const struct jsonl_node *node = &o->nodes[i];
+        const uint8_t *name = (const uint8_t *)node->name;
+        uint32_t at = fmt_jsonl_hash(node->parent, name, node->name_bytes) & o->table_mask;
+
+        while (o->table[at] != 0)
+            at = (at + 1) & o->table_mask;
+        o->table[at] = i;
+        o->plain_names &= fmt_json_plain(name, node->name_bytes) == node->name_bytes;
+    }
+    return true;
+}
+
 /* Upper bounds of what the lists hold; the defaults are fewer than DEFAULTS_MAX. */
 enum { DEFAULTS_MAX = 8, DEFAULT_TEXT_BYTES = 64 };
 
@@ -267,6 +302,8 @@ enum fmt_rc fmt_jsonl_check_options(void *own, struct fmt_error *error)
 
     if (rc != FMT_OK)
         return rc;
+    if (!build_table(o))
+        return no_memory(error);
     if (o->names[JSONL_WEIGHT] != NULL && strchr(o->names[JSONL_WEIGHT], ',') != NULL)
         return fmt_refuse(error, "content type: weight is one name, not '%.80s'",
                           o->names[JSONL_WEIGHT]);

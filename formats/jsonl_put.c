@@ -3,7 +3,7 @@
  *
  * The walk has checked every byte: nothing here fails for grammar, only for what a value is.
  */
-#include "formats/jsonl.h"
+#include "formats/jsonl_read.h"
 #include "formats/number.h"
 
 #include <inttypes.h>
@@ -308,26 +308,11 @@ enum fmt_rc fmt_jsonl_fit(struct fmt_jsonl_options *options, const jsonl_slot *s
 
 /* ---- rows ---- */
 
-static float *place_of(const struct jsonl_target *target, const struct jsonl_row *row)
-{
-    switch (target->kind) {
-    case JSONL_FEATURE:
-        return row->features + target->column;
-    case JSONL_LABEL:
-        return row->labels + target->column;
-    case JSONL_WEIGHT:
-        return row->weight;
-    case JSONL_TEXT:
-        break;
-    }
-    return NULL;
-}
-
 void fmt_jsonl_put_missing(const struct jsonl_target *target, const struct jsonl_row *row)
 {
     if (target->kind == JSONL_TEXT || (target->kind == JSONL_FEATURE && row->entry_end != NULL))
         return;
-    float *out = place_of(target, row);
+    float *out = fmt_jsonl_place(target, row);
 
     for (uint32_t i = 0; i < target->dim; i++)
         out[i] = target->kind == JSONL_WEIGHT ? 1 : NAN;
@@ -401,8 +386,8 @@ static enum fmt_rc put_target(const struct fmt_jsonl_options *options,
             return fmt_fail(error, 0, 0, "%s: a dense row among sparse ones", target->name);
         return put_entries(target, value, row, missing_is_nan, error);
     }
-    enum fmt_rc rc =
-        read_numbers(options, target, value, place_of(target, row), target->dim, &count, error);
+    enum fmt_rc rc = read_numbers(options, target, value, fmt_jsonl_place(target, row), target->dim,
+                                  &count, error);
 
     if (rc == FMT_OK && count != target->dim)
         return fmt_fail(error, 0, 0, "%s: %" PRIu32 " numbers, the channel has %" PRIu32,

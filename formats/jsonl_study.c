@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* formats/jsonl_study.c - makes a template of a line. See jsonl_template.h. */
+#include "formats/jsonl_read.h"
 #include "formats/jsonl_template.h"
 
 #include <stdlib.h>
@@ -92,7 +93,7 @@ static const uint8_t *value_end(const struct fmt_json_value *value)
 
 static bool add_value(struct study *s, struct step step, const struct fmt_json_value *value)
 {
-    return add_step(s, step, jsonl_value_begin(value), value_end(value));
+    return add_step(s, step, fmt_jsonl_value_begin(value), value_end(value));
 }
 
 static bool study_next(struct fmt_json *json, struct fmt_json_value *name,
@@ -125,7 +126,7 @@ static bool study_numbers(struct study *s, const struct fmt_json_value *array)
             continue;
         }
         if (count++ == 0)
-            from = jsonl_value_begin(&value);
+            from = fmt_jsonl_value_begin(&value);
         to = value_end(&value);
     }
     if (count == 0)
@@ -149,7 +150,7 @@ static bool study_list(struct study *s, enum step_kind kind, const struct fmt_js
     for (bool first = true; study_next(&json, NULL, &value); first = false) {
         if (value.kind == FMT_JSON_ARRAY)
             return false;
-        from = first ? jsonl_value_begin(&value) : from;
+        from = first ? fmt_jsonl_value_begin(&value) : from;
         to = value_end(&value);
     }
     return add_step(s, (struct step){.kind = kind, .target = s->target}, from, to);
@@ -214,25 +215,16 @@ static bool study_target(struct study *s, uint32_t target_no, uint32_t slot,
     return target->dim == 1 && add_value(s, step, value);
 }
 
-static uint32_t target_of(const struct fmt_jsonl_options *o, uint32_t slot)
-{
-    for (uint32_t i = 0; i < o->target_count; i++)
-        if (slot - o->targets[i].slot < o->targets[i].slots)
-            return i;
-    return JSONL_NONE;
-}
-
 /* The members, or elements, of what `json` has entered. */
 static bool study_members(struct study *s, struct fmt_json *json, uint32_t node_no)
 {
     const struct fmt_jsonl_options *o = s->t->options;
     struct fmt_json_value name;
     struct fmt_json_value value;
-    uint32_t hint = JSONL_NONE;
     bool object = json->in_object;
 
     for (uint32_t index = 0; study_next(json, &name, &value); index++) {
-        uint32_t child = fmt_jsonl_child(o, node_no, object ? &name : NULL, index, &hint);
+        uint32_t child = fmt_jsonl_child(o, node_no, object ? &name : NULL, index);
         bool good;
 
         if (child != JSONL_NONE && s->t->seen[child])
@@ -242,7 +234,7 @@ static bool study_members(struct study *s, struct fmt_json *json, uint32_t node_
         if (child != JSONL_NONE && o->nodes[child].slot != JSONL_NONE) {
             uint32_t slot = o->nodes[child].slot;
 
-            good = study_target(s, target_of(o, slot), slot, &value);
+            good = study_target(s, o->slot_targets[slot], slot, &value);
         } else if (child != JSONL_NONE &&
                    (value.kind == FMT_JSON_OBJECT || value.kind == FMT_JSON_ARRAY)) {
             struct fmt_json inner;
@@ -294,7 +286,7 @@ static bool study_line(struct study *s, const uint8_t *in, size_t len)
     bool array = line.kind == FMT_JSON_ARRAY;
 
     if (array && o->root_slot != JSONL_NONE) {
-        good = study_target(s, target_of(o, o->root_slot), o->root_slot, &line);
+        good = study_target(s, o->slot_targets[o->root_slot], o->root_slot, &line);
     } else {
         study_enter(&json, &line);
         good = study_members(s, &json, 0);

@@ -7,10 +7,9 @@
  * read in one pass without looking at a name. Each value is checked as strictly as a walk does.
  */
 #include "formats/jsonl_template.h"
-#include "formats/json_string.h"
+#include "formats/jsonl_read.h"
 #include "formats/number.h"
 
-#include <math.h>
 #include <string.h>
 
 /* What a line is read with, for all its steps. */
@@ -41,115 +40,12 @@ static inline bool is_literal(const uint8_t *p, const uint8_t *end, const uint8_
             (fmt_load8(p + bytes - 8) ^ fmt_load8(literal + bytes - 8))) == 0;
 }
 
-/* The one value at p, by formats/json.c, within the line. */
-static const uint8_t *pass_any(const uint8_t *p, const uint8_t *end, struct fmt_json_value *value)
-{
-    const uint8_t *newline = memchr(p, '\n', (size_t)(end - p));
-    const uint8_t *line_end = newline != NULL ? newline : end;
-    struct fmt_json json;
-
-    fmt_json_begin(&json, p, (size_t)(line_end - p));
-    json.number_words = true;
-    return fmt_json_pass(&json, value, NULL) == FMT_OK ? p + json.at_bytes : NULL;
-}
-
-/* Numbers that are rare, and those at the end of the bytes. */
-static __attribute__((noinline)) const uint8_t *odd_number(const uint8_t *p, const uint8_t *end,
-                                                           bool missing_is_nan, float *out)
-{
-    struct fmt_json_value value;
-    const uint8_t *next = pass_any(p, end, &value);
-
-    if (next == NULL || jsonl_value_begin(&value) != p)
-        return NULL;
-    switch (value.kind) {
-    case FMT_JSON_NUMBER:
-        (void)fmt_number_scan(value.bytes, value.bytes + value.len_bytes, out);
-        return next;
-    case FMT_JSON_TRUE:
-    case FMT_JSON_FALSE:
-        *out = value.kind == FMT_JSON_TRUE;
-        return next;
-    case FMT_JSON_NULL:
-        *out = NAN;
-        return missing_is_nan ? next : NULL;
-    case FMT_JSON_STRING:
-        *out = NAN;
-        return fmt_json_is(&value, "NaN", 3) ? next : NULL;
-    case FMT_JSON_NONE:
-    case FMT_JSON_ARRAY:
-    case FMT_JSON_OBJECT:
-        break;
-    }
-    return NULL;
-}
-
-/* So many bytes can be looked at before any bound is. */
-#define PLAIN_BYTES 16
-
-/* A number by RFC 8259, which is narrower than formats/number.h: a digit on both sides of a point,
- * no zero in front, no plus. */
-static inline const uint8_t *read_number(const uint8_t *p, const uint8_t *end, bool missing_is_nan,
-                                         float *out)
-{
-    if (end - p < PLAIN_BYTES)
-        return odd_number(p, end, missing_is_nan, out);
-    bool negative = *p == '-';
-    const uint8_t *first = p + negative;
-    uint64_t v = fmt_load8(first);
-    uint64_t bad = fmt_nondigits(v);
-    unsigned n = bad == 0 ? 8 : (unsigned)__builtin_ctzll(bad) >> 3;
-
-    if (n - 1 > 6 || (n > 1 && *first == '0'))
-        return odd_number(p, end, missing_is_nan, out);
-    uint64_t mantissa = fmt_join8(((v - FMT_ASCII_ZEROS) << 8) << (56 - 8 * n));
-    const uint8_t *q = first + n;
-    int64_t exponent10 = 0;
-
-    if (*q == '.') {
-        const uint8_t *point = q + 1;
-
-        q = fmt_digits(point, end, &mantissa);
-        exponent10 = point - q;
-        if (exponent10 == 0 || (int64_t)n - exponent10 > 19)
-            return odd_number(p, end, missing_is_nan, out);
-    }
-    if (q < end && (*q | 0x20) == 'e')
-        q = fmt_number_exponent(q, end, &exponent10);
-    if (exponent10 == 0)
-        *out = negative ? -(float)mantissa : (float)mantissa;
-    else
-        *out = fmt_number_round(mantissa, exponent10, negative);
-    return q;
-}
-
-/* Over a comma and the blanks behind it; NULL if there is none. */
-static inline const uint8_t *pass_comma(const uint8_t *p, const uint8_t *end)
-{
-    if (p == end || *p != ',')
-        return NULL;
-    for (p++; p < end && *p == ' '; p++)
-        ;
-    return p;
-}
-
 static const uint8_t *run_numbers(const struct run *r, const struct step *step, const uint8_t *p)
 {
     const struct jsonl_target *target = &r->options->targets[step->target];
-    float *out = (target->kind == JSONL_FEATURE ? r->row->features
-                  : target->kind == JSONL_LABEL ? r->row->labels
-                                                : r->row->weight) +
-                 target->column + step->first;
-    const uint8_t *end = r->end;
-    bool missing_is_nan = r->options->missing_is_nan != 0;
 
-    p = read_number(p, end, missing_is_nan, out);
-    for (uint32_t i = 1; i < step->count && p != NULL; i++) {
-        p = pass_comma(p, end);
-        if (p != NULL)
-            p = read_number(p, end, missing_is_nan, out + i);
-    }
-    return p;
+    return fmt_jsonl_read_numbers(p, r->end, fmt_jsonl_null_is_nan(r->options, target),
+                                  fmt_jsonl_place(target, r->row) + step->first, step->count);
 }
 
 /* Room for entry `count` of the row's. */
@@ -167,14 +63,14 @@ static const uint8_t *run_values(struct run *r, const uint8_t *p)
     while (p != NULL) {
         if (!reserve_entry(entries, r->values))
             return NULL;
-        p = read_number(p, r->end, r->options->missing_is_nan != 0,
-                        entries->values + entries->count + r->values);
+        p = fmt_jsonl_read_numbers(p, r->end, r->options->missing_is_nan != 0,
+                                   entries->values + entries->count + r->values, 1);
         if (p == NULL)
             return NULL;
         r->values++;
         if (p < r->end && *p == ']')
             return p;
-        p = pass_comma(p, r->end);
+        p = fmt_jsonl_read_comma(p, r->end);
     }
     return p;
 }
@@ -199,37 +95,9 @@ static const uint8_t *run_keys(struct run *r, const struct step *step, const uin
         entries->columns[entries->count + r->keys++] = (uint32_t)key;
         if (p < r->end && *p == ']')
             return p;
-        p = pass_comma(p, r->end);
+        p = fmt_jsonl_read_comma(p, r->end);
     }
     return p;
-}
-
-/* Any value; the plain ones at once. */
-static const uint8_t *run_any(const struct run *r, const uint8_t *p, struct fmt_json_value *value)
-{
-    if (p < r->end && *p == '"') {
-        size_t plain = fmt_json_plain(p + 1, (size_t)(r->end - p - 1));
-        const uint8_t *close = p + 1 + plain;
-
-        if (close < r->end && *close == '"') {
-            *value = (struct fmt_json_value){
-                .kind = FMT_JSON_STRING, .bytes = p + 1, .len_bytes = plain, .escaped = false};
-            return close + 1;
-        }
-    }
-    const uint8_t *next = pass_any(p, r->end, value);
-
-    return next != NULL && jsonl_value_begin(value) == p ? next : NULL;
-}
-
-/* The line's end. */
-static const uint8_t *run_end(const uint8_t *p, const uint8_t *end)
-{
-    while (p < end && (*p == '\r' || *p == ' ' || *p == '\t'))
-        p++;
-    if (p == end)
-        return end;
-    return *p == '\n' ? p + 1 : NULL;
 }
 
 const uint8_t *fmt_jsonl_template_run(const struct jsonl_template *t, const uint8_t *p,
@@ -247,12 +115,12 @@ const uint8_t *fmt_jsonl_template_run(const struct jsonl_template *t, const uint
         p += step->literal_bytes;
         switch (step->kind) {
         case STEP_SKIP:
-            p = run_any(&r, p, &ignored);
+            p = fmt_jsonl_read_any(p, end, &ignored);
             break;
         case STEP_SCALAR:
             if (p < end && (*p == '{' || *p == '['))
                 return NULL;
-            p = run_any(&r, p, &ignored);
+            p = fmt_jsonl_read_any(p, end, &ignored);
             break;
         case STEP_NUMBERS:
             p = run_numbers(&r, step, p);
@@ -264,7 +132,7 @@ const uint8_t *fmt_jsonl_template_run(const struct jsonl_template *t, const uint
             p = run_keys(&r, step, p);
             break;
         case STEP_TEXT:
-            p = run_any(&r, p, &slots[step->slot]);
+            p = fmt_jsonl_read_any(p, end, &slots[step->slot]);
             break;
         case STEP_END:
             if (r.keys != r.values)
@@ -277,7 +145,7 @@ const uint8_t *fmt_jsonl_template_run(const struct jsonl_template *t, const uint
                 fmt_jsonl_put_missing(target, row);
             }
             row->entries->count += r.keys;
-            return run_end(p, end);
+            return fmt_jsonl_read_end(p, end);
         }
     }
     return NULL;

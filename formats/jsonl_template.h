@@ -45,10 +45,4 @@ struct jsonl_template {
     uint32_t missing_count;
 };
 
-/* Where a value begins in the line: a string with its quote. */
-static inline const uint8_t *jsonl_value_begin(const struct fmt_json_value *value)
-{
-    return value->bytes - (value->kind == FMT_JSON_STRING);
-}
-
 #endif

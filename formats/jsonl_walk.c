@@ -4,28 +4,34 @@
 
 #include <string.h>
 
-static bool node_is(const struct jsonl_node *node, const struct fmt_json_value *name,
-                    uint32_t index)
+/* By a name that is written without escapes. */
+static uint32_t look_up(const struct fmt_jsonl_options *options, uint32_t parent,
+                        const struct fmt_json_value *name)
 {
-    return name != NULL ? fmt_json_is(name, node->name, node->name_bytes) : node->index == index;
+    uint32_t at = fmt_jsonl_hash(parent, name->bytes, name->len_bytes) & options->table_mask;
+
+    for (; options->table[at] != 0; at = (at + 1) & options->table_mask) {
+        const struct jsonl_node *node = &options->nodes[options->table[at]];
+
+        if (node->parent == parent && node->name_bytes == name->len_bytes &&
+            memcmp(node->name, name->bytes, name->len_bytes) == 0)
+            return options->table[at];
+    }
+    return JSONL_NONE;
 }
 
 uint32_t fmt_jsonl_child(const struct fmt_jsonl_options *options, uint32_t parent,
-                         const struct fmt_json_value *name, uint32_t index, uint32_t *hint)
+                         const struct fmt_json_value *name, uint32_t index)
 {
-    uint32_t first = options->nodes[parent].child;
-    uint32_t start = *hint == JSONL_NONE ? first : *hint;
+    if (name != NULL && !name->escaped)
+        return look_up(options, parent, name);
+    for (uint32_t i = options->nodes[parent].child; i != JSONL_NONE;
+         i = options->nodes[i].sibling) {
+        const struct jsonl_node *node = &options->nodes[i];
 
-    for (uint32_t i = start; i != JSONL_NONE; i = options->nodes[i].sibling)
-        if (node_is(&options->nodes[i], name, index)) {
-            *hint = options->nodes[i].sibling;
+        if (name != NULL ? fmt_json_is(name, node->name, node->name_bytes) : node->index == index)
             return i;
-        }
-    for (uint32_t i = first; i != start; i = options->nodes[i].sibling)
-        if (node_is(&options->nodes[i], name, index)) {
-            *hint = options->nodes[i].sibling;
-            return i;
-        }
+    }
     return JSONL_NONE;
 }
 
@@ -47,14 +53,12 @@ static enum fmt_rc capture(const struct fmt_jsonl_options *options, struct fmt_j
     enum fmt_rc rc = fmt_json_enter(json, open, error);
     struct fmt_json_value name;
     struct fmt_json_value value;
-    uint32_t hint = JSONL_NONE;
 
     for (uint32_t index = 0; rc == FMT_OK; index++) {
         rc = fmt_json_next(json, &name, &value, error);
         if (rc != FMT_OK || value.kind == FMT_JSON_NONE)
             return rc;
-        uint32_t child =
-            fmt_jsonl_child(options, node_no, open == '{' ? &name : NULL, index, &hint);
+        uint32_t child = fmt_jsonl_child(options, node_no, open == '{' ? &name : NULL, index);
 
         if (child == JSONL_NONE)
             continue;

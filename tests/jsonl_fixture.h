@@ -23,7 +23,7 @@ static inline struct fmt_decoder *walking_decoder_new(const struct fmt_options *
 {
     struct fmt_decoder *decoder = fmt_jsonl.decoder_new(options, shape);
     if (decoder != NULL)
-        decoder->pause_lines = UINT32_MAX;
+        decoder->walk_only = true;
     return decoder;
 }
 

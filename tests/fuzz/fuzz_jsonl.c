@@ -40,7 +40,7 @@ static struct fmt_decoder *walking_decoder_new(const struct fmt_options *options
 {
     struct fmt_decoder *decoder = fmt_jsonl.decoder_new(options, shape);
     if (decoder != NULL)
-        decoder->pause_lines = UINT32_MAX;
+        decoder->walk_only = true;
     return decoder;
 }
 

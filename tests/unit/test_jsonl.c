@@ -39,6 +39,13 @@ static const struct good_case good_cases[] = {
      2,
      0,
      {1.5f, 16, 3, 4}},
+    {"",
+     "{\"features\":[1],\"data\":{\"features\":[2]}}\n{\"features\":[3],\"data\":{\"features\":[4]}"
+     "}",
+     2,
+     1,
+     0,
+     {1, 3}},
     {"", "{\"features\": {\"values\": [7, 8], \"keys\": [], \"shape\": [2]}}\n", 1, 2, 0, {7, 8}},
     {"", "{\"features\": 7, \"label\": [1, 2]}\n", 1, 1, 2, {7, 1, 2}},
     {"", "[1, 2, 3]\n[4, 5, 6]\r\n", 2, 3, 0, {1, 2, 3, 4, 5, 6}},
@@ -335,10 +342,12 @@ static void test_jsonl_texts_are_passed_through_unescaped(void **state)
 
 static void test_jsonl_weights_are_one_where_they_are_missing(void **state)
 {
-    static const float weights[] = {0.5f, 1, 2};
+    static const float weights[] = {0.5f, 1, 2, 3, 1};
     (void)state;
     expect_more("features=a;weight=w;missing=nan",
-                "{\"a\":1,\"w\":0.5}\n{\"a\":1}\n{\"a\":1,\"w\":[2]}\n", weights, sizeof(weights));
+                "{\"a\":1,\"w\":0.5}\n{\"a\":1}\n{\"a\":1,\"w\":[2]}\n"
+                "{\"a\":1,\"w\":3}\n{\"a\":1,\"w\":null}\n",
+                weights, sizeof(weights));
 }
 
 static void test_jsonl_sparse_rows_become_entries(void **state)
