@@ -47,7 +47,7 @@ C_FLAGS  := -I. -Ibuild/gen -D_GNU_SOURCE -std=gnu11 -fPIC -fvisibility=hidden -
             $(WARNINGS) $(CPPFLAGS) $(CFLAGS)
 LD_FLAGS := -Wl,-z,relro -Wl,-z,now -Wl,--as-needed $(LDFLAGS)
 LIBS     := -lcurl -luring -lssl -lcrypto -lexpat -ljansson -lprotobuf-c -lisal -llz4 -lxxhash -lzstd -lz -ljpeg -lpng -ldeflate -lpthread -lm -ldl
-TOOL_LIBS := -lmicrohttpd -lgnutls -lopenblas -lz
+TOOL_LIBS := -lmicrohttpd -lgnutls -lz
 ifneq ($(SAN),)
 C_FLAGS  += -fsanitize=$(SAN) -fno-sanitize-recover=all -O1
 LD_FLAGS += -fsanitize=$(SAN)

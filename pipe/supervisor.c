@@ -23,7 +23,7 @@ struct signal_note {
     int code; /* si_code: who sent it */
 };
 
-/* Handlers, not signalfd: threads of other libraries (OpenBLAS's) do not block these signals, and
+/* Handlers, not signalfd: threads of other libraries do not block these signals, and
  * would take them with their default action. */
 static int note_fd = -1;
 

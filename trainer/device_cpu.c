@@ -7,10 +7,10 @@
  * bound by memory (2.5 GB/s of features on one Xeon core at 784 x 10, and 2.3 GB/s on two), and
  * OpenBLAS's idle threads spin on cores that the decoders need.
  */
+#include "trainer/blas.h"
 #include "trainer/device.h"
 #include "trainer/linear_math.h"
 
-#include <cblas.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +18,10 @@
 /* 512 KiB of features: scaled, multiplied and multiplied again while they are in the L2 cache. */
 #define BLOCK_FLOATS (128U * 1024U)
 
-#define THREADS_MAX 64L
+struct cpu {
+    struct tr_device base;
+    const struct tr_blas *blas;
+};
 
 struct tr_event {
     char unused;
@@ -26,26 +29,26 @@ struct tr_event {
 
 static struct tr_event always_done;
 
-static int blas_threads(void)
+static const struct tr_blas *blas_of(struct tr_device *device)
 {
-    const char *text = getenv("OPENBLAS_NUM_THREADS");
-    long count = text ? strtol(text, NULL, 10) : 1;
-    if (count < 1)
-        count = 1;
-    return (int)(count < THREADS_MAX ? count : THREADS_MAX);
+    return ((struct cpu *)(void *)device)->blas;
 }
 
 static int cpu_open(struct tr_device **out, char *text, size_t text_bytes)
 {
-    int threads = blas_threads();
-    *out = calloc(1, sizeof **out);
-    if (!*out) {
+    const struct tr_blas *blas = tr_blas_open(text, text_bytes);
+    struct cpu *cpu = blas ? calloc(1, sizeof *cpu) : NULL;
+    *out = cpu ? &cpu->base : NULL;
+    if (!blas)
+        return -1;
+    if (!cpu) {
         snprintf(text, text_bytes, "no memory");
         return -1;
     }
-    openblas_set_num_threads(threads);
-    (*out)->ops = &tr_device_cpu;
-    snprintf(text, text_bytes, "OpenBLAS, %d thread%s", threads, threads == 1 ? "" : "s");
+    cpu->base.ops = &tr_device_cpu;
+    cpu->blas = blas;
+    snprintf(text, text_bytes, "OpenBLAS, %d thread%s", blas->threads,
+             blas->threads == 1 ? "" : "s");
     return 0;
 }
 
@@ -152,11 +155,10 @@ static int cpu_forward(struct tr_device *device, const struct tr_forward_args *a
     blasint rows = (blasint)a->rows;
     blasint dim = (blasint)a->dim;
     blasint outputs = (blasint)a->outputs;
-    (void)device;
     for (uint32_t i = 0; i < a->rows; i++)
         memcpy(a->z + (size_t)i * a->outputs, a->b, a->outputs * sizeof(float));
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, outputs, dim, 1.0F, a->x, dim,
-                a->w, outputs, 1.0F, a->z, outputs);
+    blas_of(device)->sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, outputs, dim, 1.0F,
+                           a->x, dim, a->w, outputs, 1.0F, a->z, outputs);
     return 0;
 }
 
@@ -181,9 +183,8 @@ static int cpu_gradient(struct tr_device *device, const struct tr_gradient_args 
     blasint rows = (blasint)a->rows;
     blasint dim = (blasint)a->dim;
     blasint outputs = (blasint)a->outputs;
-    (void)device;
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, dim, outputs, rows, 1.0F, a->x, dim, a->dz,
-                outputs, a->accumulate ? 1.0F : 0.0F, a->dw, outputs);
+    blas_of(device)->sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, dim, outputs, rows, 1.0F, a->x,
+                           dim, a->dz, outputs, a->accumulate ? 1.0F : 0.0F, a->dw, outputs);
     if (!a->accumulate)
         memset(a->db, 0, a->outputs * sizeof(float));
     for (uint32_t i = 0; i < a->rows; i++) {

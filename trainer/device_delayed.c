@@ -227,8 +227,9 @@ static int delayed_open(struct tr_device **out, char *text, size_t text_bytes)
     static const char *const names[TR_STREAM_COUNT] = {"delayed-copy", "delayed-compute"};
     struct delayed *d = calloc(1, sizeof *d);
     *out = NULL;
-    if (!d || tr_device_cpu.open(&d->cpu, text, text_bytes) < 0) {
+    if (!d)
         snprintf(text, text_bytes, "no memory");
+    if (!d || tr_device_cpu.open(&d->cpu, text, text_bytes) < 0) {
         free(d);
         return -1;
     }

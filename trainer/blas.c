@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trainer/blas.c - see blas.h. */
+#include "trainer/blas.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LIBRARY "libopenblas.so.0"
+#define THREADS_MAX 64L
+
+static int wanted_threads(void)
+{
+    const char *text = getenv("OPENBLAS_NUM_THREADS");
+    long count = text ? strtol(text, NULL, 10) : 1;
+    if (count < 1)
+        count = 1;
+    return (int)(count < THREADS_MAX ? count : THREADS_MAX);
+}
+
+static bool find(void *library, const char *name, void *function)
+{
+    void *found = dlsym(library, name);
+    memcpy(function, &found, sizeof found); /* POSIX's way from object to function */
+    return found != NULL;
+}
+
+static __typeof__(&openblas_set_num_threads) set_num_threads;
+
+static bool load(struct tr_blas *blas, char *text, size_t text_bytes)
+{
+    /* As many threads as this says are started when it is loaded. */
+    setenv("OPENBLAS_NUM_THREADS", "1", 0);
+    void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    if (!library) {
+        snprintf(text, text_bytes, "OpenBLAS cannot be opened (%s): install libopenblas0-pthread",
+                 dlerror());
+        return false;
+    }
+    if (find(library, "openblas_set_num_threads", &set_num_threads) &&
+        find(library, "cblas_sgemm", &blas->sgemm))
+        return true;
+    snprintf(text, text_bytes, "%s is not OpenBLAS: it lacks cblas_sgemm", LIBRARY);
+    return false;
+}
+
+const struct tr_blas *tr_blas_open(char *text, size_t text_bytes)
+{
+    static struct tr_blas blas;
+    if (!blas.sgemm && !load(&blas, text, text_bytes))
+        return NULL;
+    blas.threads = wanted_threads();
+    set_num_threads(blas.threads);
+    return &blas;
+}
