@@ -22,12 +22,19 @@ enum { MARGIN_PIXELS = 2 };
  * tiny hostile files could keep a processor busy for minutes. */
 enum { SCANS_MAX = 100 };
 
+/* Tables outlive the file that defined them, so that a file may leave them out. Which files came by
+ * before must not matter: each begins with the tables of a new handle. */
+struct tables {
+    JHUFF_TBL dc[NUM_HUFF_TBLS], ac[NUM_HUFF_TBLS];
+};
+
 struct fmt_jpeg {
     struct jpeg_decompress_struct libjpeg;
     struct jpeg_error_mgr messages;
     struct jpeg_progress_mgr progress;
     jmp_buf failed;
     char text[JMSG_LENGTH_MAX];
+    struct tables fresh;
     struct fmt_buffer pixels;
     struct fmt_buffer row; /* four channels of ink, on their way to three of light */
 };
@@ -69,6 +76,56 @@ static void count_scans(j_common_ptr libjpeg)
     longjmp(jpeg->failed, 1);
 }
 
+/* The tables that libjpeg takes for a file without any, as frames of Motion JPEG are: those of the
+ * standard (ITU T.81, K.3), which a compressor begins with. */
+static void copy_standard_tables(struct fmt_jpeg *jpeg)
+{
+    struct jpeg_compress_struct standard = {.err = &jpeg->messages};
+    standard.client_data = jpeg;
+    jpeg_create_compress(&standard);
+    standard.in_color_space = JCS_RGB;
+    standard.input_components = 3;
+    jpeg_set_defaults(&standard);
+    for (int i = 0; i < 2; i++) {
+        jpeg->fresh.dc[i] = *standard.dc_huff_tbl_ptrs[i];
+        jpeg->fresh.ac[i] = *standard.ac_huff_tbl_ptrs[i];
+    }
+    jpeg_destroy_compress(&standard);
+}
+
+static void allocate_tables(struct fmt_jpeg *jpeg)
+{
+    struct jpeg_decompress_struct *libjpeg = &jpeg->libjpeg;
+    for (int i = 0; i < NUM_HUFF_TBLS; i++) {
+        libjpeg->dc_huff_tbl_ptrs[i] = jpeg_alloc_huff_table((j_common_ptr)libjpeg);
+        libjpeg->ac_huff_tbl_ptrs[i] = jpeg_alloc_huff_table((j_common_ptr)libjpeg);
+    }
+    for (int i = 0; i < NUM_QUANT_TBLS; i++)
+        libjpeg->quant_tbl_ptrs[i] = jpeg_alloc_quant_table((j_common_ptr)libjpeg);
+}
+
+static void forget_tables(struct fmt_jpeg *jpeg)
+{
+    struct jpeg_decompress_struct *libjpeg = &jpeg->libjpeg;
+    for (int i = 0; i < NUM_HUFF_TBLS; i++) {
+        *libjpeg->dc_huff_tbl_ptrs[i] = jpeg->fresh.dc[i];
+        *libjpeg->ac_huff_tbl_ptrs[i] = jpeg->fresh.ac[i];
+    }
+    for (int i = 0; i < NUM_QUANT_TBLS; i++)
+        memset(libjpeg->quant_tbl_ptrs[i], 0, sizeof(*libjpeg->quant_tbl_ptrs[i]));
+}
+
+/* False when a component has no table but the zeros of above. */
+static bool has_tables(const struct jpeg_decompress_struct *libjpeg)
+{
+    for (int i = 0; i < libjpeg->num_components; i++) {
+        const JQUANT_TBL *table = libjpeg->comp_info[i].quant_table;
+        if (table != NULL && table->quantval[0] == 0)
+            return false;
+    }
+    return true;
+}
+
 /* False when memory is out. */
 static bool create(struct fmt_jpeg *jpeg)
 {
@@ -80,6 +137,8 @@ static bool create(struct fmt_jpeg *jpeg)
     if (setjmp(jpeg->failed) != 0)
         return false;
     jpeg_create_decompress(&jpeg->libjpeg);
+    copy_standard_tables(jpeg);
+    allocate_tables(jpeg);
     jpeg->progress.progress_monitor = count_scans;
     jpeg->libjpeg.progress = &jpeg->progress;
     return true;
@@ -170,6 +229,7 @@ enum fmt_rc fmt_jpeg_open(struct fmt_jpeg *jpeg, const uint8_t *in, size_t len,
                           struct fmt_picture_head *head, struct fmt_error *error)
 {
     jpeg_abort_decompress(&jpeg->libjpeg); /* of a file that was opened and never decoded */
+    forget_tables(jpeg);
     if (!fmt_is_jpeg(in, len))
         return fmt_fail(error, 0, 0, "JPEG: does not begin with ff d8 ff");
     return open_head(jpeg, in, len, head, error);
@@ -266,6 +326,10 @@ enum fmt_rc fmt_jpeg_decode(struct fmt_jpeg *jpeg, uint32_t channels, uint32_t r
         return give_up(jpeg, error);
     bool ink = choose_output(libjpeg, channels, reduction);
     (void)jpeg_start_decompress(libjpeg);
+    if (!has_tables(libjpeg)) {
+        (void)snprintf(jpeg->text, sizeof(jpeg->text), "a quantization table is missing");
+        return give_up(jpeg, error);
+    }
     picture->box = narrow(libjpeg, want);
     picture->channels = channels;
     picture->stride_bytes = (size_t)picture->box.width * channels;

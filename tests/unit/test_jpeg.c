@@ -318,6 +318,60 @@ static void test_hostile_dimensions_are_refused(void **state)
     free(photo);
 }
 
+/* A copy of the file without segments of that kind. */
+static struct file without(struct file file, uint8_t marker)
+{
+    struct file shorter = {fixture_allocate(file.len), 2};
+    size_t at = 2;
+    memcpy(shorter.bytes, file.bytes, 2);
+    while (file.bytes[at + 1] != 0xda) {
+        size_t len = 2 + ((size_t)file.bytes[at + 2] << 8 | file.bytes[at + 3]);
+        if (file.bytes[at + 1] != marker) {
+            memcpy(shorter.bytes + shorter.len, file.bytes + at, len);
+            shorter.len += len;
+        }
+        at += len;
+    }
+    memcpy(shorter.bytes + shorter.len, file.bytes + at, file.len - at);
+    shorter.len += file.len - at;
+    return shorter;
+}
+
+/* What a file is read as does not depend on the files before it: libjpeg's handle keeps tables. */
+static void test_tables_are_forgotten(void **state)
+{
+    (void)state;
+    uint8_t *photo = make_photo(64, 64, 3, 5);
+    struct file plain = make_jpeg(&jpeg_kinds[2], photo, 64, 64, 60, NULL, 0);
+    struct file other = make_jpeg(&jpeg_kinds[5], photo, 64, 64, 90, NULL, 0); /* own tables */
+    struct file no_huffman = without(plain, 0xc4);
+    struct file no_quantization = without(plain, 0xdb);
+    struct fmt_error error;
+    for (int round = 0; round < 3; round++) {
+        struct fmt_picture_head head;
+        struct fmt_picture picture;
+        struct fmt_picture_box want = {0, 0, 64, 64};
+        uint32_t width, height;
+        uint8_t *all = libjpeg_pixels(plain, 3, 1, &width, &height);
+        assert_true(is_refused(no_quantization.bytes, no_quantization.len, &error));
+        assert_non_null(strstr(error.text, "quantization table is missing"));
+        open_file(no_huffman, &head); /* a frame of Motion JPEG: standard tables, as the file's */
+        decode(3, 1, &want, &picture);
+        check_region(&picture, &want, all, 64, "no Huffman tables");
+        assert_false(is_refused(other.bytes, other.len, &error));
+        if (round == 1) {
+            fmt_jpeg_free(jpeg);
+            jpeg = fmt_jpeg_new();
+        }
+        free(all);
+    }
+    free(plain.bytes);
+    free(other.bytes);
+    free(no_huffman.bytes);
+    free(no_quantization.bytes);
+    free(photo);
+}
+
 static void test_damaged_files_do_no_harm(void **state)
 {
     (void)state;
@@ -366,6 +420,7 @@ int main(void)
         cmocka_unit_test(test_missing_data_are_refused),
         cmocka_unit_test(test_harmless_oddities_are_read),
         cmocka_unit_test(test_hostile_dimensions_are_refused),
+        cmocka_unit_test(test_tables_are_forgotten),
         cmocka_unit_test(test_damaged_files_do_no_harm),
         cmocka_unit_test(test_many_scans_are_refused),
     };
