@@ -40,6 +40,10 @@ int bench_add_run(struct bench_result *result, struct bench_variant *variant,
                  run->after.io_backend);
         snprintf(environment->io_reason, sizeof environment->io_reason, "%s", run->after.io_reason);
     }
+    if (rc == PENSTOCK_OK && run->tick_count == 0) {
+        snprintf(error->message, sizeof error->message, "out of memory");
+        rc = error->rc = PENSTOCK_E_MEMORY;
+    }
     if (run->tick_count == 0 || (rc != PENSTOCK_OK && run->figures[BENCH_MEASURED] <= 0)) {
         bench_run_free(run); /* nothing is to be told of it */
         variant->run_count--;

@@ -95,12 +95,13 @@ static void write_seconds(FILE *out, const struct frame *f)
     }
 }
 
-static void write_key(FILE *out, size_t number, const char *text)
+/* `number` tells the colour, `place` counts from the left. */
+static void write_key(FILE *out, size_t number, size_t place, const char *text)
 {
     fprintf(out,
             "<rect x=\"%zu\" y=\"%d\" width=\"10\" height=\"10\" fill=\"%s\"/>"
             "<text x=\"%zu\" y=\"%d\">",
-            LEFT + 110 * number, HEIGHT - 13, colours[number % COLOURS], LEFT + 110 * number + 14,
+            LEFT + 110 * place, HEIGHT - 13, colours[number % COLOURS], LEFT + 110 * place + 14,
             HEIGHT - 4);
     bench_html_text(out, text);
     fputs("</text>\n", out);
@@ -147,7 +148,7 @@ void bench_plot_throughput(FILE *out, const struct bench_variant *variant)
         fputs("\"/>\n", out);
         snprintf(text, sizeof text, "repeat %zu", r + 1);
         if (r < 7)
-            write_key(out, r, text);
+            write_key(out, r, r, text);
     }
     fputs("</svg>\n", out);
 }
@@ -158,6 +159,7 @@ void bench_plot_stages(FILE *out, const struct bench_variant *variant)
     const struct bench_run *run = &variant->runs[0];
     bool plain = run->after.decode_threads == 0;
     struct frame f = {0, 0.1, 100};
+    size_t keys = 0;
 
     for (size_t i = 0; i < run->tick_count; i++)
         f.x_most = fmax(f.x_most, (double)run->ticks[i].at_ns * 1e-9);
@@ -173,7 +175,7 @@ void bench_plot_stages(FILE *out, const struct bench_variant *variant)
             fprintf(out, "%.1f,%.1f ", x_of(&f, (double)run->ticks[i].at_ns * 1e-9),
                     y_of(&f, 100 * (double)run->ticks[i].busy[stage]));
         fputs("\"/>\n", out);
-        write_key(out, (size_t)stage, names[stage]);
+        write_key(out, (size_t)stage, keys++, names[stage]);
     }
     fputs("</svg>\n", out);
 }
@@ -228,8 +230,8 @@ void bench_plot_latency(FILE *out, const struct bench_variant *variant)
     }
     write_columns(out, &f, columns[0], colours[0]);
     write_columns(out, &f, columns[1], colours[1]);
-    write_key(out, 0, "to the first byte");
-    write_key(out, 1, "to the last");
+    write_key(out, 0, 0, "to the first byte");
+    write_key(out, 1, 1, "to the last");
     fputs("</svg>\n", out);
 }
 

@@ -14,7 +14,7 @@ static const char style[] =
     "color:#1a1d21;background:#fff}"
     "h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}"
     "table{border-collapse:collapse}td,th{padding:.15rem .8rem .15rem 0;text-align:right;"
-    "border-bottom:1px solid #e3e6ea}td:first-child,th:first-child{text-align:left}"
+    "border-bottom:1px solid #e3e6ea}td:first-child,th:first-child,td:last-child{text-align:left}"
     "code{background:#f1f3f5;padding:.1rem .3rem;border-radius:3px}"
     "svg{width:100%;height:auto;border:1px solid #e3e6ea;border-radius:4px}"
     "svg text{font:11px system-ui,sans-serif;fill:#40464d}.limit{font-weight:600}";

@@ -133,10 +133,15 @@ static bool look(struct session *s)
     tick.records = c.records;
     memset(tick.busy, 0, sizeof tick.busy);
     tell_busy(s, &c, tick.at_ns, tick.busy);
+    uint64_t before_ns = s->last_ns;
+
     s->last = c;
     s->last_ns = tick.at_ns;
     s->tick_ns = s->opened_ns + tick.at_ns + TICK_NS;
-    if (!keep_tick(s->run, &tick))
+    /* Right after another one there is next to nothing to see. */
+    bool close = s->run->tick_count > 0 && tick.at_ns - before_ns < TICK_NS / 20;
+
+    if (!close && !keep_tick(s->run, &tick))
         return false;
     show_progress(s, &c, tick.at_ns);
     if (!s->measuring && s->started &&
