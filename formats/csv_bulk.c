@@ -6,6 +6,7 @@
  * are skipped or are text could hide them, and lone CRs: then a chunk ends in front of the first.
  */
 #include "formats/csv_bulk.h"
+#include "formats/bit_offsets.h"
 #include "formats/csv_row.h"
 #include "formats/number_fields.h"
 
@@ -18,6 +19,7 @@
 #define AVX2 __attribute__((target("avx2,bmi,bmi2,popcnt")))
 
 #define CHUNK_FIELDS 2048
+#define BATCH_BLOCKS 8
 #define LANES FMT_FIELDS_SLACK
 
 /* Chunk positions count from the row where it starts, in 32 bits. */
@@ -70,8 +72,9 @@ struct csv_bulk *fmt_csv_bulk_new(const struct csv_plan *plan, bool *failed)
         bulk->plan = plan;
         bulk->columns = columns;
         bulk->rows_max = columns < CHUNK_FIELDS ? CHUNK_FIELDS / columns : 1;
-        /* A block's delimiters are stored 8 at a time, before the row count is looked at. */
-        size_t fields = (size_t)bulk->rows_max * columns + CSV_BLOCK_BYTES + LANES;
+        /* Delimiters of a batch of blocks are stored before their number is looked at. */
+        size_t fields = (size_t)bulk->rows_max * columns + (size_t)BATCH_BLOCKS * CSV_BLOCK_BYTES +
+                        LANES + FMT_OFFSETS_SLACK;
         bool all = plan->number_count == columns;
         bulk->starts = calloc(fields, sizeof(uint32_t));
         bulk->ends = calloc(fields, sizeof(uint32_t));
@@ -98,31 +101,6 @@ AVX2 static inline __m256i equal(__m256i bytes, char c)
     return _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(c));
 }
 
-/* Appends the offsets of four bits of a mask (junk for bits that it lacks); returns the other bits.
- */
-AVX2 static inline uint64_t put_four(uint32_t *out, uint32_t at, uint64_t bits)
-{
-    for (unsigned i = 0; i < 4; i++) {
-        out[i] = at + (uint32_t)_tzcnt_u64(bits);
-        bits = _blsr_u64(bits);
-    }
-    return bits;
-}
-
-/* Appends the offsets of a mask's bits, in groups: a branch for each would be mispredicted. */
-AVX2 static inline uint32_t *put_offsets(uint32_t *out, uint32_t at, uint64_t bits)
-{
-    unsigned count = (unsigned)__builtin_popcountll(bits);
-    bits = put_four(out, at, bits);
-    if (count > 4)
-        bits = put_four(out + 4, at, bits);
-    for (unsigned done = 8; done < count; done += 8) {
-        bits = put_four(out + done, at, bits);
-        bits = put_four(out + done + 4, at, bits);
-    }
-    return out + count;
-}
-
 /* Counts the rows that end in a block. Returns false when the chunk ends with the last one counted:
  * it is full, or a line with another number of fields comes next. */
 AVX2 static bool count_rows(struct chunk *chunk, uint64_t columns, uint64_t fields, uint64_t ends,
@@ -137,44 +115,53 @@ AVX2 static bool count_rows(struct chunk *chunk, uint64_t columns, uint64_t fiel
 }
 
 /* Quotes, and CRs that no LF follows. */
-AVX2 static inline uint64_t find_special(const struct csv_plan *plan, const uint8_t *p, size_t left,
+AVX2 static inline uint64_t find_special(const struct csv_dialect *d, const uint8_t *p, size_t left,
                                          __m256i a, __m256i b, uint64_t lf)
 {
     uint64_t cr = mask64(equal(a, '\r'), equal(b, '\r'));
     uint64_t next_lf = left > CSV_BLOCK_BYTES ? (uint64_t)(p[CSV_BLOCK_BYTES] == '\n') : 0;
     uint64_t special = cr & ~(lf >> 1 | next_lf << 63);
-    if (plan->dialect.quotes)
+    if (d->quotes)
         special |= mask64(equal(a, '"'), equal(b, '"'));
     return special;
 }
 
 /* Fills ends[] and chunk->rows. */
-AVX2 static void index_chunk(struct csv_bulk *bulk, struct chunk *chunk, bool look_for_special)
+AVX2 static inline void index_chunk(struct csv_bulk *bulk, struct chunk *chunk,
+                                    bool look_for_special)
 {
-    uint32_t *out = bulk->ends;
-    uint32_t *out_max = bulk->ends + (size_t)bulk->rows_max * bulk->columns;
-    char delimiter = (char)bulk->plan->dialect.delimiter;
+    const struct csv_dialect *d = &bulk->plan->dialect;
+    size_t fields_max = (size_t)bulk->rows_max * bulk->columns;
+    size_t fields = 0; /* those stored */
+    size_t at = 0;
     bool more = true;
-    for (size_t at = 0; more && at < chunk->len && out <= out_max; at += CSV_BLOCK_BYTES) {
-        uint8_t last[CSV_BLOCK_BYTES];
-        const uint8_t *p = chunk->base + at;
-        if (chunk->len - at < CSV_BLOCK_BYTES) {
-            memset(last, 0, sizeof(last));
-            memcpy(last, p, chunk->len - at);
-            p = last;
+    while (more && at < chunk->len && fields <= fields_max) {
+        uint64_t ends[BATCH_BLOCKS];
+        size_t blocks = 0;
+        size_t found = fields;
+        for (; more && blocks < BATCH_BLOCKS && at + blocks * CSV_BLOCK_BYTES < chunk->len;
+             blocks++) {
+            uint8_t last[CSV_BLOCK_BYTES];
+            const uint8_t *p = chunk->base + at + blocks * CSV_BLOCK_BYTES;
+            size_t left = chunk->len - at - blocks * CSV_BLOCK_BYTES;
+            if (left < CSV_BLOCK_BYTES) {
+                memset(last, 0, sizeof(last));
+                memcpy(last, p, left);
+                p = last;
+            }
+            __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)p);
+            __m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(p + 32));
+            uint64_t lf = mask64(equal(a, '\n'), equal(b, '\n'));
+            uint64_t special = look_for_special ? find_special(d, p, left, a, b, lf) : 0;
+            ends[blocks] = lf | mask64(equal(a, (char)d->delimiter), equal(b, (char)d->delimiter));
+            lf &= _blsmsk_u64(special); /* all bits if there is none */
+            if (lf != 0)
+                more = count_rows(chunk, bulk->columns, found, ends[blocks], lf);
+            more &= special == 0;
+            found += (unsigned)__builtin_popcountll(ends[blocks]);
         }
-        __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)p);
-        __m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(p + 32));
-        uint64_t lf = mask64(equal(a, '\n'), equal(b, '\n'));
-        uint64_t ends = lf | mask64(equal(a, delimiter), equal(b, delimiter));
-        uint64_t fields = (uint64_t)(out - bulk->ends);
-        out = put_offsets(out, (uint32_t)at, ends);
-        uint64_t special =
-            look_for_special ? find_special(bulk->plan, p, chunk->len - at, a, b, lf) : 0;
-        lf &= _blsmsk_u64(special); /* all bits if there is none */
-        if (lf != 0)
-            more = count_rows(chunk, bulk->columns, fields, ends, lf);
-        more &= special == 0;
+        fields += fmt_bit_offsets(ends, blocks, (uint32_t)at, bulk->ends + fields);
+        at += blocks * CSV_BLOCK_BYTES;
     }
 }
 

@@ -205,6 +205,7 @@ enum fmt_rc fmt_fail(struct fmt_error *error, size_t offset_bytes, uint32_t row,
 
 extern const struct fmt_ops fmt_recordio_protobuf; /* formats/record.c */
 extern const struct fmt_ops fmt_csv;               /* formats/csv.c */
+extern const struct fmt_ops fmt_libsvm;            /* formats/libsvm.c */
 extern const struct fmt_ops fmt_jsonl;             /* formats/jsonl.c */
 extern const struct fmt_ops fmt_image;             /* formats/image.c */
 extern const struct fmt_ops fmt_image_record;      /* formats/image_record.c */

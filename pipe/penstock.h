@@ -160,7 +160,8 @@ struct penstock_channel_config {
      * layout=auto|dense|sparse features=NAME,... label=NAME weight=NAME text=NAME,...; or
      * "text/csv" with label_size=K (the first K columns are labels; default 1), e.g.
      * "text/csv;label_size=0", label_columns, weight_column, columns, text_columns, cat.COLUMN,
-     * hash_columns, delimiter, header, names, blanks, quotes: see penstock(3). Or
+     * hash_columns, delimiter, header, names, blanks, quotes: see penstock(3). Or "text/libsvm",
+     * with index_base, weights, qid: see penstock(3). Or
      * "application/jsonlines", with features=NAME,... label=NAME,... weight=NAME text=NAME,...
      * missing=error|nan: see penstock(3). Or
      * "application/x-image" (also "image/jpeg", "image/png": an object is a picture) or
