@@ -4,13 +4,14 @@
  *
  *     stream_digest KEY=VALUE...      uri=... (repeatable) type=... rows= epochs= memory_mib=
  * decode= io_threads= connections= part_kib= io= shuffle=SEED shard=H/N stall_ms= hold=BATCHES
- * verify= compression=
+ * verify= compression= dump=FILE
  *
  * Prints KEY=VALUE lines: opened_ms (what penstock_open took), result (a name of enum penstock_rc),
  * rows, batches, digest (FNV-1a over every float's bits, row by row), epoch_digest (one a epoch);
  * for type=application/octet-stream sha256_digest (of all bytes, all epochs); counters, and the
- * fields of the last error. Exit code 0 if the stream ended with PENSTOCK_END, else 1; 2 for a bad
- * argument.
+ * fields of the last error. FILE receives of each batch: rows, bytes of a row's features and labels
+ * in a row, uint32 each; then the features and the labels. Exit code 0 if the stream ended with
+ * PENSTOCK_END, else 1; 2 for a bad argument.
  */
 #include "pipe/penstock.h"
 
@@ -31,6 +32,7 @@ struct job {
     struct penstock_channel_config channel;
     const char *uris[URIS_MAX];
     unsigned long stall_ms; /* sleep before the first batch is released */
+    FILE *dump;             /* NULL: none */
 };
 
 static void on_signal(int number)
@@ -58,15 +60,35 @@ static uint64_t fnv(uint64_t digest, const float *numbers, uint32_t count)
     return digest;
 }
 
+static size_t feature_bytes(const struct penstock_batch *batch)
+{
+    size_t bytes = batch->type == PENSTOCK_UINT8 ? 1 : batch->type == PENSTOCK_FLOAT64 ? 8 : 4;
+
+    return bytes * batch->feature_dim;
+}
+
 static uint64_t digest_batch(uint64_t digest, const struct penstock_batch *batch)
 {
+    for (size_t i = 0; !batch->features && i < batch->rows * feature_bytes(batch); i++)
+        digest = (digest ^ ((const uint8_t *)batch->data)[i]) * UINT64_C(0x100000001b3);
     for (uint32_t row = 0; row < batch->rows; row++) {
-        digest =
-            fnv(digest, batch->features + (size_t)row * batch->feature_dim, batch->feature_dim);
+        if (batch->features)
+            digest =
+                fnv(digest, batch->features + (size_t)row * batch->feature_dim, batch->feature_dim);
         if (batch->label_dim)
             digest = fnv(digest, batch->labels + (size_t)row * batch->label_dim, batch->label_dim);
     }
     return digest;
+}
+
+static void dump_batch(FILE *to, const struct penstock_batch *batch)
+{
+    uint32_t head[3] = {batch->rows, (uint32_t)feature_bytes(batch), batch->label_dim};
+
+    fwrite(head, sizeof head, 1, to);
+    fwrite(batch->data, feature_bytes(batch), batch->rows, to);
+    if (batch->label_dim)
+        fwrite(batch->labels, sizeof(float) * batch->label_dim, batch->rows, to);
 }
 
 static bool set_number(struct job *job, const char *key, const char *value)
@@ -104,6 +126,9 @@ static bool set_text(struct job *job, const char *key, const char *value)
         job->channel.content_type = value;
     } else if (strcmp(key, "compression") == 0) {
         job->channel.compression = value;
+    } else if (strcmp(key, "dump") == 0) {
+        job->dump = fopen(value, "wb");
+        return job->dump != NULL;
     } else if (strcmp(key, "io") == 0) {
         job->config.io_backend = value;
     } else if (strcmp(key, "verify") == 0) {
@@ -264,6 +289,8 @@ static int read_all(const struct job *job)
         digest = digest_batch(digest, batch);
         epoch_digest = digest_batch(epoch_digest, batch);
         rows += batch->rows;
+        if (job->dump)
+            dump_batch(job->dump, batch);
         penstock_release(stream, batch);
     }
     printf("result=%s\nrows=%llu\nbatches=%llu\ndigest=%016llx\n", penstock_rc_name(rc), rows,
@@ -301,5 +328,7 @@ int main(int argc, char **argv)
     print_error(penstock_last_error(stream, 0));
     stream = NULL;
     penstock_close(&opened);
+    if (job.dump && fclose(job.dump) != 0)
+        return 1;
     return rc == PENSTOCK_END ? 0 : 1;
 }
