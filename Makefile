@@ -118,6 +118,9 @@ bench: all $(PERF) ## run the benchmark programs
 bench-transport: all $B/bench/perf_transport ## what it costs to read from S3, beside other clients
 	@python3 bench/transport.py --build $B
 
+bench-formats: all $(PERF) ## the decoders, beside the libraries they replace and other readers
+	@$(firstword $(wildcard build/venv/bin/python) python3) bench/formats.py --build $B
+
 bench-fifo: all $B/bench/perf_fifo ## what Pipe mode's FIFOs carry, what that costs, how soon it starts
 	@python3 bench/fifo.py --build $B
 
@@ -287,4 +290,4 @@ install: all ## install program, library, header and manual pages under PREFIX=/
 
 -include $(shell find $B -name '*.d' 2>/dev/null)
 
-.PHONY: all unit deps test-deps demo test lint format bench bench-fifo bench-transport soak fuzz fuzz-run help clean install
+.PHONY: all unit deps test-deps demo test lint format bench bench-fifo bench-formats bench-transport soak fuzz fuzz-run help clean install
