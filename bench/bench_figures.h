@@ -37,6 +37,9 @@ enum bench_better { BENCH_MORE, BENCH_LESS, BENCH_NEITHER };
       "from the start until a request slot had nothing left to ask for")                           \
     X(LAST_DONE, "last_done_s", LESS, "from the start until the last batch was delivered")         \
     X(STALL, "stall_percent", LESS, "share of the time that the consumer waited for data")         \
+    X(STEPS_PER_S, "steps_per_s", MORE, "steps of the emulated device a second")                   \
+    X(DEVICE_STALL, "device_stall_percent", LESS, "share of the time that the device was idle")    \
+    X(UTILISATION, "au_percent", MORE, "AU by MLPerf Storage's public formula, unofficial")        \
     X(CPU, "cpu_s_per_gib", LESS, "CPU-seconds for a GiB")                                         \
     X(CPU_USER, "cpu_user_s_per_gib", LESS, "in user code")                                        \
     X(CPU_SYSTEM, "cpu_system_s_per_gib", LESS, "in the kernel")                                   \

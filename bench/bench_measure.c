@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench/bench_measure.c - penstock bench read and decode. */
+/* bench/bench_measure.c - penstock bench read, decode and train. */
 #include "bench/bench_commands.h"
 
 #include "bench/bench_limit.h"
@@ -64,6 +64,10 @@ int bench_measure(struct bench_result *result, struct penstock_error *error)
                               .seconds = o->seconds,
                               .bytes = o->bytes,
                               .consume_rate = o->consume_rate,
+                              .step_ns = (uint64_t)(o->step_s * 1e9),
+                              .step_bytes = o->step_bytes,
+                              .inject_ns = (uint64_t)(o->inject_s * 1e9),
+                              .inject_every = o->inject_every,
                               .quiet = o->quiet};
     int rc = variant ? PENSTOCK_OK : PENSTOCK_E_MEMORY;
 

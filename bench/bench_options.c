@@ -27,6 +27,13 @@ const char bench_options_help[] =
     "  --decompress gzip|lz4|zstd|auto|none\n"
     "  --data-type prefix|manifest    what the URIs name\n"
     "  --consume-rate SIZE            take no more bytes a second\n"
+    "  --workload unet3d|resnet50|cosmoflow\n"
+    "                                 train: length and bytes of a step, as MLPerf Storage has\n"
+    "                                 them for an H100\n"
+    "  --step-ms N                    train: or so long a step of the emulated device,\n"
+    "  --step-bytes SIZE              that takes so many bytes (a batch, with --content-type)\n"
+    "  --inject-ms N, --inject-every M\n"
+    "                                 train: hold back every Mth batch for N ms\n"
     "  --dir DIR                      start: where the download goes ($TMPDIR, /tmp)\n"
     "  --grid N,...xSIZE,...          sweep: connections and part sizes\n"
     "                                 (4,8,16,32,64,128,256x1MiB,2MiB,4MiB,8MiB,16MiB)\n"
@@ -55,6 +62,11 @@ enum {
     OPTION_DECOMPRESS,
     OPTION_DATA_TYPE,
     OPTION_CONSUME_RATE,
+    OPTION_WORKLOAD,
+    OPTION_STEP_MS,
+    OPTION_STEP_BYTES,
+    OPTION_INJECT_MS,
+    OPTION_INJECT_EVERY,
     OPTION_DIR,
     OPTION_GRID,
     OPTION_DECODE_THREADS,
@@ -82,6 +94,11 @@ static const struct option long_options[] = {
     {"decompress", required_argument, NULL, OPTION_DECOMPRESS},
     {"data-type", required_argument, NULL, OPTION_DATA_TYPE},
     {"consume-rate", required_argument, NULL, OPTION_CONSUME_RATE},
+    {"workload", required_argument, NULL, OPTION_WORKLOAD},
+    {"step-ms", required_argument, NULL, OPTION_STEP_MS},
+    {"step-bytes", required_argument, NULL, OPTION_STEP_BYTES},
+    {"inject-ms", required_argument, NULL, OPTION_INJECT_MS},
+    {"inject-every", required_argument, NULL, OPTION_INJECT_EVERY},
     {"dir", required_argument, NULL, OPTION_DIR},
     {"grid", required_argument, NULL, OPTION_GRID},
     {"decode-threads", required_argument, NULL, OPTION_DECODE_THREADS},
@@ -190,6 +207,47 @@ static const char **text_of(struct bench_options *o, int id)
     }
 }
 
+static int take_milliseconds(const char *name, const char *value, double *out,
+                             struct penstock_error *error)
+{
+    int rc = take_seconds(name, value, out, error);
+
+    *out *= 1e-3;
+    return rc;
+}
+
+static int take_workload(struct bench_options *o, const char *name, const char *value,
+                         struct penstock_error *error)
+{
+    const struct bench_workload *workload = bench_workload_find(value);
+
+    if (!workload)
+        return refuse(error, name, value, "unet3d, resnet50 or cosmoflow");
+    o->step_s = workload->step_s;
+    o->step_bytes = workload->step_bytes;
+    return PENSTOCK_OK;
+}
+
+/* What the emulated device is like. PENSTOCK_AGAIN: the option is none of these. */
+static int take_device(struct bench_options *o, int id, const char *name, const char *value,
+                       struct penstock_error *error)
+{
+    switch (id) {
+    case OPTION_WORKLOAD:
+        return take_workload(o, name, value, error);
+    case OPTION_STEP_MS:
+        return take_milliseconds(name, value, &o->step_s, error);
+    case OPTION_STEP_BYTES:
+        return take_size(name, value, &o->step_bytes, error);
+    case OPTION_INJECT_MS:
+        return take_milliseconds(name, value, &o->inject_s, error);
+    case OPTION_INJECT_EVERY:
+        return take_count(name, value, UINT32_MAX, &o->inject_every, error);
+    default:
+        return PENSTOCK_AGAIN;
+    }
+}
+
 static int take_option(struct bench_options *o, int id, const char *name, const char *value,
                        struct penstock_error *error)
 {
@@ -232,7 +290,9 @@ static int take_option(struct bench_options *o, int id, const char *name, const 
         o->help = true;
         return PENSTOCK_OK;
     default:
-        rc = ps_stream_options_take(&o->stream, id, name, value, error);
+        rc = take_device(o, id, name, value, error);
+        if (rc == PENSTOCK_AGAIN)
+            rc = ps_stream_options_take(&o->stream, id, name, value, error);
         return rc < 0 ? rc : PENSTOCK_OK;
     }
 }
@@ -261,6 +321,12 @@ static int check(const struct bench_options *o, const char **why)
         *why = "no URI is given";
     else if (o->command == BENCH_DECODE && !records)
         *why = "decode needs --content-type, e.g. application/x-recordio-protobuf";
+    else if (o->command == BENCH_TRAIN && o->step_s <= 0)
+        *why = "train needs --workload or --step-ms";
+    else if (o->command == BENCH_TRAIN && !records && o->step_bytes == 0)
+        *why = "train needs --step-bytes or --content-type";
+    else if (o->command != BENCH_TRAIN && (o->step_s > 0 || o->inject_every > 0))
+        *why = "--workload, --step-ms and --inject-every are train's";
     else if (o->command == BENCH_READ && o->content_type)
         *why = "read takes the bytes as they are: use decode with --content-type";
     else if (o->command == BENCH_SWEEP &&

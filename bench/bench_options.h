@@ -9,7 +9,7 @@
 #include "bench/bench_run.h"
 #include "pipe/stream_options.h"
 
-enum bench_command { BENCH_READ, BENCH_DECODE, BENCH_START, BENCH_SWEEP };
+enum bench_command { BENCH_READ, BENCH_DECODE, BENCH_TRAIN, BENCH_START, BENCH_SWEEP };
 
 struct bench_options {
     enum bench_command command;
@@ -25,6 +25,10 @@ struct bench_options {
     double warmup_s;
     uint64_t bytes;
     uint64_t consume_rate;
+    double step_s; /* of an emulated device */
+    uint64_t step_bytes;
+    double inject_s;
+    uint32_t inject_every;
     uint32_t repeats;
     bool has_seed;
     uint64_t seed;

@@ -23,8 +23,10 @@ struct session {
     uint64_t opened_ns; /* on the monotonic clock, as are all but the run's own */
     uint64_t tick_ns;   /* the next look */
     uint64_t progress_ns;
-    uint64_t due_ns; /* when the consumer takes the next bytes */
-    bool started;    /* something was delivered */
+    struct bench_device device;
+    uint64_t step_left_bytes; /* until the device has a step's */
+    uint64_t due_ns;          /* when the consumer takes the next bytes */
+    bool started;             /* something was delivered */
     uint64_t started_ns;
     bool measuring;
     struct penstock_counters last;
@@ -117,6 +119,7 @@ static void begin_measuring(struct session *s, const struct penstock_counters *c
     s->measuring = true;
     s->run->begin_ns = at_ns;
     s->run->before = *c;
+    s->run->device_before = s->device;
     bench_usage_take(&s->run->usage_before);
 }
 
@@ -148,33 +151,59 @@ static bool look(struct session *s)
         (double)(s->opened_ns + tick.at_ns - s->started_ns) >= s->plan->warmup_s * 1e9)
         begin_measuring(s, &c, tick.at_ns);
     s->run->after = c;
+    s->run->device_after = s->device;
     s->run->end_ns = tick.at_ns;
     return !reached(s, &c, tick.at_ns);
 }
 
 /* ---- the consumer ---- */
 
-/* A consumer of a set rate takes what is due, and looks while it waits. */
-static bool hold_back(struct session *s, size_t len_bytes)
+/* Waits, and looks meanwhile. False when the run is over. */
+static bool wait_until(struct session *s, uint64_t due_ns)
 {
-    if (s->plan->consume_rate == 0)
-        return true;
-    if (s->due_ns == 0)
-        s->due_ns = now_ns();
-    s->due_ns += (uint64_t)((double)len_bytes * 1e9 / (double)s->plan->consume_rate);
     for (;;) {
         uint64_t time_ns = now_ns();
 
-        if (ps_stop_signal() || time_ns >= s->due_ns)
+        if (ps_stop_signal() || time_ns >= due_ns)
             return true;
         if (time_ns >= s->tick_ns && !look(s))
             return false;
-        uint64_t until_ns = s->due_ns < s->tick_ns ? s->due_ns : s->tick_ns;
+        uint64_t until_ns = due_ns < s->tick_ns ? due_ns : s->tick_ns;
         struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000),
                                  .tv_nsec = (long)(until_ns % 1000000000)};
 
         clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
     }
+}
+
+/* Gives the device a batch, or so many more bytes of one. */
+static bool feed_device(struct session *s, size_t len_bytes)
+{
+    const struct bench_plan *plan = s->plan;
+
+    if (plan->step_ns == 0)
+        return true;
+    if (s->plain && s->step_left_bytes > len_bytes) {
+        s->step_left_bytes -= len_bytes;
+        return true;
+    }
+    s->step_left_bytes += plan->step_bytes - (s->plain ? len_bytes : plan->step_bytes);
+    if (plan->inject_every > 0 && (s->device.steps + 1) % plan->inject_every == 0 &&
+        !wait_until(s, now_ns() + plan->inject_ns))
+        return false;
+    s->device.step_ns = plan->step_ns;
+    return wait_until(s, bench_device_step(&s->device, now_ns()));
+}
+
+/* A consumer of a set rate takes what is due. */
+static bool hold_back(struct session *s, size_t len_bytes)
+{
+    if (s->plan->consume_rate == 0)
+        return feed_device(s, len_bytes);
+    if (s->due_ns == 0)
+        s->due_ns = now_ns();
+    s->due_ns += (uint64_t)((double)len_bytes * 1e9 / (double)s->plan->consume_rate);
+    return wait_until(s, s->due_ns) && feed_device(s, len_bytes);
 }
 
 static int take(struct session *s, int timeout_ms, bool *go_on)
@@ -195,6 +224,7 @@ static int take(struct session *s, int timeout_ms, bool *go_on)
         if (s->plan->warmup_s <= 0)
             s->tick_ns = 0;
     }
+    /* The copy to a device is done by when the host may go on. */
     *go_on = *go_on && hold_back(s, len_bytes);
     if (span)
         penstock_release_span(s->stream, span);
@@ -272,6 +302,7 @@ int bench_run(struct bench_run *run, const struct bench_plan *plan, struct penst
 
     *run = (struct bench_run){.tick_count = 0};
     s.plain = strncmp(type, "application/octet-stream", 24) == 0;
+    s.step_left_bytes = plan->step_bytes;
     forget_peak();
     bench_usage_take(&run->usage_before);
     s.opened_ns = now_ns();

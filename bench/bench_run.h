@@ -8,6 +8,7 @@
 #ifndef BENCH_BENCH_RUN_H
 #define BENCH_BENCH_RUN_H
 
+#include "bench/bench_device.h"
 #include "bench/bench_figures.h"
 #include "bench/bench_usage.h"
 #include "pipe/penstock.h"
@@ -29,6 +30,10 @@ struct bench_plan {
     double seconds;        /* 0: no limit */
     uint64_t bytes;        /* 0: no limit */
     uint64_t consume_rate; /* bytes a second that the consumer takes; 0: no limit */
+    uint64_t step_ns;      /* of an emulated device; 0: there is none */
+    uint64_t step_bytes;   /* plain bytes that a step takes; of records a step takes a batch */
+    uint64_t inject_ns;    /* hold back every inject_every-th batch so long */
+    uint32_t inject_every;
     bool first_batch_only; /* ends with the first batch */
     bool quiet;            /* no progress line */
     char what[64];         /* for the progress line, e.g. "repeat 2 of 5" */
@@ -52,6 +57,7 @@ struct bench_run {
     uint64_t begin_ns, end_ns; /* what was measured */
     struct penstock_counters before, after;
     struct bench_usage usage_before, usage_after;
+    struct bench_device device_before, device_after;
     struct penstock_latencies first_bytes, parts; /* of the whole run */
     enum bench_limit limit;
     char why[200];

@@ -120,6 +120,21 @@ static void sum_waits(struct bench_run *run, double seconds)
         diff(a->wait_chunks_ns, b->wait_chunks_ns) * percent / (double)a->decode_threads;
 }
 
+/* Accelerator utilisation: 100 times the steps' own time, by the time that they took. */
+static void sum_device(struct bench_run *run, double seconds)
+{
+    const struct bench_device *b = &run->device_before, *a = &run->device_after;
+    double steps = diff(a->steps, b->steps);
+    double idle_s = diff(a->idle_ns, b->idle_ns) * 1e-9;
+    double work_s = steps * (double)a->step_ns * 1e-9;
+
+    if (seconds <= 0 || steps <= 0)
+        return;
+    run->figures[BENCH_STEPS_PER_S] = steps / seconds;
+    run->figures[BENCH_DEVICE_STALL] = 100 * idle_s / (work_s + idle_s);
+    run->figures[BENCH_UTILISATION] = 100 * work_s / (work_s + idle_s);
+}
+
 static void sum_usage(struct bench_run *run, double seconds, double gib)
 {
     const struct bench_usage *b = &run->usage_before, *a = &run->usage_after;
@@ -198,6 +213,7 @@ void bench_sum_up(struct bench_run *run)
         run->figures[i] = NAN;
     sum_rates(run, seconds, gib);
     sum_waits(run, seconds);
+    sum_device(run, seconds);
     sum_usage(run, seconds, gib);
     sum_start(run);
     sum_requests(run);

@@ -86,6 +86,11 @@ static const struct row start[] = {
     {BENCH_FIRST_BYTE, "first byte", ""},      {BENCH_FIRST_RECORD, "first record", ""},
     {BENCH_FIRST_BATCH, "first batch", ""},
 };
+static const struct row device[] = {
+    {BENCH_STEPS_PER_S, "steps a second", ""},
+    {BENCH_UTILISATION, "AU (MLPerf-style formula), unofficial", ""},
+    {BENCH_DEVICE_STALL, "idle, waiting for data", ""},
+};
 static const struct row cost[] = {
     {BENCH_CPU, "CPU-seconds for a GiB", "s"},
     {BENCH_CPU_USER, "  user", "s"},
@@ -244,6 +249,7 @@ static void print_variant(const struct bench_variant *variant)
 {
     PRINT_ROWS(variant, "Throughput", throughput);
     PRINT_ROWS(variant, "Start, from opening the stream", start);
+    PRINT_ROWS(variant, "Emulated device", device);
     PRINT_ROWS(variant, "Cost", cost);
     PRINT_ROWS(variant, "Requests", requests);
     print_causes(variant);

@@ -21,6 +21,7 @@ static const char help[] =
     "  read URI...                    the bytes, as penstock cat reads them\n"
     "  decode URI... --content-type TYPE\n"
     "                                 batches, as a program that trains reads them\n"
+    "  train URI... --workload NAME   the same, by an emulated device that needs so long a step\n"
     "  start URI...                   time to the first byte, record and batch: Pipe mode beside\n"
     "                                 File mode, which downloads first\n"
     "  sweep URI...                   connections times part size, and which to use\n"
@@ -38,9 +39,8 @@ static const struct command {
     enum bench_command command;
     int (*measure)(struct bench_result *result, struct penstock_error *error);
 } commands[] = {
-    {"read", BENCH_READ, bench_measure},
-    {"decode", BENCH_DECODE, bench_measure},
-    {"start", BENCH_START, bench_start},
+    {"read", BENCH_READ, bench_measure},   {"decode", BENCH_DECODE, bench_measure},
+    {"train", BENCH_TRAIN, bench_measure}, {"start", BENCH_START, bench_start},
     {"sweep", BENCH_SWEEP, bench_sweep},
 };
 

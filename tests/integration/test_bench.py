@@ -130,6 +130,23 @@ def test_the_cpu_is_named(bench, data):
     assert limit_of(said) == "CPU"
 
 
+# ---- an emulated device ----
+
+
+def test_a_device_waits_for_what_is_held_back(bench, data):
+    """10 steps of 5 ms, one of which comes 150 ms later: 145 of 195 ms are idle, or more on a busy
+    machine (exactly: tests/unit/test_bench_device.c)."""
+    said, result = bench("train", data / "csv", "--content-type", "text/csv", "--batch-size", "20",
+                         "--step-ms", "5", "--inject-ms", "150", "--inject-every", "10",
+                         "--memory-limit", "16MiB", *SHORT)
+    assert median(result, "device_stall_percent") > 65
+    assert limit_of(said) == "consumer" and "unofficial" in said
+    for repeat in result["variants"][0]["repeats"]:
+        figures = repeat["figures"]
+        assert figures["au_percent"] + figures["device_stall_percent"] == pytest.approx(100)
+        assert figures["stall_percent"] < 50 and figures["steps_per_s"] < 60
+
+
 # ---- what is written ----
 
 
@@ -270,6 +287,9 @@ def test_bad_input(run_penstock, s3_server, data, tmp_path):
         (["read", "s3://bytes/", "--require", "first_batch=2s"], 2, "has no < or >"),
         (["read", "s3://bytes/", "--report", tmp_path / "no/such.html"], 1, "cannot write"),
         (["decode", "s3://csv/"], 2, "decode needs --content-type"),
+        (["train", "s3://csv/"], 2, "train needs --workload or --step-ms"),
+        (["train", "s3://csv/", "--workload", "bert"], 2, "is not unet3d, resnet50 or cosmoflow"),
+        (["read", "s3://csv/", "--step-ms", "5"], 2, "are train's"),
         (["decode", "s3://bytes/", "--content-type", "text/csv"], 1, "part-0"),
         (["sweep", "s3://bytes/", "--grid", "8,4x1MiB"], 1, "--grid"),
         (["read"], 2, "no URI"),
