@@ -331,7 +331,7 @@ int main(int argc, char **argv)
     if (rounds < 1 || rounds > ROUNDS_MAX)
         die("ROUNDS is not 1 to 51");
     out = malloc(CONTENTS_BYTES);
-    inflater = fmt_inflate_new(FMT_CODEC_AUTO, 64 * MIB);
+    inflater = fmt_inflate_new(FMT_CODEC_AUTO, NULL, 64 * MIB);
     if (!out || !inflater)
         die("out of memory");
     measure_codecs(rates);

@@ -101,6 +101,7 @@ struct fmt_cut {
     uint32_t scan_state;  /* private */
 };
 
+struct fmt_codec_ops;
 struct fmt_decoder; /* one thread's decoder: options, shape and what was learnt of the records */
 
 struct fmt_ops {
@@ -124,6 +125,10 @@ struct fmt_ops {
      * before `learn`; an error there concerns the file. NULL: there never is one. */
     const char *(*file_wanted)(const void *own);
     enum fmt_rc (*take_file)(void *own, const uint8_t *in, size_t len, struct fmt_error *error);
+
+    /* Objects hold their rows in another way than one record behind the other: this makes records
+     * of them, before `cut` (formats/inflate_codecs.h). NULL: they are records as they are. */
+    const struct fmt_codec_ops *codec;
 
     /* Finds as many whole records as `in` holds, at most rows_max (>= 1) of them. A record whose
      * contents are bad is found all the same, wherever its end can be told.
@@ -206,6 +211,7 @@ enum fmt_rc fmt_fail(struct fmt_error *error, size_t offset_bytes, uint32_t row,
 extern const struct fmt_ops fmt_recordio_protobuf; /* formats/record.c */
 extern const struct fmt_ops fmt_csv;               /* formats/csv.c */
 extern const struct fmt_ops fmt_libsvm;            /* formats/libsvm.c */
+extern const struct fmt_ops fmt_parquet;           /* formats/parquet.c */
 extern const struct fmt_ops fmt_jsonl;             /* formats/jsonl.c */
 extern const struct fmt_ops fmt_image;             /* formats/image.c */
 extern const struct fmt_ops fmt_image_record;      /* formats/image_record.c */

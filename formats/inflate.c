@@ -16,17 +16,33 @@
 #define FRAMES_BYTES_MOST (129 * MIB)
 #define ZSTD_SHARE 4
 
-enum { CODECS = FMT_CODEC_AUTO };
+enum { CODECS = FMT_CODEC_OWN + 1 };
 
 struct fmt_inflate {
-    void *codecs[CODECS]; /* those not wanted are NULL */
-    enum fmt_codec codec; /* of the object under way */
-    uint64_t in_offset;   /* of its next byte */
+    const struct fmt_codec_ops *own; /* NULL: the content type has none */
+    void *codecs[CODECS];            /* those not wanted are NULL */
+    enum fmt_codec codec;            /* of the object under way */
+    uint64_t in_offset;              /* of its next byte */
 };
 
-static const struct fmt_codec_ops *const ops_of[CODECS] = {[FMT_CODEC_GZIP] = &fmt_codec_gzip,
-                                                           [FMT_CODEC_LZ4] = &fmt_codec_lz4,
-                                                           [FMT_CODEC_ZSTD] = &fmt_codec_zstd};
+/* NULL: contents as they are. */
+static const struct fmt_codec_ops *ops_of(const struct fmt_inflate *inflate, enum fmt_codec codec)
+{
+    switch (codec) {
+    case FMT_CODEC_GZIP:
+        return &fmt_codec_gzip;
+    case FMT_CODEC_LZ4:
+        return &fmt_codec_lz4;
+    case FMT_CODEC_ZSTD:
+        return &fmt_codec_zstd;
+    case FMT_CODEC_OWN:
+        return inflate->own;
+    case FMT_CODEC_NONE:
+    case FMT_CODEC_AUTO:
+        break;
+    }
+    return NULL;
+}
 
 bool fmt_codec_parse(const char *name, enum fmt_codec *codec)
 {
@@ -73,6 +89,8 @@ size_t fmt_inflate_memory_bytes(enum fmt_codec codec, size_t budget_bytes)
         return GZIP_BYTES;
     case FMT_CODEC_LZ4:
         return FRAMES_BYTES_LEAST;
+    case FMT_CODEC_OWN:
+        return budget_bytes / 4 * 3;
     case FMT_CODEC_ZSTD:
     case FMT_CODEC_AUTO:
         break;
@@ -82,14 +100,21 @@ size_t fmt_inflate_memory_bytes(enum fmt_codec codec, size_t budget_bytes)
     return share_bytes < FRAMES_BYTES_MOST ? share_bytes : FRAMES_BYTES_MOST;
 }
 
-struct fmt_inflate *fmt_inflate_new(enum fmt_codec codec, size_t memory_bytes)
+struct fmt_inflate *fmt_inflate_new(enum fmt_codec codec, const struct fmt_options *options,
+                                    size_t memory_bytes)
 {
     struct fmt_inflate *inflate = calloc(1, sizeof *inflate);
 
-    for (int i = 0; inflate && i < CODECS; i++) {
-        if (!ops_of[i] || (codec != FMT_CODEC_AUTO && (int)codec != i))
+    if (!inflate)
+        return NULL;
+    if (codec == FMT_CODEC_OWN)
+        inflate->own = options->ops->codec;
+    for (int i = 0; i < CODECS; i++) {
+        const struct fmt_codec_ops *ops = ops_of(inflate, (enum fmt_codec)i);
+
+        if (!ops || (codec != FMT_CODEC_AUTO && (int)codec != i))
             continue;
-        inflate->codecs[i] = ops_of[i]->open(memory_bytes);
+        inflate->codecs[i] = ops->open(options, memory_bytes);
         if (!inflate->codecs[i]) {
             fmt_inflate_free(inflate);
             return NULL;
@@ -100,25 +125,33 @@ struct fmt_inflate *fmt_inflate_new(enum fmt_codec codec, size_t memory_bytes)
 
 void fmt_inflate_free(struct fmt_inflate *inflate)
 {
-    for (int i = 0; inflate && i < CODECS; i++)
-        if (ops_of[i])
-            ops_of[i]->close(inflate->codecs[i]);
+    for (int i = 0; inflate && i < CODECS; i++) {
+        const struct fmt_codec_ops *ops = ops_of(inflate, (enum fmt_codec)i);
+
+        if (ops)
+            ops->close(inflate->codecs[i]);
+    }
     free(inflate);
 }
 
 void fmt_inflate_share(struct fmt_inflate *inflate, const struct fmt_team *team)
 {
-    for (int i = 0; i < CODECS; i++)
-        if (inflate->codecs[i] && ops_of[i]->share)
-            ops_of[i]->share(inflate->codecs[i], team);
+    for (int i = 0; i < CODECS; i++) {
+        const struct fmt_codec_ops *ops = ops_of(inflate, (enum fmt_codec)i);
+
+        if (ops && inflate->codecs[i] && ops->share)
+            ops->share(inflate->codecs[i], team);
+    }
 }
 
 void fmt_inflate_start(struct fmt_inflate *inflate, enum fmt_codec codec)
 {
+    const struct fmt_codec_ops *ops = ops_of(inflate, codec);
+
     inflate->codec = codec;
     inflate->in_offset = 0;
-    if (ops_of[codec])
-        ops_of[codec]->start(inflate->codecs[codec]);
+    if (ops)
+        ops->start(inflate->codecs[codec]);
 }
 
 static enum fmt_inflate_rc copy(struct fmt_inflate_step *step)
@@ -135,7 +168,7 @@ static enum fmt_inflate_rc copy(struct fmt_inflate_step *step)
 enum fmt_inflate_rc fmt_inflate_run(struct fmt_inflate *inflate, struct fmt_inflate_step *step,
                                     struct fmt_error *error)
 {
-    const struct fmt_codec_ops *ops = ops_of[inflate->codec];
+    const struct fmt_codec_ops *ops = ops_of(inflate, inflate->codec);
 
     step->consumed_bytes = step->produced_bytes = 0;
     enum fmt_inflate_rc rc =

@@ -24,9 +24,10 @@ enum fmt_codec {
     FMT_CODEC_LZ4,
     FMT_CODEC_ZSTD,
     FMT_CODEC_AUTO, /* by each object's key: not for fmt_inflate_start */
+    FMT_CODEC_OWN,  /* the content type's, see struct fmt_ops */
 };
 
-/* "none", "gzip", "lz4", "zstd", "auto"; false for anything else. */
+/* "none", "gzip", "lz4", "zstd", "auto"; false for anything else: no name means OWN. */
 bool fmt_codec_parse(const char *name, enum fmt_codec *codec);
 
 /* By the extension of an object's key, in any case: .gz and .gzip, .lz4, .zst and .zstd. */
@@ -34,7 +35,7 @@ enum fmt_codec fmt_codec_of_key(const char *key);
 
 /* Most memory that decompression takes of `budget_bytes`, all in all: a few hundred KiB for gzip, 9
  * MiB for lz4, and for zstd a fourth of the budget, 9 to 129 MiB, which is what a frame's window
- * may take. */
+ * may take; for a format's own codec three fourths. */
 size_t fmt_inflate_memory_bytes(enum fmt_codec codec, size_t budget_bytes);
 
 /* Several threads, to do independent jobs at once. */
@@ -47,9 +48,11 @@ struct fmt_team {
 
 struct fmt_inflate;
 
-/* For objects of `codec`, AUTO included, in the memory of the function above. NULL when memory is
- * out. free accepts NULL. */
-struct fmt_inflate *fmt_inflate_new(enum fmt_codec codec, size_t memory_bytes);
+/* For objects of `codec`, AUTO included, in the memory of the function above. `options` have to be
+ * there, as long as the codec is, for OWN; else they may be NULL. NULL when memory is out. free
+ * accepts NULL. */
+struct fmt_inflate *fmt_inflate_new(enum fmt_codec codec, const struct fmt_options *options,
+                                    size_t memory_bytes);
 void fmt_inflate_free(struct fmt_inflate *inflate);
 
 /* From here on blocks of lz4 frames that do not depend on each other are inflated by the team,

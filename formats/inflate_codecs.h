@@ -12,8 +12,9 @@
 #include "formats/inflate.h"
 
 struct fmt_codec_ops {
-    void *(*open)(size_t memory_bytes); /* NULL when memory is out */
-    void (*close)(void *codec);         /* accepts NULL */
+    /* NULL when memory is out. The options are the channel's, for a format's own codec. */
+    void *(*open)(const struct fmt_options *options, size_t memory_bytes);
+    void (*close)(void *codec); /* accepts NULL */
     void (*start)(void *codec);
     enum fmt_inflate_rc (*run)(void *codec, struct fmt_inflate_step *step, uint64_t in_offset,
                                struct fmt_error *error);

@@ -69,11 +69,12 @@ static int window_log(size_t memory_bytes)
     return log;
 }
 
-static void *zstd_open(size_t memory_bytes)
+static void *zstd_open(const struct fmt_options *options, size_t memory_bytes)
 {
     struct fmt_frames *f = calloc(1, sizeof *f);
     ZSTD_DCtx *context = ZSTD_createDCtx();
 
+    (void)options;
     if (!f || !context ||
         ZSTD_isError(
             ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, window_log(memory_bytes)))) {

@@ -38,9 +38,9 @@ struct gzip {
     struct inflate_state state;
 };
 
-static void *gzip_open(size_t memory_bytes)
+static void *gzip_open(const struct fmt_options *options, size_t memory_bytes)
 {
-    (void)memory_bytes;
+    (void)options, (void)memory_bytes;
     return calloc(1, sizeof(struct gzip));
 }
 

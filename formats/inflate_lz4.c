@@ -510,12 +510,12 @@ static void lz4_close(void *codec)
     free(f);
 }
 
-static void *lz4_open(size_t memory_bytes)
+static void *lz4_open(const struct fmt_options *options, size_t memory_bytes)
 {
     struct fmt_frames *f = calloc(1, sizeof *f);
     struct lz4 *z = calloc(1, sizeof *z);
 
-    (void)memory_bytes;
+    (void)options, (void)memory_bytes;
     if (!f || !z) {
         free(f);
         free(z);

@@ -171,6 +171,23 @@ static int open_memory(struct ps_channel *ch, enum fmt_codec codec, size_t share
     return PENSTOCK_OK;
 }
 
+/* A format with a codec of its own takes no other. */
+static int choose_codec(const struct ps_channel *ch, const struct penstock_channel_config *config,
+                        enum fmt_codec *codec, struct penstock_error *error)
+{
+    int rc = ps_config_compression(config, codec, error);
+
+    if (rc != PENSTOCK_OK || ch->plain || !ch->options.ops->codec)
+        return rc;
+    if (*codec != FMT_CODEC_NONE && *codec != FMT_CODEC_AUTO)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "channel %s: %s is compressed inside, where it is at all: leave out "
+                       "compression",
+                       ch->name, ch->options.ops->content_type);
+    *codec = FMT_CODEC_OWN;
+    return PENSTOCK_OK;
+}
+
 static int open_data_type(struct ps_channel *ch, const struct penstock_channel_config *config,
                           struct penstock_error *error)
 {
@@ -237,6 +254,10 @@ static int check_fifos(const struct ps_channel *ch, enum fmt_codec codec,
             "channel %s: it comes through FIFOs, which do not tell the names that a list "
             "of labels is searched for: leave out lst",
             ch->name);
+    if (has_fifos(ch) && codec == FMT_CODEC_OWN)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "channel %s: %s is read from objects or files, not from FIFOs", ch->name,
+                       ch->options.ops->content_type);
     if (has_fifos(ch) && codec != FMT_CODEC_NONE)
         return ps_fail(
             error, PENSTOCK_E_ARGUMENT,
@@ -310,7 +331,7 @@ int ps_channel_open(struct penstock *stream, const struct penstock_channel_confi
     ch->options.feature_dim = config->feature_dim;
     ch->options.seed = config->seed;
     ch->plain = !ch->options.ops;
-    int rc = ps_config_compression(config, &codec, error);
+    int rc = choose_codec(ch, config, &codec, error);
 
     if (rc == PENSTOCK_OK)
         rc = ps_shaping_resolve(config, ch->name, ch->plain, &ch->shaping, error);

@@ -60,7 +60,7 @@ int ps_inflater_open(struct ps_channel *ch, enum fmt_codec codec, size_t memory_
     pthread_cond_init(&inflater->wakes, NULL);
     ch->head_wakes = &inflater->wakes;
     inflater->codec = codec;
-    inflater->inflate = fmt_inflate_new(codec, memory_bytes);
+    inflater->inflate = fmt_inflate_new(codec, &ch->options, memory_bytes);
     if (!inflater->inflate)
         return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
     if (codec == FMT_CODEC_LZ4 || codec == FMT_CODEC_AUTO) {
@@ -317,8 +317,9 @@ static enum look fail_object(struct ps_channel *ch, enum fmt_inflate_rc rc,
         ps_fail(&error, PENSTOCK_E_MEMORY, "channel %s: %s: out of memory while inflating",
                 ch->name, name);
     else
-        ps_fail(&error, PENSTOCK_E_FORMAT, "channel %s: %s, at compressed byte %zu: %s", ch->name,
-                name, cause->offset_bytes, cause->text);
+        ps_fail(&error, PENSTOCK_E_FORMAT, "channel %s: %s, at %sbyte %zu: %s", ch->name, name,
+                ch->inflater->codec == FMT_CODEC_OWN ? "" : "compressed ", cause->offset_bytes,
+                cause->text);
     ps_error_object(&error, source->uri.bucket, object->key, cause->offset_bytes);
     return fail(ch, &error);
 }

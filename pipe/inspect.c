@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define OWN_CODEC_MEMORY_BYTES ((size_t)8 << 30) /* of which it touches what files need */
+
 enum { INFLATE_MEMORY_BYTES = 256 << 20, INFLATED_BYTES = 256 << 10 };
 
 int ps_inspect_open(struct ps_inspect *inspect, struct penstock_error *error)
@@ -56,11 +58,19 @@ const char *ps_inspect_compression(const struct ps_inspect *inspect)
     return codec_name(inspect->codecs_differ ? FMT_CODEC_AUTO : inspect->codec);
 }
 
+/* What a format with a codec of its own makes of its objects is inspected as anything else. */
+static bool has_own_codec(const struct ps_inspect *inspect)
+{
+    return inspect->content_type && inspect->options.ops && inspect->options.ops->codec;
+}
+
 static int begin_codec(struct ps_inspect *inspect, const struct penstock_span *span)
 {
     enum fmt_codec codec = ps_inspect_codec(span->data, span->len_bytes);
 
-    if (inspect->codec_given)
+    if (has_own_codec(inspect))
+        codec = FMT_CODEC_OWN;
+    else if (inspect->codec_given)
         codec = inspect->codec == FMT_CODEC_AUTO ? fmt_codec_of_key(span->key) : inspect->codec;
     else if (inspect->objects == 1)
         inspect->codec = codec;
@@ -75,8 +85,11 @@ static int begin_codec(struct ps_inspect *inspect, const struct penstock_span *s
     inspect->object_codec = codec;
     if (codec == FMT_CODEC_NONE)
         return PENSTOCK_OK;
-    if (!inspect->inflate)
-        inspect->inflate = fmt_inflate_new(FMT_CODEC_AUTO, INFLATE_MEMORY_BYTES);
+    if (!inspect->inflate && codec == FMT_CODEC_OWN)
+        inspect->inflate =
+            fmt_inflate_new(FMT_CODEC_OWN, &inspect->options, OWN_CODEC_MEMORY_BYTES);
+    else if (!inspect->inflate)
+        inspect->inflate = fmt_inflate_new(FMT_CODEC_AUTO, NULL, INFLATE_MEMORY_BYTES);
     if (!inspect->inflate)
         return PENSTOCK_E_MEMORY;
     fmt_inflate_start(inspect->inflate, codec);

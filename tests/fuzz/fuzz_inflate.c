@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct inflated got;
 
     if (!inflater)
-        inflater = fmt_inflate_new(FMT_CODEC_AUTO, (size_t)9 << 20);
+        inflater = fmt_inflate_new(FMT_CODEC_AUTO, NULL, (size_t)9 << 20);
     if (!inflater || size < 3 || size > OBJECT_BYTES_MAX)
         return 0;
     enum fmt_codec codec = (enum fmt_codec)(FMT_CODEC_GZIP + data[0] % 3);

@@ -36,7 +36,8 @@ static struct fmt_inflate *inflater;
 static int set_up(void **state)
 {
     (void)state;
-    inflater = fmt_inflate_new(FMT_CODEC_AUTO, fmt_inflate_memory_bytes(FMT_CODEC_AUTO, 64 * MIB));
+    inflater =
+        fmt_inflate_new(FMT_CODEC_AUTO, NULL, fmt_inflate_memory_bytes(FMT_CODEC_AUTO, 64 * MIB));
     return inflater ? 0 : -1;
 }
 
@@ -421,7 +422,7 @@ static void test_inflate_zstd_window_beyond_memory_refused(void **state)
 {
     struct object object = new_object(FMT_CODEC_ZSTD);
     struct fmt_inflate *roomy =
-        fmt_inflate_new(FMT_CODEC_ZSTD, fmt_inflate_memory_bytes(FMT_CODEC_ZSTD, 256 * MIB));
+        fmt_inflate_new(FMT_CODEC_ZSTD, NULL, fmt_inflate_memory_bytes(FMT_CODEC_ZSTD, 256 * MIB));
     struct inflated got;
 
     (void)state;

@@ -27,7 +27,7 @@ static int set_up(void **state)
         contents[i] = (i >> 14) % 8 == 7 ? (uint8_t)next_random(&seed)
                       : i % 5 == 4       ? ','
                                          : (uint8_t)('0' + next_random(&seed) % 10);
-    inflater = fmt_inflate_new(FMT_CODEC_LZ4, fmt_inflate_memory_bytes(FMT_CODEC_LZ4, 0));
+    inflater = fmt_inflate_new(FMT_CODEC_LZ4, NULL, fmt_inflate_memory_bytes(FMT_CODEC_LZ4, 0));
     return inflater ? 0 : -1;
 }
 
