@@ -26,7 +26,7 @@ endif
 # Debian 12 packages: what building and the demo need, and what only the tests need.
 PACKAGES := gcc make pkg-config curl ca-certificates \
             liburing-dev libcurl4-openssl-dev libssl-dev libexpat1-dev libjansson-dev \
-            libprotobuf-c-dev protobuf-c-compiler liblz4-dev libxxhash-dev zlib1g-dev libisal-dev libzstd-dev \
+            libprotobuf-c-dev protobuf-c-compiler liblz4-dev libxxhash-dev zlib1g-dev libisal-dev libzstd-dev libsnappy-dev \
             libjpeg62-turbo-dev libpng-dev libdeflate-dev \
             libmicrohttpd-dev libgnutls28-dev libopenblas-pthread-dev \
             dataset-fashion-mnist
@@ -46,7 +46,7 @@ CFLAGS   ?= -O2 -g
 C_FLAGS  := -I. -Ibuild/gen -D_GNU_SOURCE -std=gnu11 -fPIC -fvisibility=hidden -fno-omit-frame-pointer \
             $(WARNINGS) $(CPPFLAGS) $(CFLAGS)
 LD_FLAGS := -Wl,-z,relro -Wl,-z,now -Wl,--as-needed $(LDFLAGS)
-LIBS     := -lcurl -luring -lssl -lcrypto -lexpat -ljansson -lprotobuf-c -lisal -llz4 -lxxhash -lzstd -lz -ljpeg -lpng -ldeflate -lpthread -lm -ldl
+LIBS     := -lcurl -luring -lssl -lcrypto -lexpat -ljansson -lprotobuf-c -lisal -llz4 -lxxhash -lzstd -lsnappy -lz -ljpeg -lpng -ldeflate -lpthread -lm -ldl
 TOOL_LIBS := -lmicrohttpd -lgnutls -lz
 ifneq ($(SAN),)
 C_FLAGS  += -fsanitize=$(SAN) -fno-sanitize-recover=all -O1
@@ -159,7 +159,7 @@ endef
 
 # Names the libraries that are missing instead of failing in the middle of a compilation.
 HEADERS := curl/curl.h liburing.h openssl/evp.h expat.h jansson.h protobuf-c/protobuf-c.h lz4frame.h zstd.h \
-           isa-l/igzip_lib.h zlib.h jpeglib.h png.h libdeflate.h microhttpd.h gnutls/gnutls.h cblas.h
+           isa-l/igzip_lib.h snappy-c.h zlib.h jpeglib.h png.h libdeflate.h microhttpd.h gnutls/gnutls.h cblas.h
 build/deps-found: Makefile
 	@mkdir -p build
 	@missing=$$(for h in $(HEADERS); do echo "#include <$$h>" | $(CC) -E -x c - >/dev/null 2>&1 || echo $$h; done; \

@@ -35,6 +35,7 @@ static const struct format {
     {"application/x-recordio", &fmt_image_record},
     {"application/x-tfrecord", &fmt_tfrecord},
     {"tfrecord", &fmt_tfrecord},
+    {"application/x-parquet", &fmt_parquet},
     {"application/octet-stream", NULL},
 };
 

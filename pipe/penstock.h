@@ -169,6 +169,9 @@ struct penstock_channel_config {
      * mirror, dtype, layout, mean, std, scale, lst, label_width, ...: see penstock(3). Or
      * "application/x-tfrecord": each record as a text, or
      * with example=NAME,... label=NAME text=NAME,... features of tf.train.Example. Or
+     * "application/x-parquet" (an object is a file; it is gathered in memory, three fourths of the
+     * channel's, before its first row), with columns, label, label_size, text, weight: see
+     * penstock(3). Or
      * "application/octet-stream": the objects' bytes as they are, read with penstock_next_span. */
     const char *content_type;
 
