@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pipe/cmd_cat.c - penstock cat: the bytes of objects, one after another, to standard output. */
+/* pipe/cmd_cat.c - penstock cat: the bytes of objects, one after another, to standard output, or
+ * the rows that a decoder makes of them.
+ */
 #include "pipe/cmd_cat.h"
 
+#include "pipe/cat_rows.h"
 #include "pipe/outlet.h"
 #include "pipe/stop.h"
 #include "pipe/stream_options.h"
@@ -14,13 +17,15 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2, ATTRIBUTES_MAX = 16 };
+/* Rows of a batch to decode: one, so that all in front of a bad record come. */
+enum { EXIT_USAGE = 2, ATTRIBUTES_MAX = 16, ROWS_AT_ONCE = 1 };
 
 static const char help[] =
     "Usage: penstock cat URI... [OPTION]...\n"
     "Write the bytes of every object under the URIs (s3://BUCKET/PREFIX, a file or a directory) "
     "to\n"
-    "standard output, in listing order, fetched by many requests at once.\n"
+    "standard output, in listing order, fetched by many requests at once; or, with --decode, the\n"
+    "rows that they hold.\n"
     "\n"
     "  --data-type prefix|manifest|augmented-manifest\n"
     "                                 what the URIs name (prefix); each manifest is one object\n"
@@ -30,7 +35,13 @@ static const char help[] =
     "  --epochs N                     pass over the objects N times (1)\n"
     "  --decompress gzip|lz4|zstd|auto|none\n"
     "                                 write what compressed objects hold; auto: by extension\n"
-    "                                 (none)\n" PS_ORDER_HELP "\n" PS_STREAM_HELP "\n"
+    "                                 (none)\n"
+    "  --decode                       write the rows that the decoder of --content-type makes of\n"
+    "                                 the records, a line each: as CSV, sparse ones as libsvm\n"
+    "  --content-type TYPE            what to decode, e.g. 'text/csv;label_size=1'\n"
+    "  --rows N                       decode no more than N rows (all)\n"
+    "  --bad-records error|warn|skip  what becomes of records that cannot be decoded "
+    "(error)\n" PS_ORDER_HELP "\n" PS_STREAM_HELP "\n"
     "  --verbose                      say on standard error what is retried, and what was read\n"
     "  --help                         show this text and exit\n"
     "\n"
@@ -43,6 +54,10 @@ enum {
     OPTION_ATTRIBUTES,
     OPTION_BAD_LINES,
     OPTION_DECOMPRESS,
+    OPTION_DECODE,
+    OPTION_CONTENT_TYPE,
+    OPTION_ROWS,
+    OPTION_BAD_RECORDS,
     OPTION_VERBOSE,
     OPTION_HELP
 };
@@ -53,6 +68,10 @@ static const struct option long_options[] = {
     {"attributes", required_argument, NULL, OPTION_ATTRIBUTES},
     {"bad-lines", required_argument, NULL, OPTION_BAD_LINES},
     {"decompress", required_argument, NULL, OPTION_DECOMPRESS},
+    {"decode", no_argument, NULL, OPTION_DECODE},
+    {"content-type", required_argument, NULL, OPTION_CONTENT_TYPE},
+    {"rows", required_argument, NULL, OPTION_ROWS},
+    {"bad-records", required_argument, NULL, OPTION_BAD_RECORDS},
     PS_STREAM_LONG_OPTIONS,
     {"verbose", no_argument, NULL, OPTION_VERBOSE},
     {"help", no_argument, NULL, OPTION_HELP},
@@ -66,6 +85,10 @@ struct command {
     const char *bad_lines;
     const char *attributes[ATTRIBUTES_MAX];
     size_t attribute_count;
+    bool decode;
+    const char *content_type; /* with decode, and only then */
+    uint64_t rows;
+    const char *bad_records;
     bool verbose;
     bool help;
 };
@@ -114,6 +137,17 @@ static int take_option(struct command *command, int id, const char *name, char *
     case OPTION_BAD_LINES:
         command->bad_lines = value;
         return PENSTOCK_OK;
+    case OPTION_DECODE:
+        command->decode = true;
+        return PENSTOCK_OK;
+    case OPTION_CONTENT_TYPE:
+        command->content_type = value;
+        return PENSTOCK_OK;
+    case OPTION_ROWS:
+        return ps_option_number(name, value, 1, UINT64_MAX, &command->rows, error);
+    case OPTION_BAD_RECORDS:
+        command->bad_records = value;
+        return PENSTOCK_OK;
     case OPTION_VERBOSE:
         command->verbose = true;
         return PENSTOCK_OK;
@@ -135,6 +169,7 @@ static int parse(struct command *command, int argc, char **argv)
 
     ps_stream_options_init(&command->stream);
     command->epochs = 1;
+    command->rows = UINT64_MAX;
     optind = 0; /* GNU getopt: start afresh */
     while ((id = getopt_long(argc, argv, "", long_options, &index)) != -1) {
         if (id == '?')
@@ -146,9 +181,17 @@ static int parse(struct command *command, int argc, char **argv)
         if (command->help)
             return 0;
     }
-    if (optind < argc)
+    if (optind == argc) {
+        fputs("penstock cat: no URI is given\n", stderr);
+        return EXIT_USAGE;
+    }
+    if (command->decode == (command->content_type != NULL) &&
+        (command->decode || (command->rows == UINT64_MAX && !command->bad_records)))
         return 0;
-    fputs("penstock cat: no URI is given\n", stderr);
+    fputs(command->decode
+              ? "penstock cat: --decode needs a --content-type, e.g. text/csv;label_size=1\n"
+              : "penstock cat: --content-type, --rows and --bad-records go with --decode\n",
+          stderr);
     return EXIT_USAGE;
 }
 
@@ -230,6 +273,16 @@ static int copy_to_output(struct penstock *stream)
     return code;
 }
 
+/* Decoded rows, as text. */
+static int decode_to_output(struct penstock *stream, uint64_t rows)
+{
+    int rc = ps_cat_rows(stream, rows, stdout);
+
+    if (rc == PENSTOCK_OK)
+        return fail_to_write(errno);
+    return rc == PENSTOCK_END ? EXIT_SUCCESS : fail(penstock_last_error(stream, 0)->message);
+}
+
 static void log_line(void *cookie, int level, const char *line)
 {
     (void)cookie;
@@ -278,9 +331,12 @@ static int run(struct command *command, const char *const *uris, size_t uri_coun
     channel.name = "cat";
     channel.uris = uris;
     channel.uri_count = uri_count;
-    channel.content_type = "application/octet-stream";
+    channel.content_type = command->decode ? command->content_type : "application/octet-stream";
     channel.compression = command->decompress;
     channel.epochs = command->epochs;
+    channel.bad_records = command->bad_records;
+    if (command->decode)
+        channel.batch_rows = ROWS_AT_ONCE;
     channel.data_type = command->data_type;
     channel.bad_lines = command->bad_lines;
     channel.attribute_names = command->attributes;
@@ -288,11 +344,11 @@ static int run(struct command *command, const char *const *uris, size_t uri_coun
     ps_stream_options_order(&command->stream, &channel);
     config.channels = &channel;
     config.channel_count = 1;
-    config.log = command->verbose ? log_line : NULL;
+    config.log = command->verbose || command->bad_records ? log_line : NULL;
     if (penstock_open(&config, &stream, &error) != PENSTOCK_OK)
         return fail(error.message);
     ps_stop_watch(stream);
-    int code = copy_to_output(stream);
+    int code = command->decode ? decode_to_output(stream, command->rows) : copy_to_output(stream);
 
     report_unverified(command, stream);
     if (command->verbose)
