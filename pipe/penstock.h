@@ -225,7 +225,7 @@ struct penstock_channel_config {
      * Row i of an epoch becomes row ps_permute(i mod W, W) of its window, with a key of seed, epoch
      * and window alone, whatever the threads and parts; of the last, shorter window the rows keep
      * the order that these places are in. For dense rows without texts. All batches of a window and
-     * two more have to fit in half the channel's share of the memory limit, and only those besides
+     * four more have to fit in half the channel's share of the memory limit, and only those besides
      * a window's may be on loan at a time (see penstock_counters.slot_count). */
     uint64_t shuffle_rows;
 

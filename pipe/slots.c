@@ -17,6 +17,7 @@
 
 #define ARRAY_ALIGN_BYTES 64
 #define SLOTS_LEAST 2
+#define SLOTS_BESIDES 4 /* a window's, which its consumer may hold */
 #define VARIABLE_SLOTS 4
 #define EVENT_PASSED INT_MIN
 
@@ -106,14 +107,16 @@ static void pin_slot(struct ps_channel *ch, struct ps_slot *slot)
 /* The slots that a channel cannot do without, besides the one that is kept. */
 static size_t slots_least(const struct ps_channel *ch)
 {
-    return (size_t)(ch->shaping.window_rows / ch->config.batch_rows) + SLOTS_LEAST;
+    size_t window = (size_t)(ch->shaping.window_rows / ch->config.batch_rows);
+
+    return window > 0 ? window + SLOTS_BESIDES : SLOTS_LEAST;
 }
 
 /* As many as are of use. */
 static size_t slots_most(const struct ps_channel *ch)
 {
     size_t two_windows =
-        2 * (size_t)(ch->shaping.window_rows / ch->config.batch_rows) + SLOTS_LEAST;
+        2 * (size_t)(ch->shaping.window_rows / ch->config.batch_rows) + SLOTS_BESIDES;
 
     if (two_windows < PS_SLOTS_MAX)
         return PS_SLOTS_MAX;
@@ -160,7 +163,7 @@ static int size_slots(struct ps_channel *ch, size_t kept, size_t *count,
                        "channel %s: shuffle_rows of %llu is more than %d batches of %u rows: raise "
                        "batch_rows or lower shuffle_rows",
                        ch->name, (unsigned long long)ch->shaping.window_rows,
-                       PS_WINDOW_SLOTS_MAX - SLOTS_LEAST, ch->config.batch_rows);
+                       PS_WINDOW_SLOTS_MAX - SLOTS_BESIDES, ch->config.batch_rows);
     ch->layout = lay_out(&ch->shape, ch->config.batch_rows);
     ch->slot_bytes = round_up(ch->layout.end, page);
     if (ch->shape.sparse || ch->shape.text_dim > 0) {

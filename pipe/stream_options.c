@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define COUNT_MOST 65535
 
@@ -31,6 +32,50 @@ int ps_option_number(const char *name, const char *text, uint64_t least, uint64_
         return PENSTOCK_OK;
     return ps_fail(error, PENSTOCK_E_ARGUMENT, "--%s: '%s' is not a whole number from %llu to %llu",
                    name, text, (unsigned long long)least, (unsigned long long)most);
+}
+
+/* A decimal number from 0 to 1, without sign. */
+static bool parse_fraction(const char *text, const char **end, double *out)
+{
+    char *stop;
+
+    if ((*text < '0' || *text > '9') && *text != '.')
+        return false;
+    *out = strtod(text, &stop);
+    *end = stop;
+    return stop != text && *out >= 0 && *out <= 1;
+}
+
+static int set_fraction(const char *name, const char *text, double *out,
+                        struct penstock_error *error)
+{
+    const char *end = text;
+
+    if (parse_fraction(text, &end, out) && *end == '\0')
+        return PENSTOCK_OK;
+    return ps_fail(error, PENSTOCK_E_ARGUMENT, "--%s: '%s' is not a number from 0 to 1", name,
+                   text);
+}
+
+int ps_option_range(const char *name, const char *text, double *from, double *to,
+                    struct penstock_error *error)
+{
+    const char *end = text;
+
+    if (parse_fraction(text, &end, from) && *end == '-' && parse_fraction(end + 1, &end, to) &&
+        *end == '\0' && *from < *to)
+        return PENSTOCK_OK;
+    return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                   "--%s: '%s' is not FROM-TO with 0 <= FROM < TO <= 1, such as 0-0.9", name, text);
+}
+
+static int set_last_batch(struct ps_stream_options *options, const char *text,
+                          struct penstock_error *error)
+{
+    options->last_batch = text;
+    if (strcmp(text, "keep") == 0 || strcmp(text, "drop") == 0)
+        return PENSTOCK_OK;
+    return ps_fail(error, PENSTOCK_E_ARGUMENT, "--last-batch: '%s' is not keep or drop", text);
 }
 
 static int set_count(const char *name, const char *text, uint32_t *out,
@@ -69,8 +114,30 @@ static int set_shard(struct ps_stream_options *options, const char *text,
 
 void ps_stream_options_init(struct ps_stream_options *options)
 {
-    *options = (struct ps_stream_options){.shard_count = 1};
+    *options = (struct ps_stream_options){.shard_count = 1, .sample_to = 1};
     penstock_config_init(&options->config);
+}
+
+static int take_of_batches(struct ps_stream_options *options, int id, const char *name,
+                           const char *value, struct penstock_error *error)
+{
+    switch (id) {
+    case PS_OPTION_BAD_RECORDS:
+        options->bad_records = value;
+        return PENSTOCK_OK;
+    case PS_OPTION_MAX_BAD:
+        return ps_option_number(name, value, 1, UINT64_MAX, &options->bad_records_max, error);
+    case PS_OPTION_MAX_BAD_FRACTION:
+        return set_fraction(name, value, &options->bad_fraction_max, error);
+    case PS_OPTION_LAST_BATCH:
+        return set_last_batch(options, value, error);
+    case PS_OPTION_SHUFFLE_ROWS:
+        return ps_option_number(name, value, 1, UINT64_MAX, &options->shuffle_rows, error);
+    case PS_OPTION_SAMPLE:
+        return ps_option_range(name, value, &options->sample_from, &options->sample_to, error);
+    default:
+        return ps_option_number(name, value, 0, UINT64_MAX, &options->sample_seed, error);
+    }
 }
 
 static int take(struct ps_stream_options *options, enum ps_stream_option id, const char *name,
@@ -117,14 +184,23 @@ static int take(struct ps_stream_options *options, enum ps_stream_option id, con
     case PS_OPTION_ANONYMOUS:
         config->anonymous = true;
         return PENSTOCK_OK;
+    case PS_OPTION_BAD_RECORDS:
+    case PS_OPTION_MAX_BAD:
+    case PS_OPTION_MAX_BAD_FRACTION:
+    case PS_OPTION_LAST_BATCH:
+    case PS_OPTION_SHUFFLE_ROWS:
+    case PS_OPTION_SAMPLE:
+    case PS_OPTION_SAMPLE_SEED:
+        break;
     }
-    return PENSTOCK_OK;
+    return take_of_batches(options, id, name, value, error);
 }
 
 int ps_stream_options_take(struct ps_stream_options *options, int id, const char *name,
                            const char *value, struct penstock_error *error)
 {
-    if (id < PS_OPTION_SHUFFLE_SEED || id > PS_OPTION_ANONYMOUS)
+    if ((id < PS_OPTION_SHUFFLE_SEED || id > PS_OPTION_ANONYMOUS) &&
+        (id < PS_OPTION_BAD_RECORDS || id > PS_OPTION_SAMPLE_SEED))
         return 0;
     int rc = take(options, (enum ps_stream_option)id, name, value, error);
 
@@ -138,4 +214,23 @@ void ps_stream_options_order(const struct ps_stream_options *options,
     channel->seed = options->seed;
     channel->shard_index = options->shard_index;
     channel->shard_count = options->shard_count;
+}
+
+void ps_stream_options_bad(const struct ps_stream_options *options,
+                           struct penstock_channel_config *channel)
+{
+    channel->bad_records = options->bad_records;
+    channel->bad_records_max = options->bad_records_max;
+    channel->bad_fraction_max = options->bad_fraction_max;
+}
+
+void ps_stream_options_batches(const struct ps_stream_options *options,
+                               struct penstock_channel_config *channel)
+{
+    channel->last_batch = options->last_batch;
+    channel->seed = options->seed;
+    channel->shuffle_rows = options->shuffle_rows;
+    channel->sample_from = options->sample_from;
+    channel->sample_to = options->sample_to;
+    channel->sample_seed = options->sample_seed;
 }

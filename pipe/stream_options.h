@@ -27,7 +27,14 @@ enum ps_stream_option {
     PS_OPTION_BUCKET_OWNER,
     PS_OPTION_ADDRESSING_STYLE,
     PS_OPTION_SSE_C_KEY_FILE,
-    PS_OPTION_ANONYMOUS
+    PS_OPTION_ANONYMOUS,
+    PS_OPTION_BAD_RECORDS = 2100, /* those of commands that make batches */
+    PS_OPTION_MAX_BAD,
+    PS_OPTION_MAX_BAD_FRACTION,
+    PS_OPTION_LAST_BATCH,
+    PS_OPTION_SHUFFLE_ROWS,
+    PS_OPTION_SAMPLE,
+    PS_OPTION_SAMPLE_SEED
 };
 
 #define PS_STREAM_LONG_OPTIONS                                                                     \
@@ -67,12 +74,42 @@ enum ps_stream_option {
     "  --sse-c-key-file FILE          key that the objects were encrypted with (SSE-C)\n"          \
     "  --anonymous                    send unsigned requests\n"
 
+/* For commands that make batches. */
+#define PS_BATCH_LONG_OPTIONS                                                                      \
+    {"bad-records", required_argument, NULL, PS_OPTION_BAD_RECORDS},                               \
+        {"max-bad", required_argument, NULL, PS_OPTION_MAX_BAD},                                   \
+        {"max-bad-fraction", required_argument, NULL, PS_OPTION_MAX_BAD_FRACTION},                 \
+        {"last-batch", required_argument, NULL, PS_OPTION_LAST_BATCH},                             \
+        {"shuffle-rows", required_argument, NULL, PS_OPTION_SHUFFLE_ROWS},                         \
+        {"sample", required_argument, NULL, PS_OPTION_SAMPLE},                                     \
+    {                                                                                              \
+        "sample-seed", required_argument, NULL, PS_OPTION_SAMPLE_SEED                              \
+    }
+
+#define PS_BATCH_HELP                                                                              \
+    "  --shuffle-rows N               shuffle rows in windows of N, too\n"                         \
+    "  --sample FROM-TO               take the records whose hash, 0 to 1, is in this range\n"     \
+    "  --sample-seed N                of the hash (0)\n"                                           \
+    "  --last-batch keep|drop         what becomes of an epoch's last batch if it is not full\n"   \
+    "                                 (keep)\n"                                                    \
+    "  --bad-records error|warn|skip  what becomes of malformed records (error)\n"                 \
+    "  --max-bad N                    of an epoch, before it is an error (no limit)\n"             \
+    "  --max-bad-fraction X           likewise, as a fraction of all records (no limit)\n"
+
 struct ps_stream_options {
     struct penstock_config config; /* all but channels, log and pin */
     bool shuffle;
     uint64_t seed;
     uint32_t shard_index;
     uint32_t shard_count;
+    const char *bad_records; /* this and what follows as in struct penstock_channel_config */
+    uint64_t bad_records_max;
+    double bad_fraction_max;
+    const char *last_batch;
+    uint64_t shuffle_rows;
+    double sample_from;
+    double sample_to;
+    uint64_t sample_seed;
 };
 
 /* Puts defaults in place. */
@@ -86,6 +123,18 @@ int ps_stream_options_take(struct ps_stream_options *options, int id, const char
 /* Sets a channel's order and share. */
 void ps_stream_options_order(const struct ps_stream_options *options,
                              struct penstock_channel_config *channel);
+
+/* Sets what becomes of a channel's bad records. */
+void ps_stream_options_bad(const struct ps_stream_options *options,
+                           struct penstock_channel_config *channel);
+
+/* Sets a channel's sample, window of rows and last batch. */
+void ps_stream_options_batches(const struct ps_stream_options *options,
+                               struct penstock_channel_config *channel);
+
+/* Takes a range such as 0-0.9. Returns as penstock_open. */
+int ps_option_range(const char *name, const char *text, double *from, double *to,
+                    struct penstock_error *error);
 
 /* Takes a whole number from `least` to `most`, for other options. Returns as penstock_open. */
 int ps_option_number(const char *name, const char *text, uint64_t least, uint64_t most,

@@ -34,6 +34,9 @@ static const char help[] =
     "  --data-type prefix|manifest    what the URIs name; a manifest is one object or file\n"
     "  --compression gzip|lz4|zstd|auto|none\n"
     "                                 of the objects; auto: by extension (none)\n" PS_ORDER_HELP
+        PS_BATCH_HELP "  --validation-sample FROM-TO, --test-sample FROM-TO\n"
+    "                                 of those channels; with the same URIs as --train and ranges\n"
+    "                                 that do not overlap, of other records\n"
     "\n"
     "Model:\n"
     "  --algorithm linear-learner     required with --train\n"
@@ -61,6 +64,8 @@ enum option_id {
     OPTION_CONTENT_TYPE, /* likewise */
     OPTION_VALIDATION_CONTENT_TYPE,
     OPTION_TEST_CONTENT_TYPE,
+    OPTION_VALIDATION_SAMPLE,
+    OPTION_TEST_SAMPLE,
     OPTION_DATA_TYPE,
     OPTION_COMPRESSION,
     OPTION_ALGORITHM,
@@ -81,6 +86,8 @@ static const struct option long_options[] = {
     {"content-type", required_argument, NULL, OPTION_CONTENT_TYPE},
     {"validation-content-type", required_argument, NULL, OPTION_VALIDATION_CONTENT_TYPE},
     {"test-content-type", required_argument, NULL, OPTION_TEST_CONTENT_TYPE},
+    {"validation-sample", required_argument, NULL, OPTION_VALIDATION_SAMPLE},
+    {"test-sample", required_argument, NULL, OPTION_TEST_SAMPLE},
     {"data-type", required_argument, NULL, OPTION_DATA_TYPE},
     {"compression", required_argument, NULL, OPTION_COMPRESSION},
     {"algorithm", required_argument, NULL, OPTION_ALGORITHM},
@@ -91,6 +98,7 @@ static const struct option long_options[] = {
     {"metrics-json", required_argument, NULL, OPTION_METRICS_JSON},
     {"decode-threads", required_argument, NULL, OPTION_DECODE_THREADS},
     PS_STREAM_LONG_OPTIONS,
+    PS_BATCH_LONG_OPTIONS,
     {"quiet", no_argument, NULL, OPTION_QUIET},
     {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0}};
@@ -129,6 +137,16 @@ static int add_uri(struct tr_channel_options *channel, const char *name, const c
     return 0;
 }
 
+static int set_sample(struct tr_channel_options *channel, const char *name, const char *range,
+                      struct tr_error *error)
+{
+    struct penstock_error why;
+    if (ps_option_range(name, range, &channel->sample_from, &channel->sample_to, &why) !=
+        PENSTOCK_OK)
+        return tr_fail(error, "%s", why.message);
+    return 0;
+}
+
 /* --- options -------------------------------------------------------------------------------------
  */
 
@@ -155,6 +173,10 @@ static int take_option(struct command *command, const char *name, enum option_id
     case OPTION_TEST_CONTENT_TYPE:
         options->channels[id - OPTION_CONTENT_TYPE].content_type = value;
         return 0;
+    case OPTION_VALIDATION_SAMPLE:
+        return set_sample(&options->channels[TR_CHANNEL_VALIDATION], name, value, error);
+    case OPTION_TEST_SAMPLE:
+        return set_sample(&options->channels[TR_CHANNEL_TEST], name, value, error);
     case OPTION_DATA_TYPE:
         options->data_type = value;
         return 0;
@@ -229,6 +251,8 @@ static int complete(struct command *command, struct tr_error *error)
             return -1;
         options->stream.config.log = log_line;
     }
+    if (options->stream.bad_records && strcmp(options->stream.bad_records, "warn") == 0)
+        options->stream.config.log = log_line;
     if (!options->channels[TR_CHANNEL_TRAIN].content_type)
         options->channels[TR_CHANNEL_TRAIN].content_type = "application/x-recordio-protobuf";
     for (size_t i = 0; i < command->assignment_count; i++) {

@@ -79,6 +79,8 @@ static void put_stream(struct tr_json *json, const struct tr_summary *summary)
     tr_json_count(json, "bytes_received", c->bytes_received);
     tr_json_count(json, "bytes_carried", c->bytes_carried);
     tr_json_count(json, "records", c->records);
+    tr_json_count(json, "records_bad", c->records_bad);
+    tr_json_count(json, "records_unsampled", c->records_unsampled);
     tr_json_count(json, "objects_listed", c->objects_listed);
     tr_json_count(json, "list_requests", c->list_requests);
     tr_json_count(json, "get_requests", c->get_requests);

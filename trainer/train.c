@@ -12,6 +12,7 @@
 #include "trainer/head.h"
 #include "trainer/report.h"
 #include "trainer/scaler.h"
+#include "trainer/shape.h"
 #include "trainer/summary.h"
 
 #include <float.h>
@@ -131,8 +132,15 @@ static void configure_channels(struct run *run, struct penstock_channel_config *
         to->batch_rows = options->hyper.mini_batch_size;
         to->feature_dim = options->hyper.feature_dim;
         to->epochs = epochs[i];
-        if (i == TR_CHANNEL_TRAIN)
+        ps_stream_options_bad(&options->stream, to);
+        if (i == TR_CHANNEL_TRAIN) {
             ps_stream_options_order(&options->stream, to);
+            ps_stream_options_batches(&options->stream, to);
+        } else if (from->sample_to > 0) {
+            to->sample_from = from->sample_from;
+            to->sample_to = from->sample_to;
+            to->sample_seed = options->stream.sample_seed;
+        }
         run->inputs[i].channel_no = count++;
     }
     config->channels = channels;
@@ -201,9 +209,9 @@ static int read_head(struct run *run, struct tr_error *error)
     if (!first)
         return tr_fail(error, "shard %u of %u of the training channel holds no rows",
                        run->options->stream.shard_index, run->options->stream.shard_count);
-    if (first->label_dim == 0)
-        return tr_fail(error, "the training channel has no labels: give a content type such as "
-                              "text/csv;label_size=1");
+    if (tr_shape_check(channel_names[TR_CHANNEL_TRAIN], first, error) < 0 ||
+        tr_shape_has_labels(channel_names[TR_CHANNEL_TRAIN], first, error) < 0)
+        return -1;
     struct penstock_counters counters;
     penstock_get_counters(run->stream, run->inputs[TR_CHANNEL_TRAIN].channel_no, &counters);
     tr_report_line(&run->report, "data: first batch after %.3f s",
@@ -299,14 +307,13 @@ static int check_batch(const struct run *run, const struct penstock_batch *batch
                        struct tr_error *error)
 {
     const char *name = channel_names[run->channel];
+    if (tr_shape_check(name, batch, error) < 0)
+        return -1;
     if (batch->feature_dim != run->config.dim)
         return tr_fail(error, "the %s channel has %u features, the training channel %u", name,
                        batch->feature_dim, run->config.dim);
-    if (batch->label_dim == 0)
-        return tr_fail(error,
-                       "the %s channel has no labels: give a content type such as "
-                       "text/csv;label_size=1",
-                       name);
+    if (tr_shape_has_labels(name, batch, error) < 0)
+        return -1;
     uint32_t bad =
         tr_linear_check_labels(&run->config, batch->labels, batch->label_dim, batch->rows);
     if (bad == batch->rows)
@@ -467,6 +474,28 @@ static void report_unverified(struct run *run)
                        (unsigned long long)count);
 }
 
+/* What was left out as it was bad, with the first such record. */
+static void report_bad(struct run *run)
+{
+    for (int i = 0; i < TR_CHANNEL_COUNT; i++) {
+        struct penstock_counters counters;
+        struct penstock_bad_record first;
+        if (!is_used(run, (enum tr_channel)i))
+            continue;
+        penstock_get_counters(run->stream, run->inputs[i].channel_no, &counters);
+        if (penstock_bad_records(run->stream, run->inputs[i].channel_no, &first, 1) == 0)
+            continue;
+        tr_report_line(
+            &run->report,
+            "warning: %llu of %llu records of the %s channel were bad and left out, %llu "
+            "bytes in %llu objects, every epoch counted; the first: %s, byte %llu: %s",
+            (unsigned long long)counters.records_bad,
+            (unsigned long long)(counters.records_bad + counters.records), channel_names[i],
+            (unsigned long long)counters.bytes_bad, (unsigned long long)counters.objects_bad,
+            first.key, (unsigned long long)first.offset_bytes, first.cause);
+    }
+}
+
 static void report_data(struct run *run)
 {
     struct penstock_counters *counters = &run->summary.counters;
@@ -492,6 +521,7 @@ static int finish(struct run *run, struct tr_error *error)
                      : tr_fail(error, "no memory for the model");
     report_data(run);
     report_unverified(run);
+    report_bad(run);
     if (rc == 0 && ps_stop_signal())
         rc = interrupted(error);
     if (rc == 0)

@@ -19,6 +19,8 @@ struct tr_channel_options {
     const char *uris[TR_URIS_MAX];
     size_t uri_count;         /* 0: the channel is not used */
     const char *content_type; /* NULL: as the training channel */
+    double sample_from;       /* of a held-out channel, likewise sample_to; */
+    double sample_to;         /* 0: all of it */
 };
 
 struct tr_train_options {
@@ -31,8 +33,9 @@ struct tr_train_options {
     const char *compression;  /* of every channel; NULL: none */
     bool quiet;
     const char *base;                /* of a training container; NULL: this is none */
-    struct ps_stream_options stream; /* order and shard are the training channel's; the others are
-                                        read whole */
+    struct ps_stream_options stream; /* order, shard, sample, window of rows and last batch are the
+                                        training channel's; the others are read whole, but for
+                                        samples of their own */
 };
 
 /* "train", "validation", "test". */

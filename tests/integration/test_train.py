@@ -243,6 +243,8 @@ def test_progress_line_appears_on_a_terminal_only(penstock, digits):
         (["--shard", "3/3"], "--shard: '3/3' is not H/N with H from 0 to N - 1"),
         (["--memory-limit", "lots"], "--memory-limit: 'lots' is not a size such as 64MiB or 1GiB"),
         (["--connections", "0"], "--connections: '0' is not a whole number from 1"),
+        (["--sample", "0.5"], "--sample: '0.5' is not FROM-TO with 0 <= FROM < TO <= 1"),
+        (["--last-batch", "pad"], "--last-batch: 'pad' is not keep or drop"),
         (["--algorithm", "xgboost"], "--algorithm: there is no 'xgboost', only linear-learner"),
         (["--no-such-option"], "unrecognized option '--no-such-option'"),
         (["stray"], "'stray' is not an option"),
@@ -296,7 +298,7 @@ def test_channels_that_do_not_fit_are_refused(run_penstock, digits, tmp_path):
     said = refused(run_penstock, "--train", digits, "--test", other, *CSV, *SOFTMAX)
     assert "the test channel has 2 features, the training channel 10" in said
     said = refused(run_penstock, "--train", digits, "--content-type", "text/csv;label_size=0", *SOFTMAX)
-    assert "the training channel has no labels" in said
+    assert "the train channel has no labels" in said
     said = refused(
         run_penstock,
         *("--train", digits, "--validation", digits, *CSV, *SOFTMAX),
@@ -305,6 +307,55 @@ def test_channels_that_do_not_fit_are_refused(run_penstock, digits, tmp_path):
     assert "the validation channel has 11 features" in said
     said = refused(run_penstock, "--train", digits, *CSV, *SOFTMAX, "--hp", "feature_dim=11")
     assert "11" in said and "10" in said
+
+
+def test_what_a_model_cannot_take_is_said(run_penstock, tmp_path):
+    lines = tmp_path / "a.jsonl"
+    lines.write_text('{"y": 1, "x": [1, 2], "t": "text", "w": 2}\n' * 20)
+    for more, what in [("text=t", "holds texts"), ("weight=w", "has weights")]:
+        content_type = f"application/jsonlines;label=y;features=x;{more}"
+        said = refused(run_penstock, "--train", lines, "--content-type", content_type, *SOFTMAX)
+        assert f"the train channel {what}, and linear-learner takes nothing but dense float32" in said
+
+
+def test_bad_records_are_left_out_and_told(run_penstock, digits, tmp_path):
+    want = run_penstock(
+        command("--train", digits, *CSV, *SOFTMAX, "--model-dir", tmp_path / "want")
+    ).ok()
+    assert "were bad" not in want.stderr
+    lines = (digits / "part-1.csv").read_text().splitlines()
+    lines[100:100] = ["no,number", "1,2,3"]
+    (digits / "part-1.csv").write_text("\n".join(lines) + "\n")
+    said = refused(run_penstock, "--train", digits, *CSV, *SOFTMAX)
+    assert "part-1.csv" in said and "record at byte" in said
+    out = run_penstock(
+        command("--train", digits, *CSV, *SOFTMAX, "--model-dir", tmp_path / "model")
+        + ["--bad-records", "warn", "--metrics-json", tmp_path / "metrics.json"]
+    ).ok()
+    assert (tmp_path / "model" / WEIGHTS).read_bytes() == (tmp_path / "want" / WEIGHTS).read_bytes()
+    stream = json.loads((tmp_path / "metrics.json").read_text())["stream"]
+    epochs = stream["records_bad"] // 2
+    assert stream["records_bad"] == 2 * epochs >= 2 and stream["records"] == 1000 * epochs
+    said = f"warning: {2 * epochs} of {1002 * epochs} records of the train channel were bad and left out"
+    assert said in out.stdout + out.stderr
+    assert out.stderr.count("is left out: channel train: ") == 2 * epochs
+    said = refused(
+        run_penstock, "--train", digits, *CSV, *SOFTMAX, "--bad-records", "skip", "--max-bad", "1"
+    )
+    assert "2 of the epoch's first 352 records are bad, and bad_records_max is 1" in said
+
+
+def test_samples_split_one_prefix(run_penstock, digits, tmp_path):
+    metrics = tmp_path / "metrics.json"
+    run_penstock(
+        command("--train", digits, "--validation", digits, *CSV, *SOFTMAX, "--hp", "epochs=2")
+        + ["--sample", "0-0.8", "--validation-sample", "0.8-1", "--sample-seed", "7"]
+        + ["--shuffle-seed", "1", "--shuffle-rows", "500", "--metrics-json", metrics]
+    ).ok()
+    epochs = json.loads(metrics.read_text())["epochs"]
+    for epoch in epochs:
+        assert epoch["train"]["rows"] + epoch["validation"]["rows"] == 1000
+        assert 150 < epoch["validation"]["rows"] < 250
 
 
 def test_missing_data_is_named(run_penstock, digits, tmp_path):

@@ -13,6 +13,7 @@
 #include "pipe/stream_options.h"
 
 static const struct option table[] = {PS_STREAM_LONG_OPTIONS, {NULL, 0, NULL, 0}};
+static const struct option batch_table[] = {PS_BATCH_LONG_OPTIONS, {NULL, 0, NULL, 0}};
 
 static int take(struct ps_stream_options *options, const char *name, const char *value,
                 struct penstock_error *error)
@@ -20,6 +21,9 @@ static int take(struct ps_stream_options *options, const char *name, const char 
     for (size_t i = 0; table[i].name; i++)
         if (strcmp(table[i].name, name) == 0)
             return ps_stream_options_take(options, table[i].val, name, value, error);
+    for (size_t i = 0; batch_table[i].name; i++)
+        if (strcmp(batch_table[i].name, name) == 0)
+            return ps_stream_options_take(options, batch_table[i].val, name, value, error);
     fail_msg("there is no --%s", name);
     return 0;
 }
@@ -72,6 +76,34 @@ static void test_every_option_reaches_its_field(void **state)
     assert_int_equal(ps_stream_options_take(&options, 'x', "x", NULL, &error), 0);
 }
 
+static void test_options_of_batches_reach_their_fields(void **state)
+{
+    static const char *const given[][2] = {{"bad-records", "warn"},      {"max-bad", "7"},
+                                           {"max-bad-fraction", "0.25"}, {"last-batch", "drop"},
+                                           {"shuffle-rows", "5000"},     {"sample", "0.125-.5"},
+                                           {"sample-seed", "9"}};
+    struct ps_stream_options options;
+    struct penstock_channel_config channel;
+    struct penstock_error error;
+
+    (void)state;
+    ps_stream_options_init(&options);
+    penstock_channel_config_init(&channel);
+    ps_stream_options_batches(&options, &channel);
+    assert_true(channel.sample_from == 0 && channel.sample_to == 1);
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++)
+        assert_int_equal(take(&options, given[i][0], given[i][1], &error), 1);
+    ps_stream_options_bad(&options, &channel);
+    ps_stream_options_batches(&options, &channel);
+    assert_string_equal(channel.bad_records, "warn");
+    assert_int_equal(channel.bad_records_max, 7);
+    assert_true(channel.bad_fraction_max == 0.25);
+    assert_string_equal(channel.last_batch, "drop");
+    assert_int_equal(channel.shuffle_rows, 5000);
+    assert_true(channel.sample_from == 0.125 && channel.sample_to == 0.5);
+    assert_int_equal(channel.sample_seed, 9);
+}
+
 static void test_nonsense_is_refused_by_name(void **state)
 {
     static const char *const bad[][3] = {
@@ -86,6 +118,16 @@ static void test_nonsense_is_refused_by_name(void **state)
         {"connections", "0", "is not a whole number from 1"},
         {"connections", "1e2", "is not a whole number from 1"},
         {"part-size", "", "is not a size"},
+        {"max-bad", "0", "is not a whole number from 1"},
+        {"max-bad-fraction", "1.5", "is not a number from 0 to 1"},
+        {"max-bad-fraction", "nan", "is not a number from 0 to 1"},
+        {"max-bad-fraction", "-0", "is not a number from 0 to 1"},
+        {"last-batch", "wrap", "is not keep or drop"},
+        {"shuffle-rows", "0", "is not a whole number from 1"},
+        {"sample", "0.9-0.9", "is not FROM-TO"},
+        {"sample", "0.5-1.1", "is not FROM-TO"},
+        {"sample", "0.5", "is not FROM-TO"},
+        {"sample", "0-1x", "is not FROM-TO"},
     };
 
     (void)state;
@@ -133,6 +175,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_option_reaches_its_field),
+        cmocka_unit_test(test_options_of_batches_reach_their_fields),
         cmocka_unit_test(test_nonsense_is_refused_by_name),
         cmocka_unit_test(test_sizes),
     };
