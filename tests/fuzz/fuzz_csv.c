@@ -3,16 +3,67 @@
  * are those of a plain decoder.
  *
  * The input: a byte of label_size (low 3 bits) and flags, a byte to choose the steps by, and the
- * object; with FLAG_REPEAT, so many copies of it in a row that the bulk path meets it.
+ * object; with FLAG_REPEAT, so many copies of it in a row that the bulk path meets it. With
+ * FLAG_PARAMETERS the second byte chooses from PARAMETERS, too, and what the plain path makes of
+ * the whole object is the reference.
  */
 #include <stdio.h>
 
-#include "formats/csv.h"
+#include "formats/csv_bulk.h"
+#include "formats/csv_row.h"
 #include "tests/csv_reference.h"
 
-enum { FLAG_ONE_ROW = 8, FLAG_REPEAT = 16, COPIES = 6, OBJECT_BYTES_MAX = 4096 };
+enum {
+    FLAG_ONE_ROW = 8,
+    FLAG_REPEAT = 16,
+    FLAG_PARAMETERS = 32,
+    COPIES = 6,
+    OBJECT_BYTES_MAX = 4096
+};
+
+static const char *const PARAMETERS[] = {
+    "text/csv;label_size=0;delimiter=tab",
+    "text/csv;label_size=0;delimiter=space;quotes=off",
+    "text/csv;delimiter=semicolon;blanks=0",
+    "text/csv;blanks=error;header=auto",
+    "text/csv;label_columns=2;weight_column=0;columns=\"5,3,4\"",
+    "text/csv;header=present;label_size=0;columns=1-2",
+    "text/csv;header=present;label_columns=y",
+    "text/csv;text_columns=\"2,1\"",
+    "text/csv;text_columns=\"1-2\";quotes=off;csv_weights=0",
+    "text/csv;cat.1=0|1|2|3|4|a;unknown=other;columns=\"1,2\"",
+    "text/csv;cat.1=a|b|;label_size=0",
+    "text/csv;hash_columns=1-2;hash_buckets=97;header=auto",
+    "text/csv;label_size=0;text_columns=0",
+    "text/csv;csv_weights=1;delimiter=pipe",
+};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Like fmt_csv on a processor without AVX2. */
+static struct fmt_decoder *plain_decoder_new(const struct fmt_options *options,
+                                             const struct fmt_shape *shape)
+{
+    struct fmt_decoder *decoder = fmt_csv.decoder_new(options, shape);
+    if (decoder != NULL) {
+        fmt_csv_bulk_free(decoder->bulk);
+        decoder->bulk = NULL;
+    }
+    return decoder;
+}
+
+/* Takes both results. */
+static void compare(struct drive_result *got, struct drive_result *expected)
+{
+    if (!drive_result_equal(got, expected)) {
+        fprintf(stderr, "decoder: %zu rows, error '%s' at %zu; reference: %zu rows, %s at %zu\n",
+                got->rows, got->text, got->error_offset_bytes, expected->rows,
+                expected->failed ? "error" : "no error", expected->error_offset_bytes);
+        abort();
+    }
+    drive_result_free(got);
+    drive_result_free(expected);
+}
 
 static void check_object(const uint8_t *in, size_t len, uint8_t flags, uint32_t seed)
 {
@@ -26,14 +77,30 @@ static void check_object(const uint8_t *in, size_t len, uint8_t flags, uint32_t 
     struct drive_result expected;
     drive_run(&drive, in, len, &got);
     csv_reference(in, len, flags & 7, &expected);
-    if (!drive_result_equal(&got, &expected)) {
-        fprintf(stderr, "decoder: %zu rows, error '%s' at %zu; reference: %zu rows, %s at %zu\n",
-                got.rows, got.text, got.error_offset_bytes, expected.rows,
-                expected.failed ? "error" : "no error", expected.error_offset_bytes);
+    compare(&got, &expected);
+}
+
+static void check_parameters(const uint8_t *in, size_t len, uint8_t flags, uint8_t choice,
+                             uint32_t seed)
+{
+    struct drive drive = {.rows_max = flags & FLAG_ONE_ROW ? 1 : 1000,
+                          .exact = true,
+                          .step = drive_step_by_seed,
+                          .cookie = &seed};
+    struct fmt_ops plain = fmt_csv;
+    struct drive_result got;
+    struct drive_result expected;
+    if (fmt_options_parse(PARAMETERS[choice % (sizeof PARAMETERS / sizeof PARAMETERS[0])],
+                          &drive.options, NULL) != FMT_OK)
         abort();
-    }
-    drive_result_free(&got);
-    drive_result_free(&expected);
+    drive_run(&drive, in, len, &got);
+    plain.decoder_new = plain_decoder_new;
+    drive.options.ops = &plain;
+    seed = 0;
+    drive_run(&drive, in, len, &expected);
+    compare(&got, &expected);
+    drive.options.ops = &fmt_csv;
+    fmt_options_free(&drive.options);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -45,8 +112,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t *object = drive_allocate(copies * len + 1);
     for (size_t i = 0; i < copies; i++)
         memcpy(object + i * len, data + 2, len);
-    check_object(object, copies * len, data[0], 0);
-    check_object(object, copies * len, data[0], data[1] + 1u);
+    for (uint32_t seed = 0; seed < 2; seed++) {
+        if (data[0] & FLAG_PARAMETERS)
+            check_parameters(object, copies * len, data[0], data[1], seed * (data[1] + 1u));
+        else
+            check_object(object, copies * len, data[0], seed * (data[1] + 1u));
+    }
     free(object);
     return 0;
 }

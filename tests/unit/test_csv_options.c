@@ -28,6 +28,8 @@ static const struct good_case GOOD[] = {
     {"label_size=2", "1,2,3\n", "y 1 2 x 3\n"},
     {"label_columns=2", "1,2,3\n4,5,6\n", "y 3 x 1 2\ny 6 x 4 5\n"},
     {"label_columns=\"2,0\"", "1,2,3\n4,5,6\n", "y 3 1 x 2\ny 6 4 x 5\n"},
+    {"label_columns=\"1,0\"", "1,2,3\n4,5,6\n", "y 2 1 x 3\ny 5 4 x 6\n"},
+    {"columns=\"2,1\"", "1,2,3\n4,5,6\n", "y 1 x 3 2\ny 4 x 6 5\n"},
     {"label_columns=1-2", "1,2,3,4\n", "y 2 3 x 1 4\n"},
     /* weights; dmlc-core test_weight_column */
     {"label_size=0;weight_column=2", "0,1,2,3\n4,5,6,7\n8,9,10,11",
@@ -94,6 +96,14 @@ static const struct good_case GOOD[] = {
     {"text_columns=0-1;label_size=0", "u1,i7\nu2,i8\n", "x t 'u1' 'i7'\nx t 'u2' 'i8'\n"},
     {"text_columns=1", "1,\"a\"b,2\n", "!field 2 is '\"a\"b', which does not end with its quote"},
     {"label_size=0;text_columns=0", "a\n\nb\n", "x t 'a'\nx t 'b'\n"},
+    /* quotes as in zsv's data sets: none, of all fields, of some, in fields without */
+    {"text_columns=1-2", "1,ab,c d\n2,ef,\n", "y 1 x t 'ab' 'c d'\ny 2 x t 'ef' ''\n"},
+    {"text_columns=1-2", "\"1\",\"ab\",\"c,d\"\n\"2\",\"e\nf\",\"\"\r\n",
+     "y 1 x t 'ab' 'c,d'\ny 2 x t 'e\nf' ''\n"},
+    {"text_columns=1-2", "1,\"a\"\"b\",c\n2,d,\"\"\"\"\n3,\"\"\"e\"\"\",\"\n\"\n",
+     "y 1 x t 'a\"b' 'c'\ny 2 x t 'd' '\"'\ny 3 x t '\"e\"' '\n'\n"},
+    {"text_columns=1-2", "1,12\" x,5'6\"\n2,a \"b, c\" d\n3,\"12\"\" x\",\"\"\n",
+     "y 1 x t '12\" x' '5'6\"'\ny 2 x t 'a \"b' 'c\" d'\ny 3 x t '12\" x' ''\n"},
     /* no quotes */
     {"quotes=off;text_columns=1", "1,\"a,2\n3,b\"\"c,4\n5,12\" x,6\n",
      "y 1 x 2 t '\"a'\ny 3 x 4 t 'b\"\"c'\ny 5 x 6 t '12\" x'\n"},
