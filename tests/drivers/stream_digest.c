@@ -7,10 +7,12 @@
  * verify= compression= dump=FILE
  *
  * Prints KEY=VALUE lines: opened_ms (what penstock_open took), result (a name of enum penstock_rc),
- * rows, batches, digest (FNV-1a over every float's bits, row by row), epoch_digest (one a epoch);
- * for type=application/octet-stream sha256_digest (of all bytes, all epochs); counters, and the
- * fields of the last error. FILE receives of each batch: rows, bytes of a row's features and labels
- * in a row, uint32 each; then the features and the labels. Exit code 0 if the stream ended with
+ * rows, batches, digest (FNV-1a over every float's bits, row by row; of weights, groups, sparse
+ * rows and texts over a batch's, array by array), epoch_digest (one a epoch); for
+ * type=application/octet-stream sha256_digest (of all bytes, all epochs); counters, and the fields
+ * of the last error. FILE receives of each batch: rows, bytes of a row's features and labels in a
+ * row, uint32 each; then the features and the labels; then, of what there is, the weights, the
+ * groups, row_offsets, columns, values, text_offsets and text. Exit code 0 if the stream ended with
  * PENSTOCK_END, else 1; 2 for a bad argument.
  */
 #include "pipe/penstock.h"
@@ -60,8 +62,33 @@ static uint64_t fnv(uint64_t digest, const float *numbers, uint32_t count)
     return digest;
 }
 
+/* Arrays that not all batches have. */
+struct part {
+    const void *data; /* NULL: not this one */
+    size_t len_bytes;
+};
+
+enum { PARTS = 7 };
+
+static void parts_of(const struct penstock_batch *batch, struct part parts[PARTS])
+{
+    uint32_t entries = batch->row_offsets ? batch->row_offsets[batch->rows] : 0;
+    size_t texts = (size_t)batch->rows * batch->text_dim;
+    uint32_t text_bytes = batch->text_offsets ? batch->text_offsets[texts] : 0;
+
+    parts[0] = (struct part){batch->weights, batch->rows * sizeof(float)};
+    parts[1] = (struct part){batch->groups, batch->rows * sizeof(uint64_t)};
+    parts[2] = (struct part){batch->row_offsets, (batch->rows + 1) * sizeof(uint32_t)};
+    parts[3] = (struct part){batch->columns, entries * sizeof(uint32_t)};
+    parts[4] = (struct part){batch->values, entries * sizeof(float)};
+    parts[5] = (struct part){batch->text_offsets, (texts + 1) * sizeof(uint32_t)};
+    parts[6] = (struct part){batch->text, text_bytes};
+}
+
 static size_t feature_bytes(const struct penstock_batch *batch)
 {
+    if (!batch->data)
+        return 0;
     size_t bytes = batch->type == PENSTOCK_UINT8 ? 1 : batch->type == PENSTOCK_FLOAT64 ? 8 : 4;
 
     return bytes * batch->feature_dim;
@@ -78,6 +105,12 @@ static uint64_t digest_batch(uint64_t digest, const struct penstock_batch *batch
         if (batch->label_dim)
             digest = fnv(digest, batch->labels + (size_t)row * batch->label_dim, batch->label_dim);
     }
+    struct part parts[PARTS];
+
+    parts_of(batch, parts);
+    for (size_t i = 0; i < PARTS; i++)
+        for (size_t k = 0; parts[i].data && k < parts[i].len_bytes; k++)
+            digest = (digest ^ ((const uint8_t *)parts[i].data)[k]) * UINT64_C(0x100000001b3);
     return digest;
 }
 
@@ -86,9 +119,16 @@ static void dump_batch(FILE *to, const struct penstock_batch *batch)
     uint32_t head[3] = {batch->rows, (uint32_t)feature_bytes(batch), batch->label_dim};
 
     fwrite(head, sizeof head, 1, to);
-    fwrite(batch->data, feature_bytes(batch), batch->rows, to);
+    if (batch->data)
+        fwrite(batch->data, feature_bytes(batch), batch->rows, to);
     if (batch->label_dim)
         fwrite(batch->labels, sizeof(float) * batch->label_dim, batch->rows, to);
+    struct part parts[PARTS];
+
+    parts_of(batch, parts);
+    for (size_t i = 0; i < PARTS; i++)
+        if (parts[i].data)
+            fwrite(parts[i].data, 1, parts[i].len_bytes, to);
 }
 
 static bool set_number(struct job *job, const char *key, const char *value)
