@@ -34,6 +34,7 @@ const char bench_options_help[] =
     "  --step-bytes SIZE              that takes so many bytes (a batch, with --content-type)\n"
     "  --inject-ms N, --inject-every M\n"
     "                                 train: hold back every Mth batch for N ms\n"
+    "  --modes pipe|file|pipe,file    start: which (both)\n"
     "  --dir DIR                      start: where the download goes ($TMPDIR, /tmp)\n"
     "  --grid N,...xSIZE,...          sweep: connections and part sizes\n"
     "                                 (4,8,16,32,64,128,256x1MiB,2MiB,4MiB,8MiB,16MiB)\n"
@@ -68,6 +69,7 @@ enum {
     OPTION_INJECT_MS,
     OPTION_INJECT_EVERY,
     OPTION_DIR,
+    OPTION_MODES,
     OPTION_GRID,
     OPTION_DECODE_THREADS,
     OPTION_JSON,
@@ -100,6 +102,7 @@ static const struct option long_options[] = {
     {"inject-ms", required_argument, NULL, OPTION_INJECT_MS},
     {"inject-every", required_argument, NULL, OPTION_INJECT_EVERY},
     {"dir", required_argument, NULL, OPTION_DIR},
+    {"modes", required_argument, NULL, OPTION_MODES},
     {"grid", required_argument, NULL, OPTION_GRID},
     {"decode-threads", required_argument, NULL, OPTION_DECODE_THREADS},
     {"json", required_argument, NULL, OPTION_JSON},
@@ -186,6 +189,8 @@ static const char **text_of(struct bench_options *o, int id)
         return &o->data_type;
     case OPTION_DIR:
         return &o->dir;
+    case OPTION_MODES:
+        return &o->modes;
     case OPTION_GRID:
         return &o->grid;
     case OPTION_JSON:
@@ -332,6 +337,9 @@ static int check(const struct bench_options *o, const char **why)
     else if (o->command == BENCH_SWEEP &&
              (o->stream.config.max_connections || o->stream.config.part_bytes))
         *why = "sweep finds --connections and --part-size itself: leave them out";
+    else if (o->modes && strcmp(o->modes, "pipe") != 0 && strcmp(o->modes, "file") != 0 &&
+             strcmp(o->modes, "pipe,file") != 0)
+        *why = "--modes is pipe, file or pipe,file";
     else if (o->seconds == 0 && o->bytes == 0 && o->epochs == 0)
         *why = "--seconds 0 needs --bytes or --epochs";
     else if (o->has_seed && o->stream.shuffle && o->stream.seed)

@@ -32,8 +32,9 @@ struct bench_options {
     uint32_t repeats;
     bool has_seed;
     uint64_t seed;
-    const char *grid; /* of a sweep, "4,8,16x1MiB,8MiB"; NULL: the usual one */
-    const char *dir;  /* for File mode's download */
+    const char *grid;  /* of a sweep, "4,8,16x1MiB,8MiB"; NULL: the usual one */
+    const char *modes; /* of start: "pipe", "file" or "pipe,file" (NULL) */
+    const char *dir;   /* for File mode's download */
     const char *cache;
     const char *label;
     const char *json, *csv, *raw, *report, *metrics; /* files; NULL: not asked for */

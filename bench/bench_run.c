@@ -235,7 +235,7 @@ static int take(struct session *s, int timeout_ms, bool *go_on)
 
 static int consume(struct session *s)
 {
-    bool go_on = true;
+    bool go_on = true, delivered = false;
     int rc = PENSTOCK_OK;
 
     /* What is asked from the first byte on counts from the opening on. */
@@ -249,9 +249,12 @@ static int consume(struct session *s)
             continue;
         }
         rc = take(s, (int)((s->tick_ns - time_ns) / 1000000) + 1, &go_on);
-        if (rc == PENSTOCK_END || rc < 0)
+        delivered = delivered || rc == PENSTOCK_OK;
+        if (rc == PENSTOCK_END || rc < 0 || (rc == PENSTOCK_EPOCH_END && !delivered))
             break;
     }
+    if (!delivered && (rc == PENSTOCK_END || rc == PENSTOCK_EPOCH_END))
+        return PENSTOCK_E_EMPTY;
     return rc < 0 ? rc : PENSTOCK_OK;
 }
 
@@ -317,6 +320,8 @@ int bench_run(struct bench_run *run, const struct bench_plan *plan, struct penst
         fputs("\r\033[K", stderr);
     if (rc != PENSTOCK_OK)
         *error = *penstock_last_error(s.stream, 0);
+    if (rc == PENSTOCK_E_EMPTY && !error->message[0])
+        snprintf(error->message, sizeof error->message, "there is no object in this shard");
     ps_stop_watch(NULL);
     penstock_close(&s.stream);
     return ps_stop_signal() ? PENSTOCK_E_STOPPED : rc;

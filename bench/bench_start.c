@@ -183,7 +183,8 @@ static int run_file_mode(struct bench_result *result, struct bench_plan *plan, u
     if (!mkdtemp(d.dir))
         return fail_errno(error, "make a directory in", o->dir ? o->dir : "/tmp");
     bench_options_channel(o, repeat, channel);
-    int rc = run_file(result, &result->variants[1], plan, channel, &d, error);
+    int rc =
+        run_file(result, &result->variants[result->variant_count - 1], plan, channel, &d, error);
 
     remove_files(&d);
     return rc;
@@ -195,9 +196,12 @@ int bench_start(struct bench_result *result, struct penstock_error *error)
     struct penstock_channel_config channel;
     struct penstock_config config = o->stream.config;
     struct bench_plan plan = {.config = &config, .first_batch_only = true, .quiet = o->quiet};
+    bool pipe = !o->modes || strncmp(o->modes, "pipe", 4) == 0;
+    bool file = !o->modes || strstr(o->modes, "file") != NULL;
     int rc = PENSTOCK_OK;
 
-    if (!bench_result_add(result, "pipe") || !bench_result_add(result, "file")) {
+    if ((pipe && !bench_result_add(result, "pipe")) ||
+        (file && !bench_result_add(result, "file"))) {
         snprintf(error->message, sizeof error->message, "out of memory");
         return error->rc = PENSTOCK_E_MEMORY;
     }
@@ -206,8 +210,9 @@ int bench_start(struct bench_result *result, struct penstock_error *error)
     for (uint32_t repeat = 0; rc == PENSTOCK_OK && repeat < o->repeats; repeat++) {
         bench_options_channel(o, repeat, &channel);
         snprintf(plan.what, sizeof plan.what, "repeat %u of %u", repeat + 1, o->repeats);
-        rc = bench_add_run(result, &result->variants[0], &plan, error);
-        if (rc == PENSTOCK_OK)
+        if (pipe)
+            rc = bench_add_run(result, &result->variants[0], &plan, error);
+        if (rc == PENSTOCK_OK && file)
             rc = run_file_mode(result, &plan, repeat, error);
     }
     return rc;

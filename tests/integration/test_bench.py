@@ -203,6 +203,8 @@ def test_start_compares_pipe_with_file(bench, s3_server, data, tmp_path):
     assert pipe["first_batch_s"]["median"] < file["download_s"]["median"]
     assert file["download_s"]["median"] < file["first_batch_s"]["median"]
     assert pipe["first_object_s"]["min"] >= 0.01 and "all is downloaded" in said
+    _, alone = bench("start", "s3://csv/", "--modes", "pipe", "--repeats", "1", env=server.env)
+    assert [variant["name"] for variant in alone["variants"]] == ["pipe"]
     assert [entry for entry in os.listdir(tmp_path) if entry.startswith("penstock-bench")] == []
 
 
@@ -282,6 +284,7 @@ def test_bad_input(run_penstock, s3_server, data, tmp_path):
     for words, rc, word in (
         (["read", "s3://empty/"], 1, "channel bench is empty"),
         (["read", "s3://absent/"], 1, "absent"),
+        (["read", "s3://bytes/", "--shard", "5/9"], 1, "no object in this shard"),
         (["read", "s3://bytes/", "--require", "speed<2s"], 2, "there is no figure 'speed'"),
         (["read", "s3://bytes/", "--require", "first_batch<2GiB"], 2, "needs a number"),
         (["read", "s3://bytes/", "--require", "first_batch=2s"], 2, "has no < or >"),
@@ -292,6 +295,7 @@ def test_bad_input(run_penstock, s3_server, data, tmp_path):
         (["read", "s3://csv/", "--step-ms", "5"], 2, "are train's"),
         (["decode", "s3://bytes/", "--content-type", "text/csv"], 1, "part-0"),
         (["sweep", "s3://bytes/", "--grid", "8,4x1MiB"], 1, "--grid"),
+        (["start", "s3://csv/", "--modes", "fifo"], 2, "--modes is"),
         (["read"], 2, "no URI"),
         (["fly", "s3://bytes/"], 2, "there is no command 'fly'"),
     ):
