@@ -281,14 +281,43 @@ static int open_placing(struct ps_channel *ch, struct penstock_error *error)
     return ch->placing.block ? PENSTOCK_OK : ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
 }
 
+/* Slices of objects, where records can be found in the middle of one. */
+static int open_split(struct ps_channel *ch, const struct penstock_channel_config *config,
+                      enum fmt_codec codec, struct penstock_error *error)
+{
+    int rc = ps_config_split(config, ch->name, &ch->split, error);
+
+    ch->config.split_objects = NULL;
+    if (rc != PENSTOCK_OK || !ch->split)
+        return rc;
+    if (ch->plain || !ch->options.ops->resync)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "channel %s: split_objects=bytes is for RecordIO and TFRecord: of %s no "
+                       "record can be told from the middle of an object; leave it out",
+                       ch->name, ch->plain ? "plain bytes" : ch->options.ops->content_type);
+    if (codec != FMT_CODEC_NONE)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "channel %s: split_objects=bytes is not for compressed objects, which are "
+                       "read from their beginning; leave out one of the two",
+                       ch->name);
+    if (ch->stream->verify == PS_VERIFY_ALWAYS)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "channel %s: split_objects=bytes reads pieces of objects, and checksums are "
+                       "of whole ones: leave out verify=always",
+                       ch->name);
+    return PENSTOCK_OK;
+}
+
 static int open_plan(struct ps_channel *ch, struct penstock_error *error)
 {
     const struct penstock_channel_config *config = &ch->config;
     const struct ps_plan_config plan = {
         .shuffle = config->shuffle,
         .seed = config->seed,
-        .shard_index = config->shard_index,
-        .shard_count = config->shard_count,
+        .shard_index = ch->split ? 0 : config->shard_index,
+        .shard_count = ch->split ? 1 : config->shard_count,
+        .split_index = ch->split ? config->shard_index : 0,
+        .split_count = ch->split ? config->shard_count : 0,
         .epochs = config->epochs,
         .fifos = has_fifos(ch),
         .unit_items = ch->data_type == PS_DATA_AUGMENTED ? (uint32_t)ch->attribute_count
@@ -344,6 +373,8 @@ int ps_channel_open(struct penstock *stream, const struct penstock_channel_confi
         rc = check_manifests(ch, error);
     if (rc == PENSTOCK_OK)
         rc = check_fifos(ch, codec, error);
+    if (rc == PENSTOCK_OK)
+        rc = open_split(ch, config, codec, error);
     if (rc == PENSTOCK_OK)
         rc = open_plan(ch, error);
     if (rc == PENSTOCK_OK)

@@ -310,6 +310,7 @@ struct ps_channel {
     size_t part_bytes_most;
     size_t slot_budget_bytes;
     struct ps_shaping shaping;
+    bool split;                   /* shards are slices of objects, not objects */
     bool plain;                   /* bytes as they are: no framer, no decoders, no slots */
     struct ps_inflater *inflater; /* NULL: the objects are not compressed */
 

@@ -203,6 +203,18 @@ int ps_config_data_type(const struct penstock_channel_config *channel, const cha
     return PENSTOCK_OK;
 }
 
+int ps_config_split(const struct penstock_channel_config *channel, const char *name, bool *out,
+                    struct penstock_error *error)
+{
+    const char *split = channel->split_objects ? channel->split_objects : "off";
+
+    *out = strcmp(split, "bytes") == 0 && channel->shard_count > 1;
+    if (strcmp(split, "bytes") == 0 || strcmp(split, "off") == 0)
+        return PENSTOCK_OK;
+    return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                   "channel %s: split_objects is \"%s\": use off or bytes", name, split);
+}
+
 int ps_config_verify(const struct penstock_config *config, enum ps_verify_mode *out,
                      struct penstock_error *error)
 {

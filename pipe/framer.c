@@ -35,7 +35,8 @@ struct framer {
     uint64_t position;    /* rows placed in this epoch; of a staged channel all records */
     uint64_t object_row;  /* the same, in this object */
     uint64_t epoch_objects;
-    bool lost; /* after bytes that are no record: the next one has to be found */
+    bool lost;    /* after bytes that are no record: the next one has to be found */
+    bool seeking; /* the same, and the bytes are not bad: a slice begins anywhere */
 };
 
 enum step { STEP_GO_ON, STEP_BROKEN_OFF, STEP_ERROR };
@@ -53,6 +54,30 @@ static const uint8_t *view(const struct framer *f, size_t *run_bytes)
     }
     *run_bytes = ps_ring_run_bytes(ring, f->pos);
     return ps_ring_at(ring, f->pos);
+}
+
+/* Where f->pos is in the object. */
+static uint64_t offset_of(const struct framer *f)
+{
+    const struct ps_slice *slice = f->view.object->slice;
+
+    return f->pos - f->view.object_pos + (slice ? slice->from : 0);
+}
+
+/* Whether the object goes on behind what is read of it. */
+static bool is_cut_off(const struct framer *f)
+{
+    const struct ps_object *object = f->view.object;
+
+    return object->slice && object->slice->to < object->size_bytes;
+}
+
+/* Records that begin here or later are other streams'. */
+static uint64_t own_end_pos(const struct framer *f)
+{
+    const struct ps_slice *slice = f->view.object->slice;
+
+    return slice ? f->view.object_pos + (slice->own_to - slice->from) : UINT64_MAX;
 }
 
 /* Waits for bytes past `pos`, or for the object's end if that is not known; translates the ways a
@@ -112,6 +137,14 @@ static enum step leave_out(struct framer *f, const uint8_t *in, size_t len_bytes
     return push(f, &chunk, len_bytes);
 }
 
+/* Passes over bytes that are not this stream's. */
+static enum step pass_over(struct framer *f, const uint8_t *in, size_t len_bytes)
+{
+    struct ps_chunk chunk = {.in = in, .object_offset = offset_of(f)};
+
+    return push(f, &chunk, len_bytes);
+}
+
 /* The record at f->pos cannot be told from what follows: the stream ends here, or begins again with
  * the next record that can be found. */
 static enum step bad_record(struct framer *f, uint64_t offset, const char *cause)
@@ -131,11 +164,20 @@ static enum step bad_record(struct framer *f, uint64_t offset, const char *cause
 static enum step widen(struct framer *f, size_t seen_bytes, size_t run_bytes, size_t have_bytes)
 {
     struct ps_channel *ch = f->ch;
-    uint64_t offset = f->pos - f->view.object_pos;
+    uint64_t offset = offset_of(f);
 
     if (seen_bytes < have_bytes) {
         f->limit_bytes *= 4;
         return STEP_GO_ON;
+    }
+    if (is_cut_off(f) && f->pos + have_bytes == f->view.object_end_pos) {
+        char cause[160];
+
+        snprintf(cause, sizeof cause,
+                 "the record goes on for more than %llu bytes behind this shard's range, the most "
+                 "that is read: leave out split_objects",
+                 (unsigned long long)(f->view.object_end_pos - own_end_pos(f)));
+        return bad_record(f, offset, cause);
     }
     if (have_bytes == ps_tap_ring(ch)->headroom_bytes) {
         char cause[160];
@@ -176,10 +218,10 @@ static enum step leave_out_first(struct framer *f, const uint8_t *in, const char
     struct fmt_error ignored;
     const struct fmt_options *options = &f->ch->options;
 
-    if (options->ops->cut(options, in, f->cut.len_bytes, f->pos == f->view.object_pos, true, 1,
-                          &cut, &ignored) != FMT_OK)
+    if (options->ops->cut(options, in, f->cut.len_bytes, offset_of(f) == 0, true, 1, &cut,
+                          &ignored) != FMT_OK)
         cut.len_bytes = f->cut.len_bytes;
-    return leave_out(f, in, cut.len_bytes, f->pos - f->view.object_pos + cut.lead_bytes, cause);
+    return leave_out(f, in, cut.len_bytes, offset_of(f) + cut.lead_bytes, cause);
 }
 
 /* The first record of the channel tells the shape; the slots follow from it. *learnt: it did. */
@@ -187,7 +229,7 @@ static enum step learn_shape(struct framer *f, const uint8_t *in, bool *learnt)
 {
     struct ps_channel *ch = f->ch;
     struct fmt_error cause = {.text = ""};
-    uint64_t offset = f->pos + f->cut.lead_bytes - f->view.object_pos;
+    uint64_t offset = offset_of(f) + f->cut.lead_bytes;
     bool wrong =
         ch->options.ops->learn(&ch->options, in + f->cut.lead_bytes,
                                f->cut.len_bytes - f->cut.lead_bytes, &ch->shape, &cause) != FMT_OK;
@@ -258,7 +300,7 @@ static enum step place_records(struct framer *f, const uint8_t *in)
     }
     struct ps_chunk chunk = {.in = in + cut.lead_bytes,
                              .len_bytes = cut.len_bytes - cut.lead_bytes,
-                             .object_offset = f->pos - f->view.object_pos + cut.lead_bytes,
+                             .object_offset = offset_of(f) + cut.lead_bytes,
                              .slot = f->slot,
                              .first_row = f->rows,
                              .rows = cut.rows};
@@ -280,15 +322,65 @@ static enum step find_record(struct framer *f, const uint8_t *in, size_t seen_by
     enum fmt_rc rc = FMT_MORE;
 
     if (options->ops->resync)
-        rc = options->ops->resync(options, in, seen_bytes, f->pos - f->view.object_pos, at_end,
-                                  &skip_bytes);
+        rc = options->ops->resync(options, in, seen_bytes, offset_of(f), at_end, &skip_bytes);
     f->lost = rc != FMT_OK;
     if (f->lost && skip_bytes == 0 && have_bytes == ps_tap_ring(f->ch)->headroom_bytes &&
         seen_bytes == have_bytes)
         skip_bytes = seen_bytes; /* more is never looked at */
+    bool seeking = f->seeking;
+
+    f->seeking &= f->lost;
     if (skip_bytes > 0)
-        return leave_out(f, in, skip_bytes, 0, NULL);
+        return seeking ? pass_over(f, in, skip_bytes) : leave_out(f, in, skip_bytes, 0, NULL);
     return rc == FMT_OK ? STEP_GO_ON : widen(f, seen_bytes, run_bytes, have_bytes);
+}
+
+/* The last record of ours has been cut, the whole of f->cut: whether the stream that reads on from
+ * there will find the next one where it is. FMT_MORE: the bytes at hand do not tell. */
+static enum fmt_rc check_next(const struct framer *f, const uint8_t *in, size_t seen_bytes,
+                              bool at_end, struct fmt_error *cause)
+{
+    const struct fmt_options *options = &f->ch->options;
+    size_t before_bytes = (size_t)(own_end_pos(f) - f->pos) - 1;
+    uint64_t offset = offset_of(f) + before_bytes;
+    size_t skip_bytes = 0;
+    enum fmt_rc rc = options->ops->resync(options, in + before_bytes, seen_bytes - before_bytes,
+                                          offset, at_end, &skip_bytes);
+    uint64_t found = offset + skip_bytes + (rc == FMT_MORE); /* or later */
+    uint64_t next = offset_of(f) + f->cut.len_bytes;
+
+    if (found == next || (rc == FMT_MORE && found < next))
+        return rc;
+    return fmt_fail(cause, 0, 0,
+                    "the record runs into another shard's range, and behind its start there the "
+                    "next one seems to begin at offset %llu, not %llu: a record that holds others, "
+                    "or damage; leave out split_objects",
+                    (unsigned long long)found, (unsigned long long)next);
+}
+
+/* Cuts records off, but none that is another stream's. `is_all`: more will not be shown. */
+static enum fmt_rc cut_own(struct framer *f, const uint8_t *in, size_t seen_bytes, bool at_end,
+                           bool is_all, struct fmt_error *cause)
+{
+    const struct fmt_options *options = &f->ch->options;
+    bool at_start = offset_of(f) == 0;
+    uint64_t own_bytes = own_end_pos(f) - f->pos;
+
+    if (seen_bytes <= own_bytes)
+        return options->ops->cut(options, in, seen_bytes, at_start, at_end, rows_most(f), &f->cut,
+                                 cause);
+    f->cut = (struct fmt_cut){.rows = 0};
+    enum fmt_rc rc = options->ops->cut(options, in, (size_t)own_bytes, at_start, false,
+                                       rows_most(f), &f->cut, cause);
+
+    if (rc != FMT_MORE)
+        return rc;
+    f->cut = (struct fmt_cut){.rows = 0};
+    rc = options->ops->cut(options, in, seen_bytes, at_start, at_end, 1, &f->cut, cause);
+    if (rc != FMT_OK || f->ch->shaping.bad != PS_BAD_ERROR)
+        return rc;
+    rc = check_next(f, in, seen_bytes, at_end, cause);
+    return rc == FMT_MORE && is_all ? FMT_OK : rc;
 }
 
 /* Cuts and places what is at hand of the current object, or waits for more of it. */
@@ -310,15 +402,15 @@ static enum step frame_some(struct framer *f)
     size_t most_bytes = run_bytes < headroom_bytes ? run_bytes : headroom_bytes;
     size_t have_bytes = limit_pos - f->pos < most_bytes ? (size_t)(limit_pos - f->pos) : most_bytes;
     size_t seen_bytes = have_bytes < f->limit_bytes ? have_bytes : f->limit_bytes;
-    bool at_end = f->pos + seen_bytes == object_end_pos;
+    bool at_end = f->pos + seen_bytes == object_end_pos && !is_cut_off(f);
+    bool is_all = have_bytes == seen_bytes &&
+                  (have_bytes == headroom_bytes || f->pos + seen_bytes == object_end_pos);
 
+    if (f->pos + f->lost >= own_end_pos(f))
+        return pass_over(f, in, have_bytes);
     if (f->lost)
         return find_record(f, in, seen_bytes, run_bytes, have_bytes, at_end);
-    enum fmt_rc rc =
-        ch->options.ops->cut(&ch->options, in, seen_bytes, f->pos == f->view.object_pos, at_end,
-                             rows_most(f), &f->cut, &cause);
-
-    switch (rc) {
+    switch (cut_own(f, in, seen_bytes, at_end, is_all, &cause)) {
     case FMT_OK:
         return place_records(f, in);
     case FMT_MORE:
@@ -328,7 +420,7 @@ static enum step frame_some(struct framer *f)
     case FMT_E_MEMORY:
         break;
     }
-    return bad_record(f, f->pos - f->view.object_pos + cause.offset_bytes, cause.text);
+    return bad_record(f, offset_of(f) + cause.offset_bytes, cause.text);
 }
 
 static void pass_object(struct framer *f)
@@ -352,7 +444,7 @@ static enum step frame_object(struct framer *f, const struct ps_object *object)
     f->cut = (struct fmt_cut){.rows = 0};
     f->limit_bytes = f->ch->chunk_bytes;
     f->object_row = 0;
-    f->lost = false;
+    f->lost = f->seeking = object->slice && object->slice->from > 0;
     f->epoch_objects++;
     while (step == STEP_GO_ON && f->pos < f->view.object_end_pos)
         step = frame_some(f);
@@ -396,7 +488,8 @@ static enum step end_epoch(struct framer *f)
     if (ps_channel_is_empty(ch, &ch->frame_error))
         return STEP_ERROR;
     /* A FIFO of no bytes is the share of a host for which there is no object. */
-    if (f->position == 0 && f->epoch_objects > 0 && !(ch->pipe && f->pos == f->view.object_pos)) {
+    if (f->position == 0 && f->epoch_objects > 0 && !ch->split &&
+        !(ch->pipe && f->pos == f->view.object_pos)) {
         ps_fail(&ch->frame_error, PENSTOCK_E_EMPTY,
                 "channel %s is empty: %llu objects under %s hold no record", ch->name,
                 (unsigned long long)f->epoch_objects, ch->sources[0].text);

@@ -201,6 +201,16 @@ struct penstock_channel_config {
     uint32_t shard_index;
     uint32_t shard_count;
 
+    /* What a shard is made of. "off" (default, also for NULL): objects, as above. "bytes": of every
+     * object the records that begin in the shard_index-th of shard_count ranges of equal length;
+     * all shards together deliver each record once. A stream reads its range, and a 64th of the
+     * object, at least 1 MiB, behind it, which has to hold the end of the last record. For few
+     * large objects, not compressed, of a format whose records are found from any byte: RecordIO
+     * and TFRecord. RecordIO's magic number in a payload does not mislead it; a payload that holds
+     * whole frames may, which is found out where it would tell: the stream ends in
+     * PENSTOCK_E_FORMAT. Objects so read are not verified. */
+    const char *split_objects;
+
     /* What becomes of a record that is malformed, or has another shape than the first one. "error"
      * (default, also for NULL): the stream ends before it. "skip": it is left out and counted, and
      * batches are filled with the rows that follow. "warn": the same, and log is told (of the first

@@ -84,6 +84,16 @@ static const void *keep_bytes(struct ps_plan *plan, const void *bytes, size_t le
     return copy;
 }
 
+/* The same, where a struct may lie. */
+static const void *keep_struct(struct ps_plan *plan, const void *from, size_t len_bytes)
+{
+    struct text_block *block = plan->texts;
+
+    if (block && block->used_bytes < TEXT_BLOCK_BYTES)
+        block->used_bytes = (block->used_bytes + 7) & ~(size_t)7;
+    return keep_bytes(plan, from, len_bytes);
+}
+
 static const char *keep_text(struct ps_plan *plan, const char *text)
 {
     return keep_bytes(plan, text, strlen(text) + 1);
@@ -119,6 +129,20 @@ static struct ps_object *object_no(struct ps_plan *plan, uint64_t index)
     return place(plan, index, &block_no);
 }
 
+/* Notes which slice of the object is read. False when memory is out. */
+static bool set_slice(struct ps_plan *plan, struct ps_object *object)
+{
+    const struct ps_plan_config *config = &plan->config;
+
+    if (config->split_count == 0)
+        return true;
+    struct ps_slice slice =
+        ps_slice_of(object->size_bytes, config->split_index, config->split_count);
+
+    object->slice = keep_struct(plan, &slice, sizeof slice);
+    return object->slice;
+}
+
 int ps_plan_add(struct ps_plan *plan, uint32_t source_no, const char *key, const char *etag,
                 uint64_t size_bytes)
 {
@@ -143,8 +167,10 @@ int ps_plan_add(struct ps_plan *plan, uint32_t source_no, const char *key, const
                                      .size_bytes = size_bytes,
                                      .source_no = source_no,
                                      .uri_no = source_no};
-        plan->count++;
-        rc = PENSTOCK_OK;
+        if (set_slice(plan, object)) {
+            plan->count++;
+            rc = PENSTOCK_OK;
+        }
     }
     pthread_mutex_unlock(&plan->lock);
     return rc;
@@ -306,7 +332,7 @@ int ps_plan_size(struct ps_plan *plan, const struct ps_cursor *cursor, uint64_t 
         object->state = left_out ? PS_OBJECT_LEFT_OUT : PS_OBJECT_LISTED;
         plan->left_out_count += left_out;
         settle(plan, index);
-        rc = object->etag ? PENSTOCK_OK : PENSTOCK_E_MEMORY;
+        rc = object->etag && set_slice(plan, object) ? PENSTOCK_OK : PENSTOCK_E_MEMORY;
     }
     pthread_mutex_unlock(&plan->lock);
     return rc;

@@ -21,6 +21,7 @@
 #define PIPE_PLAN_H
 
 #include "pipe/penstock.h"
+#include "pipe/slice.h"
 
 /* The size of an object whose end has not come. */
 #define PS_SIZE_UNKNOWN UINT64_MAX
@@ -43,11 +44,12 @@ struct ps_object {
     /* >= 1: empty objects never enter a plan; but a FIFO, which may be empty, and PS_SIZE_UNKNOWN
      * until it has ended; and what an augmented manifest names. */
     _Atomic uint64_t size_bytes;
-    uint32_t source_no; /* which of the channel's sources it is fetched from */
-    uint32_t uri_no;    /* which of the channel's URIs named it */
-    uint32_t line_no;   /* element of a manifest, or line of an augmented one, from 1; else 0 */
-    uint8_t state;      /* enum ps_object_state */
-    uint8_t unsized;    /* of a unit's first item: how many of its items have no size yet */
+    const struct ps_slice *slice; /* what is read of it; NULL: all */
+    uint32_t source_no;           /* which of the channel's sources it is fetched from */
+    uint32_t uri_no;              /* which of the channel's URIs named it */
+    uint32_t line_no; /* element of a manifest, or line of an augmented one, from 1; else 0 */
+    uint8_t state;    /* enum ps_object_state */
+    uint8_t unsized;  /* of a unit's first item: how many of its items have no size yet */
 };
 
 struct ps_plan; /* opaque */
@@ -73,6 +75,8 @@ struct ps_plan_config {
     uint32_t epochs;      /* 0 = without end */
     bool fifos;           /* object n is all of epoch n */
     uint32_t unit_items;  /* 0: objects are listed; else a manifest's, so many a unit */
+    uint32_t split_index; /* of each object this slice is read, */
+    uint32_t split_count; /* of so many; 0: all of it */
     bool empty_items;     /* an object of no bytes is an item of its own, and not left out */
 };
 
@@ -118,7 +122,9 @@ uint64_t ps_plan_unsized(struct ps_plan *plan);
 /* Bytes of the ring that the object takes. */
 static inline uint64_t ps_object_ring_bytes(const struct ps_object *object)
 {
-    return object->state == PS_OBJECT_LISTED ? object->size_bytes : 0;
+    if (object->state != PS_OBJECT_LISTED)
+        return 0;
+    return object->slice ? object->slice->to - object->slice->from : object->size_bytes;
 }
 
 /* The listing's error after PS_PLAN_FAILED. */

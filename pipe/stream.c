@@ -30,7 +30,7 @@ static bool find_object(struct ps_channel *ch)
                 break;
             }
             ch->fetched_in_epoch = true;
-            ch->fetch_offset = 0;
+            ch->fetch_offset = ch->fetch_object->slice ? ch->fetch_object->slice->from : 0;
             ch->fetch_sum = NULL;
             break;
         case PS_PLAN_EPOCH_END:
@@ -92,7 +92,8 @@ static struct ps_part *claim(struct ps_channel *ch, uint64_t part_bytes)
         return NULL;
 
     const struct ps_object *object = ch->fetch_object;
-    uint64_t len_bytes = min_u64(part_limit(ch, part_bytes), object->size_bytes - ch->fetch_offset);
+    uint64_t end_offset = object->slice ? object->slice->to : object->size_bytes;
+    uint64_t len_bytes = min_u64(part_limit(ch, part_bytes), end_offset - ch->fetch_offset);
 
     len_bytes = min_u64(len_bytes, ps_ring_run_bytes(&ch->ring, ch->reserved_pos));
     if (!find_room(ch, len_bytes))
@@ -112,7 +113,7 @@ static struct ps_part *claim(struct ps_channel *ch, uint64_t part_bytes)
     ps_verify_claimed(ch, part);
     ch->reserved_pos += len_bytes;
     ch->fetch_offset += len_bytes;
-    if (ch->fetch_offset == object->size_bytes)
+    if (ch->fetch_offset == end_offset)
         ch->fetch_object = NULL;
     return part;
 }

@@ -8,8 +8,11 @@
 /* What is known of the end of the object it is at. */
 static void see_end(struct ps_channel *ch, struct ps_view *view)
 {
-    uint64_t size_bytes = view->object ? (uint64_t)view->object->size_bytes : PS_SIZE_UNKNOWN;
+    const struct ps_object *object = view->object;
+    uint64_t size_bytes = object ? (uint64_t)object->size_bytes : PS_SIZE_UNKNOWN;
 
+    if (object && object->slice)
+        size_bytes = ps_object_ring_bytes(object);
     view->object_end_pos =
         ch->inflater || size_bytes == PS_SIZE_UNKNOWN ? UINT64_MAX : view->object_pos + size_bytes;
 }

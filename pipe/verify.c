@@ -22,7 +22,7 @@ static enum ps_sum_state state_of(const struct ps_part *part)
 
 static bool is_ours(const struct ps_channel *ch, const struct ps_object *object)
 {
-    return ch->stream->verify != PS_VERIFY_OFF &&
+    return ch->stream->verify != PS_VERIFY_OFF && !object->slice &&
            ch->sources[object->source_no].uri.kind == PS_URI_S3;
 }
 

@@ -248,6 +248,7 @@ struct how {
     uint32_t feature_dim;
     const char *content_type;
     const char *compression;
+    const char *split_objects;
     const char *bad_records;
     uint64_t bad_records_max;
     double bad_fraction_max;
@@ -279,6 +280,7 @@ static inline struct penstock_channel_config how_channel(const struct how *how, 
     channel.shard_count = how->shard_count ? how->shard_count : 1;
     channel.feature_dim = how->feature_dim;
     channel.compression = how->compression;
+    channel.split_objects = how->split_objects;
     channel.bad_records = how->bad_records;
     channel.bad_records_max = how->bad_records_max;
     channel.bad_fraction_max = how->bad_fraction_max;

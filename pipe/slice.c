@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/slice.c - see slice.h. */
+#include "pipe/slice.h"
+
+#include "formats/split.h"
+
+/* For the end of the last record: a 64th of the object, so that a stream reads no more than 2 % of
+ * it beyond its share; or so much, if that is more. */
+#define MORE_SHARE 64
+#define MORE_BYTES_LEAST ((uint64_t)1 << 20)
+
+struct ps_slice ps_slice_of(uint64_t size_bytes, uint32_t index, uint32_t count)
+{
+    struct fmt_range range = fmt_split_bytes(size_bytes, index, count);
+    uint64_t more_bytes = size_bytes / MORE_SHARE;
+
+    if (range.from == range.to)
+        return (struct ps_slice){range.from, range.to, range.from};
+    if (more_bytes < MORE_BYTES_LEAST)
+        more_bytes = MORE_BYTES_LEAST;
+    if (more_bytes > size_bytes - range.to)
+        more_bytes = size_bytes - range.to;
+    return (struct ps_slice){range.from > 0 ? range.from - 1 : 0, range.to, range.to + more_bytes};
+}
