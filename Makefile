@@ -121,6 +121,9 @@ bench-transport: all $B/bench/perf_transport ## what it costs to read from S3, b
 bench-formats: all $(PERF) ## the decoders, beside the libraries they replace and other readers
 	@$(firstword $(wildcard build/venv/bin/python) python3) bench/formats.py --build $B
 
+bench-parquet: all $B/bench/perf_parquet build/venv/ready ## Parquet files to rows, beside pyarrow
+	@build/venv/bin/python bench/parquet.py --build $B
+
 bench-fifo: all $B/bench/perf_fifo ## what Pipe mode's FIFOs carry, what that costs, how soon it starts
 	@python3 bench/fifo.py --build $B
 
@@ -192,6 +195,7 @@ $B/bench/bench_environment.o: C_FLAGS += -DPENSTOCK_COMMIT='"$(shell git describ
 
 # Loops over floats that gcc 12 leaves scalar at -O2.
 $B/trainer/device_cpu.o $B/trainer/scaler.o: C_FLAGS += -O3
+$B/formats/parquet_convert.o $B/formats/parquet_rows.o $B/formats/parquet_values.o: C_FLAGS += -O3
 
 $B/%.o: %.c | $(GEN_C) build/deps-found
 	@mkdir -p $(@D)
@@ -290,4 +294,4 @@ install: all ## install program, library, header and manual pages under PREFIX=/
 
 -include $(shell find $B -name '*.d' 2>/dev/null)
 
-.PHONY: all unit deps test-deps demo test lint format bench bench-fifo bench-formats bench-transport soak fuzz fuzz-run help clean install
+.PHONY: all unit deps test-deps demo test lint format bench bench-fifo bench-parquet bench-formats bench-transport soak fuzz fuzz-run help clean install

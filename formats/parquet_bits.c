@@ -96,7 +96,7 @@ static void begin_run(struct fmt_pq_hybrid *hybrid)
         run_bytes = left_bytes;
     }
     hybrid->at = reader.at + run_bytes;
-    hybrid->bits = (struct fmt_pq_bits){.at = reader.at, .end = hybrid->at};
+    hybrid->bits = (struct fmt_pq_bits){.at = reader.at, .end = hybrid->end};
 }
 
 uint32_t fmt_pq_hybrid_run(struct fmt_pq_hybrid *hybrid, uint32_t most)
@@ -175,33 +175,47 @@ static bool begin_mini(struct fmt_pq_delta *delta)
     return true;
 }
 
-/* `width` bits of the miniblock under way. */
-static uint64_t take_delta(struct fmt_pq_delta *delta)
+/* Takes `count` values of the miniblock under way. */
+static void take_deltas(struct fmt_pq_delta *delta, uint32_t count, uint64_t *out)
 {
-    const uint8_t *at = delta->mini + delta->bit_at / 8;
-    uint32_t shift = (uint32_t)(delta->bit_at % 8);
+    uint32_t width = delta->width;
+    uint64_t mask = mask_of(width);
     uint64_t bit_at = delta->bit_at;
+    uint64_t last = delta->last;
+    size_t left_bytes = (size_t)(delta->end - delta->mini);
+    uint32_t i = 0;
 
-    delta->bit_at += delta->width;
-    if (delta->width + shift > 64 || delta->end - at < 8)
-        return load_bits(delta->mini, delta->end, bit_at, delta->width);
-    return fmt_load_le64(at) >> shift & mask_of(delta->width);
+    /* A load of 8 bytes holds all of a value of up to 57 bits. */
+    if (width <= 57)
+        for (; i < count && bit_at / 8 + 8 <= left_bytes; i++, bit_at += width)
+            out[i] = last +=
+                delta->delta_least + (fmt_load_le64(delta->mini + bit_at / 8) >> bit_at % 8 & mask);
+    for (; i < count; i++, bit_at += width)
+        out[i] = last += delta->delta_least + load_bits(delta->mini, delta->end, bit_at, width);
+    delta->bit_at = bit_at;
+    delta->last = last;
 }
 
 bool fmt_pq_delta_take(struct fmt_pq_delta *delta, size_t count, uint64_t *out)
 {
     if (count > delta->left)
         return false;
-    for (size_t i = 0; i < count; i++) {
-        if (!delta->first) {
-            if (delta->mini_left == 0 && !begin_mini(delta))
-                return false;
-            delta->last += delta->delta_least + take_delta(delta);
-            delta->mini_left--;
-        }
+    if (delta->first && count > 0) {
+        *out++ = delta->last;
         delta->first = false;
         delta->left--;
-        out[i] = delta->last;
+        count--;
+    }
+    while (count > 0) {
+        if (delta->mini_left == 0 && !begin_mini(delta))
+            return false;
+        uint32_t some = count < delta->mini_left ? (uint32_t)count : delta->mini_left;
+
+        take_deltas(delta, some, out);
+        delta->mini_left -= some;
+        delta->left -= some;
+        out += some;
+        count -= some;
     }
     return true;
 }

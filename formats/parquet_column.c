@@ -9,6 +9,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { NAME_BYTES_SHOWN = 60 };
 
@@ -297,6 +298,31 @@ static enum fmt_rc find_stretch(struct fmt_pq_column *column, uint32_t most,
     return FMT_OK;
 }
 
+static void fill_nan(float *out, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        out[i] = NAN;
+}
+
+/* From the back each number goes to its place, without a branch for each. */
+static void spread(float *out, const struct stretch *stretch)
+{
+    uint32_t next = stretch->present;
+    float nan = NAN;
+    uint32_t nan_bits;
+
+    memcpy(&nan_bits, &nan, 4);
+    for (uint32_t i = stretch->count; i-- > 0;) {
+        uint32_t level = stretch->levels[i]; /* 0 or 1 */
+        uint32_t bits;
+
+        next -= level;
+        memcpy(&bits, &out[next], 4);
+        bits = (bits & (0 - level)) | (nan_bits & (level - 1));
+        memcpy(&out[i], &bits, 4);
+    }
+}
+
 enum fmt_rc fmt_pq_read_numbers(struct fmt_pq_column *column, uint32_t count, float *out,
                                 struct fmt_error *error)
 {
@@ -304,17 +330,19 @@ enum fmt_rc fmt_pq_read_numbers(struct fmt_pq_column *column, uint32_t count, fl
 
     for (; count > 0; count -= stretch.count, out += stretch.count) {
         enum fmt_rc rc = find_stretch(column, count, &stretch, error);
-        uint32_t next = stretch.present;
 
         if (rc != FMT_OK)
             return rc;
+        uint32_t next = stretch.present;
+
         if (!fmt_pq_take_numbers(column, stretch.present, out))
             return fail(column, "a page is corrupt: its values cannot be decoded", error);
         if (next == stretch.count)
             continue;
-        /* From the back each goes to its place. */
-        for (uint32_t i = stretch.count; i-- > 0;)
-            out[i] = next > 0 && stretch.levels[i] ? out[--next] : NAN;
+        if (next == 0)
+            fill_nan(out, stretch.count);
+        else
+            spread(out, &stretch);
     }
     return FMT_OK;
 }

@@ -187,6 +187,20 @@ static bool take_rle_flags(struct fmt_pq_column *column, uint32_t count, float *
     return true;
 }
 
+/* The lowest 4 or 8 bytes of each. */
+static void put_words(const uint64_t *values, uint32_t count, uint32_t value_bytes, uint8_t *out)
+{
+    if (value_bytes == 8) {
+        memcpy(out, values, (size_t)count * 8);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t word = (uint32_t)values[i];
+
+        memcpy(out + (size_t)i * 4, &word, 4);
+    }
+}
+
 static bool take_deltas(struct fmt_pq_column *column, uint32_t count, float *out)
 {
     uint64_t values[FMT_PQ_READ_MAX];
@@ -195,11 +209,21 @@ static bool take_deltas(struct fmt_pq_column *column, uint32_t count, float *out
 
     if (!fmt_pq_delta_take(&column->delta, count, values))
         return false;
-    for (uint32_t i = 0; i < count; i++)
-        for (uint32_t k = 0; k < value_bytes; k++)
-            raw[i * value_bytes + k] = (uint8_t)(values[i] >> 8 * k);
+    put_words(values, count, value_bytes, raw);
     fmt_pq_convert(column->leaf, raw, count, out);
     return true;
+}
+
+/* Puts together the four bytes of each word, which are `apart` from one another. */
+static void join_words(const uint8_t *in, size_t apart, uint32_t count, uint8_t *out)
+{
+    const uint8_t *a = in, *b = in + apart, *c = in + 2 * apart, *d = in + 3 * apart;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t word = a[i] | (uint32_t)b[i] << 8 | (uint32_t)c[i] << 16 | (uint32_t)d[i] << 24;
+
+        memcpy(out + (size_t)i * 4, &word, 4);
+    }
 }
 
 /* Byte k of all values, for each k. */
@@ -210,12 +234,14 @@ static bool take_split(struct fmt_pq_column *column, uint32_t count, float *out)
 
     if (count > column->split_count - column->split_next)
         return false;
-    for (uint32_t k = 0; k < value_bytes; k++) {
-        const uint8_t *in = column->at + k * column->split_count + column->split_next;
+    const uint8_t *in = column->at + column->split_next;
 
-        for (uint32_t i = 0; i < count; i++)
-            raw[i * value_bytes + k] = in[i];
-    }
+    if (value_bytes == 4)
+        join_words(in, column->split_count, count, raw);
+    else
+        for (uint32_t k = 0; k < value_bytes; k++, in += column->split_count)
+            for (uint32_t i = 0; i < count; i++)
+                raw[i * value_bytes + k] = in[i];
     column->split_next += count;
     fmt_pq_convert(column->leaf, raw, count, out);
     return true;
