@@ -22,7 +22,7 @@ static double share_of(double *table, size_t n, size_t m, size_t u, size_t strid
     if (u > n * m)
         return 0;
     if (n == 0 || m == 0)
-        return u == 0 ? 1 : 0;
+        return 1;
     double *known = &table[(n * stride + m) * stride * stride + u];
 
     if (*known >= 0)

@@ -166,6 +166,10 @@ def test_every_kind_of_output(run_penstock, s3_server, data, tmp_path):
     assert "caches: warm" in done.stdout
     result = json.loads(paths[0].read_text())
     jsonschema.validate(result, json.loads((REPO / "bench/bench.schema.json").read_text()))
+    # All wait for the network, each for the one before it.
+    for figure in ("stall_percent", "wait_chunks_percent", "wait_bytes_percent"):
+        assert median(result, figure) > 60, figure
+    assert max(median(result, f"wait_{what}_percent") for what in ("room", "slot", "decoders")) < 20
     assert result["label"] == 'a "label" <&>' and result["environment"]["version"]
     with open(paths[1], newline="") as file:
         rows = list(csv.DictReader(file))

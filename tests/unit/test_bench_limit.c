@@ -49,6 +49,12 @@ static void test_before_the_ring(void **state)
     run.figures[BENCH_TTFB_P50] = run.figures[BENCH_TTFB_P90] = 0.300; /* all wait as long: */
     run.figures[BENCH_PART_P50] = 0.301;                               /* for each other */
     assert_int_equal(limit_of(run, "s3://a/"), BENCH_LIMIT_NETWORK);
+    run.figures[BENCH_TTFB_P50] = 0.100; /* a third of which is the server's */
+    run.figures[BENCH_TTFB_P90] = 0.110;
+    run.figures[BENCH_PART_P50] = 0.101;
+    assert_int_equal(limit_of(run, "s3://a/"), BENCH_LIMIT_NETWORK);
+    run.figures[BENCH_TTFB_P90] = 0.300; /* a server whose answers vary */
+    assert_int_equal(limit_of(run, "s3://a/"), BENCH_LIMIT_SERVER);
     run = run_of_records();
     run.figures[BENCH_RETRIES] = run.figures[BENCH_RETRIES_THROTTLED] = 50;
     assert_int_equal(limit_of(run, "s3://a/"), BENCH_LIMIT_SERVER);
