@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bench/bench_cmp.c - penstock bench cmp A.json B.json: what changed beyond noise. */
 #include "bench/bench_commands.h"
-#include "bench/bench_compare.h"
 
 #include <getopt.h>
 #include <jansson.h>

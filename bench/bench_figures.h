@@ -21,6 +21,7 @@ enum bench_better { BENCH_MORE, BENCH_LESS, BENCH_NEITHER };
     X(WINDOW_MEDIAN, "window_median_gib_per_s", MORE, "middle one")                                \
     X(WINDOW_MAX, "window_max_gib_per_s", NEITHER, "fastest one")                                  \
     X(RECEIVED, "received_gib_per_s", NEITHER, "received, whether delivered or not")               \
+    X(INFLATED, "inflated_gib_per_s", MORE, "what was inflated, in GiB a second")                  \
     X(RECORDS_PER_S, "records_per_s", MORE, "records decoded a second")                            \
     X(OBJECTS_PER_S, "objects_per_s", NEITHER, "objects a second")                                 \
     X(MEASURED, "measured_s", NEITHER, "how long was measured, after the warm-up")                 \

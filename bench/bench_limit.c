@@ -106,8 +106,11 @@ static void find_before(struct bench_run *run, double seconds, bool has_server, 
         return;
     if (!has_server) {
         run->limit = BENCH_LIMIT_STORAGE;
-        snprintf(run->why, sizeof run->why, "reads took %.1f ms; the ring was never full",
-                 1e3 * known(f[BENCH_PART_P50]));
+        if (isfinite(f[BENCH_PART_P50]))
+            snprintf(run->why, sizeof run->why, "a read took %.1f ms; the ring was never full",
+                     1e3 * f[BENCH_PART_P50]);
+        else
+            snprintf(run->why, sizeof run->why, "the FIFO's writer was slower than its reader");
     } else if (turned_away > TURNED_AWAY) {
         run->limit = BENCH_LIMIT_SERVER;
         snprintf(run->why, sizeof run->why, "it turned away %.0f %% of the requests",

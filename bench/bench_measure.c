@@ -7,6 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
+static int no_memory(struct penstock_error *error)
+{
+    snprintf(error->message, sizeof error->message, "out of memory");
+    return error->rc = PENSTOCK_E_MEMORY;
+}
+
 /* The shortest wait for a first byte that was seen. */
 static double least_first_byte_s(const struct bench_result *result)
 {
@@ -29,10 +35,8 @@ int bench_add_run(struct bench_result *result, struct bench_variant *variant,
     struct bench_run *run = bench_variant_add(variant);
     struct bench_environment *environment = &result->environment;
 
-    if (!run) {
-        snprintf(error->message, sizeof error->message, "out of memory");
-        return error->rc = PENSTOCK_E_MEMORY;
-    }
+    if (!run)
+        return no_memory(error);
     int rc = bench_run(run, plan, error);
 
     if (!environment->io_backend[0]) {
@@ -40,10 +44,8 @@ int bench_add_run(struct bench_result *result, struct bench_variant *variant,
                  run->after.io_backend);
         snprintf(environment->io_reason, sizeof environment->io_reason, "%s", run->after.io_reason);
     }
-    if (rc == PENSTOCK_OK && run->tick_count == 0) {
-        snprintf(error->message, sizeof error->message, "out of memory");
-        rc = error->rc = PENSTOCK_E_MEMORY;
-    }
+    if (rc == PENSTOCK_OK && run->tick_count == 0)
+        rc = no_memory(error);
     if (run->tick_count == 0 || (rc != PENSTOCK_OK && run->figures[BENCH_MEASURED] <= 0)) {
         bench_run_free(run); /* nothing is to be told of it */
         variant->run_count--;
@@ -53,10 +55,11 @@ int bench_add_run(struct bench_result *result, struct bench_variant *variant,
     return rc;
 }
 
-int bench_measure(struct bench_result *result, struct penstock_error *error)
+/* One repeat of variant `number`. */
+static int measure_once(struct bench_result *result, const struct bench_options *o, size_t number,
+                        uint32_t repeat, struct penstock_error *error)
 {
-    const struct bench_options *o = result->options;
-    struct bench_variant *variant = bench_result_add(result, result->command);
+    struct bench_variant *variant = &result->variants[number];
     struct penstock_channel_config channel;
     struct penstock_config config = o->stream.config;
     struct bench_plan plan = {.config = &config,
@@ -69,18 +72,49 @@ int bench_measure(struct bench_result *result, struct penstock_error *error)
                               .inject_ns = (uint64_t)(o->inject_s * 1e9),
                               .inject_every = o->inject_every,
                               .quiet = o->quiet};
-    int rc = variant ? PENSTOCK_OK : PENSTOCK_E_MEMORY;
 
-    if (variant) {
-        variant->connections = config.max_connections;
-        variant->part_bytes = config.part_bytes;
-    }
     config.channels = &channel;
     config.channel_count = 1;
-    for (uint32_t repeat = 0; rc == PENSTOCK_OK && repeat < o->repeats; repeat++) {
-        bench_options_channel(o, repeat, &channel);
-        snprintf(plan.what, sizeof plan.what, "repeat %u of %u", repeat + 1, o->repeats);
-        rc = bench_add_run(result, variant, &plan, error);
-    }
+    variant->connections = config.max_connections;
+    variant->part_bytes = config.part_bytes;
+    bench_options_channel(o, repeat, &channel);
+    snprintf(plan.what, sizeof plan.what, "%.30s, repeat %u of %u", variant->name, repeat + 1,
+             o->repeats);
+    return bench_add_run(result, variant, &plan, error);
+}
+
+/* The variants in turn, so that all of them meet the same weather. */
+static int measure_varied(struct bench_result *result, struct penstock_error *error)
+{
+    const struct bench_options *o = result->options;
+    struct bench_options varied;
+    char name[64], text[64];
+    size_t count = 0;
+
+    for (; bench_options_vary(o, count, &varied, name, sizeof name, text, sizeof text); count++)
+        if (!bench_result_add(result, name))
+            return no_memory(error);
+    for (uint32_t repeat = 0; repeat < o->repeats; repeat++)
+        for (size_t v = 0; v < count; v++) {
+            bench_options_vary(o, v, &varied, name, sizeof name, text, sizeof text);
+            int rc = measure_once(result, &varied, v, repeat, error);
+
+            if (rc != PENSTOCK_OK)
+                return rc;
+        }
+    return PENSTOCK_OK;
+}
+
+int bench_measure(struct bench_result *result, struct penstock_error *error)
+{
+    const struct bench_options *o = result->options;
+    int rc = PENSTOCK_OK;
+
+    if (o->vary)
+        return measure_varied(result, error);
+    if (!bench_result_add(result, result->command))
+        return no_memory(error);
+    for (uint32_t repeat = 0; rc == PENSTOCK_OK && repeat < o->repeats; repeat++)
+        rc = measure_once(result, o, 0, repeat, error);
     return rc;
 }

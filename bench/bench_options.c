@@ -19,6 +19,7 @@ const char bench_options_help[] =
     "  --epochs N                     or N passes over the data, from the first request on\n"
     "  --warmup-s S                   first, not measured (1; with --epochs 0)\n"
     "  --repeats N                    each with a new stream (5; sweep: 3)\n"
+    "  --vary OPTION=VALUE,...        read, decode, train: each value in turn, and compared\n"
     "  --seed N                       shuffle the objects, repeat K (from 0) with seed N + K\n"
     "\n"
     "What:\n"
@@ -57,6 +58,7 @@ enum {
     OPTION_EPOCHS,
     OPTION_WARMUP,
     OPTION_REPEATS,
+    OPTION_VARY,
     OPTION_SEED,
     OPTION_CONTENT_TYPE,
     OPTION_BATCH_SIZE,
@@ -90,6 +92,7 @@ static const struct option long_options[] = {
     {"epochs", required_argument, NULL, OPTION_EPOCHS},
     {"warmup-s", required_argument, NULL, OPTION_WARMUP},
     {"repeats", required_argument, NULL, OPTION_REPEATS},
+    {"vary", required_argument, NULL, OPTION_VARY},
     {"seed", required_argument, NULL, OPTION_SEED},
     {"content-type", required_argument, NULL, OPTION_CONTENT_TYPE},
     {"batch-size", required_argument, NULL, OPTION_BATCH_SIZE},
@@ -187,6 +190,8 @@ static const char **text_of(struct bench_options *o, int id)
         return &o->compression;
     case OPTION_DATA_TYPE:
         return &o->data_type;
+    case OPTION_VARY:
+        return &o->vary;
     case OPTION_DIR:
         return &o->dir;
     case OPTION_MODES:
@@ -317,6 +322,49 @@ static void resolve(struct bench_options *o)
         o->stream.shuffle = true;
 }
 
+static const struct option *option_named(const char *name, size_t len)
+{
+    for (const struct option *option = long_options; option->name; option++)
+        if (strlen(option->name) == len && strncmp(option->name, name, len) == 0)
+            return option;
+    return NULL;
+}
+
+bool bench_options_vary(const struct bench_options *o, size_t number, struct bench_options *out,
+                        char *name, size_t name_size, char *text, size_t text_size)
+{
+    size_t name_len = strcspn(o->vary, "=");
+    const char *value = o->vary + name_len;
+    const struct option *option = option_named(o->vary, name_len);
+    struct penstock_error error;
+
+    for (size_t i = 0; *value && i < number; i++)
+        value += 1 + strcspn(value + 1, ",");
+    size_t len = *value ? strcspn(value + 1, ",") : 0;
+
+    *out = *o;
+    if (len == 0 || !option || option->has_arg != required_argument)
+        return false;
+    snprintf(text, text_size, "%.*s", (int)len, value + 1);
+    snprintf(name, name_size, "%s=%s", option->name, text);
+    return take_option(out, option->val, option->name, text, &error) == PENSTOCK_OK;
+}
+
+/* At least two values, all of which the option takes. */
+static bool can_vary(const struct bench_options *o)
+{
+    struct bench_options varied;
+    char name[64], text[64];
+    size_t commas = 0;
+    size_t count = 0;
+
+    for (const char *c = o->vary; *c; c++)
+        commas += *c == ',';
+    while (bench_options_vary(o, count, &varied, name, sizeof name, text, sizeof text))
+        count++;
+    return count == commas + 1 && count > 1 && o->command <= BENCH_TRAIN;
+}
+
 static int check(const struct bench_options *o, const char **why)
 {
     bool records = o->content_type && strcmp(o->content_type, "application/octet-stream") != 0;
@@ -337,6 +385,8 @@ static int check(const struct bench_options *o, const char **why)
     else if (o->command == BENCH_SWEEP &&
              (o->stream.config.max_connections || o->stream.config.part_bytes))
         *why = "sweep finds --connections and --part-size itself: leave them out";
+    else if (o->vary && !can_vary(o))
+        *why = "--vary is OPTION=VALUE,VALUE,... of read, decode and train, e.g. io=uring,epoll";
     else if (o->modes && strcmp(o->modes, "pipe") != 0 && strcmp(o->modes, "file") != 0 &&
              strcmp(o->modes, "pipe,file") != 0)
         *why = "--modes is pipe, file or pipe,file";

@@ -30,6 +30,7 @@ struct bench_options {
     double inject_s;
     uint32_t inject_every;
     uint32_t repeats;
+    const char *vary; /* "io=uring,epoll"; NULL */
     bool has_seed;
     uint64_t seed;
     const char *grid;  /* of a sweep, "4,8,16x1MiB,8MiB"; NULL: the usual one */
@@ -49,6 +50,12 @@ extern const char bench_options_help[];
 /* Returns 0, or 2 after saying why. */
 int bench_options_parse(struct bench_options *options, enum bench_command command, int argc,
                         char **argv);
+
+/* The variants of --vary: the number'th, from 0, in *out, named in `name` ("io=uring"); its string
+ * lives in `text`. False behind the last. */
+bool bench_options_vary(const struct bench_options *options, size_t number,
+                        struct bench_options *out, char *name, size_t name_size, char *text,
+                        size_t text_size);
 
 /* Takes "64MiB", "2GB" or "1000". */
 bool bench_parse_size(const char *text, size_t len, uint64_t *out);

@@ -102,6 +102,32 @@ struct bench_spread bench_variant_figure(const struct bench_variant *variant,
     return spread;
 }
 
+/* Positive values of a figure; the caller's to free. */
+static double *values_of(const struct bench_variant *variant, enum bench_figure figure,
+                         size_t *count)
+{
+    double *values = calloc(variant->run_count + 1, sizeof *values);
+
+    *count = 0;
+    for (size_t r = 0; values && r < variant->run_count; r++)
+        if (variant->runs[r].figures[figure] > 0)
+            values[(*count)++] = variant->runs[r].figures[figure];
+    return values;
+}
+
+bool bench_variant_factor(const struct bench_variant *a, const struct bench_variant *b,
+                          enum bench_figure figure, struct bench_factor *out)
+{
+    size_t a_count, b_count;
+    double *of_a = values_of(a, figure, &a_count);
+    double *of_b = values_of(b, figure, &b_count);
+    bool known = of_a && of_b && bench_factor_of(of_a, a_count, of_b, b_count, 0.99, out);
+
+    free(of_a);
+    free(of_b);
+    return known;
+}
+
 const struct bench_run *bench_variant_limit(const struct bench_variant *variant)
 {
     const struct bench_run *best = NULL;

@@ -7,6 +7,7 @@
 #ifndef BENCH_BENCH_RESULT_H
 #define BENCH_BENCH_RESULT_H
 
+#include "bench/bench_compare.h"
 #include "bench/bench_environment.h"
 #include "bench/bench_options.h"
 #include "bench/bench_run.h"
@@ -52,6 +53,11 @@ void bench_result_free(struct bench_result *result);
 /* A figure over the variant's repeats; of latencies, those of all repeats together. */
 struct bench_spread bench_variant_figure(const struct bench_variant *variant,
                                          enum bench_figure figure);
+
+/* By what factor a figure of variant `b` differs from that of `a`, with 99 % confidence. False when
+ * there is nothing to compare. */
+bool bench_variant_factor(const struct bench_variant *a, const struct bench_variant *b,
+                          enum bench_figure figure, struct bench_factor *out);
 
 /* The stage that limited most repeats, and the first of those repeats. */
 const struct bench_run *bench_variant_limit(const struct bench_variant *variant);

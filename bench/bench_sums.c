@@ -84,6 +84,8 @@ static void sum_rates(struct bench_run *run, double seconds, double gib)
     f[BENCH_GIB_PER_S] = gib / seconds;
     f[BENCH_GB_PER_S] = gib * GIB / 1e9 / seconds;
     f[BENCH_RECEIVED] = diff(a->bytes_received, b->bytes_received) / GIB / seconds;
+    if (a->bytes_inflated > 0)
+        f[BENCH_INFLATED] = diff(a->bytes_inflated, b->bytes_inflated) / GIB / seconds;
     f[BENCH_OBJECTS_PER_S] = diff(a->objects_streamed, b->objects_streamed) / seconds;
     if (a->decode_threads > 0) {
         f[BENCH_RECORDS] = diff(a->records, b->records);

@@ -75,10 +75,15 @@ static void print_rows(const struct bench_variant *variant, const char *title,
     print_rows(variant, title, rows, sizeof(rows) / sizeof *(rows))
 
 static const struct row throughput[] = {
-    {BENCH_GB_PER_S, "delivered", "GB/s"},         {BENCH_GIB_PER_S, "", "GiB/s"},
-    {BENCH_WINDOW_MIN, "slowest second", "GiB/s"}, {BENCH_WINDOW_MEDIAN, "middle second", "GiB/s"},
-    {BENCH_WINDOW_MAX, "fastest second", "GiB/s"}, {BENCH_RECORDS_PER_S, "records a second", ""},
-    {BENCH_OBJECTS_PER_S, "objects a second", ""}, {BENCH_FIRST_DONE, "first slot done after", ""},
+    {BENCH_GB_PER_S, "delivered", "GB/s"},
+    {BENCH_GIB_PER_S, "", "GiB/s"},
+    {BENCH_WINDOW_MIN, "slowest second", "GiB/s"},
+    {BENCH_WINDOW_MEDIAN, "middle second", "GiB/s"},
+    {BENCH_WINDOW_MAX, "fastest second", "GiB/s"},
+    {BENCH_INFLATED, "inflated", "GiB/s"},
+    {BENCH_RECORDS_PER_S, "records a second", ""},
+    {BENCH_OBJECTS_PER_S, "objects a second", ""},
+    {BENCH_FIRST_DONE, "first slot done after", ""},
     {BENCH_LAST_DONE, "all delivered after", ""},
 };
 static const struct row start[] = {
@@ -257,6 +262,40 @@ static void print_variant(const struct bench_variant *variant)
     PRINT_ROWS(variant, "Share of the time that waited", waits);
 }
 
+/* Variants beside each other, and by what factor each differs from the first. */
+static void print_varied(const struct bench_result *result, enum bench_figure figure)
+{
+    printf("%s\n", bench_figures[figure].name);
+    for (size_t v = 0; v < result->variant_count; v++) {
+        const struct bench_variant *variant = &result->variants[v];
+        struct bench_factor factor;
+
+        print_row(variant, figure, variant->name, "");
+        if (v == 0 || !bench_variant_factor(&result->variants[0], variant, figure, &factor))
+            continue;
+        printf("  %34s %+.1f %%", "", 100 * (factor.factor - 1));
+        if (factor.sure)
+            printf(" (%+.1f to %+.1f %%, 99 %% confidence)\n", 100 * (factor.least - 1),
+                   100 * (factor.most - 1));
+        else
+            printf(" (too few repeats to be sure)\n");
+    }
+}
+
+static void print_variants(const struct bench_result *result)
+{
+    print_varied(result, BENCH_GIB_PER_S);
+    print_varied(result, BENCH_FIRST_BATCH);
+    print_varied(result, BENCH_CPU);
+    for (size_t v = 0; v < result->variant_count; v++) {
+        const struct bench_run *limit = bench_variant_limit(&result->variants[v]);
+
+        if (limit)
+            printf("%s is limited by: %s: %s\n", result->variants[v].name,
+                   bench_limit_name(limit->limit), limit->why);
+    }
+}
+
 static void print_environment(const struct bench_result *result)
 {
     const struct bench_environment *e = &result->environment;
@@ -278,6 +317,8 @@ void bench_print_table(const struct bench_result *result)
         print_start_table(result);
     } else if (result->options->command == BENCH_SWEEP) {
         print_grid(result);
+    } else if (result->options->vary) {
+        print_variants(result);
     } else if (result->variant_count > 0) {
         printf("%zu repeats; median (least to most)\n", result->variants[0].run_count);
         print_variant(&result->variants[0]);
@@ -286,7 +327,8 @@ void bench_print_table(const struct bench_result *result)
         printf("interrupted: what was measured until then\n");
     if (result->options->command == BENCH_SWEEP)
         printf("limited by: %s\n", result->met);
-    else if (result->options->command != BENCH_START && result->variant_count > 0)
+    else if (result->options->command != BENCH_START && !result->options->vary &&
+             result->variant_count > 0)
         limit = bench_variant_limit(&result->variants[0]);
     if (limit)
         printf("limited by: %s: %s\n", bench_limit_name(limit->limit), limit->why);
