@@ -47,9 +47,10 @@ bool ps_channel_is_empty(struct ps_channel *ch, struct penstock_error *error)
 {
     if (ps_plan_count(ch->plan) > 0)
         return false;
-    ps_fail(error, PENSTOCK_E_EMPTY, "channel %s is empty: no object with data %s %s%s", ch->name,
-            ch->data_type == PS_DATA_PREFIX ? "under" : "named by", ch->sources[0].text,
-            ch->source_count > 1 ? " and its other URIs" : "");
+    ps_fail(error, PENSTOCK_E_EMPTY, "channel %s is empty: no object with data %s %s%s%s%s",
+            ch->name, ch->data_type == PS_DATA_PREFIX ? "under" : "named by", ch->sources[0].text,
+            ch->source_count > 1 ? " and its other URIs" : "",
+            ch->key_suffix ? " whose key ends in " : "", ch->key_suffix ? ch->key_suffix : "");
     return true;
 }
 
@@ -300,6 +301,12 @@ static int open_split(struct ps_channel *ch, const struct penstock_channel_confi
                        "channel %s: split_objects=bytes is not for compressed objects, which are "
                        "read from their beginning; leave out one of the two",
                        ch->name);
+    if (config->sample_from > 0 || (config->sample_to > 0 && config->sample_to < 1))
+        return ps_fail(
+            error, PENSTOCK_E_ARGUMENT,
+            "channel %s: a sample goes by the number of a record in its object, which is "
+            "not known with split_objects=bytes: leave out one of the two",
+            ch->name);
     if (ch->stream->verify == PS_VERIFY_ALWAYS)
         return ps_fail(error, PENSTOCK_E_ARGUMENT,
                        "channel %s: split_objects=bytes reads pieces of objects, and checksums are "
@@ -345,11 +352,13 @@ int ps_channel_open(struct penstock *stream, const struct penstock_channel_confi
     /* The caller's strings are copied or not kept. */
     ch->config.name = ch->config.content_type = ch->config.compression = NULL;
     ch->config.data_type = ch->config.bad_lines = NULL;
-    ch->config.bad_records = ch->config.last_batch = NULL;
+    ch->config.bad_records = ch->config.last_batch = ch->config.key_suffix = NULL;
     ch->config.attribute_names = NULL;
     ch->config.uris = NULL;
     ch->name = strdup(config->name ? config->name : "train");
-    if (!ch->name)
+    if (config->key_suffix)
+        ch->key_suffix = strdup(config->key_suffix);
+    if (!ch->name || (config->key_suffix && !ch->key_suffix))
         return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
     enum fmt_rc parsed = fmt_options_parse(config->content_type, &ch->options, &cause);
 
@@ -405,6 +414,7 @@ void ps_channel_close(struct ps_channel *ch)
     free(ch->decoder_threads);
     free(ch->placing.block);
     free(ch->name);
+    free(ch->key_suffix);
     pthread_cond_destroy(&ch->framer_wakes);
     pthread_cond_destroy(&ch->decoder_wakes);
     pthread_cond_destroy(&ch->consumer_wakes);

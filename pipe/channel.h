@@ -293,7 +293,8 @@ struct ps_bytes {
 
 struct ps_channel {
     struct penstock *stream;
-    char *name; /* constant after open, down to slot_budget_bytes */
+    char *key_suffix; /* keys that are listed end in one of these; NULL: in anything */
+    char *name;       /* constant after open, down to slot_budget_bytes */
     struct penstock_channel_config config;
     struct fmt_options options;
     struct ps_source *sources;

@@ -11,6 +11,7 @@
 #include "pipe/whole_object.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define FILES_PER_NEWS 1000 /* as many as a page of S3's listing */
 
@@ -29,8 +30,25 @@ void ps_lister_tell(struct ps_channel *ch)
     ps_engine_wake_io(ch->stream);
 }
 
+/* Whether the key ends in one of the suffixes, which commas part. */
+static bool is_wanted(const char *suffixes, const char *key)
+{
+    size_t key_bytes = strlen(key);
+
+    for (const char *suffix = suffixes; suffix;) {
+        size_t len = strcspn(suffix, ",");
+
+        if (len > 0 && len <= key_bytes && memcmp(key + key_bytes - len, suffix, len) == 0)
+            return true;
+        suffix = suffix[len] ? suffix + len + 1 : NULL;
+    }
+    return !suffixes;
+}
+
 static int add(struct listing *listing, const char *key, const char *etag, uint64_t size_bytes)
 {
+    if (!is_wanted(listing->ch->key_suffix, key))
+        return PENSTOCK_OK;
     int rc = ps_plan_add(listing->ch->plan, listing->source_no, key, etag, size_bytes);
 
     return rc == PENSTOCK_OK ? rc : ps_fail(&listing->error, rc, "out of memory while listing");

@@ -148,6 +148,11 @@ struct penstock_channel_config {
     const char *const *attribute_names; /* 1 .. 16 of 1 .. 256 characters */
     size_t attribute_count;
 
+    /* Of what is listed below a prefix, take the keys alone that end in one of these, parted by
+     * commas: ".rec" or ".rec,.pbr". For index files and lists that lie beside the records (.idx,
+     * .lst, .manifest). NULL (default): every key, as SageMaker does. */
+    const char *key_suffix;
+
     /* What becomes of a line that is no JSON object, lacks an attribute, or names an object that
      * does not exist or may not be read. "error" (default, also for NULL): the stream ends before
      * it. "skip": the whole line is left out and counted. */

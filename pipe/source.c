@@ -36,6 +36,21 @@ void ps_source_name(const struct ps_source *source, const struct ps_object *obje
     ps_text_add(&text, object->key);
 }
 
+/* What lies beside records, and is none. */
+static bool is_companion(const char *key)
+{
+    static const char *const endings[] = {".idx", ".lst", ".manifest"};
+    size_t key_bytes = strlen(key);
+
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        size_t len = strlen(endings[i]);
+
+        if (key_bytes >= len && strcmp(key + key_bytes - len, endings[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 int ps_source_bad_record(struct penstock_error *error, const char *channel_name,
                          const struct ps_source *source, const struct ps_object *object,
                          uint64_t offset_bytes, const char *cause)
@@ -43,8 +58,12 @@ int ps_source_bad_record(struct penstock_error *error, const char *channel_name,
     char name[1400];
 
     ps_source_name(source, object, name, sizeof name);
-    ps_fail(error, PENSTOCK_E_FORMAT, "channel %s: %s, record at byte %llu: %s", channel_name, name,
-            (unsigned long long)offset_bytes, cause);
+    ps_fail(error, PENSTOCK_E_FORMAT, "channel %s: %s, record at byte %llu: %s%s", channel_name,
+            name, (unsigned long long)offset_bytes, cause,
+            is_companion(object->key)
+                ? "; by its name it is no records, but lies beside them: give "
+                  "the suffix of those, such as .rec, as key_suffix"
+                : "");
     ps_error_object(error, source->uri.bucket, object->key, offset_bytes);
     return PENSTOCK_E_FORMAT;
 }

@@ -122,6 +122,12 @@ static int take_of_batches(struct ps_stream_options *options, int id, const char
                            const char *value, struct penstock_error *error)
 {
     switch (id) {
+    case PS_OPTION_KEY_SUFFIX:
+        options->key_suffix = value;
+        return PENSTOCK_OK;
+    case PS_OPTION_SPLIT_OBJECTS:
+        options->split_objects = value;
+        return PENSTOCK_OK;
     case PS_OPTION_BAD_RECORDS:
         options->bad_records = value;
         return PENSTOCK_OK;
@@ -185,6 +191,8 @@ static int take(struct ps_stream_options *options, enum ps_stream_option id, con
         config->anonymous = true;
         return PENSTOCK_OK;
     case PS_OPTION_BAD_RECORDS:
+    case PS_OPTION_KEY_SUFFIX:
+    case PS_OPTION_SPLIT_OBJECTS:
     case PS_OPTION_MAX_BAD:
     case PS_OPTION_MAX_BAD_FRACTION:
     case PS_OPTION_LAST_BATCH:
@@ -219,6 +227,7 @@ void ps_stream_options_order(const struct ps_stream_options *options,
 void ps_stream_options_bad(const struct ps_stream_options *options,
                            struct penstock_channel_config *channel)
 {
+    channel->key_suffix = options->key_suffix;
     channel->bad_records = options->bad_records;
     channel->bad_records_max = options->bad_records_max;
     channel->bad_fraction_max = options->bad_fraction_max;
@@ -227,6 +236,7 @@ void ps_stream_options_bad(const struct ps_stream_options *options,
 void ps_stream_options_batches(const struct ps_stream_options *options,
                                struct penstock_channel_config *channel)
 {
+    channel->split_objects = options->split_objects;
     channel->last_batch = options->last_batch;
     channel->seed = options->seed;
     channel->shuffle_rows = options->shuffle_rows;

@@ -29,6 +29,8 @@ enum ps_stream_option {
     PS_OPTION_SSE_C_KEY_FILE,
     PS_OPTION_ANONYMOUS,
     PS_OPTION_BAD_RECORDS = 2100, /* those of commands that make batches */
+    PS_OPTION_KEY_SUFFIX,
+    PS_OPTION_SPLIT_OBJECTS,
     PS_OPTION_MAX_BAD,
     PS_OPTION_MAX_BAD_FRACTION,
     PS_OPTION_LAST_BATCH,
@@ -77,6 +79,8 @@ enum ps_stream_option {
 /* For commands that make batches. */
 #define PS_BATCH_LONG_OPTIONS                                                                      \
     {"bad-records", required_argument, NULL, PS_OPTION_BAD_RECORDS},                               \
+        {"key-suffix", required_argument, NULL, PS_OPTION_KEY_SUFFIX},                             \
+        {"split-objects", required_argument, NULL, PS_OPTION_SPLIT_OBJECTS},                       \
         {"max-bad", required_argument, NULL, PS_OPTION_MAX_BAD},                                   \
         {"max-bad-fraction", required_argument, NULL, PS_OPTION_MAX_BAD_FRACTION},                 \
         {"last-batch", required_argument, NULL, PS_OPTION_LAST_BATCH},                             \
@@ -87,6 +91,8 @@ enum ps_stream_option {
     }
 
 #define PS_BATCH_HELP                                                                              \
+    "  --key-suffix .REC[,.REC...]    take the keys alone that end in one of these\n"              \
+    "  --split-objects bytes          let --shard take a range of every object\n"                  \
     "  --shuffle-rows N               shuffle rows in windows of N, too\n"                         \
     "  --sample FROM-TO               take the records whose hash, 0 to 1, is in this range\n"     \
     "  --sample-seed N                of the hash (0)\n"                                           \
@@ -102,6 +108,8 @@ struct ps_stream_options {
     uint64_t seed;
     uint32_t shard_index;
     uint32_t shard_count;
+    const char *key_suffix;
+    const char *split_objects;
     const char *bad_records; /* this and what follows as in struct penstock_channel_config */
     uint64_t bad_records_max;
     double bad_fraction_max;
@@ -124,11 +132,11 @@ int ps_stream_options_take(struct ps_stream_options *options, int id, const char
 void ps_stream_options_order(const struct ps_stream_options *options,
                              struct penstock_channel_config *channel);
 
-/* Sets what becomes of a channel's bad records. */
+/* Sets which keys of a channel count, and what becomes of its bad records. */
 void ps_stream_options_bad(const struct ps_stream_options *options,
                            struct penstock_channel_config *channel);
 
-/* Sets a channel's sample, window of rows and last batch. */
+/* Sets a channel's sample, window of rows and last batch, and what a shard is made of. */
 void ps_stream_options_batches(const struct ps_stream_options *options,
                                struct penstock_channel_config *channel);
 

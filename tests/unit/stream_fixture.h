@@ -249,6 +249,7 @@ struct how {
     const char *content_type;
     const char *compression;
     const char *split_objects;
+    const char *key_suffix;
     const char *bad_records;
     uint64_t bad_records_max;
     double bad_fraction_max;
@@ -281,6 +282,7 @@ static inline struct penstock_channel_config how_channel(const struct how *how, 
     channel.feature_dim = how->feature_dim;
     channel.compression = how->compression;
     channel.split_objects = how->split_objects;
+    channel.key_suffix = how->key_suffix;
     channel.bad_records = how->bad_records;
     channel.bad_records_max = how->bad_records_max;
     channel.bad_fraction_max = how->bad_fraction_max;

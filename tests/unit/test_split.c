@@ -287,6 +287,7 @@ static void test_channels_that_cannot_be_split_say_why(void **state)
         {{.content_type = "application/octet-stream"}, NULL, "of plain bytes no record"},
         {{.content_type = PROTOBUF, .compression = "auto"}, NULL, "not for compressed objects"},
         {{.content_type = PROTOBUF}, "always", "leave out verify=always"},
+        {{.content_type = PROTOBUF, .sample_to = 0.5}, NULL, "leave out one of the two"},
         {{.content_type = PROTOBUF, .split_objects = "records"}, NULL, "use off or bytes"},
     };
 
@@ -309,6 +310,46 @@ static void test_channels_that_cannot_be_split_say_why(void **state)
     }
 }
 
+/* An index and a list beside the records. */
+static void test_keys_with_other_suffixes_are_left_out(void **state)
+{
+    static const char *const suffixes[] = {".rec", ".pbr,.rec", "c", "nothing,2.rec,1.rec"};
+    struct corpus c = {.scratch = scratch_open()};
+    uint32_t *seen = calloc(RECORDS_MAX, sizeof *seen);
+    char message[2048];
+    uint64_t received;
+
+    (void)state;
+    assert_non_null(seen);
+    for (uint32_t o = 0; o < 2; o++) {
+        struct frames object = {0};
+
+        for (uint32_t i = 0; i < 10; i++)
+            put_protobuf(&object, c.count++);
+        add_object(&c, o == 0 ? "1.rec" : "2.rec", &object);
+    }
+    scratch_file(&c.scratch, "1.idx", "0\t0\n1\t80\n", 9);
+    scratch_file(&c.scratch, "1.rec.lst", "0\t1.0\ta.jpg\n", 12);
+    for (uint32_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        struct how how = {.content_type = PROTOBUF, .key_suffix = suffixes[i]};
+
+        assert_int_equal(read_shard(&c, how, seen, &received, message), PENSTOCK_END);
+        for (uint32_t k = 0; k < c.count; k++)
+            assert_int_equal(seen[k], i + 1);
+    }
+    assert_int_equal(
+        read_shard(&c, (struct how){.content_type = PROTOBUF}, seen, &received, message),
+        PENSTOCK_E_FORMAT);
+    assert_non_null(strstr(message, "1.idx, record at byte 0: "));
+    assert_non_null(strstr(message, "as key_suffix"));
+    struct how none = {.content_type = PROTOBUF, .key_suffix = ".tfrecord,"};
+
+    assert_int_equal(read_shard(&c, none, seen, &received, message), PENSTOCK_E_EMPTY);
+    assert_non_null(strstr(message, "whose key ends in .tfrecord,"));
+    free(seen);
+    scratch_close(&c.scratch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -319,6 +360,7 @@ int main(void)
         cmocka_unit_test(test_payloads_of_frames_are_an_error_where_they_mislead),
         cmocka_unit_test(test_damage_where_a_range_begins_is_skipped),
         cmocka_unit_test(test_channels_that_cannot_be_split_say_why),
+        cmocka_unit_test(test_keys_with_other_suffixes_are_left_out),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

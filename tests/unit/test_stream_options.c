@@ -78,10 +78,10 @@ static void test_every_option_reaches_its_field(void **state)
 
 static void test_options_of_batches_reach_their_fields(void **state)
 {
-    static const char *const given[][2] = {{"bad-records", "warn"},      {"max-bad", "7"},
-                                           {"max-bad-fraction", "0.25"}, {"last-batch", "drop"},
-                                           {"shuffle-rows", "5000"},     {"sample", "0.125-.5"},
-                                           {"sample-seed", "9"}};
+    static const char *const given[][2] = {
+        {"bad-records", "warn"}, {"max-bad", "7"},         {"max-bad-fraction", "0.25"},
+        {"last-batch", "drop"},  {"shuffle-rows", "5000"}, {"sample", "0.125-.5"},
+        {"sample-seed", "9"},    {"key-suffix", ".rec"},   {"split-objects", "bytes"}};
     struct ps_stream_options options;
     struct penstock_channel_config channel;
     struct penstock_error error;
@@ -102,6 +102,8 @@ static void test_options_of_batches_reach_their_fields(void **state)
     assert_int_equal(channel.shuffle_rows, 5000);
     assert_true(channel.sample_from == 0.125 && channel.sample_to == 0.5);
     assert_int_equal(channel.sample_seed, 9);
+    assert_string_equal(channel.key_suffix, ".rec");
+    assert_string_equal(channel.split_objects, "bytes");
 }
 
 static void test_nonsense_is_refused_by_name(void **state)
