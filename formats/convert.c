@@ -10,6 +10,9 @@
 /* Varints converted one by one before the fast way is tried again. */
 enum { PLAIN_VALUES = 16 };
 
+/* The fast way looks at so many bytes, and leaves up to so many at the end. */
+enum { FAST_LOOK_BYTES = 32, TAIL_BYTES = 48 };
+
 void fmt_convert_f32(const uint8_t *in, size_t count, float *out)
 {
     if (count == 0)
@@ -102,6 +105,46 @@ static size_t convert_u32_fast(const uint8_t *in, size_t len_bytes, uint32_t *ou
     return 0;
 }
 
+size_t fmt_count_varints(const uint8_t *in, size_t len_bytes)
+{
+#if defined(__x86_64__)
+    if (fmt_has_avx2())
+        return fmt_count_varints_avx2(in, len_bytes);
+#endif
+    size_t count = 0;
+    for (size_t i = 0; i < len_bytes; i++)
+        count += in[i] < 0x80;
+    return count;
+}
+
+/* The last varints of the input, which are too close to its end for the fast way, from a copy with
+ * room behind it. All of them, len_bytes of no more than TAIL_BYTES: returns their number; 0 if
+ * there are none, more than out_max, or such as the fast way does not take. */
+static size_t convert_tail(const uint8_t *in, size_t len_bytes, void *out, size_t out_max,
+                           bool as_float)
+{
+    uint8_t copy[TAIL_BYTES + FAST_LOOK_BYTES] = {0};
+    union {
+        uint32_t integers[sizeof(copy)];
+        float floats[sizeof(copy)];
+    } values;
+    size_t found;
+    if (len_bytes == 0 || in[len_bytes - 1] >= 0x80)
+        return 0;
+    size_t count = fmt_count_varints(in, len_bytes);
+    if (count > out_max)
+        return 0;
+    memcpy(copy, in, len_bytes);
+    if (as_float)
+        (void)convert_fast(copy, sizeof(copy), values.floats, sizeof(copy), &found);
+    else
+        (void)convert_u32_fast(copy, sizeof(copy), values.integers, sizeof(copy), &found);
+    if (found < count)
+        return 0;
+    memcpy(out, &values, count * sizeof(uint32_t));
+    return count;
+}
+
 bool fmt_convert_varints(const uint8_t *in, size_t len_bytes, float *out, size_t out_max,
                          size_t *count)
 {
@@ -112,6 +155,11 @@ bool fmt_convert_varints(const uint8_t *in, size_t len_bytes, float *out, size_t
             size_t fast;
             in += convert_fast(in, (size_t)(end - in), out + n, out_max - n, &fast);
             n += fast;
+        }
+        if (n < out_max && end - in <= TAIL_BYTES) {
+            size_t last = convert_tail(in, (size_t)(end - in), out + n, out_max - n, true);
+            n += last;
+            in = last > 0 ? end : in;
         }
         /* what stopped the fast way is one long varint, or there are no more than 32 bytes */
         for (int i = 0; i < PLAIN_VALUES && in < end; i++) {
@@ -138,6 +186,11 @@ size_t fmt_take_varints(const uint8_t *in, size_t len_bytes, int32_t *out, size_
         size_t fast;
         at += convert_u32_fast(in + at, len_bytes - at, (uint32_t *)out + n, out_max - n, &fast);
         n += fast;
+        if (len_bytes - at <= TAIL_BYTES) {
+            size_t last = convert_tail(in + at, len_bytes - at, out + n, out_max - n, false);
+            n += last;
+            at = last > 0 ? len_bytes : at;
+        }
         for (int i = 0; i < PLAIN_VALUES && at < len_bytes && n < out_max; i++) {
             uint64_t value;
             size_t used = read_varint(in + at, in + len_bytes, &value);
@@ -172,6 +225,12 @@ bool fmt_convert_keys(const uint8_t *in, size_t len_bytes, uint32_t *out, size_t
     while (in < end && n < out_max) {
         size_t fast;
         in += convert_u32_fast(in, (size_t)(end - in), out + n, out_max - n, &fast);
+        if (end - in <= TAIL_BYTES) {
+            size_t last =
+                convert_tail(in, (size_t)(end - in), out + n + fast, out_max - n - fast, false);
+            fast += last;
+            in = last > 0 ? end : in;
+        }
         uint64_t fast_most = most_u32(out + n, fast);
         found = fast_most > found ? fast_most : found;
         n += fast;
@@ -187,18 +246,6 @@ bool fmt_convert_keys(const uint8_t *in, size_t len_bytes, uint32_t *out, size_t
     }
     *most = found;
     return in == end;
-}
-
-size_t fmt_count_varints(const uint8_t *in, size_t len_bytes)
-{
-#if defined(__x86_64__)
-    if (fmt_has_avx2())
-        return fmt_count_varints_avx2(in, len_bytes);
-#endif
-    size_t count = 0;
-    for (size_t i = 0; i < len_bytes; i++)
-        count += in[i] < 0x80;
-    return count;
 }
 
 bool fmt_check_varints(const uint8_t *in, size_t len_bytes)

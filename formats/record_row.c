@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "formats/bytes.h"
 #include "formats/record_numbers.h"
 
 #define DIM_MAX ((uint64_t)UINT32_MAX)
@@ -95,6 +96,11 @@ static enum fmt_rc put_numbers(const struct fmt_record_options *options, uint32_
                                void *out, struct fmt_error *error)
 {
     uint64_t unfit = 0;
+    if (FMT_LITTLE_ENDIAN && value->type == FMT_RECORD_F32 && type == FMT_F32) {
+        if (value->value_count > 0) /* else out may be NULL */
+            memcpy(out, value->values, value->values_bytes);
+        return FMT_OK;
+    }
     switch (fmt_record_numbers(value, type, out, &unfit)) {
     case FMT_NUMBERS_OK:
         return FMT_OK;
