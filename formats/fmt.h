@@ -41,6 +41,15 @@ struct fmt_options {
 /* What a feature is stored as, where features are dense. Those of sparse rows are float32. */
 enum fmt_feature_type { FMT_F32, FMT_F64, FMT_I32, FMT_U8 };
 
+/* Rows that are left in their records, which all have the same size and hold the values at the same
+ * place, little-endian, at any address. */
+struct fmt_framing {
+    size_t stride_bytes;    /* from record to record; 0: rows are decoded */
+    size_t features_offset; /* from the record's first byte, feature_dim of shape.type */
+    size_t labels_offset;   /* label_dim of label_type */
+    enum fmt_feature_type label_type;
+};
+
 /* The shape that every record of a channel shares. */
 struct fmt_shape {
     uint32_t
@@ -48,9 +57,10 @@ struct fmt_shape {
     uint32_t label_dim;
     uint32_t text_dim; /* texts, which are bytes of any length, in a row */
     enum fmt_feature_type type;
-    bool sparse;   /* rows are (column, value) entries; there are no dense features */
-    bool weighted; /* a row has a weight */
-    bool grouped;  /* a row has the number of a group, e.g. libsvm's qid */
+    bool sparse;                /* rows are (column, value) entries; there are no dense features */
+    bool weighted;              /* a row has a weight */
+    bool grouped;               /* a row has the number of a group, e.g. libsvm's qid */
+    struct fmt_framing framing; /* decode then checks records, and writes nothing */
 };
 
 /* Whole records of one object, as `cut` found them, lead removed (blank lines may lie between). */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "formats/fmt.h"
+#include "formats/record_framed.h"
 #include "formats/record_options.h"
 #include "formats/record_row.h"
 #include "formats/record_template.h"
@@ -99,6 +100,8 @@ static enum fmt_rc learn(const struct fmt_options *options, const uint8_t *in, s
     rc = parse(in, &place, &wanted->query, &joiner, &parsed, error);
     if (rc == FMT_OK)
         rc = fmt_record_learn(wanted, parsed.values, shape, dims, error);
+    if (rc == FMT_OK && wanted->framed)
+        rc = fmt_record_learn_framing(wanted, parsed.values, in, &place, shape, error);
     if (rc == FMT_OK && options != NULL && options->own != NULL)
         memcpy(((struct fmt_record_options *)options->own)->dims, dims,
                wanted->feature_count * sizeof(dims[0]));
@@ -157,7 +160,9 @@ static enum fmt_rc decode_row(struct fmt_decoder *decoder, const uint8_t *in, si
         return rc;
     *len_bytes = place.len_bytes;
     rc = parse(in, &place, &options->query, &decoder->joiner, &parsed, error);
-    if (rc == FMT_OK)
+    if (rc == FMT_OK && options->framed)
+        rc = fmt_record_check_framing(options, parsed.values, in, &place, &decoder->shape, error);
+    else if (rc == FMT_OK)
         rc = fmt_record_put_row(options, &decoder->shape, options->dims, parsed.values, rows, row,
                                 &decoder->scratch, error);
     if (rc == FMT_OK)
@@ -172,8 +177,12 @@ static enum fmt_rc decode(struct fmt_decoder *decoder, const struct fmt_span *sp
     size_t at = 0;
     uint32_t row = 0;
     for (;;) {
-        uint32_t matched = fmt_template_decode(&decoder->template, span->in + at, span->len - at,
-                                               span->rows - row, rows, row);
+        const uint8_t *in = span->in + at;
+        uint32_t matched =
+            decoder->options->framed
+                ? fmt_template_match(&decoder->template, in, span->len - at, span->rows - row)
+                : fmt_template_decode(&decoder->template, in, span->len - at, span->rows - row,
+                                      rows, row);
         if (matched > 0) {
             decoder->misses = 0;
             at += matched * decoder->template.len_bytes;

@@ -49,6 +49,7 @@ enum fmt_rc fmt_record_set_option(void *own, const char *name, const char *value
                                   struct fmt_error *error)
 {
     static const char *const TYPES[] = {"float32", "float64", "int32", "uint8", NULL};
+    static const char *const TRUTHS[] = {"false", "true", NULL};
     static const char *const LAYOUTS[] = {"auto", "dense", "sparse", NULL};
     struct fmt_record_options *options = own;
     uint32_t word = 0;
@@ -74,6 +75,11 @@ enum fmt_rc fmt_record_set_option(void *own, const char *name, const char *value
     if (strcasecmp(name, "layout") == 0) {
         rc = fmt_option_word(name, value, LAYOUTS, &word, error);
         options->layout = (enum fmt_record_layout)word;
+        return rc;
+    }
+    if (strcasecmp(name, "framed") == 0) {
+        rc = fmt_option_word(name, value, TRUTHS, &word, error);
+        options->framed = word == 1;
         return rc;
     }
     return FMT_E_ARGUMENT;
@@ -153,5 +159,11 @@ enum fmt_rc fmt_record_check_options(void *own, struct fmt_error *error)
     if (options->layout == FMT_LAYOUT_SPARSE && options->type != FMT_F32)
         return fmt_refuse(error, "content type: type is for dense features: entries of "
                                  "layout=sparse are float32");
+    if (options->framed &&
+        (options->layout != FMT_LAYOUT_AUTO || options->type != FMT_F32 || options->text != NULL ||
+         options->weight != NULL || options->feature_count > 1))
+        return fmt_refuse(error, "content type: framed=true leaves records as they are: it goes "
+                                 "with one feature and one label, not with type, layout, weight "
+                                 "or text");
     return FMT_OK;
 }

@@ -16,7 +16,7 @@
 #define FMT_RECORD_TEXTS_MAX 32u
 
 /* The parameters, for messages. */
-#define FMT_RECORD_PARAMETERS "type, layout, features, label, weight, text, multipart"
+#define FMT_RECORD_PARAMETERS "type, layout, features, label, weight, text, multipart, framed"
 
 enum fmt_record_layout {
     FMT_LAYOUT_AUTO, /* as the first record */
@@ -28,6 +28,7 @@ struct fmt_record_options {
     enum fmt_feature_type type; /* of dense features */
     enum fmt_record_layout layout;
     enum fmt_multipart multipart;
+    bool framed;    /* rows stay in their records: formats/record_framed.h */
     char *features; /* names, as they were given, or NULL; likewise: */
     char *label;
     char *weight;
