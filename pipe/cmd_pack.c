@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
 
@@ -25,16 +26,19 @@ static void on_signal(int signal_no)
 }
 
 static const char usage[] =
-    "usage: penstock pack --features FILE[:MEMBER] [--labels FILE[:MEMBER]] [OPTION...] --output "
-    "DIR\n"
+    "usage: penstock pack --features [NAME=]FILE[:MEMBER] [--labels [NAME=]FILE[:MEMBER]] "
+    "[OPTION...]"
+    " --output DIR\n"
     "       penstock pack --csv FILE [--label-size K] [OPTION...] --output DIR\n"
     "\n"
     "Turns arrays into shards of training records, byte for byte as the SageMaker SDK writes "
     "them.\n"
-    "Inputs: .npy, .npz (FILE:MEMBER), IDX, each perhaps gzipped; or CSV without a header.\n"
+    "Inputs: .npy, .npz (FILE:MEMBER), IDX, each perhaps gzipped; sparse matrices of\n"
+    "scipy.sparse.save_npz; or CSV without a header.\n"
     "\n"
-    "  --features FILE   one row a record; further dimensions are flattened\n"
-    "  --labels FILE     as many rows as the features\n"
+    "  --features FILE   one row a record; further dimensions are flattened. Several times:\n"
+    "                    several entries of a record, which then have names; default \"values\"\n"
+    "  --labels FILE     as many rows as the features; likewise\n"
     "  --csv FILE        both in one file, the labels in its first columns\n"
     "  --label-size K    how many columns of --csv are labels (default 1)\n"
     "  --output DIR      made if it is not there\n"
@@ -48,8 +52,18 @@ static const char usage[] =
     "  --force           replace the shards of this prefix and format in DIR, all of them\n"
     "  --help\n";
 
+/* An array that becomes an entry of each record. */
+struct source {
+    const char *file;
+    char name[256]; /* "": none was given */
+    bool is_label;
+    struct ps_pack_input input;
+};
+
 struct options {
-    const char *features, *labels, *csv, *output, *prefix;
+    struct source sources[PS_PACK_ENTRIES_MAX]; /* features first */
+    size_t source_count;
+    const char *csv, *output, *prefix;
     const char *dtype, *label_dtype;
     unsigned long long shards, label_size;
     double scale;
@@ -71,10 +85,10 @@ static int refuse(const char *what, const char *value)
     return EXIT_USAGE;
 }
 
-static bool parse_type(const char *text, const struct fmt_array *array, enum fmt_type *type)
+static bool parse_type(const char *text, const struct ps_pack_input *input, enum fmt_type *type)
 {
     if (strcmp(text, "keep") == 0)
-        *type = fmt_array_type(array);
+        *type = fmt_array_type(input->is_sparse ? &input->sparse.data : &input->array);
     else if (strcmp(text, "float32") == 0)
         *type = FMT_FLOAT32;
     else if (strcmp(text, "float64") == 0)
@@ -86,6 +100,39 @@ static bool parse_type(const char *text, const struct fmt_array *array, enum fmt
     return true;
 }
 
+/* Takes "[NAME=]FILE": a file's own name may have a '=', too. */
+static int add_source(struct options *o, const char *value, bool is_label)
+{
+    struct source *source = &o->sources[o->source_count];
+    const char *equals = strchr(value, '=');
+    struct stat status;
+    size_t at = o->source_count;
+
+    if (o->source_count == PS_PACK_ENTRIES_MAX)
+        return refuse("too many --features and --labels, from ", value);
+    while (!is_label && at > 0 && o->sources[at - 1].is_label)
+        at--;
+    *source = (struct source){.file = value, .is_label = is_label};
+    if (equals && stat(value, &status) != 0) {
+        size_t len = (size_t)(equals - value);
+
+        if (len == 0 || len >= sizeof source->name)
+            return refuse("a name has 1 to 255 characters: ", value);
+        memcpy(source->name, value, len);
+        source->file = equals + 1;
+    }
+    for (size_t i = 0; i < o->source_count; i++)
+        if (o->sources[i].is_label == is_label && strcmp(o->sources[i].name, source->name) == 0)
+            return refuse(is_label ? "several --labels need names, each its own: "
+                                   : "several --features need names, each its own: ",
+                          value);
+    struct source added = *source;
+
+    memmove(&o->sources[at + 1], &o->sources[at], (o->source_count++ - at) * sizeof *source);
+    o->sources[at] = added;
+    return 0;
+}
+
 /* Takes one option; 0, or the exit code. */
 static int take_option(int option, const char *value, struct options *o)
 {
@@ -93,11 +140,9 @@ static int take_option(int option, const char *value, struct options *o)
 
     switch (option) {
     case 'f':
-        o->features = value;
-        return 0;
+        return add_source(o, value, false);
     case 'l':
-        o->labels = value;
-        return 0;
+        return add_source(o, value, true);
     case 'c':
         o->csv = value;
         return 0;
@@ -171,31 +216,53 @@ static int parse_options(int argc, char **argv, struct options *o, bool *help)
         return refuse("unexpected argument: ", argv[optind]);
     if (!o->output)
         return refuse("--output is missing", "");
-    if (!o->features == !o->csv)
+    bool has_features = o->source_count > 0 && !o->sources[0].is_label;
+
+    if (o->csv && o->source_count > 0 && !has_features)
+        return refuse("--labels cannot go with --csv: use --label-size", "");
+    if (has_features == (o->csv != NULL))
         return refuse("give either --features or --csv", "");
-    return o->csv && o->labels ? refuse("--labels cannot go with --csv: use --label-size", "") : 0;
+    return 0;
 }
 
-static int open_inputs(const struct options *o, struct ps_pack_input *features,
-                       struct ps_pack_input *labels, struct penstock_error *error)
+static int open_csv(struct options *o, struct penstock_error *error)
 {
-    int rc = o->csv ? ps_pack_input_csv(features, o->csv, (uint32_t)o->label_size, error)
-                    : ps_pack_input_open(features, o->features, error);
+    struct source *features = &o->sources[0];
+    int rc = ps_pack_input_csv(&features->input, o->csv, (uint32_t)o->label_size, error);
 
-    if (rc != PENSTOCK_OK)
+    features->file = o->csv;
+    o->source_count = 1;
+    if (rc != PENSTOCK_OK || features->input.labels.rows == 0)
         return rc;
-    if (o->labels)
-        rc = ps_pack_input_open(labels, o->labels, error);
-    else
-        labels->array = features->labels;
-    if (rc == PENSTOCK_OK && (o->labels || labels->array.rows) &&
-        labels->array.rows != features->array.rows)
-        return ps_fail(error, PENSTOCK_E_ARGUMENT, "%s has %llu rows, %s has %llu: they must agree",
-                       o->features, (unsigned long long)features->array.rows, o->labels,
-                       (unsigned long long)labels->array.rows);
-    if (rc == PENSTOCK_OK && features->array.rows < o->shards)
+    o->sources[1] = (struct source){
+        .file = o->csv, .is_label = true, .input = {.array = features->input.labels}};
+    o->source_count = 2;
+    return PENSTOCK_OK;
+}
+
+static int open_inputs(struct options *o, struct penstock_error *error)
+{
+    const struct source *first = &o->sources[0];
+    int rc = o->csv ? open_csv(o, error) : PENSTOCK_OK;
+
+    for (size_t i = 0; rc == PENSTOCK_OK && i < o->source_count; i++) {
+        struct source *source = &o->sources[i];
+
+        if (!o->csv)
+            rc = ps_pack_input_open(&source->input, source->file, error);
+        if (rc == PENSTOCK_OK &&
+            ps_pack_input_rows(&source->input) != ps_pack_input_rows(&first->input))
+            return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                           "%s has %llu rows, %s has %llu: they must agree", first->file,
+                           (unsigned long long)ps_pack_input_rows(&first->input), source->file,
+                           (unsigned long long)ps_pack_input_rows(&source->input));
+        if (rc == PENSTOCK_OK && source->is_label && source->input.is_sparse)
+            return ps_fail(error, PENSTOCK_E_ARGUMENT, "%s is sparse: only features may be",
+                           source->file);
+    }
+    if (rc == PENSTOCK_OK && ps_pack_input_rows(&first->input) < o->shards)
         return ps_fail(error, PENSTOCK_E_ARGUMENT, "%llu rows cannot be split into %llu shards",
-                       (unsigned long long)features->array.rows, o->shards);
+                       (unsigned long long)ps_pack_input_rows(&first->input), o->shards);
     return rc;
 }
 
@@ -205,11 +272,37 @@ static int fail(const char *message)
     return interrupted ? EXIT_INTERRUPTED : EXIT_FAILURE;
 }
 
-static int pack(const struct options *o, const struct ps_pack_input *features,
-                const struct ps_pack_input *labels)
+/* Says of each array what it becomes; 0, or the exit code. */
+static int plan_entries(const struct options *o, struct ps_pack_entry *entries)
 {
-    struct ps_pack_job job = {.features = &features->array,
-                              .labels = labels->array.rows ? &labels->array : NULL,
+    for (size_t i = 0; i < o->source_count; i++) {
+        const struct source *source = &o->sources[i];
+        const struct ps_pack_input *input = &source->input;
+
+        entries[i] = (struct ps_pack_entry){.name = source->name[0] ? source->name : NULL,
+                                            .is_label = source->is_label,
+                                            .dense = input->is_sparse ? NULL : &input->array,
+                                            .sparse = input->is_sparse ? &input->sparse : NULL};
+        if (!parse_type(source->is_label ? o->label_dtype : o->dtype, input, &entries[i].type))
+            return source->is_label
+                       ? refuse("--label-dtype must be keep, float32, float64 or int64: ",
+                                o->label_dtype)
+                       : refuse("--dtype must be keep, float32, float64 or int64: ", o->dtype);
+        if (o->scale != 1 && !source->is_label && entries[i].type == FMT_INT64)
+            return refuse("--scale needs --dtype float32 or float64", "");
+        if (o->csv_output && (input->is_sparse || source->name[0]))
+            return refuse("--format csv has neither sparse rows nor names: ", source->file);
+    }
+    return 0;
+}
+
+static int pack(const struct options *o)
+{
+    struct ps_pack_entry entries[PS_PACK_ENTRIES_MAX];
+    const struct ps_pack_input *features = &o->sources[0].input;
+    struct ps_pack_job job = {.entries = entries,
+                              .entry_count = o->source_count,
+                              .rows = ps_pack_input_rows(features),
                               .scale = o->scale,
                               .csv = o->csv_output,
                               .directory = o->output,
@@ -219,19 +312,20 @@ static int pack(const struct options *o, const struct ps_pack_input *features,
                               .stop = &interrupted};
     struct ps_pack_report report;
     struct penstock_error error;
+    unsigned long long feature_count = 0;
+    bool has_labels = o->sources[o->source_count - 1].is_label;
+    int code = plan_entries(o, entries);
 
-    if (!parse_type(o->dtype, &features->array, &job.feature_type))
-        return refuse("--dtype must be keep, float32, float64 or int64: ", o->dtype);
-    if (!parse_type(o->label_dtype, &labels->array, &job.label_type))
-        return refuse("--label-dtype must be keep, float32, float64 or int64: ", o->label_dtype);
-    if (o->scale != 1 && job.feature_type == FMT_INT64)
-        return refuse("--scale needs --dtype float32 or float64", "");
+    if (code != 0)
+        return code;
     if (ps_pack_write(&job, &report, &error) != PENSTOCK_OK)
         return fail(error.message);
+    for (size_t i = 0; i < o->source_count; i++)
+        feature_count += o->sources[i].is_label ? 0 : ps_pack_input_cols(&o->sources[i].input);
     printf("%llu rows of %llu features%s -> %llu shard%s, %llu bytes, in %s\n",
-           (unsigned long long)job.features->rows, (unsigned long long)job.features->cols,
-           job.labels ? " and their labels" : "", (unsigned long long)report.shards,
-           report.shards == 1 ? "" : "s", (unsigned long long)report.bytes, o->output);
+           (unsigned long long)job.rows, feature_count, has_labels ? " and their labels" : "",
+           (unsigned long long)report.shards, report.shards == 1 ? "" : "s",
+           (unsigned long long)report.bytes, o->output);
     return EXIT_SUCCESS;
 }
 
@@ -243,8 +337,6 @@ int penstock_cmd_pack(int argc, char **argv)
                         .shards = 1,
                         .label_size = 1,
                         .scale = 1};
-    struct ps_pack_input features = {.map = NULL};
-    struct ps_pack_input labels = {.map = NULL};
     struct penstock_error error;
     bool help = false;
     int code = parse_options(argc, argv, &o, &help);
@@ -263,12 +355,12 @@ int penstock_cmd_pack(int argc, char **argv)
     interrupted = 0;
     sigaction(SIGINT, &action, &old_int);
     sigaction(SIGTERM, &action, &old_term);
-    if (open_inputs(&o, &features, &labels, &error) == PENSTOCK_OK)
-        code = pack(&o, &features, &labels);
+    if (open_inputs(&o, &error) == PENSTOCK_OK)
+        code = pack(&o);
     else
         code = fail(error.message);
-    ps_pack_input_close(&features);
-    ps_pack_input_close(&labels);
+    for (size_t i = 0; i < o.source_count; i++)
+        ps_pack_input_close(&o.sources[i].input);
     sigaction(SIGINT, &old_int, NULL);
     sigaction(SIGTERM, &old_term, NULL);
     return code;

@@ -123,6 +123,10 @@ static int open_npz(struct ps_pack_input *input, const char *path, const char *m
     struct fmt_error cause = {.text = ""};
     struct fmt_npz_member member;
 
+    if (!member_name && ps_pack_is_sparse(input->map, input->map_bytes)) {
+        input->is_sparse = true;
+        return ps_pack_sparse_open(&input->sparse, input->map, input->map_bytes, path, error);
+    }
     if (fmt_npz_find(input->map, input->map_bytes, member_name, &member, &cause) != FMT_OK)
         return bad_file(error, path, &cause);
     /* Deflate shrinks at most 1032 times: a size beyond that is a lie, not an allocation. */
@@ -290,6 +294,7 @@ void ps_pack_input_close(struct ps_pack_input *input)
 {
     if (input->map)
         munmap(input->map, input->map_bytes);
+    ps_pack_sparse_close(&input->sparse);
     free(input->inflated);
     free(input->csv_labels);
     *input = (struct ps_pack_input){.map = NULL};

@@ -11,62 +11,97 @@
 
 /* Room for one row, converted. */
 struct row {
-    void *features;
-    void *labels;
+    struct fmt_record_entry entries[PS_PACK_ENTRIES_MAX];
+    void *values[PS_PACK_ENTRIES_MAX];
+    uint64_t *keys[PS_PACK_ENTRIES_MAX];
     size_t encoded_bytes; /* at most */
 };
 
-static uint32_t cols_of(const struct fmt_array *array)
+static void close_row(struct row *row)
 {
-    return array ? (uint32_t)array->cols : 0;
+    for (size_t i = 0; i < PS_PACK_ENTRIES_MAX; i++) {
+        free(row->values[i]);
+        free(row->keys[i]);
+    }
 }
 
-/* A row's features and its labels, if it has any. */
-static size_t entries_of(const struct ps_pack_job *job, const struct row *row,
-                         struct fmt_record_entry entries[2])
+static int open_entry(const struct ps_pack_entry *entry, size_t i, struct row *row,
+                      struct penstock_error *error)
 {
-    entries[0] = (struct fmt_record_entry){
-        .type = job->feature_type, .values = row->features, .count = cols_of(job->features)};
-    entries[1] = (struct fmt_record_entry){.is_label = true,
-                                           .type = job->label_type,
-                                           .values = row->labels,
-                                           .count = cols_of(job->labels)};
-    return job->labels ? 2 : 1;
+    uint64_t cols = entry->dense ? entry->dense->cols : entry->sparse->cols;
+    uint64_t count = entry->dense ? cols : entry->sparse->entries_max;
+
+    if (cols == 0 || count > UINT32_MAX / sizeof(double))
+        return ps_fail(error, PENSTOCK_E_ARGUMENT, "rows of %llu numbers cannot be packed",
+                       (unsigned long long)count);
+    row->values[i] = calloc(count + 1, sizeof(double)); /* for an empty row, too */
+    row->keys[i] = entry->sparse ? calloc(count + 1, sizeof(uint64_t)) : NULL;
+    if (!row->values[i] || (entry->sparse && !row->keys[i]))
+        return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory for a row of %llu numbers",
+                       (unsigned long long)count);
+    row->entries[i] = (struct fmt_record_entry){.name = entry->name,
+                                                .is_label = entry->is_label,
+                                                .type = entry->type,
+                                                .values = row->values[i],
+                                                .count = (uint32_t)count,
+                                                .keys = row->keys[i],
+                                                .columns = entry->sparse ? cols : 0};
+    return PENSTOCK_OK;
 }
 
 static int open_row(const struct ps_pack_job *job, struct row *row, struct penstock_error *error)
 {
-    struct fmt_record_entry entries[2];
-    uint32_t feature_count = cols_of(job->features);
-    uint32_t label_count = cols_of(job->labels);
+    size_t numbers = 0;
 
-    row->features = calloc(feature_count, sizeof(double));
-    row->labels = calloc((size_t)label_count + 1, sizeof(double));
-    row->encoded_bytes = job->csv ? ((size_t)feature_count + label_count) * FMT_CSV_FIELD_BYTES_MAX
-                                  : fmt_record_bytes_max(entries, entries_of(job, row, entries));
-    if (row->features && row->labels)
-        return PENSTOCK_OK;
-    return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory for a row of %u numbers",
-                   feature_count);
+    for (size_t i = 0; i < job->entry_count; i++) {
+        int rc = open_entry(&job->entries[i], i, row, error);
+
+        if (rc != PENSTOCK_OK)
+            return rc;
+        numbers += row->entries[i].count;
+    }
+    row->encoded_bytes = job->csv ? numbers * FMT_CSV_FIELD_BYTES_MAX
+                                  : fmt_record_bytes_max(row->entries, job->entry_count);
+    return PENSTOCK_OK;
 }
 
-static void close_row(struct row *row)
+static void divide(double scale, enum fmt_type type, void *values, uint32_t count)
 {
-    free(row->features);
-    free(row->labels);
-}
+    float *floats = values;
+    double *doubles = values;
 
-static void divide(const struct ps_pack_job *job, void *features)
-{
-    float *floats = features;
-    double *doubles = features;
-    uint64_t count = job->features->cols;
-
-    for (uint64_t i = 0; job->scale != 1 && i < count; i++)
-        if (job->feature_type == FMT_FLOAT32)
-            floats[i] /= (float)job->scale;
+    for (uint32_t i = 0; scale != 1 && i < count; i++)
+        if (type == FMT_FLOAT32)
+            floats[i] /= (float)scale;
         else
-            doubles[i] /= job->scale;
+            doubles[i] /= scale;
+}
+
+static enum fmt_rc read_entry(const struct ps_pack_job *job, size_t i, uint64_t row_no,
+                              struct row *row, struct fmt_error *cause)
+{
+    const struct ps_pack_entry *entry = &job->entries[i];
+    enum fmt_rc rc = entry->sparse
+                         ? ps_pack_sparse_row(entry->sparse, row_no, entry->type, row->values[i],
+                                              row->keys[i], &row->entries[i].count, cause)
+                         : fmt_array_row(entry->dense, row_no, entry->type, row->values[i], cause);
+
+    if (rc == FMT_OK && !entry->is_label)
+        divide(job->scale, entry->type, row->values[i], row->entries[i].count);
+    return rc;
+}
+
+/* Labels, if there are any, then features. */
+static size_t encode_csv(const struct ps_pack_job *job, const struct row *row, char *out)
+{
+    size_t len = 0;
+
+    for (size_t i = job->entry_count; i-- > 0;) {
+        const struct fmt_record_entry *entry = &row->entries[i];
+
+        len += fmt_csv_write(entry->type, entry->values, entry->count, i == 0, out + len);
+    }
+    return len;
 }
 
 /* Encodes row `row_no` into out[row->encoded_bytes]. */
@@ -74,24 +109,14 @@ static int encode(const struct ps_pack_job *job, uint64_t row_no, struct row *ro
                   size_t *len, struct penstock_error *error)
 {
     struct fmt_error cause = {.text = ""};
-    struct fmt_record_entry entries[2];
-    size_t entry_count = entries_of(job, row, entries);
-    enum fmt_rc rc = fmt_array_row(job->features, row_no, job->feature_type, row->features, &cause);
+    enum fmt_rc rc = FMT_OK;
 
-    if (rc == FMT_OK && job->labels)
-        rc = fmt_array_row(job->labels, row_no, job->label_type, row->labels, &cause);
-    if (rc == FMT_OK) {
-        divide(job, row->features);
-        if (job->csv) {
-            char *text = (char *)out;
-
-            *len = fmt_csv_write(job->label_type, row->labels, entries[1].count, false, text);
-            *len += fmt_csv_write(job->feature_type, row->features, entries[0].count, true,
-                                  text + *len);
-        } else {
-            rc = fmt_record_write(entries, entry_count, out, len, &cause);
-        }
-    }
+    for (size_t i = 0; rc == FMT_OK && i < job->entry_count; i++)
+        rc = read_entry(job, i, row_no, row, &cause);
+    if (rc == FMT_OK && job->csv)
+        *len = encode_csv(job, row, (char *)out);
+    else if (rc == FMT_OK)
+        rc = fmt_record_write(row->entries, job->entry_count, out, len, &cause);
     if (rc == FMT_OK)
         return PENSTOCK_OK;
     return ps_fail(error, PENSTOCK_E_FORMAT, "row %llu: %s", (unsigned long long)row_no,
@@ -121,21 +146,18 @@ static int write_rows(const struct ps_pack_job *job, struct ps_pack_shards *shar
 int ps_pack_write(const struct ps_pack_job *job, struct ps_pack_report *report,
                   struct penstock_error *error)
 {
-    struct row row = {.features = NULL};
+    struct row row = {.encoded_bytes = 0};
 
     *report = (struct ps_pack_report){.bytes = 0};
-    if (job->features->cols == 0 || job->features->cols > UINT32_MAX / sizeof(double))
-        return ps_fail(error, PENSTOCK_E_ARGUMENT, "rows of %llu numbers cannot be packed",
-                       (unsigned long long)job->features->cols);
     struct ps_pack_shards *shards = NULL;
-    uint64_t rows_each = job->features->rows / job->shards;
+    uint64_t rows_each = job->rows / job->shards;
     int rc = open_row(job, &row, error);
 
     if (rc == PENSTOCK_OK)
         rc = ps_pack_shards_open(job->directory, job->prefix, job->csv ? "csv" : "pbr", job->shards,
                                  job->force, &shards, error);
     for (uint64_t i = 0; rc == PENSTOCK_OK && i < job->shards; i++) {
-        uint64_t end = i + 1 == job->shards ? job->features->rows : (i + 1) * rows_each;
+        uint64_t end = i + 1 == job->shards ? job->rows : (i + 1) * rows_each;
 
         rc = write_rows(job, shards, i * rows_each, end, &row, error);
     }

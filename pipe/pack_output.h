@@ -7,17 +7,28 @@
 #define PIPE_PACK_OUTPUT_H
 
 #include "formats/array.h"
+#include "pipe/pack_sparse.h"
 #include "pipe/penstock.h"
 
 #include <signal.h>
 
+enum { PS_PACK_ENTRIES_MAX = 32 };
+
+/* What becomes one entry of each record. */
+struct ps_pack_entry {
+    const char *name; /* NULL: "values" */
+    bool is_label;
+    enum fmt_type type;
+    const struct fmt_array *dense;       /* NULL if it is sparse: */
+    const struct ps_pack_sparse *sparse; /* features alone */
+};
+
 struct ps_pack_job {
-    const struct fmt_array *features;
-    const struct fmt_array *labels; /* as many rows; NULL for none */
-    enum fmt_type feature_type;
-    enum fmt_type label_type;
+    const struct ps_pack_entry *entries; /* features first; all of as many rows */
+    size_t entry_count;
+    uint64_t rows;
     double scale; /* features are divided by it; 1 leaves integers alone */
-    bool csv;     /* else recordio-protobuf */
+    bool csv;     /* else recordio-protobuf: dense features, one entry, and one of labels at most */
     const char *directory;
     const char *prefix;
     uint64_t shards;                   /* 1 .. rows */

@@ -95,6 +95,43 @@ def sparse(array, dtype, labels=numpy.ones(1, numpy.float32)):
     return file.getvalue(), rows
 
 
+def varint(value):
+    out = b""
+    while value > 127:
+        out += bytes([value & 127 | 128])
+        value >>= 7
+    return out + bytes([value])
+
+
+def field(number, payload):
+    return varint(number << 3 | 2) + varint(len(payload)) + payload
+
+
+def spark(values, keys, shape, label):
+    """A record as sagemaker-spark's ProtobufConverter writes it, encoded here by hand: the shape
+    always; keys of a matrix in column order; the label in front of the features here."""
+    packed = numpy.asarray(values, "<f8").tobytes()
+    tensor = field(1, packed)
+    if keys is not None:
+        tensor += field(2, b"".join(map(varint, keys)))
+    tensor += field(3, b"".join(map(varint, shape)))
+    record = field(2, field(1, b"values") + field(2, field(2, field(1, struct.pack("<f", label)))))
+    record += field(1, field(1, b"values") + field(2, field(3, tensor)))
+    return struct.pack("<II", 0xCED7230A, len(record)) + record + bytes(-len(record) % 4)
+
+
+def spark_rows(arrays, are_sparse):
+    """(frames, values) of vectors or matrices, some of them sparse."""
+    frames, rows = b"", []
+    for i, (array, is_sparse) in enumerate(zip(arrays, are_sparse)):
+        flat = array.reshape(-1)
+        order = numpy.arange(flat.size).reshape(array.shape).T.reshape(-1)  # by columns
+        keys = [int(k) for k in order if flat[k] != 0] if is_sparse else None
+        frames += spark(flat if keys is None else flat[keys], keys, array.shape, i)
+        rows.append(numpy.append(as_float32(flat), numpy.float32(i)))
+    return frames, numpy.array(rows)
+
+
 def cases():
     """Yields (name, feature_dim, label_dim, frames, values)."""
     random = numpy.random.default_rng(20240607)
@@ -128,6 +165,12 @@ def cases():
     yield "sparse f64 x300", 300, 1, *sparse(some, numpy.float64)
     yield "sparse int x300", 300, 1, *sparse(some * 1000, numpy.int64)
     yield "sparse int labels", 300, 1, *sparse(some, numpy.float32, numpy.arange(6) * 50)
+    drawn = random.normal(size=(4, 6, 20)) * (random.random((4, 6, 20)) < 0.3) + 0
+    yield "spark vectors", 20, 1, *spark_rows(drawn[:, 0], [False] * 4)
+    yield "sparse spark vectors", 20, 1, *spark_rows(drawn[:, 1], [True] * 4)
+    yield "sparse spark mixed vectors", 20, 1, *spark_rows(drawn[:, 2], [False, True, True, False])
+    yield "spark matrices", 120, 1, *spark_rows(drawn, [False] * 4)
+    yield "sparse spark matrices", 120, 1, *spark_rows(drawn, [True] * 4)
     yield "sparse no label", 300, 0, *sparse(some, numpy.float32, None)
 
 

@@ -11,10 +11,12 @@ import time
 
 import numpy
 import pytest
+import scipy.sparse
 from conftest import FASHION, clean_env
 from digest import digest, expected_digest
 from sagemaker.amazon.amazon_estimator import _build_shards
-from sagemaker.amazon.common import write_numpy_to_dense_tensor
+from sagemaker.amazon.common import write_numpy_to_dense_tensor, write_spmatrix_to_sparse_tensor
+from sagemaker.amazon.record_pb2 import Record
 
 DRAW = numpy.random.default_rng(5)
 
@@ -162,6 +164,143 @@ def test_csv_input_to_records(run_penstock, tmp_path):
     assert shards(tmp_path / "b") == [sdk(numpy.hstack([[[1], [0]], x]).astype("float32"))]
 
 
+def sparse_sdk(matrix, labels=None):
+    out = io.BytesIO()
+    write_spmatrix_to_sparse_tensor(out, matrix, labels)
+    return out.getvalue()
+
+
+def some_matrix(dtype, shape=(40, 300)):
+    array = (DRAW.normal(size=shape) * 100 * (DRAW.random(shape) < 0.1)).astype(dtype)
+    array[3] = 0  # an empty row
+    array[5, -1] = 1
+    return scipy.sparse.csr_matrix(array)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+def test_sparse_bytes_equal_the_sdk(run_penstock, tmp_path, dtype, compressed):
+    matrix = some_matrix(dtype)
+    labels = DRAW.integers(0, 300, 40)
+    scipy.sparse.save_npz(tmp_path / "x.npz", matrix, compressed=compressed)
+    numpy.save(tmp_path / "y.npy", labels)
+    args = ["pack", "--features", tmp_path / "x.npz", "--output"]
+    run_penstock([*args, tmp_path / "a"]).ok()
+    assert shards(tmp_path / "a") == [sparse_sdk(matrix)]
+    run_penstock([*args, tmp_path / "b", "--labels", tmp_path / "y.npy", "--shards", 3]).ok()
+    want = [
+        sparse_sdk(x, y) for x, y in zip(_build_shards(3, matrix), _build_shards(3, labels))
+    ]
+    assert shards(tmp_path / "b") == want
+
+
+def retyped(matrix, dtype, divisor=1):
+    """As astype, which would sort the columns."""
+    data = matrix.data.astype(dtype) / numpy.dtype(dtype).type(divisor)
+    return scipy.sparse.csr_matrix((data, matrix.indices, matrix.indptr), matrix.shape)
+
+
+def test_sparse_of_other_types(run_penstock, tmp_path):
+    matrix = some_matrix("int8")
+    matrix.indices = matrix.indices.astype("int64")
+    matrix.indptr = matrix.indptr.astype("int64")
+    matrix.indices[: matrix.indptr[1]] = matrix.indices[: matrix.indptr[1]][::-1]  # unsorted
+    matrix.data[: matrix.indptr[1]] = matrix.data[: matrix.indptr[1]][::-1]
+    scipy.sparse.save_npz(tmp_path / "x.npz", matrix)
+    args = ["pack", "--features", tmp_path / "x.npz"]
+    run_penstock([*args, "--output", tmp_path / "a"]).ok()
+    assert shards(tmp_path / "a") == [sparse_sdk(retyped(matrix, "float32"))]
+    run_penstock([*args, "--dtype", "float64", "--scale", 4, "--output", tmp_path / "b"]).ok()
+    assert shards(tmp_path / "b") == [sparse_sdk(retyped(matrix, "float64", 4))]
+
+
+def frames(records):
+    out = b""
+    for record in records:
+        body = record.SerializeToString()
+        out += struct.pack("<II", 0xCED7230A, len(body)) + body + b"\0" * (-len(body) % 4)
+    return out
+
+
+def test_several_features_label_vectors_and_weights(run_penstock, tmp_path):
+    a, b = DRAW.normal(size=(9, 3)).astype("float32"), DRAW.integers(0, 9000, (9, 2))
+    c = some_matrix("float64", (9, 50))
+    y, w = DRAW.normal(size=(9, 4)), DRAW.normal(size=9).astype("float32")
+    for name, array in {"a": a, "b": b, "y": y, "w": w}.items():
+        numpy.save(tmp_path / f"{name}.npy", array)
+    scipy.sparse.save_npz(tmp_path / "c=1.npz", c)
+    run_penstock(
+        ["pack", "--labels", f"{tmp_path}/y.npy", "--features", f"source={tmp_path}/a.npy"]
+        + ["--features", f"target={tmp_path}/b.npy", "--labels", f"weight={tmp_path}/w.npy"]
+        + ["--features", f"{tmp_path}/c=1.npz", "--output", tmp_path / "out"]
+    ).ok()
+    got = shards(tmp_path / "out")[0]
+    at = 0
+    for i in range(9):
+        _, size = struct.unpack_from("<II", got, at)
+        record = Record.FromString(got[at + 8 : at + 8 + size])
+        at += 8 + (size + 3) // 4 * 4
+        assert set(record.features) == {"source", "target", "values"}
+        assert set(record.label) == {"values", "weight"}
+        assert record.features["source"].float32_tensor.values == list(a[i])
+        assert record.features["target"].int32_tensor.values == list(b[i])
+        tensor = record.features["values"].float64_tensor
+        assert (tensor.keys, tensor.values) == (list(c[i].indices), list(c[i].data))
+        assert tensor.shape == [50]
+        assert record.label["values"].float64_tensor.values == list(y[i])
+        assert record.label["weight"].float32_tensor.values == [w[i]]
+    assert at == len(got)
+
+
+def test_a_name_and_label_vectors_equal_the_sdks_protobuf(run_penstock, tmp_path):
+    x, y = DRAW.normal(size=(5, 40)).astype("float32"), DRAW.integers(-9, 9, (5, 3))
+    numpy.save(tmp_path / "x.npy", x)
+    numpy.save(tmp_path / "y.npy", y)
+    run_penstock(
+        ["pack", "--features", f"pixels={tmp_path}/x.npy", "--labels", f"boxes={tmp_path}/y.npy"]
+        + ["--output", tmp_path / "out"]
+    ).ok()
+    records = []
+    for features, labels in zip(x, y):
+        record = Record()
+        record.features["pixels"].float32_tensor.values.extend(features)
+        record.label["boxes"].int32_tensor.values.extend(labels)
+        records.append(record)
+    assert shards(tmp_path / "out") == [frames(records)]
+
+
+def npz(tmp_path, **changes):
+    matrix = some_matrix("float32", (8, 10))
+    members = {"indices": matrix.indices, "indptr": matrix.indptr, "format": b"csr"}
+    members |= {"shape": matrix.shape, "data": matrix.data}
+    members |= {name: change(members) for name, change in changes.items()}
+    numpy.savez(tmp_path / "x.npz", **{k: v for k, v in members.items() if v is not None})
+
+
+BAD_SPARSE = {
+    "by-columns": ({"format": lambda m: b"csc"}, ".tocsr()"),
+    "no-indptr": ({"indptr": lambda m: None}, "indptr"),
+    "short-indptr": ({"indptr": lambda m: m["indptr"][:-1]}, "do not go together"),
+    "falling-indptr": ({"indptr": lambda m: m["indptr"][::-1]}, "entry 0 is wrong"),
+    "indptr-beyond": ({"indptr": lambda m: m["indptr"] * 2}, "is wrong"),
+    "short-data": ({"data": lambda m: m["data"][:-1]}, "do not go together"),
+    "column-beyond": ({"indices": lambda m: m["indices"] + 10}, "is not one of the matrix' 10"),
+    "column-below": ({"indices": lambda m: m["indices"] - 10}, "is not one of the matrix' 10"),
+    "three-sizes": ({"shape": lambda m: (8, 10, 1)}, "not that of a matrix"),
+    "square-data": ({"data": lambda m: m["data"].reshape(1, -1)}, "it is no vector"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_SPARSE)
+def test_bad_sparse_matrices_are_named(run_penstock, tmp_path, name):
+    changes, words = BAD_SPARSE[name]
+    npz(tmp_path, **changes)
+    done = run_penstock(["pack", "--features", tmp_path / "x.npz", "--output", tmp_path / "out"])
+    assert done.rc == 1
+    assert words in done.stderr, done.stderr
+    assert not list(tmp_path.glob("out/*"))
+
+
 def npy(descr="'<f4'", shape="(1, 1)", data=b"\0" * 4, order="False"):
     header = f"{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}\n".encode()
     return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + data
@@ -201,6 +340,7 @@ def test_disagreements_and_usage_errors(run_penstock, tmp_path):
     numpy.save(tmp_path / "big.npy", numpy.array([[2**31]]))
     numpy.save(tmp_path / "half.npy", numpy.array([[0.5]]))
     numpy.savez(tmp_path / "xy.npz", a=numpy.zeros((1, 1)), b=numpy.zeros((1, 1)))
+    scipy.sparse.save_npz(tmp_path / "s.npz", scipy.sparse.csr_matrix((5, 2)))
     features = ["pack", "--output", tmp_path / "out", "--features"]
     cases = [
         ([*features, tmp_path / "x.npy", "--labels", tmp_path / "y.npy"], 1, "5 rows"),
@@ -215,6 +355,10 @@ def test_disagreements_and_usage_errors(run_penstock, tmp_path):
         ([*features, tmp_path / "x.npy", "--scale", "0"], 2, "--scale"),
         (["pack", "--output", tmp_path / "out"], 2, "--features or --csv"),
         (["pack", "--nonsense"], 2, "--help"),
+        ([*features, tmp_path / "x.npy", "--features", tmp_path / "x.npy"], 2, "need names"),
+        ([*features, f"={tmp_path}/x.npy"], 2, "1 to 255 characters"),
+        ([*features, tmp_path / "s.npz", "--format", "csv"], 2, "neither sparse rows nor names"),
+        ([*features, tmp_path / "x.npy", "--labels", tmp_path / "s.npz"], 1, "only features may"),
     ]
     for args, rc, words in cases:
         done = run_penstock(args)
