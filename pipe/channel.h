@@ -57,6 +57,7 @@ enum {
     PS_SPANS_MAX = 64,                                         /* spans on loan */
     PS_ENDS_MAX = 1024, /* objects inflated to their end that the consumer has not passed */
     PS_BAD_LISTED_MAX = 64,
+    PS_RUNS_MAX = 2,
 };
 
 enum ps_sum_state {
@@ -171,6 +172,10 @@ struct ps_slot {
     bool bad;           /* a record was malformed: `error` is the earliest in row order */
     uint32_t bad_row;
     struct penstock_error error;
+
+    /* Of a channel that lends records where they lie: see framed.h. */
+    struct penstock_run runs[PS_RUNS_MAX];
+    uint64_t from_pos; /* stream position of the first record; UINT64_MAX: there is none yet */
 };
 
 enum ps_event_kind { PS_EVENT_BATCH, PS_EVENT_EPOCH_END, PS_EVENT_END, PS_EVENT_ERROR };
@@ -358,6 +363,8 @@ struct ps_channel {
     uint32_t stage_rows;    /* most in a staged chunk, */
     size_t chunk_bytes;     /* and most bytes, unless one record is longer */
     bool shape_known;
+    bool ring_pinned;        /* for framed.h, as is the next */
+    uint64_t framed_end_pos; /* of the last chunk pushed */
     struct ps_placing placing;
     struct ps_bad bad;
 

@@ -4,6 +4,7 @@
 
 #include "pipe/engine.h"
 #include "pipe/error.h"
+#include "pipe/framed.h"
 #include "pipe/place.h"
 #include "pipe/slots.h"
 #include "pipe/tap.h"
@@ -23,13 +24,14 @@ bool ps_chunks_release_done(struct ps_channel *ch)
     uint64_t before = ch->chunk_first;
 
     while (ch->chunk_first < ch->chunk_next && chunk_at(ch, ch->chunk_first)->done) {
-        ps_tap_release(ch, chunk_at(ch, ch->chunk_first)->end_pos);
+        if (!ps_is_framed(ch)) /* else with its batch */
+            ps_tap_release(ch, chunk_at(ch, ch->chunk_first)->end_pos);
         ch->chunk_first++;
     }
     if (ch->chunk_first == before)
         return false;
     pthread_cond_signal(&ch->framer_wakes);
-    return true;
+    return !ps_is_framed(ch);
 }
 
 bool ps_chunks_push(struct ps_channel *ch, const struct ps_chunk *chunk)
@@ -50,6 +52,8 @@ bool ps_chunks_push(struct ps_channel *ch, const struct ps_chunk *chunk)
             place->order = ch->placing.pushed++;
         if (chunk->slot)
             chunk->slot->rows_framed += chunk->rows;
+        if (chunk->slot && chunk->rows > 0 && ps_is_framed(ch))
+            ps_framed_add(ch, chunk);
         if (place->done)
             freed = ps_chunks_release_done(ch);
         pthread_cond_signal(&ch->decoder_wakes);

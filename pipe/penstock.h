@@ -162,8 +162,8 @@ struct penstock_channel_config {
     bool empty_objects;
 
     /* "application/x-recordio-protobuf", with parameters: type=float32|float64|int32|uint8
-     * layout=auto|dense|sparse features=NAME,... label=NAME weight=NAME text=NAME,...; or
-     * "text/csv" with label_size=K (the first K columns are labels; default 1), e.g.
+     * layout=auto|dense|sparse features=NAME,... label=NAME weight=NAME text=NAME,... framed=true;
+     * or "text/csv" with label_size=K (the first K columns are labels; default 1), e.g.
      * "text/csv;label_size=0", label_columns, weight_column, columns, text_columns, cat.COLUMN,
      * hash_columns, delimiter, header, names, blanks, quotes: see penstock(3). Or "text/libsvm",
      * with index_base, weights, qid: see penstock(3). Or
@@ -323,6 +323,12 @@ enum penstock_type {
     PENSTOCK_UINT8 = 3,
 };
 
+/* Records one behind the other, of a batch of framed=true. */
+struct penstock_run {
+    const void *data;
+    uint32_t rows;
+};
+
 /* A batch on loan: `rows` rows of what the channel's records hold. What they lack is NULL and 0.
  *
  *   dense features   `data`, (rows, feature_dim) of `type`, row-major, without gaps
@@ -333,6 +339,11 @@ enum penstock_type {
  *                    nor the configuration tells it
  *   labels           (rows, label_dim), float32, row-major, without gaps
  *   weights, groups  one for each row
+ *   records          with framed=true, in place of features and labels: record i of a run lies at
+ *                    data + i * stride_bytes as it was received, with feature_dim values of `type`
+ *                    at features_offset and label_dim values of `label_type` at labels_offset,
+ *                    float32 or float64, little-endian, at any address. The memory is the stream
+ *                    ring's, pinned as a whole; no more than two batches may be held at a time
  *   texts            text j of row i is text[text_offsets[i * text_dim + j]] up to the next offset:
  *                    bytes as they are, without a terminator
  *
@@ -365,6 +376,12 @@ struct penstock_batch {
     uint32_t text_dim;
     const uint32_t *text_offsets; /* (rows * text_dim + 1), from 0 */
     const char *text;
+    const struct penstock_run *runs; /* (run_count), 1 or 2 */
+    uint32_t run_count;
+    enum penstock_type label_type;
+    size_t stride_bytes;
+    size_t features_offset;
+    size_t labels_offset;
 };
 
 /* A run of an object's bytes on loan, of a channel of content type "application/octet-stream": in

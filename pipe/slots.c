@@ -5,6 +5,7 @@
 #include "pipe/clock.h"
 #include "pipe/engine.h"
 #include "pipe/error.h"
+#include "pipe/framed.h"
 #include "pipe/slot_rows.h"
 #include "pipe/stage.h"
 
@@ -40,6 +41,8 @@ static struct ps_layout lay_out(const struct fmt_shape *shape, uint32_t rows)
 {
     struct ps_layout layout = {.end = 0};
 
+    if (shape->framing.stride_bytes > 0)
+        return (struct ps_layout){.end = 1}; /* rows are in the ring */
     place_array(&layout.end, ps_row_bytes(shape), rows);
     layout.labels = place_array(&layout.end, shape->label_dim * sizeof(float), rows);
     layout.weights = place_array(&layout.end, shape->weighted ? sizeof(float) : 0, rows);
@@ -59,6 +62,8 @@ struct fmt_rows ps_slot_rows(const struct ps_slot *slot, uint32_t row)
     size_t row_bytes = ps_row_bytes(shape);
     struct fmt_rows rows = {.features = row_bytes > 0 ? base + row * row_bytes : NULL};
 
+    if (shape->framing.stride_bytes > 0)
+        return rows;
     if (shape->label_dim > 0)
         rows.labels = (float *)(void *)(base + ch->layout.labels) + (size_t)row * shape->label_dim;
     if (shape->weighted)
@@ -94,12 +99,16 @@ static void init_slot(struct ps_channel *ch, struct ps_slot *slot, uint32_t slot
         batch->row_offsets = (const uint32_t *)(const void *)(base + ch->layout.row_offsets);
     if (shape->text_dim > 0)
         batch->text_offsets = (const uint32_t *)(const void *)(base + ch->layout.text_offsets);
+    if (ps_is_framed(ch))
+        ps_framed_init_slot(slot);
 }
 
 static void pin_slot(struct ps_channel *ch, struct ps_slot *slot)
 {
     const struct penstock_config *config = &ch->stream->config;
 
+    if (ps_is_framed(ch))
+        return; /* with the ring */
     slot->batch.pinned =
         config->pin && config->pin(config->pin_cookie, slot->batch.base, ch->slot_bytes) == 0;
 }
@@ -214,8 +223,10 @@ int ps_slots_open(struct ps_channel *ch, struct penstock_error *error)
 {
     size_t kept = ch->shaping.last == PS_LAST_WRAP;
     size_t count = 0;
-    int rc = size_slots(ch, kept, &count, error);
+    int rc = ps_is_framed(ch) ? ps_framed_open(ch, error) : PENSTOCK_OK;
 
+    if (rc == PENSTOCK_OK)
+        rc = size_slots(ch, kept, &count, error);
     if (rc == PENSTOCK_OK)
         rc = make_slots(ch, kept, count, error);
     if (rc != PENSTOCK_OK)
@@ -230,7 +241,11 @@ void ps_slots_close(struct ps_channel *ch)
 {
     const struct penstock_config *config = &ch->stream->config;
 
-    for (uint32_t i = 0; i < ch->slot_count; i++)
+    bool framed = ps_is_framed(ch);
+
+    if (framed)
+        ps_framed_close(ch);
+    for (uint32_t i = 0; i < ch->slot_count && !framed; i++)
         if (ch->slots[i].batch.pinned && config->unpin)
             config->unpin(config->pin_cookie, ch->slots[i].batch.base, ch->slot_bytes);
     if (ch->slot_map)
@@ -257,6 +272,7 @@ void ps_slots_fill(struct ps_slot *slot, uint32_t epoch, uint64_t position)
     slot->batch.epoch = epoch;
     slot->batch.position = position;
     slot->batch.rows = slot->batch.rows_padded = 0;
+    ps_framed_fill(slot);
 }
 
 struct ps_slot *ps_slots_take(struct ps_channel *ch, uint32_t epoch, uint64_t position)
@@ -413,7 +429,8 @@ int penstock_next(struct penstock *stream, size_t channel_no, int timeout_ms,
 
 void penstock_release(struct penstock *stream, const struct penstock_batch *batch)
 {
-    (void)stream;
+    bool freed = false;
+
     if (!batch)
         return;
     struct ps_slot *slot =
@@ -421,7 +438,11 @@ void penstock_release(struct penstock *stream, const struct penstock_batch *batc
     struct ps_channel *ch = slot->channel;
 
     pthread_mutex_lock(&ch->lock);
-    if (slot->state == PS_SLOT_LENT)
+    if (slot->state == PS_SLOT_LENT) {
         free_slot(slot);
+        freed = ps_is_framed(ch) && ps_framed_release(ch);
+    }
     pthread_mutex_unlock(&ch->lock);
+    if (freed)
+        ps_engine_wake_io(stream);
 }

@@ -34,7 +34,9 @@ bool ps_slots_wait_room(struct ps_channel *channel, pthread_cond_t *wakes);
 /* Bytes of a row's dense features. */
 static inline size_t ps_row_bytes(const struct fmt_shape *shape)
 {
-    return shape->sparse ? 0 : shape->feature_dim * fmt_feature_bytes(shape->type);
+    return shape->sparse || shape->framing.stride_bytes > 0
+               ? 0
+               : shape->feature_dim * fmt_feature_bytes(shape->type);
 }
 
 /* Where decoded rows go, the slot's row `row` first. */
