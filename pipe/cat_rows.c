@@ -106,6 +106,38 @@ static void put_dense_row(struct line *line, const struct penstock_batch *batch,
             put_feature(line, batch, (size_t)row * batch->feature_dim + i);
 }
 
+/* Numbers of a record in place, at any address. */
+static void put_numbers_at(struct line *line, const uint8_t *at, enum penstock_type type,
+                           uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        float single;
+        double wide;
+
+        put_separator(line);
+        if (type == PENSTOCK_FLOAT32) {
+            memcpy(&single, at + i * sizeof single, sizeof single);
+            put_bare_number(line, FMT_FLOAT32, &single);
+        } else {
+            memcpy(&wide, at + i * sizeof wide, sizeof wide);
+            put_bare_number(line, FMT_FLOAT64, &wide);
+        }
+    }
+}
+
+static void put_framed_row(struct line *line, const struct penstock_batch *batch, uint32_t row)
+{
+    const struct penstock_run *run = batch->runs;
+
+    while (row >= run->rows)
+        row -= run++->rows;
+    const uint8_t *record = (const uint8_t *)run->data + row * batch->stride_bytes;
+
+    line->separator = ',';
+    put_numbers_at(line, record + batch->labels_offset, batch->label_type, batch->label_dim);
+    put_numbers_at(line, record + batch->features_offset, batch->type, batch->feature_dim);
+}
+
 static void put_sparse_row(struct line *line, const struct penstock_batch *batch, uint32_t row)
 {
     line->separator = ',';
@@ -131,6 +163,8 @@ static void put_row(FILE *out, const struct penstock_batch *batch, uint32_t row)
 
     if (batch->row_offsets)
         put_sparse_row(&line, batch, row);
+    else if (batch->run_count > 0)
+        put_framed_row(&line, batch, row);
     else
         put_dense_row(&line, batch, row);
     put_texts(&line, batch, row);

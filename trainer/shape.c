@@ -8,11 +8,12 @@ int tr_shape_check(const char *name, const struct penstock_batch *batch, struct 
                                         [PENSTOCK_FLOAT64] = "float64",
                                         [PENSTOCK_INT32] = "int32",
                                         [PENSTOCK_UINT8] = "uint8"};
-    const char *what = batch->row_offsets    ? "is sparse"
-                       : batch->text_dim > 0 ? "holds texts"
-                       : batch->weights      ? "has weights"
-                       : batch->groups       ? "has groups"
-                                             : NULL;
+    const char *what = batch->row_offsets     ? "is sparse"
+                       : batch->run_count > 0 ? "is framed"
+                       : batch->text_dim > 0  ? "holds texts"
+                       : batch->weights       ? "has weights"
+                       : batch->groups        ? "has groups"
+                                              : NULL;
     if (what)
         return tr_fail(error,
                        "the %s channel %s, and linear-learner takes nothing but dense float32 "
