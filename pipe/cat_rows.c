@@ -157,7 +157,7 @@ static void put_sparse_row(struct line *line, const struct penstock_batch *batch
     }
 }
 
-static void put_row(FILE *out, const struct penstock_batch *batch, uint32_t row)
+void ps_cat_row(const struct penstock_batch *batch, uint32_t row, FILE *out)
 {
     struct line line = {.out = out};
 
@@ -182,7 +182,7 @@ int ps_cat_rows(struct penstock *stream, uint64_t rows_left, FILE *out)
         if (rc != PENSTOCK_OK)
             return fflush(out) == 0 ? rc : PENSTOCK_OK;
         for (uint32_t row = 0; row < batch->rows && rows_left > 0; row++, rows_left--)
-            put_row(out, batch, row);
+            ps_cat_row(batch, row, out);
         penstock_release(stream, batch);
         if (ferror(out))
             return PENSTOCK_OK;

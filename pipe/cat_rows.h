@@ -19,4 +19,7 @@
  * `out` cannot be written to (errno). */
 int ps_cat_rows(struct penstock *stream, uint64_t rows_left, FILE *out);
 
+/* Writes row `row` of a batch. */
+void ps_cat_row(const struct penstock_batch *batch, uint32_t row, FILE *out);
+
 #endif

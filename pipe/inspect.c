@@ -3,7 +3,6 @@
  */
 #include "pipe/inspect.h"
 
-#include "formats/csv.h"
 #include "pipe/error.h"
 
 #include <stdio.h>
@@ -14,6 +13,29 @@
 
 enum { INFLATE_MEMORY_BYTES = 256 << 20, INFLATED_BYTES = 256 << 10 };
 
+/* What a content type is told for. */
+static enum ps_kind kind_of(const struct fmt_ops *ops)
+{
+    static const struct {
+        const struct fmt_ops *ops;
+        enum ps_kind kind;
+    } kinds[] = {
+        {&fmt_recordio_protobuf, PS_KIND_RECORD_PROTOBUF},
+        {&fmt_csv, PS_KIND_CSV},
+        {&fmt_libsvm, PS_KIND_LIBSVM},
+        {&fmt_jsonl, PS_KIND_JSON_LINES},
+        {&fmt_image, PS_KIND_JPEG},
+        {&fmt_image_record, PS_KIND_IMAGE_RECORDIO},
+        {&fmt_tfrecord, PS_KIND_TFRECORD},
+        {&fmt_parquet, PS_KIND_PARQUET},
+    };
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (ops == kinds[i].ops)
+            return kinds[i].kind;
+    return PS_KIND_BINARY;
+}
+
 int ps_inspect_open(struct ps_inspect *inspect, struct penstock_error *error)
 {
     struct fmt_error why;
@@ -22,23 +44,16 @@ int ps_inspect_open(struct ps_inspect *inspect, struct penstock_error *error)
         return PENSTOCK_OK;
     if (fmt_options_parse(inspect->content_type, &inspect->options, &why) != FMT_OK)
         return ps_fail(error, PENSTOCK_E_ARGUMENT, "--content-type: %s", why.text);
-    if (inspect->options.ops == &fmt_csv)
-        inspect->kind = PS_KIND_CSV;
-    else if (inspect->options.ops)
-        inspect->kind = PS_KIND_RECORD_PROTOBUF;
-    else
-        inspect->kind = PS_KIND_BINARY;
+    snprintf(inspect->type, sizeof inspect->type, "%s", inspect->content_type);
+    inspect->kind = kind_of(inspect->options.ops);
     return PENSTOCK_OK;
 }
 
 void ps_inspect_close(struct ps_inspect *inspect)
 {
-    if (inspect->decoder)
-        inspect->options.ops->decoder_free(inspect->decoder);
+    ps_inspect_rows_close(inspect);
     fmt_options_free(&inspect->options);
     fmt_inflate_free(inspect->inflate);
-    free(inspect->row);
-    free(inspect->row_kept);
     free(inspect->pending);
     free(inspect->sizes.bytes);
     free(inspect->sizes.keys);
@@ -162,13 +177,5 @@ int ps_inspect_take(struct ps_inspect *inspect, const struct penstock_span *span
 
 void ps_inspect_content_type(const struct ps_inspect *inspect, char *out, size_t room)
 {
-    if (inspect->content_type)
-        snprintf(out, room, "%s", inspect->content_type);
-    else if (inspect->kind == PS_KIND_RECORD_PROTOBUF)
-        snprintf(out, room, "application/x-recordio-protobuf");
-    else if (inspect->kind == PS_KIND_CSV)
-        snprintf(out, room, "text/csv;label_size=%u",
-                 ((const struct fmt_csv_options *)inspect->options.own)->label_size);
-    else
-        snprintf(out, room, "application/octet-stream");
+    snprintf(out, room, "%s", inspect->type[0] ? inspect->type : "application/octet-stream");
 }

@@ -17,12 +17,15 @@
 enum ps_kind {
     PS_KIND_UNKNOWN, /* not enough bytes to tell: for ps_inspect_kind only */
     PS_KIND_RECORD_PROTOBUF,
-    PS_KIND_RECORDIO, /* with payloads of any other sort */
+    PS_KIND_RECORDIO,       /* with payloads of any other sort */
+    PS_KIND_IMAGE_RECORDIO, /* mxnet's: a head with labels, then a picture */
     PS_KIND_CSV,
     PS_KIND_CSV_OTHER, /* with another delimiter than the comma */
     PS_KIND_LIBSVM,
     PS_KIND_JSON_LINES,
     PS_KIND_JSON,
+    PS_KIND_LST,            /* mxnet's list of pictures and labels */
+    PS_KIND_RECORDIO_INDEX, /* mxnet's .idx: where records begin */
     PS_KIND_TEXT,
     PS_KIND_TFRECORD,
     PS_KIND_PARQUET,
@@ -42,12 +45,26 @@ const char *ps_kind_name(enum ps_kind kind);
 bool ps_kind_is_text(enum ps_kind kind);
 enum fmt_codec ps_inspect_codec(const uint8_t *in, size_t len);
 
+/* The content type, with parameters, by which penstock reads objects of that kind, which begin with
+ * [in, in + len): parameters that the bytes do not tell are examples. (inspect_type.c) */
+void ps_inspect_type(enum ps_kind kind, const uint8_t *in, size_t len, char *out, size_t room);
+
+/* Whether that content type can be decoded by as it is. */
+bool ps_inspect_type_is_whole(enum ps_kind kind);
+
+/* The character between the numbers of the first line of PS_KIND_CSV_OTHER that has some. */
+char ps_inspect_delimiter(const uint8_t *in, size_t len);
+
+/* The RecordIO record's head of mxnet's with a picture behind it: where in the payload that is; 0
+ * if it is none. */
+size_t ps_inspect_picture_at(const uint8_t *payload, size_t len);
+
 /* Whether none of the first line's fields is a number. */
-bool ps_inspect_is_header(const uint8_t *in, size_t len);
+bool ps_inspect_is_header(const uint8_t *in, size_t len, char delimiter);
 
 /* ---- numbers ---- */
 
-enum { PS_DISTINCT_MAX = 20, PS_LABELS_SHOWN = 16 };
+enum { PS_DISTINCT_MAX = 20, PS_LABELS_SHOWN = 16, PS_TYPE_BYTES = 512 };
 
 /* Of a column, or of all features together. */
 struct ps_numbers {
@@ -121,14 +138,20 @@ struct ps_inspect {
     enum fmt_codec codec; /* the first object's, unless given; AUTO: by each one's key */
     uint32_t rows_wanted; /* how many of the first rows to keep */
 
-    enum ps_kind kind; /* the first object's */
+    enum ps_kind kind;        /* the first object's */
+    char type[PS_TYPE_BYTES]; /* as ps_inspect_type has it */
     struct fmt_options options;
     bool codecs_differ;
-    struct fmt_shape shape; /* feature_dim 0: none learnt */
-    struct fmt_decoder *decoder;
-    float *row;      /* labels, then features */
-    float *row_kept; /* rows_kept of these */
+    struct fmt_shape shape;
+    struct fmt_decoder *decoder; /* NULL: no shape is learnt */
+    struct fmt_rows decoded;     /* one row */
+    float *row;                  /* labels, then features, or a sparse row's values */
+    size_t row_room;
+    float *row_kept;  /* rows_kept of these, if dense and without texts; else NULL */
+    char **line_kept; /* rows_kept of these, as penstock cat --decode writes them; else NULL */
     uint32_t rows_kept;
+    uint64_t entries; /* of sparse rows */
+    uint64_t text_bytes;
 
     uint64_t objects; /* begun, and read to their end */
     uint64_t objects_ended;
@@ -173,6 +196,11 @@ int ps_inspect_finish(struct ps_inspect *inspect);
 
 /* The object's contents, or their next piece; the object's end. (inspect_records.c) */
 int ps_inspect_contents(struct ps_inspect *inspect, const uint8_t *in, size_t len, bool at_end);
+
+/* A record's row, or what is wrong with it. PENSTOCK_OK or PENSTOCK_E_MEMORY. (inspect_rows.c) */
+int ps_inspect_row(struct ps_inspect *inspect, const uint8_t *in, size_t len,
+                   uint64_t offset_bytes);
+void ps_inspect_rows_close(struct ps_inspect *inspect);
 
 void ps_inspect_problem(struct ps_inspect *inspect, enum ps_problem problem, const char *key,
                         uint64_t offset_bytes, const char *format, ...)

@@ -110,6 +110,10 @@ static json_t *rows_json(const struct ps_inspect *inspect)
     size_t row_len = labels + inspect->shape.feature_dim;
 
     for (uint32_t i = 0; i < inspect->rows_kept; i++) {
+        if (inspect->line_kept) {
+            json_array_append_new(out, text(inspect->line_kept[i]));
+            continue;
+        }
         const float *values = inspect->row_kept + row_len * i;
         json_t *row = json_object();
 
@@ -127,6 +131,12 @@ static void set_rows(const struct ps_inspect *inspect, json_t *out)
     json_object_set_new(out, "records", integer(inspect->records));
     json_object_set_new(out, "feature_dim", integer(inspect->shape.feature_dim));
     json_object_set_new(out, "label_dim", integer(inspect->shape.label_dim));
+    if (inspect->shape.sparse)
+        json_object_set_new(out, "entries", integer(inspect->entries));
+    if (inspect->shape.text_dim > 0) {
+        json_object_set_new(out, "text_dim", integer(inspect->shape.text_dim));
+        json_object_set_new(out, "text_bytes", integer(inspect->text_bytes));
+    }
     for (uint32_t i = 0; i < inspect->shape.label_dim && i < PS_LABELS_SHOWN; i++)
         json_array_append_new(labels, label_json(&inspect->labels[i]));
     json_object_set_new(out, "labels", labels);
@@ -176,7 +186,7 @@ static json_t *problems_json(const struct ps_inspect *inspect)
 
 int ps_inspect_print_json(const struct ps_inspect *inspect, bool all, FILE *to)
 {
-    char content_type[200];
+    char content_type[PS_TYPE_BYTES];
     json_t *out = json_object();
 
     json_object_set_new(out, "objects", sizes_json(&inspect->sizes, all));
@@ -188,7 +198,7 @@ int ps_inspect_print_json(const struct ps_inspect *inspect, bool all, FILE *to)
         json_object_set_new(out, "read", read_json(inspect));
         if (inspect->options.ops)
             set_rows(inspect, out);
-        else if (inspect->kind == PS_KIND_RECORDIO)
+        else if (inspect->kind == PS_KIND_RECORDIO || inspect->kind == PS_KIND_IMAGE_RECORDIO)
             set_payloads(inspect, out);
     }
     json_object_set_new(out, "problems", problems_json(inspect));

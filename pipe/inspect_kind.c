@@ -9,7 +9,14 @@
 
 #include <string.h>
 
-enum { HEAD_BYTES = 64 << 10, RECORD_BYTES_MAX = 64 << 20, RECORDS_TRIED = 8, LINES_TRIED = 3 };
+/* IMAGE_HEAD_BYTES: mxnet, src/io/image_recordio.h, ImageRecordIO::Header. */
+enum {
+    IMAGE_HEAD_BYTES = 24,
+    HEAD_BYTES = 64 << 10,
+    RECORD_BYTES_MAX = 64 << 20,
+    RECORDS_TRIED = 8,
+    LINES_TRIED = 3
+};
 
 static const struct {
     const char *bytes;
@@ -27,11 +34,14 @@ const char *ps_kind_name(enum ps_kind kind)
         "unknown",
         "recordio-protobuf",
         "recordio",
+        "image-recordio",
         "csv",
         "csv-other-delimiter",
         "libsvm",
         "json-lines",
         "json",
+        "lst",
+        "recordio-index",
         "text",
         "tfrecord",
         "parquet",
@@ -50,7 +60,8 @@ const char *ps_kind_name(enum ps_kind kind)
 bool ps_kind_is_text(enum ps_kind kind)
 {
     return kind == PS_KIND_CSV || kind == PS_KIND_CSV_OTHER || kind == PS_KIND_LIBSVM ||
-           kind == PS_KIND_JSON_LINES || kind == PS_KIND_TEXT;
+           kind == PS_KIND_JSON_LINES || kind == PS_KIND_LST || kind == PS_KIND_RECORDIO_INDEX ||
+           kind == PS_KIND_TEXT;
 }
 
 enum fmt_codec ps_inspect_codec(const uint8_t *in, size_t len)
@@ -90,6 +101,35 @@ static bool is_protobuf(const uint8_t *in, size_t len)
     return is_record;
 }
 
+static bool is_picture(const uint8_t *in, size_t len)
+{
+    return (len >= 3 && memcmp(in, "\xff\xd8\xff", 3) == 0) ||
+           (len >= 8 && memcmp(in, "\x89PNG\r\n\x1a\n", 8) == 0);
+}
+
+size_t ps_inspect_picture_at(const uint8_t *payload, size_t len)
+{
+    if (len < IMAGE_HEAD_BYTES)
+        return 0;
+    size_t labels_bytes = (size_t)fmt_load_le32(payload) * sizeof(float);
+
+    if (labels_bytes > len - IMAGE_HEAD_BYTES)
+        return 0;
+    size_t at = IMAGE_HEAD_BYTES + labels_bytes;
+
+    return is_picture(payload + at, len - at) ? at : 0;
+}
+
+static bool is_image_record(const uint8_t *in, size_t len)
+{
+    struct fmt_recordio_record place;
+
+    return fmt_recordio_read(in, len, &place, NULL) == FMT_OK &&
+           ps_inspect_picture_at(in + FMT_RECORDIO_HEAD_BYTES,
+                                 place.part_count == 1 ? place.body_bytes
+                                                       : fmt_load_le32(in + 4) & 0x1fffffffu) > 0;
+}
+
 static enum ps_kind recordio_kind(const uint8_t *in, size_t len, bool whole)
 {
     size_t at = 0;
@@ -104,6 +144,8 @@ static enum ps_kind recordio_kind(const uint8_t *in, size_t len, bool whole)
             break;
         if (is_protobuf(in + at, cut.len_bytes))
             return PS_KIND_RECORD_PROTOBUF;
+        if (is_image_record(in + at, cut.len_bytes))
+            return PS_KIND_IMAGE_RECORDIO;
         at += cut.len_bytes;
     }
     return PS_KIND_RECORDIO;
@@ -206,19 +248,58 @@ static bool is_libsvm(const struct line *line)
     return colon && is_number(blank + 1, colon);
 }
 
+/* The delimiter of a line that is all numbers, of which it has several unless `first`; 0 if it is
+ * none. */
+static char number_delimiter(const struct line *line, bool first)
+{
+    for (const char *d = ",;\t| "; *d; d++) {
+        struct fields fields = count_fields(line, *d);
+
+        if (all_numbers(&fields) && (fields.count > 1 || first))
+            return *d;
+    }
+    return 0;
+}
+
+/* Of mxnet's tools: "0 TAB 0", "1 TAB 3184": numbers that grow, the second ones by fours. */
+static bool is_recordio_index(const struct line *lines, size_t count)
+{
+    float before = -1;
+
+    for (size_t n = 0; n < count; n++) {
+        struct fields fields = count_fields(&lines[n], '\t');
+        const uint8_t *tab = memchr(lines[n].start, '\t', (size_t)(lines[n].end - lines[n].start));
+        float offset;
+
+        if (fields.count != 2 || fields.numbers != 2 || !tab ||
+            !fmt_number_scan(tab + 1, lines[n].end, &offset) || offset <= before ||
+            (n == 0 && offset != 0) || lines[n].end[-1] % 2 != 0)
+            return false;
+        before = offset;
+    }
+    return count > 1;
+}
+
+/* "INDEX TAB LABEL TAB ... TAB PATH" */
+static bool is_lst(const struct line *line)
+{
+    struct fields fields = count_fields(line, '\t');
+    const uint8_t *path = memrchr(line->start, '\t', (size_t)(line->end - line->start));
+
+    return fields.count >= 3 && fields.numbers == fields.count - 1 && path &&
+           !is_number(path + 1, line->end);
+}
+
 /* Numbers with one delimiter in the first line or, under a header, the second; or commas, the same
  * number of them in all lines. */
 static enum ps_kind table_kind(const struct line *lines, size_t count)
 {
-    static const char delimiters[] = ",;\t| ";
+    for (size_t n = 0; n < count && n < 2; n++) {
+        char delimiter = number_delimiter(&lines[n], n == 0);
 
-    for (size_t n = 0; n < count && n < 2; n++)
-        for (const char *d = delimiters; *d; d++) {
-            struct fields fields = count_fields(&lines[n], *d);
-
-            if (all_numbers(&fields) && (fields.count > 1 || n == 0))
-                return *d == ',' ? PS_KIND_CSV : PS_KIND_CSV_OTHER;
-        }
+        if (delimiter)
+            return delimiter == ',' ? PS_KIND_CSV : PS_KIND_CSV_OTHER;
+    }
     size_t commas = count_fields(&lines[0], ',').count;
 
     for (size_t n = 1; n < count; n++)
@@ -227,9 +308,9 @@ static enum ps_kind table_kind(const struct line *lines, size_t count)
     return commas > 1 ? PS_KIND_CSV : PS_KIND_TEXT;
 }
 
-static enum ps_kind text_kind(const uint8_t *in, size_t len)
+/* The first lines that are not blank; returns how many. */
+static size_t first_lines(const uint8_t *in, size_t len, struct line lines[LINES_TRIED])
 {
-    struct line lines[LINES_TRIED];
     const uint8_t *at = in;
     size_t count = 0;
 
@@ -237,23 +318,56 @@ static enum ps_kind text_kind(const uint8_t *in, size_t len)
         at += 3;
     while (count < LINES_TRIED && next_line(&at, in + len, &lines[count]))
         count++;
+    return count;
+}
+
+/* An array a line is JSON Lines; one array over several is not. */
+static enum ps_kind json_kind(const struct line *lines, size_t count)
+{
+    uint8_t open = *lines[0].start;
+
+    if (lines[0].end[-1] != (open == '{' ? '}' : ']'))
+        return PS_KIND_JSON;
+    if (open == '[' && (count < 2 || *lines[1].start != '['))
+        return PS_KIND_JSON;
+    return PS_KIND_JSON_LINES;
+}
+
+static enum ps_kind text_kind(const uint8_t *in, size_t len)
+{
+    struct line lines[LINES_TRIED];
+    size_t count = first_lines(in, len, lines);
+
     if (count == 0)
         return PS_KIND_TEXT;
-    if (*lines[0].start == '{')
-        return lines[0].end[-1] == '}' ? PS_KIND_JSON_LINES : PS_KIND_JSON;
-    if (*lines[0].start == '[')
-        return PS_KIND_JSON;
+    if (*lines[0].start == '{' || *lines[0].start == '[')
+        return json_kind(lines, count);
     if (is_libsvm(&lines[0]))
         return PS_KIND_LIBSVM;
+    if (is_lst(&lines[0]))
+        return PS_KIND_LST;
+    if (is_recordio_index(lines, count))
+        return PS_KIND_RECORDIO_INDEX;
     return table_kind(lines, count);
 }
 
-bool ps_inspect_is_header(const uint8_t *in, size_t len)
+char ps_inspect_delimiter(const uint8_t *in, size_t len)
+{
+    struct line lines[LINES_TRIED];
+    size_t count = first_lines(in, len < HEAD_BYTES ? len : HEAD_BYTES, lines);
+    char delimiter = 0;
+
+    for (size_t n = 0; n < count && n < 2 && !delimiter; n++)
+        delimiter = number_delimiter(&lines[n], n == 0);
+    return delimiter ? delimiter : ',';
+}
+
+bool ps_inspect_is_header(const uint8_t *in, size_t len, char delimiter)
 {
     struct line line;
     const uint8_t *at = in;
 
-    return next_line(&at, in + len, &line) && count_fields(&line, ',').numbers == 0;
+    return next_line(&at, in + len, &line) && count_fields(&line, delimiter).numbers == 0;
 }
 
 /* ---- all of them ---- */

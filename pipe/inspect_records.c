@@ -6,7 +6,6 @@
  */
 #include "pipe/inspect.h"
 
-#include "formats/csv.h"
 #include "formats/recordio.h"
 
 #include <stdlib.h>
@@ -14,112 +13,15 @@
 
 enum { RECORD_BYTES_MAX = 512 << 20 };
 
-/* ---- what is known of all objects ---- */
-
 static void set_kind(struct ps_inspect *inspect, enum ps_kind kind)
 {
     struct fmt_error why;
 
     inspect->kind = kind;
-    if (kind == PS_KIND_RECORD_PROTOBUF)
-        (void)fmt_options_parse("application/x-recordio-protobuf", &inspect->options, &why);
-    else if (kind == PS_KIND_CSV)
-        (void)fmt_options_parse("text/csv;label_size=1", &inspect->options, &why);
-}
-
-/* Learns the shape from a record. One that is malformed leaves it unknown. */
-static int learn(struct ps_inspect *inspect, const uint8_t *in, size_t len, struct fmt_error *why)
-{
-    const struct fmt_options *options = &inspect->options;
-    struct fmt_shape shape;
-
-    if (options->ops->learn(options, in, len, &shape, why) != FMT_OK)
-        return PENSTOCK_E_FORMAT;
-    size_t row_len = (size_t)shape.feature_dim + shape.label_dim;
-
-    inspect->decoder = options->ops->decoder_new(options, &shape);
-    inspect->row = calloc(row_len, sizeof *inspect->row);
-    inspect->row_kept = calloc(row_len * (inspect->rows_wanted + 1), sizeof *inspect->row);
-    inspect->shape = shape;
-    return inspect->decoder && inspect->row && inspect->row_kept ? PENSTOCK_OK : PENSTOCK_E_MEMORY;
-}
-
-/* ---- rows ---- */
-
-static void keep_row(struct ps_inspect *inspect, uint64_t offset_bytes)
-{
-    const struct fmt_shape *shape = &inspect->shape;
-    size_t row_len = (size_t)shape->feature_dim + shape->label_dim;
-    const float *features = inspect->row + shape->label_dim;
-    uint64_t odd = inspect->features.nan_count + inspect->features.inf_count;
-
-    if (inspect->rows_kept < inspect->rows_wanted)
-        memcpy(inspect->row_kept + row_len * inspect->rows_kept++, inspect->row,
-               row_len * sizeof *inspect->row);
-    ps_numbers_take(&inspect->features, features, shape->feature_dim, 1, false);
-    odd = inspect->features.nan_count + inspect->features.inf_count - odd;
-    for (uint32_t i = 0; i < shape->label_dim && i < PS_LABELS_SHOWN; i++) {
-        struct ps_numbers *label = &inspect->labels[i];
-        uint64_t before = label->nan_count + label->inf_count;
-
-        ps_numbers_take(label, inspect->row + i, 1, 1, true);
-        odd += label->nan_count + label->inf_count - before;
-    }
-    inspect->records++;
-    if (odd > 0)
-        ps_inspect_problem(inspect, PS_PROBLEM_NUMBERS, inspect->key, offset_bytes,
-                           "%llu of the record's numbers are missing, NaN or infinite",
-                           (unsigned long long)odd);
-}
-
-/* A record that does not decode: of another shape, a header, or malformed. */
-static void tell_bad_row(struct ps_inspect *inspect, const uint8_t *in, size_t len,
-                         uint64_t offset_bytes, const char *why)
-{
-    const struct fmt_options *options = &inspect->options;
-    struct fmt_shape shape;
-    enum ps_problem problem = PS_PROBLEM_MALFORMED;
-
-    if (options->ops == &fmt_csv && offset_bytes <= 3 && ps_inspect_is_header(in, len))
-        problem = PS_PROBLEM_HEADER;
-    else if (inspect->shape.feature_dim > 0 &&
-             options->ops->learn(options, in, len, &shape, NULL) == FMT_OK &&
-             (shape.feature_dim != inspect->shape.feature_dim ||
-              shape.label_dim != inspect->shape.label_dim))
-        problem = PS_PROBLEM_SHAPE;
-    ps_inspect_problem(inspect, problem, inspect->key, offset_bytes, "%s",
-                       problem == PS_PROBLEM_HEADER
-                           ? "the first line is a header: SageMaker's CSV has none"
-                           : why);
-}
-
-static int take_row(struct ps_inspect *inspect, const uint8_t *in, size_t len,
-                    uint64_t offset_bytes)
-{
-    struct fmt_error why = {.text = ""};
-    int rc = PENSTOCK_OK;
-    bool header =
-        inspect->options.ops == &fmt_csv && offset_bytes <= 3 && ps_inspect_is_header(in, len);
-
-    if (!inspect->decoder && !header)
-        rc = learn(inspect, in, len, &why);
-    if (rc == PENSTOCK_E_MEMORY)
-        return rc;
-    struct fmt_span span = {.in = in,
-                            .len = len,
-                            .rows = 1,
-                            .position = inspect->records,
-                            .key = inspect->key,
-                            .object_offset = offset_bytes};
-    struct fmt_rows out = {.features = inspect->row + inspect->shape.label_dim,
-                           .labels = inspect->row};
-
-    if (rc == PENSTOCK_OK && inspect->decoder &&
-        inspect->options.ops->decode(inspect->decoder, &span, &out, &why) == FMT_OK)
-        keep_row(inspect, offset_bytes);
-    else
-        tell_bad_row(inspect, in, len, offset_bytes, why.text);
-    return PENSTOCK_OK;
+    ps_inspect_type(kind, inspect->pending, inspect->pending_bytes, inspect->type,
+                    sizeof inspect->type);
+    if (ps_inspect_type_is_whole(kind))
+        (void)fmt_options_parse(inspect->type, &inspect->options, &why);
 }
 
 /* Of RecordIO that is no protobuf. */
@@ -131,8 +33,10 @@ static void take_payload(struct ps_inspect *inspect, const uint8_t *in, size_t l
         return;
     if (inspect->records++ == 0) {
         bool whole = place.part_count == 1;
-        enum ps_kind kind =
-            ps_inspect_kind(in + FMT_RECORDIO_HEAD_BYTES, whole ? place.body_bytes : 0, true);
+        size_t at =
+            whole ? ps_inspect_picture_at(in + FMT_RECORDIO_HEAD_BYTES, place.body_bytes) : 0;
+        enum ps_kind kind = ps_inspect_kind(in + FMT_RECORDIO_HEAD_BYTES + at,
+                                            whole ? place.body_bytes - at : 0, true);
 
         snprintf(inspect->payload_kind, sizeof inspect->payload_kind, "%s", ps_kind_name(kind));
         inspect->payload_least_bytes = place.body_bytes;
@@ -149,7 +53,8 @@ static void take_payload(struct ps_inspect *inspect, const uint8_t *in, size_t l
 
 static bool has_records(const struct ps_inspect *inspect)
 {
-    return inspect->options.ops || inspect->kind == PS_KIND_RECORDIO;
+    return inspect->options.ops || inspect->kind == PS_KIND_RECORDIO ||
+           inspect->kind == PS_KIND_IMAGE_RECORDIO;
 }
 
 static int take_record(struct ps_inspect *inspect, const uint8_t *in, uint64_t offset_bytes)
@@ -160,8 +65,8 @@ static int take_record(struct ps_inspect *inspect, const uint8_t *in, uint64_t o
     if (cut->rows == 0)
         return PENSTOCK_OK;
     if (inspect->options.ops)
-        return take_row(inspect, in, cut->len_bytes - cut->lead_bytes,
-                        offset_bytes + cut->lead_bytes);
+        return ps_inspect_row(inspect, in, cut->len_bytes - cut->lead_bytes,
+                              offset_bytes + cut->lead_bytes);
     take_payload(inspect, in, cut->len_bytes);
     return PENSTOCK_OK;
 }
@@ -243,8 +148,9 @@ static bool know_kind(struct ps_inspect *inspect, bool whole)
         return true;
     }
     if (kind == PS_KIND_CSV_OTHER)
-        ps_inspect_problem(inspect, PS_PROBLEM_DELIMITER, inspect->key, 0,
-                           "numbers with another delimiter than the comma, which alone is read");
+        ps_inspect_problem(
+            inspect, PS_PROBLEM_DELIMITER, inspect->key, 0,
+            "numbers with another delimiter than the comma: SageMaker's CSV has none");
     return true;
 }
 

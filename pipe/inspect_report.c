@@ -70,17 +70,53 @@ static void print_objects(const struct ps_sizes *sizes, bool all, FILE *to)
 
 /* ---- format ---- */
 
+/* What a content type does not say; NULL: nothing. */
+static const char *remark(enum ps_kind kind)
+{
+    switch (kind) {
+    case PS_KIND_CSV:
+    case PS_KIND_CSV_OTHER:
+        return "label_size=1 is SageMaker's convention: the first column";
+    case PS_KIND_JSON_LINES:
+        return "names are by kind, from the first line; label, target, class and y are labels";
+    case PS_KIND_IMAGE_RECORDIO:
+    case PS_KIND_JPEG:
+    case PS_KIND_PNG:
+        return "image_shape is an example: channels, height, width";
+    case PS_KIND_LST:
+        return "labels of pictures: for application/x-image;lst=FILE";
+    case PS_KIND_RECORDIO_INDEX:
+        return "where the records of a RecordIO file begin: not needed to read it";
+    case PS_KIND_NPY:
+    case PS_KIND_ZIP:
+    case PS_KIND_IDX:
+        return "penstock pack turns .npy, .npz and IDX files into shards of records";
+    case PS_KIND_UNKNOWN:
+    case PS_KIND_RECORD_PROTOBUF:
+    case PS_KIND_RECORDIO:
+    case PS_KIND_LIBSVM:
+    case PS_KIND_JSON:
+    case PS_KIND_TEXT:
+    case PS_KIND_TFRECORD:
+    case PS_KIND_PARQUET:
+    case PS_KIND_AVRO:
+    case PS_KIND_BINARY:
+        break;
+    }
+    return NULL;
+}
+
 static void print_format(const struct ps_inspect *inspect, FILE *to)
 {
-    char content_type[200];
+    char content_type[PS_TYPE_BYTES];
 
     ps_inspect_content_type(inspect, content_type, sizeof content_type);
     say(to, "Format         %s%s\n", ps_kind_name(inspect->kind),
         inspect->content_type ? " (as told)" : "");
     say(to, "Options        content type %s, compression %s\n", content_type,
         ps_inspect_compression(inspect));
-    if (!inspect->content_type && inspect->kind == PS_KIND_CSV)
-        say(to, "               (label_size=1 is SageMaker's convention: the first column)\n");
+    if (!inspect->content_type && remark(inspect->kind))
+        say(to, "               (%s)\n", remark(inspect->kind));
     say(to, "Read           %llu of %llu bytes, %llu of %zu objects to their end",
         (ull)inspect->bytes_read, (ull)inspect->sizes.total_bytes, (ull)inspect->objects_ended,
         inspect->sizes.count);
@@ -132,8 +168,12 @@ static void print_rows(const struct ps_inspect *inspect, FILE *to)
     size_t row_len = labels + inspect->shape.feature_dim;
 
     if (inspect->rows_kept > 0)
-        say(to, "First rows     label | features\n");
+        say(to, inspect->line_kept ? "First rows\n" : "First rows     label | features\n");
     for (uint32_t i = 0; i < inspect->rows_kept; i++) {
+        if (inspect->line_kept) {
+            say(to, "    %s\n", inspect->line_kept[i]);
+            continue;
+        }
         const float *row = inspect->row_kept + row_len * i;
 
         fputs("   ", to);
@@ -144,12 +184,27 @@ static void print_rows(const struct ps_inspect *inspect, FILE *to)
     }
 }
 
+static double mean(uint64_t sum, uint64_t count)
+{
+    return count == 0 ? 0 : (double)sum / (double)count;
+}
+
 static void print_records(const struct ps_inspect *inspect, FILE *to)
 {
+    const struct fmt_shape *shape = &inspect->shape;
+
     say(to, "Records        %llu", (ull)inspect->records);
-    if (inspect->shape.feature_dim > 0)
-        say(to, ", each of %u features and %u labels", inspect->shape.feature_dim,
-            inspect->shape.label_dim);
+    if (shape->sparse)
+        say(to, ", sparse, %.4g entries each", mean(inspect->entries, inspect->records));
+    if (shape->sparse && shape->feature_dim > 0)
+        say(to, " of %u columns", shape->feature_dim);
+    if (shape->sparse)
+        say(to, ", and %u labels", shape->label_dim);
+    else if (inspect->decoder)
+        say(to, ", each of %u features and %u labels", shape->feature_dim, shape->label_dim);
+    if (shape->text_dim > 0)
+        say(to, ", %u texts (%.4g bytes)", shape->text_dim,
+            mean(inspect->text_bytes, inspect->records));
     fputc('\n', to);
     for (uint32_t i = 0; i < inspect->shape.label_dim && i < PS_LABELS_SHOWN; i++) {
         char what[16];
@@ -158,7 +213,7 @@ static void print_records(const struct ps_inspect *inspect, FILE *to)
         print_numbers(what, &inspect->labels[i], to);
         print_distinct(&inspect->labels[i], to);
     }
-    if (inspect->shape.feature_dim > 0)
+    if (shape->feature_dim > 0 || shape->sparse)
         print_numbers("Features", &inspect->features, to);
     print_rows(inspect, to);
 }
@@ -212,7 +267,7 @@ void ps_inspect_print(const struct ps_inspect *inspect, bool all, FILE *to)
         print_format(inspect, to);
         if (inspect->options.ops)
             print_records(inspect, to);
-        else if (inspect->kind == PS_KIND_RECORDIO)
+        else if (inspect->kind == PS_KIND_RECORDIO || inspect->kind == PS_KIND_IMAGE_RECORDIO)
             print_payloads(inspect, to);
     }
     print_problems(inspect, to);

@@ -145,7 +145,10 @@ def numpy_file():
 
 LENGTH = struct.pack("<Q", 5)
 KINDS = {
-    "tfrecord": LENGTH + struct.pack("<I", masked_crc32c(LENGTH)) + b"hello" + b"\0" * 4,
+    "tfrecord": LENGTH
+    + struct.pack("<I", masked_crc32c(LENGTH))
+    + b"hello"
+    + struct.pack("<I", masked_crc32c(b"hello")),
     "parquet": b"PAR1" + bytes(40),
     "npy": numpy_file(),
     "zip": b"PK\x03\x04" + bytes(30),
@@ -160,10 +163,73 @@ KINDS = {
 }
 
 
+TYPES = {
+    "tfrecord": "application/x-tfrecord",
+    "parquet": "application/x-parquet",
+    "png": "application/x-image;image_shape=3,224,224",
+    "jpeg": "application/x-image;image_shape=3,224,224",
+    "json-lines": "application/jsonlines;features=a",
+    "libsvm": "text/libsvm",
+}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_kinds(inspect, kind):
     said = inspect({"a": KINDS[kind]})
-    assert (said["format"], said["content_type"]) == (kind, "application/octet-stream")
+    assert (said["format"], said["content_type"]) == (
+        kind,
+        TYPES.get(kind, "application/octet-stream"),
+    )
+
+
+def test_json_lines_by_what_the_first_one_has(inspect):
+    lines = [
+        {"id": "x1", "a": 1, "b": [0.5, 2], "y": 1, "x;y": 7, "meta": {"a": 1}, "n": None},
+        {"y": 0, "b": [1, 1], "a": 3, "id": "\x1b[2J\u00e4"},
+    ]
+    data = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    said = inspect({"a": data})
+    assert said["content_type"] == "application/jsonlines;features=a,b;label=y;text=id"
+    assert (said["records"], said["feature_dim"], said["label_dim"]) == (2, 3, 1)
+    assert (said["text_dim"], said["text_bytes"]) == (1, 8)
+    assert said["rows"] == ['1,1,0.5,2,"x1"', '0,3,1,1,".[2J\u00e4"']
+    assert (said["features"]["min"], said["features"]["max"]) == (0.5, 3)
+    said = inspect({"a": b"[1,2]\n[3,4]\n[5,6,7]\n"}, rc=3)
+    assert said["records"] == 2 and problems(said) == {"other_shape": 1}
+    said = inspect({"a": b'{"data": {"features": {"values": [1]}}}\n'})
+    assert said["content_type"] == "application/jsonlines" and said["feature_dim"] == 1
+
+
+def test_sparse_rows(inspect):
+    said = inspect({"a": b"1 1:0.5 7:2\n0 3:-1\n"})
+    assert (said["records"], said["entries"], said["label_dim"]) == (2, 3, 1)
+    assert (said["features"]["count"], said["features"]["min"]) == (3, -1)
+    assert said["rows"] == ["1 1:0.5 7:2", "0 3:-1"]
+
+
+def test_told_types_of_any_shape(inspect, run_penstock, tmp_path):
+    """Rows with weights, texts and other types than float32 have a place, too."""
+    told = ["--content-type", "jsonlines;features=f;weight=w;text=t"]
+    said = inspect({"a": b'{"f": [1, 2], "w": 0.5, "t": "a\\"b"}\n'}, *told)
+    assert said["rows"] == ['0.5,1,2,"a""b"'] and said["format"] == "json-lines"
+    assert "First rows\n    0.5,1,2" in run_penstock(["inspect", tmp_path, *told]).ok().stdout
+    features, labels = table(6)
+    told = ["--content-type", "application/x-recordio-protobuf;type=float64"]
+    said = inspect({"a": records(features, labels)}, *told)
+    assert said["rows"][0]["features"] == pytest.approx(list(map(float, features[0])))
+    assert said["features"]["max"] == pytest.approx(float(features.max()))
+
+
+def test_pictures_in_recordio_and_their_lists(inspect):
+    image = b"\xff\xd8\xff\xe0" + b"j" * 997
+    plain = struct.pack("<IfQQ", 0, 3.0, 7, 0) + image
+    labels = struct.pack("<IfQQff", 2, 0.0, 7, 0, 1.0, 2.0) + image
+    said = inspect({"a": frame(plain) + frame(labels)})
+    assert said["format"] == "image-recordio" and said["payloads"]["format"] == "jpeg"
+    assert said["content_type"] == "application/x-recordio;image_shape=3,224,224"
+    said = inspect({"a": b"0\t1.0\tcats/b.jpg\n1\t0.0\tc.jpg\n"})
+    assert said["format"] == "lst"
+    assert inspect({"a": b"0\t0\n1\t1036\n2\t2080\n"})["format"] == "recordio-index"
 
 
 def test_a_malformed_record_is_passed_over(inspect):
@@ -241,7 +307,11 @@ def test_csv_fields_that_are_no_numbers(inspect):
 
 
 def test_csv_delimiter_and_final_newline(inspect):
-    assert problems(inspect({"a": b"1;2;3\n4;5;6\n"}, rc=3)) == {"csv_delimiter": 1}
+    said = inspect({"a": b"1;2;3\n4;5;6\n"}, rc=3)
+    assert problems(said) == {"csv_delimiter": 1} and said["records"] == 2
+    assert said["content_type"] == "text/csv;label_size=1;delimiter=semicolon"
+    said = inspect({"a": b"y\ta\n1\t2\n"}, rc=3)
+    assert problems(said) == {"csv_delimiter": 1, "csv_header": 1} and said["records"] == 1
     said = inspect({"a": b"1,2,3\n4,5,6"}, rc=3)
     assert problems(said) == {"no_final_newline": 1} and said["records"] == 2
     assert example(said, "no_final_newline")["offset"] == 11
