@@ -172,7 +172,8 @@ int bench_outputs_check(const struct bench_options *o, const char **path)
     const char *const paths[] = {o->json, o->csv, o->raw, o->report, o->metrics};
 
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-        if (!paths[i] || strcmp(paths[i], "-") == 0)
+        if (!paths[i] || strcmp(paths[i], "-") == 0 ||
+            (paths[i] == o->metrics && bench_port_is_one(o->metrics)))
             continue;
         /* What is there stays until there is something better. */
         int fd = open(paths[i], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);

@@ -37,6 +37,7 @@ struct bench_result {
     char recommended[160]; /* options, of a sweep; else "" */
     char met[200];         /* which limit a sweep met */
     bool interrupted;
+    struct bench_port *port; /* of --metrics :PORT, or NULL */
 };
 
 /* Whether there is something to tell. */

@@ -147,6 +147,8 @@ static bool look(struct session *s)
     if (!close && !keep_tick(s->run, &tick))
         return false;
     show_progress(s, &c, tick.at_ns);
+    if (s->plan->port)
+        bench_port_tell(s->plan->port, &c);
     if (!s->measuring && s->started &&
         (double)(s->opened_ns + tick.at_ns - s->started_ns) >= s->plan->warmup_s * 1e9)
         begin_measuring(s, &c, tick.at_ns);

@@ -69,7 +69,7 @@ static int write_all(const struct bench_result *result)
                    {o->csv, bench_write_csv},
                    {o->raw, bench_write_raw},
                    {o->report, bench_write_report},
-                   {o->metrics, bench_write_metrics}};
+                   {result->port ? NULL : o->metrics, bench_write_metrics}};
     int code = EXIT_SUCCESS;
 
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
@@ -105,10 +105,36 @@ static int tell(struct bench_result *result, int rc, const struct penstock_error
     return code;
 }
 
+static bool open_port(struct bench_result *result)
+{
+    const char *text = result->options->metrics;
+    char why[256];
+
+    if (!text || !bench_port_is_one(text))
+        return true;
+    result->port = bench_port_open(text, why, sizeof why);
+    if (result->port)
+        fprintf(stderr, "penstock bench: metrics at port %u\n", bench_port_number(result->port));
+    else
+        fprintf(stderr, "penstock bench: %s\n", why);
+    return result->port != NULL;
+}
+
+static int measure(const struct command *command, struct bench_result *result)
+{
+    static struct penstock_error error;
+
+    bench_environment_take(&result->environment);
+    int rc = command->measure(result, &error);
+    int code = tell(result, rc, &error);
+
+    bench_result_free(result);
+    return code;
+}
+
 static int run(const struct command *command, int argc, char **argv)
 {
     static char program[32]; /* for getopt's messages */
-    static struct penstock_error error;
     struct bench_options options;
     struct bench_result result = {
         .options = &options, .command = command->name, .argc = argc, .argv = argv};
@@ -133,11 +159,8 @@ static int run(const struct command *command, int argc, char **argv)
     } else {
         ps_stop_install();
         signal(SIGPIPE, SIG_IGN);
-        bench_environment_take(&result.environment);
-        int rc = command->measure(&result, &error);
-
-        code = tell(&result, rc, &error);
-        bench_result_free(&result);
+        code = open_port(&result) ? measure(command, &result) : EXIT_FAILURE;
+        bench_port_close(result.port);
     }
     free(given);
     return code;

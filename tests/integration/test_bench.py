@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 import xml.etree.ElementTree
 
 import numpy
@@ -294,6 +295,29 @@ def test_cmp_of_a_run_with_itself_and_of_no_runs(run_penstock, measured, tmp_pat
         assert done.rc == 1 and word in done.stderr
 
 
+def test_metrics_can_be_asked_for_meanwhile(penstock, data, tmp_path):
+    words = [penstock, "bench", "read", data / "bytes", "--seconds", "30", "--memory-limit", "16MiB",
+             "--metrics", ":0"]
+    process = subprocess.Popen([str(word) for word in words], env=clean_env(), text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        said = process.stderr.readline()
+        url = f"http://127.0.0.1:{said.rsplit(None, 1)[1]}/metrics"
+        received = []
+        for _ in range(2):
+            time.sleep(0.5)
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                assert answer.headers["Content-Type"] == "text/plain; version=0.0.4"
+                lines = dict(line.split() for line in answer.read().decode().splitlines()
+                             if line[0] != "#")
+            received.append(float(lines["penstock_bytes_received_total"]))
+        assert 0 < received[0] < received[1]
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert process.returncode == 130
+
+
 # ---- how it fails ----
 
 
@@ -316,6 +340,7 @@ def test_bad_input(run_penstock, s3_server, data, tmp_path):
         (["start", "s3://csv/", "--modes", "fifo"], 2, "--modes is"),
         (["read", "s3://csv/", "--vary", "io=uring"], 2, "--vary is"),
         (["read", "s3://csv/", "--vary", "connections=4,many"], 2, "--vary is"),
+        (["read", "s3://csv/", "--metrics", "nowhere:80"], 1, "is not [IPv4 ADDRESS]:PORT"),
         (["read"], 2, "no URI"),
         (["fly", "s3://bytes/"], 2, "there is no command 'fly'"),
     ):
