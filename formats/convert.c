@@ -148,6 +148,9 @@ static size_t convert_tail(const uint8_t *in, size_t len_bytes, void *out, size_
 bool fmt_convert_varints(const uint8_t *in, size_t len_bytes, float *out, size_t out_max,
                          size_t *count)
 {
+    *count = 0;
+    if (len_bytes == 0)
+        return true; /* there may be no address to count from */
     const uint8_t *end = in + len_bytes;
     size_t n = 0;
     while (in < end) {
@@ -219,6 +222,9 @@ static uint32_t most_u32(const uint32_t *in, size_t count)
 bool fmt_convert_keys(const uint8_t *in, size_t len_bytes, uint32_t *out, size_t out_max,
                       uint64_t *most)
 {
+    *most = 0;
+    if (len_bytes == 0)
+        return true; /* there may be no address to count from */
     const uint8_t *end = in + len_bytes;
     uint64_t found = 0;
     size_t n = 0;

@@ -183,8 +183,9 @@ static inline size_t fmt_feature_bytes(enum fmt_feature_type type)
     return type == FMT_F64 ? 8 : type == FMT_U8 ? 1 : 4;
 }
 
-/* Makes room for `more` entries behind those there are; false when memory is out, or there would be
- * more than 2^31 - 1. Memory grows by doubling, and is the caller's of decode to free. */
+/* Makes room for `more` entries (0: there is memory at least) behind those there are; false when
+ * memory is out, or there would be more than 2^31 - 1. Memory grows by doubling, and is the
+ * caller's of decode to free. */
 bool fmt_entries_reserve(struct fmt_entries *entries, size_t more)
     __attribute__((warn_unused_result));
 

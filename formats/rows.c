@@ -21,7 +21,7 @@ static size_t grown(size_t count, size_t room, size_t more)
 
 bool fmt_entries_reserve(struct fmt_entries *entries, size_t more)
 {
-    if (more <= entries->room - entries->count)
+    if (entries->room > 0 && more <= entries->room - entries->count)
         return true;
     size_t room = grown(entries->count, entries->room, more);
     if (room == 0)
@@ -40,7 +40,7 @@ bool fmt_entries_reserve(struct fmt_entries *entries, size_t more)
 
 bool fmt_texts_reserve(struct fmt_texts *texts, size_t more)
 {
-    if (more <= texts->room - texts->count)
+    if (texts->room > 0 && more <= texts->room - texts->count)
         return true;
     size_t room = grown(texts->count, texts->room, more);
     uint8_t *bytes = room == 0 ? NULL : realloc(texts->bytes, room);
