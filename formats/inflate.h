@@ -66,6 +66,7 @@ struct fmt_inflate_step {
     const uint8_t *in; /* the object's bytes from the first that was not consumed */
     size_t in_bytes;   /* may be 0 */
     bool at_end;       /* the object ends there */
+    bool in_stream;    /* OWN: it is a stream of objects back to back; the codec finds their ends */
     uint8_t *out;
     size_t out_bytes; /* >= 1 */
 

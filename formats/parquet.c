@@ -4,6 +4,7 @@
 
 #include "formats/bytes.h"
 #include "formats/inflate_codecs.h"
+#include "formats/parquet_find.h"
 #include "formats/parquet_rows.h"
 #include "formats/row_frame.h"
 
@@ -13,6 +14,9 @@
 #include <strings.h>
 
 #define LABELS_MAX 1000000u
+
+/* A stream is searched for the end of a file after so much more of it. */
+#define STREAM_STEP_BYTES ((size_t)1 << 20)
 
 enum { ARENA_ALIGNMENT = 64 };
 
@@ -89,7 +93,10 @@ struct parquet {
     const struct fmt_parquet_options *options;
     uint8_t *memory; /* the file, and behind it the arena */
     size_t memory_bytes;
-    size_t file_bytes; /* gathered */
+    size_t file_bytes;  /* gathered */
+    size_t have_bytes;  /* the same, and what a stream has behind the file */
+    size_t seen_bytes;  /* of these searched in vain for the file's end */
+    uint64_t stream_at; /* where in its stream the file begins; of an object 0 */
     bool gathered;
     struct fmt_pq_rows rows;
     struct fmt_pq_unpacker *unpacker;
@@ -133,22 +140,53 @@ static void start_codec(void *codec)
 
     fmt_pq_arena_end(&p->rows.arena);
     p->rows.arena = (struct fmt_pq_arena){.size_bytes = 0};
-    p->file_bytes = 0;
+    p->file_bytes = p->have_bytes = p->seen_bytes = 0;
+    p->stream_at = 0;
     p->gathered = false;
 }
 
-/* Adds to the file what there is of it. */
-static enum fmt_rc gather(struct parquet *p, struct fmt_inflate_step *step, struct fmt_error *error)
+/* Adds to what there is of the file len_bytes more. */
+static enum fmt_rc gather(struct parquet *p, struct fmt_inflate_step *step, size_t len_bytes,
+                          struct fmt_error *error)
 {
-    if (step->in_bytes > p->memory_bytes - p->file_bytes)
+    if (len_bytes > p->memory_bytes - p->have_bytes)
         return fmt_fail(error, p->memory_bytes, 0,
                         "the file is longer than %zu bytes, the most that this memory limit "
                         "allows: raise the memory limit, or write smaller files",
                         p->memory_bytes);
-    if (step->in_bytes > 0)
-        memcpy(p->memory + p->file_bytes, step->in, step->in_bytes);
-    p->file_bytes += step->in_bytes;
-    step->consumed_bytes = step->in_bytes;
+    if (len_bytes > 0)
+        memcpy(p->memory + p->have_bytes, step->in + step->consumed_bytes, len_bytes);
+    p->have_bytes += len_bytes;
+    step->consumed_bytes += len_bytes;
+    return FMT_OK;
+}
+
+/* Gathers what there is, of a stream until a file's end is found. *whole: the file is. */
+static enum fmt_rc gather_file(struct parquet *p, struct fmt_inflate_step *step, bool *whole,
+                               struct fmt_error *error)
+{
+    for (;;) {
+        size_t left_bytes = step->in_bytes - step->consumed_bytes;
+
+        p->file_bytes = 0;
+        if (step->in_stream && p->have_bytes >= 4 && memcmp(p->memory, "PAR1", 4) == 0)
+            p->file_bytes = fmt_pq_find_end(p->memory, p->have_bytes, &p->seen_bytes);
+        else if (step->in_stream && p->have_bytes >= 4)
+            return fmt_fail(error, 0, 0, "no Parquet file begins here: there is no PAR1");
+        *whole = p->file_bytes > 0;
+        if (*whole || left_bytes == 0)
+            break;
+        if (step->in_stream && left_bytes > STREAM_STEP_BYTES)
+            left_bytes = STREAM_STEP_BYTES;
+        enum fmt_rc rc = gather(p, step, left_bytes, error);
+
+        if (rc != FMT_OK)
+            return rc;
+    }
+    if (!*whole && step->at_end) { /* if it is no file, reading it tells why */
+        p->file_bytes = p->have_bytes;
+        *whole = true;
+    }
     return FMT_OK;
 }
 
@@ -212,7 +250,7 @@ static enum fmt_rc check_names(const struct parquet *p, struct fmt_error *error)
 
 static enum fmt_rc open_file(struct parquet *p, struct fmt_error *error)
 {
-    size_t used_bytes = (p->file_bytes + ARENA_ALIGNMENT - 1) & ~((size_t)ARENA_ALIGNMENT - 1);
+    size_t used_bytes = (p->have_bytes + ARENA_ALIGNMENT - 1) & ~((size_t)ARENA_ALIGNMENT - 1);
     size_t left_bytes = used_bytes < p->memory_bytes ? p->memory_bytes - used_bytes : 0;
     enum fmt_rc rc = fmt_pq_rows_start(&p->rows, p->memory, p->file_bytes, p->memory + used_bytes,
                                        left_bytes, p->options, p->unpacker, error);
@@ -223,35 +261,71 @@ static enum fmt_rc open_file(struct parquet *p, struct fmt_error *error)
     return p->first_names ? check_names(p, error) : keep_names(p);
 }
 
+/* Makes what a stream has behind the file the next one. */
+static void end_file(struct parquet *p)
+{
+    fmt_pq_arena_end(&p->rows.arena);
+    p->rows.arena = (struct fmt_pq_arena){.size_bytes = 0};
+    p->have_bytes -= p->file_bytes;
+    memmove(p->memory, p->memory + p->file_bytes, p->have_bytes);
+    p->stream_at += p->file_bytes;
+    p->file_bytes = p->seen_bytes = 0;
+    p->gathered = false;
+}
+
 static enum fmt_inflate_rc fail(const struct parquet *p, enum fmt_rc rc, struct fmt_error *error)
 {
     if (rc == FMT_E_MEMORY)
         fmt_fail(error, p->file_bytes, 0,
                  "its pages need more memory than the %zu bytes that this memory limit leaves "
                  "beside the file: raise it, choose less columns, or write smaller files or pages",
-                 p->memory_bytes - p->file_bytes);
+                 p->memory_bytes - p->have_bytes);
+    error->offset_bytes += p->stream_at;
     return FMT_INFLATE_E_FORMAT;
+}
+
+/* Opens the next file. *wanted: more bytes are, first. */
+static enum fmt_rc begin_file(struct parquet *p, struct fmt_inflate_step *step, bool *wanted,
+                              struct fmt_error *error)
+{
+    bool whole;
+    enum fmt_rc rc = gather_file(p, step, &whole, error);
+
+    *wanted = !whole;
+    return rc == FMT_OK && whole ? open_file(p, error) : rc;
 }
 
 static enum fmt_inflate_rc run_codec(void *codec, struct fmt_inflate_step *step, uint64_t in_offset,
                                      struct fmt_error *error)
 {
     struct parquet *p = codec;
-    enum fmt_rc rc = FMT_OK;
 
     (void)in_offset;
-    if (!p->gathered) {
-        rc = gather(p, step, error);
-        if (rc == FMT_OK && !step->at_end)
+    for (;;) {
+        bool wanted = false;
+        bool nothing_left = step->at_end && step->consumed_bytes == step->in_bytes;
+        size_t made_bytes;
+        enum fmt_rc rc = FMT_OK;
+
+        /* Between two files a stream may end; an object of no bytes is no file. */
+        if (!p->gathered && step->in_stream && p->have_bytes == 0 && nothing_left)
+            return FMT_INFLATE_END;
+        if (!p->gathered)
+            rc = begin_file(p, step, &wanted, error);
+        if (rc == FMT_OK && wanted)
             return FMT_INFLATE_IN;
         if (rc == FMT_OK)
-            rc = open_file(p, error);
+            rc = fmt_pq_rows_make(&p->rows, step->out + step->produced_bytes,
+                                  step->out_bytes - step->produced_bytes, &made_bytes, error);
+        if (rc != FMT_OK)
+            return fail(p, rc, error);
+        step->produced_bytes += made_bytes;
+        if (step->produced_bytes == step->out_bytes)
+            return FMT_INFLATE_OUT;
+        if (!step->in_stream)
+            return FMT_INFLATE_END;
+        end_file(p);
     }
-    if (rc == FMT_OK)
-        rc = fmt_pq_rows_make(&p->rows, step->out, step->out_bytes, &step->produced_bytes, error);
-    if (rc != FMT_OK)
-        return fail(p, rc, error);
-    return step->produced_bytes == step->out_bytes ? FMT_INFLATE_OUT : FMT_INFLATE_END;
 }
 
 static const struct fmt_codec_ops codec_ops = {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* formats/parquet.h - Parquet files to rows: "application/x-parquet".
  *
- * An object is one file. Its footer is at its end, so that the whole file has to be at hand: the
- * codec here gathers it in memory of its own, and makes of it a stream of frames (row_frame.h), in
- * the order of the file's rows, which is then cut and decoded as any other format.
+ * An object is one file; what comes through a FIFO is files back to back. A footer is at its file's
+ * end, so that the whole file has to be at hand: the codec here gathers it in memory of its own,
+ * and makes of it a stream of frames (row_frame.h), in the order of the file's rows, which is then
+ * cut and decoded as any other format.
  *
  * Read are columns at the top level that are not repeated, optional or required: of type BOOLEAN,
  * INT32, INT64, INT96, FLOAT, DOUBLE, BYTE_ARRAY and FIXED_LEN_BYTE_ARRAY, decimals, unsigned

@@ -255,11 +255,7 @@ static int check_fifos(const struct ps_channel *ch, enum fmt_codec codec,
             "channel %s: it comes through FIFOs, which do not tell the names that a list "
             "of labels is searched for: leave out lst",
             ch->name);
-    if (has_fifos(ch) && codec == FMT_CODEC_OWN)
-        return ps_fail(error, PENSTOCK_E_ARGUMENT,
-                       "channel %s: %s is read from objects or files, not from FIFOs", ch->name,
-                       ch->options.ops->content_type);
-    if (has_fifos(ch) && codec != FMT_CODEC_NONE)
+    if (has_fifos(ch) && codec != FMT_CODEC_NONE && codec != FMT_CODEC_OWN)
         return ps_fail(
             error, PENSTOCK_E_ARGUMENT,
             "channel %s: it comes through FIFOs, which hold what objects are inflated to: "

@@ -191,7 +191,8 @@ static enum look find_object(struct ps_channel *ch)
         switch (ps_plan_at(ch->plan, &inflater->cursor, &inflater->object)) {
         case PS_PLAN_OBJECT:
             inflater->cursor.index++;
-            if (ps_object_ring_bytes(inflater->object) == 0) { /* the consumer alone sees it */
+            if (ps_object_ring_bytes(inflater->object) == 0 && !ch->pipe) {
+                /* the consumer alone sees it */
                 inflater->object = NULL;
                 break;
             }
@@ -249,16 +250,20 @@ static enum look find_room(struct ps_inflater *inflater, struct fmt_inflate_step
 static enum look find_bytes(struct ps_channel *ch, struct fmt_inflate_step *step)
 {
     const struct ps_inflater *inflater = ch->inflater;
-    uint64_t object_end_pos = inflater->object_pos + inflater->object->size_bytes;
+    uint64_t size_bytes = inflater->object->size_bytes;
+    uint64_t object_end_pos =
+        size_bytes == PS_SIZE_UNKNOWN ? UINT64_MAX : inflater->object_pos + size_bytes;
     enum ps_head_answer answer = ps_stream_look_head(ch, inflater->in_pos);
 
-    if (inflater->wants_in && answer != PS_HEAD_MOVED)
+    /* A FIFO's end may become known when all of it has been taken. */
+    if (inflater->wants_in && answer != PS_HEAD_MOVED && inflater->in_pos < object_end_pos)
         return look_of(ch, answer);
     uint64_t in_bytes = least(ch->head_pos, object_end_pos) - inflater->in_pos;
 
     step->in = ps_ring_at(&ch->ring, inflater->in_pos);
     step->in_bytes = (size_t)least(in_bytes, ps_ring_run_bytes(&ch->ring, inflater->in_pos));
     step->at_end = inflater->in_pos + step->in_bytes == object_end_pos;
+    step->in_stream = ch->pipe != NULL;
     return LOOK_WORK;
 }
 

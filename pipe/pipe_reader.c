@@ -95,7 +95,7 @@ static void end_object(struct ps_channel *ch)
 
     if (reader->object->size_bytes == PS_SIZE_UNKNOWN)
         ps_plan_end_fifo(ch->plan, ch->head_pos - reader->object_pos);
-    pthread_cond_signal(&ch->framer_wakes);
+    ps_channel_plan_grew(ch);
 }
 
 void ps_pipe_reader_skip(struct ps_channel *ch, uint32_t epoch)
@@ -125,7 +125,7 @@ static int begin_object(struct fifo *fifo, uint32_t epoch, struct penstock_error
         reader->object_pos = ch->head_pos;
         if (epoch < reader->skip_before)
             end_object(ch);
-        pthread_cond_signal(&ch->framer_wakes);
+        ps_channel_plan_grew(ch);
     }
     pthread_mutex_unlock(&ch->lock);
     return rc == PENSTOCK_OK ? rc : ps_fail(error, rc, "channel %s: out of memory", ch->name);
@@ -169,7 +169,7 @@ static void take_bytes(struct fifo *fifo, size_t len_bytes)
         ch->head_pos += len_bytes;
         ch->reserved_pos = ch->head_pos;
         if (ch->framer_waits_head)
-            pthread_cond_signal(&ch->framer_wakes);
+            pthread_cond_signal(ch->head_wakes);
     }
     pthread_mutex_unlock(&ch->lock);
 }

@@ -16,6 +16,7 @@
 struct parquet_reader {
     struct fmt_options options;
     struct fmt_inflate *inflate;
+    bool in_stream; /* files come back to back */
 };
 
 /* Frames made, and how that ended. */
@@ -33,6 +34,7 @@ static inline void parquet_open(struct parquet_reader *reader, const char *type,
 {
     struct fmt_error error = {.text = ""};
 
+    reader->in_stream = false;
     if (fmt_options_parse(type, &reader->options, &error) != FMT_OK)
         abort();
     reader->inflate = fmt_inflate_new(FMT_CODEC_OWN, &reader->options, memory_bytes);
@@ -68,6 +70,7 @@ static inline void parquet_frames(struct parquet_reader *reader, const uint8_t *
         struct fmt_inflate_step step = {.in = in + at,
                                         .in_bytes = shown - at,
                                         .at_end = shown == len,
+                                        .in_stream = reader->in_stream,
                                         .out = got->bytes + got->len_bytes,
                                         .out_bytes = out_step};
 

@@ -2,7 +2,8 @@
 /* tests/fuzz/fuzz_parquet.c - Parquet files: however the bytes are handed over, the frames and the
  * verdict are the same, and frames are rows.
  *
- * The input: a byte that chooses the content type, one to choose the steps by, and the file.
+ * The input: a byte that chooses the content type, and with 4 a stream of files; one to choose the
+ * steps by, and the file.
  */
 #include <stdio.h>
 
@@ -38,6 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t out_step = data[1] % 4 == 1 ? 70000 : 1 + (size_t)data[1] * 5;
 
     parquet_open(&reader, types[data[0] % 4], MEMORY_BYTES);
+    reader.in_stream = data[0] & 4;
     parquet_frames(&reader, data + 2, size - 2, size, FRAMES_BYTES_MAX, FRAMES_BYTES_MAX, &whole);
     parquet_rows(&reader, &whole, &rows);
     if (whole.rc == FMT_INFLATE_END && rows.failed)
@@ -46,6 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     drive_result_free(&rows);
 
     parquet_open(&reader, types[data[0] % 4], MEMORY_BYTES);
+    reader.in_stream = data[0] & 4;
     parquet_frames(&reader, data + 2, size - 2, in_step, out_step, FRAMES_BYTES_MAX, &pieces);
     size_t common = whole.len_bytes < pieces.len_bytes ? whole.len_bytes : pieces.len_bytes;
 

@@ -8,6 +8,7 @@ import numpy
 import pyarrow
 import pytest
 from digest import digest, expected_digest
+from pipe_writer import PipeWriter
 from pyarrow import parquet
 
 TYPE = "application/x-parquet"
@@ -92,13 +93,44 @@ def test_a_file_that_does_not_fit_in_memory_is_refused(tmp_path):
     assert digest(uri=tmp_path, type=TYPE, memory_mib=64).ok()["rows"] == 400000
 
 
-def test_what_does_not_go_with_parquet_is_refused(data, tmp_path):
+def test_compression_is_refused(data):
     got = digest(uri=data[0] / "data", type=TYPE, compression="gzip")
     assert "application/x-parquet is compressed inside, where it is at all" in got.stderr + got.get("message", "")
-    got = digest(uri=f"pipe://{tmp_path}/train", type=TYPE)
-    assert "application/x-parquet is read from objects or files, not from FIFOs" in (
-        got.stderr + got.get("message", "")
-    )
+
+
+def test_files_back_to_back_through_fifos(data, tmp_path):
+    root, files = data
+    ways = ({"write_page_index": True}, {"write_statistics": False}, {"data_page_version": "2.0"})
+    epochs, expected = [], []
+    names = [f"data/in/{i}.parquet" for i in range(len(SIZES))]
+    whole = [(root / name).read_bytes() for name in names]
+    for way in ways:
+        table = parquet.read_table(root / names[0])
+        parquet.write_table(table, tmp_path / "way.parquet", **way)
+        epochs.append((tmp_path / "way.parquet").read_bytes() + b"".join(whole))
+        expected.append(expected_digest(numpy.concatenate([files[0], *files])))
+    with PipeWriter(tmp_path, "train", epochs):
+        got = digest(uri=f"pipe://{tmp_path}/train", type=TYPE, epochs=3, memory_mib=64).ok()
+    assert got.epochs == expected
+
+
+def test_a_file_inside_a_file_does_not_end_it(data, tmp_path):
+    inner = (data[0] / "data/in/4.parquet").read_bytes()
+    table = pyarrow.table({"y": [1.0, 2.0], "x": [3.0, 4.0], "blob": [inner, inner + b"PAR1"]})
+    parquet.write_table(table, tmp_path / "outer.parquet", compression="none", use_dictionary=False)
+    outer = (tmp_path / "outer.parquet").read_bytes()
+    assert outer.count(b"PAR1") >= 7
+    with PipeWriter(tmp_path, "train", [outer + outer]):
+        got = digest(uri=f"pipe://{tmp_path}/train", type=f"{TYPE};columns=x", memory_mib=64).ok()
+    assert got["digest"] == expected_digest(numpy.array([[3, 1], [4, 2]] * 2, numpy.float32))
+
+
+def test_a_fifo_that_ends_in_the_midst_of_a_file_is_an_error(data, tmp_path):
+    first, last = ((data[0] / f"data/in/{i}.parquet").read_bytes() for i in (0, 5))
+    with PipeWriter(tmp_path, "train", [first + last[:-9]]):
+        got = digest(uri=f"pipe://{tmp_path}/train", type=TYPE, memory_mib=64)
+    assert (got["result"], got["offset"]) == ("PENSTOCK_E_FORMAT", len(first) + len(last) - 9)
+    assert "truncated: it does not end with PAR1" in got["message"]
 
 
 def test_inspect_counts_rows(run_penstock, data):

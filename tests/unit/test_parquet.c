@@ -119,6 +119,91 @@ static void test_files_in_steps_of_any_size_give_pyarrows_rows(void **state)
         }
 }
 
+/* Files with the same columns, one of them without rows, one behind the other. */
+static struct bytes join_files(void)
+{
+    static const int order[] = {0, 9, 1, 3, 9, 9, 2, 4};
+    struct bytes joined = {.at = malloc(1 << 18)};
+
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+        const struct bytes *file = &files[order[i]];
+
+        memcpy(joined.at + joined.len_bytes, file->at, file->len_bytes);
+        joined.len_bytes += file->len_bytes;
+    }
+    return joined;
+}
+
+static void test_a_stream_of_files_is_their_rows_one_after_the_other(void **state)
+{
+    static const int order[] = {0, 1, 3, 2, 4};
+    static const size_t steps[][2] = {{1 << 20, 1 << 20}, {1, 1000}, {100, 37}, {1999, 1}};
+    struct bytes joined = join_files();
+    struct parquet_frames all = {.bytes = malloc(1 << 18)};
+    struct parquet_frames frames;
+    struct parquet_reader reader;
+
+    (void)state;
+    parquet_open(&reader, TYPE, MEMORY_BYTES);
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+        parquet_frames(&reader, files[order[i]].at, files[order[i]].len_bytes, 1 << 20, 1 << 16,
+                       FRAMES_BYTES_MAX, &frames);
+        memcpy(all.bytes + all.len_bytes, frames.bytes, frames.len_bytes);
+        all.len_bytes += frames.len_bytes;
+        free(frames.bytes);
+    }
+    reader.in_stream = true;
+    for (size_t s = 0; s < sizeof steps / sizeof *steps; s++) {
+        parquet_frames(&reader, joined.at, joined.len_bytes, steps[s][0], steps[s][1],
+                       FRAMES_BYTES_MAX, &frames);
+        if (frames.rc != FMT_INFLATE_END)
+            fail_msg("at %zu: %s", frames.error.offset_bytes, frames.error.text);
+        assert_int_equal(frames.len_bytes, all.len_bytes);
+        assert_memory_equal(frames.bytes, all.bytes, all.len_bytes);
+        free(frames.bytes);
+    }
+    parquet_frames(&reader, joined.at, 0, 1, 100, FRAMES_BYTES_MAX, &frames);
+    assert_int_equal(frames.rc, FMT_INFLATE_END);
+    free(frames.bytes);
+    free(all.bytes);
+    free(joined.at);
+    parquet_close(&reader);
+}
+
+/* A stream that ends anywhere but between two files is truncated, and the error is in that file. */
+static void test_a_truncated_stream_is_an_error(void **state)
+{
+    struct bytes joined = join_files();
+    size_t ends[] = {0, files[0].len_bytes, files[0].len_bytes + files[9].len_bytes};
+    struct parquet_frames frames;
+    struct parquet_reader reader;
+
+    (void)state;
+    parquet_open(&reader, TYPE, MEMORY_BYTES);
+    reader.in_stream = true;
+    for (size_t len = 1; len < ends[2] + 100; len++) {
+        size_t file = len > ends[2] ? 2 : len > ends[1] ? 1 : 0;
+
+        parquet_frames(&reader, joined.at, len, 1 << 20, 10000, FRAMES_BYTES_MAX, &frames);
+        if (len == ends[1] || len == ends[2]) {
+            assert_int_equal(frames.rc, FMT_INFLATE_END);
+        } else {
+            assert_int_equal(frames.rc, FMT_INFLATE_E_FORMAT);
+            assert_true(frames.error.offset_bytes >= ends[file]);
+            assert_true(frames.error.offset_bytes <= len);
+        }
+        free(frames.bytes);
+    }
+    memcpy(joined.at + ends[2], "junk", 4);
+    parquet_frames(&reader, joined.at, joined.len_bytes, 1 << 20, 10000, FRAMES_BYTES_MAX, &frames);
+    assert_int_equal(frames.rc, FMT_INFLATE_E_FORMAT);
+    assert_int_equal(frames.error.offset_bytes, ends[2]);
+    assert_non_null(strstr(frames.error.text, "no Parquet file begins here"));
+    free(frames.bytes);
+    free(joined.at);
+    parquet_close(&reader);
+}
+
 /* One file after the other by one codec, as a channel does, some left in their midst. */
 static void test_a_codec_serves_many_files(void **state)
 {
@@ -333,6 +418,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_files_in_steps_of_any_size_give_pyarrows_rows),
+        cmocka_unit_test(test_a_stream_of_files_is_their_rows_one_after_the_other),
+        cmocka_unit_test(test_a_truncated_stream_is_an_error),
         cmocka_unit_test(test_a_codec_serves_many_files),
         cmocka_unit_test(test_a_truncated_file_is_an_error_without_rows),
         cmocka_unit_test(test_a_damaged_file_does_no_harm),
