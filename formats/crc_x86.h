@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* formats/crc_x86.h - the middle of a long input for formats/crc.h, by carry-less multiplication.
- * For crc.c, which chooses among them, and for tests/unit/test_crc.c, which compares them.
+ * For crc.c, which chooses among them, for tfrecord.c, and for tests/unit/test_crc.c, which
+ * compares them.
  *
  * The caller has checked that the processor knows the instructions.
  */

@@ -3,9 +3,13 @@
 #include "formats/tfrecord.h"
 
 #include <inttypes.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include "formats/bytes.h"
 #include "formats/crc.h"
+#include "formats/crc_x86.h"
 
 #define AROUND_BYTES ((uint64_t)FMT_TFRECORD_HEAD_BYTES + FMT_TFRECORD_TAIL_BYTES)
 
@@ -22,6 +26,35 @@ uint32_t fmt_tfrecord_sum(const uint8_t *in, size_t len)
 static bool is_head(const uint8_t *in)
 {
     return fmt_load_le32(in + 8) == fmt_tfrecord_sum(in, 8);
+}
+
+size_t fmt_tfrecord_find_head_plainly(const uint8_t *in, size_t len, size_t from)
+{
+    while (from + FMT_TFRECORD_HEAD_BYTES <= len && !is_head(in + from))
+        from++;
+    return from;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("sse4.2"))) static size_t find_head(const uint8_t *in, size_t len,
+                                                          size_t from)
+{
+    for (; from + FMT_TFRECORD_HEAD_BYTES <= len; from++) {
+        uint64_t state = _mm_crc32_u64(UINT32_MAX, fmt_load_le64(in + from));
+        if (mask(~(uint32_t)state) == fmt_load_le32(in + from + 8))
+            break;
+    }
+    return from;
+}
+#endif
+
+size_t fmt_tfrecord_find_head(const uint8_t *in, size_t len, size_t from)
+{
+#if defined(__x86_64__)
+    if (fmt_has_crc32())
+        return find_head(in, len, from);
+#endif
+    return fmt_tfrecord_find_head_plainly(in, len, from);
 }
 
 /* Reads the head at `in`. FMT_MORE: the record does not end within `len`; if its head does,
@@ -90,8 +123,9 @@ enum fmt_rc fmt_tfrecord_resync(const struct fmt_options *options, const uint8_t
     (void)offset;
     for (size_t at = 1; at + FMT_TFRECORD_HEAD_BYTES <= len; at++) {
         uint64_t data_bytes;
-        if (!is_head(in + at))
-            continue;
+        at = fmt_tfrecord_find_head(in, len, at);
+        if (at + FMT_TFRECORD_HEAD_BYTES > len)
+            break;
         /* One that goes on behind the object's end is none. */
         if (at_end && read_head(in + at, len - at, &data_bytes, NULL) != FMT_OK)
             continue;

@@ -27,6 +27,11 @@ enum fmt_rc fmt_tfrecord_cut(const struct fmt_options *options, const uint8_t *i
                              bool at_start, bool at_end, uint32_t rows_max, struct fmt_cut *cut,
                              struct fmt_error *error);
 
+/* The first place from `from` on at which a length stands whose sum is right; a value beyond
+ * len - FMT_TFRECORD_HEAD_BYTES when there is none. */
+size_t fmt_tfrecord_find_head(const uint8_t *in, size_t len, size_t from);
+size_t fmt_tfrecord_find_head_plainly(const uint8_t *in, size_t len, size_t from);
+
 /* fmt_ops.resync: the next length whose sum is right. */
 enum fmt_rc fmt_tfrecord_resync(const struct fmt_options *options, const uint8_t *in, size_t len,
                                 uint64_t offset, bool at_end, size_t *skip_bytes);

@@ -237,6 +237,30 @@ static void test_resync_in_any_steps_is_the_next_record(void **state)
     frames_free(&object);
 }
 
+static void test_heads_are_found_at_every_place(void **state)
+{
+    (void)state;
+    struct frames object = {0};
+    for (size_t before = 0; before < 40; before++)
+        for (size_t behind = 0; behind < 20; behind++) {
+            frames_put(&object, "no head, though it is long enough for one or two", before);
+            tfrecord_put(&object, "", 0);
+            object.len_bytes -= FMT_TFRECORD_TAIL_BYTES;
+            frames_put(&object, "nothing comes behind", behind);
+            uint8_t *in = arena + ARENA_BYTES - object.len_bytes;
+            memcpy(in, object.bytes, object.len_bytes);
+            for (size_t from = 0; from <= object.len_bytes; from++) {
+                size_t at = fmt_tfrecord_find_head(in, object.len_bytes, from);
+                assert_int_equal(at, fmt_tfrecord_find_head_plainly(in, object.len_bytes, from));
+                if (from <= before)
+                    assert_int_equal(at, before);
+                else
+                    assert_true(at + FMT_TFRECORD_HEAD_BYTES > object.len_bytes);
+            }
+            frames_free(&object);
+        }
+}
+
 /* Encodings of a Feature that writers may choose, and what they mean. */
 static const struct encoding {
     const char *hex;
@@ -415,6 +439,7 @@ int main(void)
         cmocka_unit_test(test_every_bit_flipped_is_an_error_at_its_record),
         cmocka_unit_test(test_decode_bad_data_leave_texts_as_they_were),
         cmocka_unit_test(test_resync_in_any_steps_is_the_next_record),
+        cmocka_unit_test(test_heads_are_found_at_every_place),
         cmocka_unit_test(test_features_of_every_encoding),
         cmocka_unit_test(test_features_that_are_malformed),
         cmocka_unit_test(test_rows_that_do_not_fit_say_why),
