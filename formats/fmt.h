@@ -72,6 +72,8 @@ struct fmt_span {
     uint64_t position;      /* of the first row in the stream's epoch, from 0 */
     const char *key;        /* of the object, or its path */
     uint64_t object_offset; /* of in[0] in the object */
+    const uint8_t *value;   /* what a manifest says of the object beside its name; NULL: nothing */
+    size_t value_len;
 };
 
 /* Entries of sparse rows, appended. */
@@ -139,6 +141,10 @@ struct fmt_ops {
     /* Objects hold their rows in another way than one record behind the other: this makes records
      * of them, before `cut` (formats/inflate_codecs.h). NULL: they are records as they are. */
     const struct fmt_codec_ops *codec;
+
+    /* Objects may come with values (fmt_span.value); it is told, before anything but the options
+     * above, that they do. NULL: the format has no use for values. */
+    void (*expect_values)(void *own);
 
     /* Finds as many whole records as `in` holds, at most rows_max (>= 1) of them. A record whose
      * contents are bad is found all the same, wherever its end can be told.

@@ -1,18 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* formats/image.c - application/x-image: an object is a picture, its labels stand in a list. */
+/* formats/image.c - application/x-image: an object is a picture, its labels stand in a list or in a
+ * manifest.
+ */
 #include "formats/image_decoder.h"
 
 #include <stdlib.h>
 
+#include "formats/image_label.h"
+
 static enum fmt_rc image_check_options(void *own, struct fmt_error *error)
 {
     struct fmt_image_options *image = own;
-    bool has_labels = image->label_width != UINT32_MAX || image->label_pad_width > 0;
-    if (has_labels && image->lst_path == NULL && image->label_width != 0)
-        return fmt_refuse(error, "content type: pictures have labels if lst names a list of them");
-    if (!has_labels && image->lst_path == NULL)
+    image->labels_said = image->label_width != UINT32_MAX || image->label_pad_width > 0;
+    if (!image->labels_said && image->lst_path == NULL)
         image->label_width = 0;
     return fmt_image_check_options(own, error);
+}
+
+static void image_expect_values(void *own)
+{
+    struct fmt_image_options *image = own;
+    if (!image->labels_said)
+        image->label_width = 1;
 }
 
 static const char *image_file_wanted(const void *own)
@@ -26,7 +35,7 @@ static enum fmt_rc image_take_file(void *own, const uint8_t *in, size_t len,
     struct fmt_image_options *image = own;
     fmt_lst_free(image->lst);
     enum fmt_rc rc = fmt_lst_new(in, len, &image->lst, error);
-    if (rc == FMT_OK && image->label_width == UINT32_MAX && image->label_pad_width == 0)
+    if (rc == FMT_OK && !image->labels_said)
         image->label_width = fmt_lst_width(image->lst);
     return rc;
 }
@@ -81,23 +90,30 @@ struct fmt_decoder *fmt_image_decoder_new(const struct fmt_options *options,
     return NULL;
 }
 
-static enum fmt_rc find_labels(const struct fmt_decoder *decoder, const char *key, float *out,
-                               struct fmt_error *error)
+static enum fmt_rc find_labels(const struct fmt_decoder *decoder, const struct fmt_span *span,
+                               float *out, struct fmt_error *error)
 {
+    const struct fmt_image_options *image = decoder->image;
     uint32_t count;
-    if (decoder->image->lst == NULL)
+    if (decoder->label_dim == 0)
         return FMT_OK;
-    const float *labels = fmt_lst_find(decoder->image->lst, key, &count);
+    if (span->value != NULL)
+        return fmt_image_put_value(image, span->value, span->value_len, out, error);
+    if (image->lst == NULL)
+        return fmt_fail(error, 0, 0,
+                        "the picture has no label: neither a list (lst) nor an augmented manifest "
+                        "says one");
+    const float *labels = fmt_lst_find(image->lst, span->key, &count);
     if (labels == NULL)
-        return fmt_fail(error, 0, 0, "%s has no line for the picture", decoder->image->lst_path);
-    return fmt_image_put_labels(decoder->image, (const uint8_t *)labels, count, out, error);
+        return fmt_fail(error, 0, 0, "%s has no line for the picture", image->lst_path);
+    return fmt_image_put_labels(image, (const uint8_t *)labels, count, out, error);
 }
 
 static enum fmt_rc image_decode(struct fmt_decoder *decoder, const struct fmt_span *span,
                                 struct fmt_rows *rows, struct fmt_error *error)
 {
     struct fmt_lot lot = {decoder->seed, span->position, span->epoch};
-    enum fmt_rc rc = find_labels(decoder, span->key, rows->labels, error);
+    enum fmt_rc rc = find_labels(decoder, span, rows->labels, error);
     if (rc != FMT_OK)
         return rc;
     return fmt_image_read(decoder->reader, decoder->image, lot, span->in, span->len, rows->features,
@@ -114,6 +130,7 @@ const struct fmt_ops fmt_image = {
     .options_clear = fmt_image_options_clear,
     .file_wanted = image_file_wanted,
     .take_file = image_take_file,
+    .expect_values = image_expect_values,
     .cut = image_cut,
     .learn = fmt_image_learn,
     .decoder_new = fmt_image_decoder_new,

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "formats/bytes.h"
 #include "formats/number.h"
 
 /* A side of what comes out, and labels of a record: no more than anybody has. */
@@ -266,21 +265,4 @@ uint32_t fmt_image_feature_dim(const struct fmt_image_options *image)
 uint32_t fmt_image_label_dim(const struct fmt_image_options *image)
 {
     return image->label_pad_width > 0 ? image->label_pad_width : image->label_width;
-}
-
-enum fmt_rc fmt_image_put_labels(const struct fmt_image_options *image, const uint8_t *values,
-                                 uint32_t count, float *out, struct fmt_error *error)
-{
-    uint32_t dim = fmt_image_label_dim(image);
-    if (image->label_pad_width > 0 ? count > dim : count != dim)
-        return fmt_fail(error, 0, 0,
-                        "the record has %u labels, not %s%u: set label_width or label_pad_width",
-                        count, image->label_pad_width > 0 ? "up to " : "", dim);
-    for (uint32_t i = 0; i < dim; i++) {
-        uint32_t bits = i < count ? fmt_load_le32(values + (size_t)i * 4) : 0;
-        memcpy(&out[i], &bits, sizeof(bits));
-        if (i >= count)
-            out[i] = image->label_pad_value;
-    }
-    return FMT_OK;
 }

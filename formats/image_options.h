@@ -44,6 +44,7 @@ struct fmt_image_options {
     float label_pad_value;
     uint32_t seed;
     bool has_seed;
+    bool labels_said; /* label_width or label_pad_width is */
     bool concatenate; /* parts of a RecordIO record have no magic number between them */
 
     char *lst_path; /* NULL: none */
@@ -65,11 +66,5 @@ void fmt_image_options_clear(void *own);
 /* Numbers of a row's features, and of its labels. */
 uint32_t fmt_image_feature_dim(const struct fmt_image_options *image);
 uint32_t fmt_image_label_dim(const struct fmt_image_options *image);
-
-/* Puts a record's `count` labels into its row, which has fmt_image_label_dim: padded if the options
- * say so, and FMT_E_FORMAT when the number is another than they say. values: little-endian
- * float32, at any address. */
-enum fmt_rc fmt_image_put_labels(const struct fmt_image_options *image, const uint8_t *values,
-                                 uint32_t count, float *out, struct fmt_error *error);
 
 #endif

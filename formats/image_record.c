@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "formats/bytes.h"
+#include "formats/image_label.h"
 #include "formats/recordio.h"
 #include "formats/recordio_find.h"
 

@@ -189,6 +189,35 @@ static int choose_codec(const struct ps_channel *ch, const struct penstock_chann
     return PENSTOCK_OK;
 }
 
+/* Records of an augmented manifest: each line an object, and maybe a value that says more of it. */
+static int expect_values(struct ps_channel *ch, const struct penstock_channel_config *config,
+                         struct penstock_error *error)
+{
+    static const char ref[] = "-ref";
+    const struct fmt_ops *ops = ch->options.ops;
+
+    if (!ops->expect_values)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "channel %s: what an augmented manifest names is read as it is, item by "
+                       "item, or as pictures: content_type has to be application/octet-stream or "
+                       "application/x-image, not %s",
+                       ch->name, config->content_type);
+    for (size_t i = 0; i < config->attribute_count; i++) {
+        const char *name = config->attribute_names[i];
+        size_t len = strlen(name);
+        bool is_ref = len >= strlen(ref) && strcmp(name + len - strlen(ref), ref) == 0;
+
+        if (is_ref != (i == 0) || i > 1)
+            return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                           "channel %s: attribute_names of pictures are the picture, whose name "
+                           "ends in \"-ref\", and maybe one more, its label",
+                           ch->name);
+    }
+    if (config->attribute_count > 1)
+        ops->expect_values(ch->options.own);
+    return PENSTOCK_OK;
+}
+
 static int open_data_type(struct ps_channel *ch, const struct penstock_channel_config *config,
                           struct penstock_error *error)
 {
@@ -197,10 +226,9 @@ static int open_data_type(struct ps_channel *ch, const struct penstock_channel_c
     if (rc != PENSTOCK_OK || ch->data_type == PS_DATA_PREFIX)
         return rc;
     if (ch->data_type == PS_DATA_AUGMENTED && !ch->plain)
-        return ps_fail(error, PENSTOCK_E_ARGUMENT,
-                       "channel %s: what an augmented manifest names is read as it is, item by "
-                       "item: content_type has to be application/octet-stream, not %s",
-                       ch->name, config->content_type);
+        rc = expect_values(ch, config, error);
+    if (rc != PENSTOCK_OK)
+        return rc;
     ch->skip_bad_lines = config->bad_lines && strcmp(config->bad_lines, "skip") == 0;
     ch->attribute_names = calloc(PS_ATTRIBUTES_MAX, sizeof *ch->attribute_names);
     for (size_t i = 0; ch->attribute_names && i < config->attribute_count; i++) {
@@ -325,7 +353,7 @@ static int open_plan(struct ps_channel *ch, struct penstock_error *error)
         .fifos = has_fifos(ch),
         .unit_items = ch->data_type == PS_DATA_AUGMENTED ? (uint32_t)ch->attribute_count
                                                          : ch->data_type == PS_DATA_MANIFEST,
-        .empty_items = ch->data_type == PS_DATA_AUGMENTED || (ch->plain && config->empty_objects)};
+        .empty_items = ch->plain && (ch->data_type == PS_DATA_AUGMENTED || config->empty_objects)};
 
     ch->plan = ps_plan_new(&plan);
     return ch->plan ? PENSTOCK_OK : ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");

@@ -124,6 +124,7 @@ struct ps_chunk {
     uint64_t end_pos;       /* released moves here when this chunk and all before it are done */
     uint64_t object_offset; /* of in[0] */
     const struct ps_object *object;
+    const struct ps_object *value; /* the next item of its line in a manifest; NULL: none */
     uint32_t epoch;
     uint64_t position; /* of the first row in the epoch */
     struct ps_slot *slot;

@@ -143,7 +143,9 @@ static enum fmt_rc decode_chunk(struct ps_channel *ch, struct fmt_decoder *decod
                             .epoch = chunk->epoch,
                             .position = chunk->position,
                             .key = chunk->object->key,
-                            .object_offset = chunk->object_offset};
+                            .object_offset = chunk->object_offset,
+                            .value = chunk->value ? chunk->value->value : NULL,
+                            .value_len = chunk->value ? (size_t)chunk->value->size_bytes : 0};
     struct fmt_rows rows = ps_slot_rows(chunk->slot, chunk->first_row);
 
     return ch->options.ops->decode(decoder, &span, &rows, cause);

@@ -35,6 +35,7 @@ struct framer {
     uint64_t position;    /* rows placed in this epoch; of a staged channel all records */
     uint64_t object_row;  /* the same, in this object */
     uint64_t epoch_objects;
+    const struct ps_object *value; /* that a manifest gives with the object it is in, or NULL */
     bool lost;    /* after bytes that are no record: the next one has to be found */
     bool seeking; /* the same, and the bytes are not bad: a slice begins anywhere */
 };
@@ -106,6 +107,7 @@ static enum step push(struct framer *f, struct ps_chunk *chunk, size_t len_bytes
 
     chunk->end_pos = f->pos + len_bytes;
     chunk->object = f->view.object;
+    chunk->value = f->value;
     chunk->epoch = f->cursor.epoch;
     chunk->position = f->position;
     chunk->object_row = f->object_row;
@@ -523,6 +525,17 @@ static enum step wait_plan(struct framer *f)
     return broken_off ? STEP_BROKEN_OFF : STEP_GO_ON;
 }
 
+/* What follows an object in its line of a manifest. A line is there as a whole or not at all. */
+static const struct ps_object *value_of(const struct framer *f)
+{
+    const struct ps_object *next;
+
+    if (f->ch->data_type != PS_DATA_AUGMENTED || f->ch->attribute_count < 2 ||
+        ps_plan_at(f->ch->plan, &f->cursor, &next) != PS_PLAN_OBJECT)
+        return NULL;
+    return next->state == PS_OBJECT_VALUE ? next : NULL;
+}
+
 /* One object, or one mark between objects. *last: the stream ends here. */
 static enum step frame_next(struct framer *f, bool *last)
 {
@@ -532,7 +545,10 @@ static enum step frame_next(struct framer *f, bool *last)
     switch (ps_plan_at(ch->plan, &f->cursor, &object)) {
     case PS_PLAN_OBJECT:
         f->cursor.index++;
-        return object->state == PS_OBJECT_LEFT_OUT ? STEP_GO_ON : frame_object(f, object);
+        if (object->state == PS_OBJECT_LEFT_OUT || object->state == PS_OBJECT_VALUE)
+            return STEP_GO_ON;
+        f->value = value_of(f);
+        return frame_object(f, object);
     case PS_PLAN_WAIT:
         return wait_plan(f);
     case PS_PLAN_EPOCH_END:

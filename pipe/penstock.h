@@ -140,10 +140,11 @@ struct penstock_channel_config {
      * for each line attribute_names are delivered, in the order given here, each as an object of
      * its own: one whose name ends in "-ref" is the object that the value names, maybe in another
      * bucket and maybe empty; others are the text of a string, and the bytes of any other value as
-     * they are written. For plain bytes alone. Permuted and shared by shuffle and shard_index are
-     * the entries, or whole lines. A manifest of up to 1 GiB, read into memory, in S3 names objects
-     * in up to 256 buckets, one in a file files; sizes and entity tags are asked for by HEAD, ahead
-     * of the stream. */
+     * they are written. For plain bytes alone, but for application/x-image with the names of the
+     * picture, which ends in "-ref", and maybe its label. Permuted and shared by shuffle and
+     * shard_index are the entries, or whole lines. A manifest of up to 1 GiB, read into memory, in
+     * S3 names objects in up to 256 buckets, one in a file files; sizes and entity tags are asked
+     * for by HEAD, ahead of the stream. */
     const char *data_type;
     const char *const *attribute_names; /* 1 .. 16 of 1 .. 256 characters */
     size_t attribute_count;

@@ -271,7 +271,9 @@ static struct fmt_span span_of(const struct ps_chunk *chunk, uint32_t row, size_
                              .epoch = chunk->epoch,
                              .position = chunk->position + row,
                              .key = chunk->object->key,
-                             .object_offset = chunk->object_offset + offset_bytes};
+                             .object_offset = chunk->object_offset + offset_bytes,
+                             .value = chunk->value ? chunk->value->value : NULL,
+                             .value_len = chunk->value ? (size_t)chunk->value->size_bytes : 0};
 }
 
 /* How long the record at `in` is, which is bad. */

@@ -4,7 +4,7 @@
  *
  *     stream_digest KEY=VALUE...      uri=... (repeatable) type=... rows= epochs= memory_mib=
  * decode= io_threads= connections= part_kib= io= shuffle=SEED shard=H/N stall_ms= hold=BATCHES
- * verify= compression= dump=FILE
+ * verify= compression= dump=FILE data_type= attributes=NAME,NAME
  *
  * Prints KEY=VALUE lines: opened_ms (what penstock_open took), result (a name of enum penstock_rc),
  * rows, batches, digest (FNV-1a over every float's bits, row by row; of weights, groups, sparse
@@ -24,7 +24,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { URIS_MAX = 16 };
+enum { URIS_MAX = 16, ATTRIBUTES_MAX = 2 };
 
 static struct penstock *volatile stream; /* once it is open */
 static volatile sig_atomic_t told_to_stop;
@@ -33,6 +33,7 @@ struct job {
     struct penstock_config config;
     struct penstock_channel_config channel;
     const char *uris[URIS_MAX];
+    const char *attributes[ATTRIBUTES_MAX];
     unsigned long stall_ms; /* sleep before the first batch is released */
     FILE *dump;             /* NULL: none */
 };
@@ -156,6 +157,15 @@ static bool set_number(struct job *job, const char *key, const char *value)
     return true;
 }
 
+static void set_attributes(struct job *job, const char *names)
+{
+    char *copy = strdup(names);
+
+    while (copy && job->channel.attribute_count < ATTRIBUTES_MAX)
+        job->attributes[job->channel.attribute_count++] = strsep(&copy, ",");
+    job->channel.attribute_names = job->attributes;
+}
+
 static bool set_text(struct job *job, const char *key, const char *value)
 {
     char *rest;
@@ -166,6 +176,10 @@ static bool set_text(struct job *job, const char *key, const char *value)
         job->channel.content_type = value;
     } else if (strcmp(key, "compression") == 0) {
         job->channel.compression = value;
+    } else if (strcmp(key, "data_type") == 0) {
+        job->channel.data_type = value;
+    } else if (strcmp(key, "attributes") == 0) {
+        set_attributes(job, value);
     } else if (strcmp(key, "dump") == 0) {
         job->dump = fopen(value, "wb");
         return job->dump != NULL;

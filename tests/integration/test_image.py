@@ -2,6 +2,7 @@
 """tests/integration/test_image.py - Pictures: the rows of a stream beside what PIL makes of the same files."""
 
 import io
+import json
 import struct
 
 import numpy
@@ -217,7 +218,7 @@ def test_other_lots_in_another_epoch_and_with_another_seed(tmp_path, served):
         ("lst=s3://data/labels/none.lst", "none.lst"),
         ("lst=/nowhere/train.lst", "/nowhere/train.lst"),
         ("lst=s3://data/pictures/class_0/00.jpg", "line 1 of the list"),
-        ("label_width=2;resize=32", "pictures have labels if lst names a list"),
+        ("label_width=2;resize=32", "neither a list (lst) nor an augmented manifest"),
         (f"lst={LST};label_width=1", "the record has 2 labels, not 1"),
         ("resize=31", "fewer than the 32 x 32 of image_shape"),
     ],
@@ -236,6 +237,56 @@ def test_a_picture_that_no_line_names(tmp_path, served):
     result = digest(uri=served / "data/pictures", type=kind)
     assert (result["result"], result.rc) == ("PENSTOCK_E_FORMAT", 1)
     assert "03.jpg" in result["message"] and "has no line for the picture" in result["message"]
+
+
+def manifest(served, labels):
+    """An augmented manifest of the first pictures, one a label, in the bucket."""
+    lines = []
+    for number, label in enumerate(labels):
+        uri = f"s3://data/pictures/class_{number % 3}/{number:02}.jpg"
+        lines.append({"source-ref": uri, "class": label, "class-metadata": {"type": "groundtruth/image"}})
+    (served / "data/train.manifest").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return dict(uri="s3://data/train.manifest", data_type="augmented-manifest")
+
+
+@pytest.mark.parametrize("settings", [dict(), dict(shuffle=3), dict(rows=2, decode=3, memory_mib=16)], ids=str)
+def test_labels_come_from_an_augmented_manifest(tmp_path, s3_server, served, settings):
+    settings |= manifest(served, range(10)) | dict(attributes="source-ref,class", env=s3_server(served).env)
+    kind = "application/x-image;image_shape=3,32,32"
+    got, labels = stream(tmp_path, settings.pop("uri"), kind, (32, 32, 3), labels=1, **settings)
+    order = labels[:, 0].astype(int).tolist()
+    assert sorted(order) == list(range(10)) and (order == sorted(order)) == ("shuffle" not in settings)
+    for row, number in zip(got, order):
+        want = middle(as_pil(served / f"data/pictures/class_{number % 3}/{number:02}.jpg"), 32, 32)
+        assert numpy.abs(row - numpy.asarray(want, "int16")).max() <= 1
+
+
+def test_manifest_with_lists_of_labels_and_without(tmp_path, s3_server, served):
+    settings = manifest(served, [[0, 2], "[1, 2, 3]", 4, "5"]) | dict(env=s3_server(served).env)
+    kind = "application/x-image;image_shape=3,32,32"
+    uri = settings.pop("uri")
+    padded, names = f"{kind};label_pad_width=4", "source-ref,class"
+    _, labels = stream(tmp_path, uri, padded, (32, 32, 3), labels=4, attributes=names, **settings)
+    assert labels.tolist() == [[0, 2, -1, -1], [1, 2, 3, -1], [4, -1, -1, -1], [5, -1, -1, -1]]
+    got, _ = stream(tmp_path, uri, kind, (32, 32, 3), attributes="source-ref", **settings)
+    assert len(got) == 4
+
+
+@pytest.mark.parametrize(
+    "labels, settings, message",
+    [
+        (["dog"], {}, "the manifest's label is dog, neither a number nor a list"),
+        ([[1, 2]], {}, "the record has 2 labels, not 1"),
+        ([1], dict(attributes="class,source-ref"), "the picture, whose name ends in"),
+        ([1], dict(attributes="source-ref,other"), "other"),
+        ([1], dict(type="text/csv"), "application/octet-stream or application/x-image, not text/csv"),
+    ],
+)
+def test_what_is_wrong_with_a_manifest_is_said(s3_server, served, labels, settings, message):
+    job = manifest(served, labels) | dict(attributes="source-ref,class", env=s3_server(served).env)
+    result = digest(**dict(type="application/x-image;image_shape=3,32,32") | job | settings)
+    assert result.rc == 1
+    assert message in result["message"]
 
 
 @pytest.mark.parametrize("left", [0.2, 0.6, 0.99])

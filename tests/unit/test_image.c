@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/unit/test_image.c - pictures to rows: application/x-image and application/x-recordio, whole
- * objects as the pipe hands them over; crops, orientations, labels, and what is drawn by lot.
+/* tests/unit/test_image.c - pictures to rows: application/x-image, whole objects as the pipe
+ * hands them over; crops, orientations, labels, and what is drawn by lot.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,62 +9,13 @@
 
 #include <cmocka.h>
 
+#include "formats/image_label.h"
 #include "formats/image_read.h"
 #include "formats/picture.h"
-#include "tests/arena.h"
-#include "tests/drive.h"
-#include "tests/picture_fixture.h"
+#include "tests/image_fixture.h"
 
-static const struct png_kind rgb_png = {"RGB 8", PNG_COLOR_TYPE_RGB, 8, false, false};
 static const struct png_kind gray_png = {"gray 8", PNG_COLOR_TYPE_GRAY, 8, false, false};
 static const struct jpeg_kind color_jpeg = {"", 3, JCS_YCbCr, 2, 2, false, false, 0, false};
-
-static struct fmt_options parse(const char *content_type)
-{
-    struct fmt_options options;
-    struct fmt_error error = {.text = ""};
-    if (fmt_options_parse(content_type, &options, &error) != FMT_OK)
-        fail_msg("%s: %s", content_type, error.text);
-    return options;
-}
-
-/* Runs an object through a content type; its bytes come in random pieces. */
-static struct drive_result run(const char *content_type, const char *key, struct file file,
-                               const char *lst)
-{
-    uint32_t steps = below(1000);
-    struct drive drive = {.options = parse(content_type),
-                          .rows_max = 3,
-                          .exact = true,
-                          .step = drive_step_by_seed,
-                          .cookie = &steps,
-                          .key = key};
-    struct drive_result result;
-    const struct fmt_ops *ops = drive.options.ops;
-    if (lst != NULL) {
-        struct fmt_error error;
-        assert_non_null(ops->file_wanted(drive.options.own));
-        assert_int_equal(
-            ops->take_file(drive.options.own, (const uint8_t *)lst, strlen(lst), &error), FMT_OK);
-    }
-    drive_run(&drive, file.bytes, file.len, &result);
-    fmt_options_free(&drive.options);
-    return result;
-}
-
-static void check_good(const struct drive_result *result, size_t rows)
-{
-    if (result->failed)
-        fail_msg("%s", result->text);
-    assert_int_equal(result->rows, rows);
-}
-
-/* A PNG file's pixels. */
-static uint8_t *pixels_of(struct file file, uint32_t *channels)
-{
-    uint32_t width, height;
-    return libpng_pixels(file, &width, &height, channels);
-}
 
 static void test_center_crop_is_the_middle(void **state)
 {
@@ -341,186 +292,38 @@ static void test_labels_of_a_list(void **state)
     free(file.bytes);
 }
 
-/* --- application/x-recordio --- */
-
-struct stream {
-    uint8_t *bytes;
-    size_t len;
-};
-
-static void put(struct stream *stream, const void *bytes, size_t len)
-{
-    stream->bytes = realloc(stream->bytes, stream->len + len + 4);
-    assert_non_null(stream->bytes);
-    memcpy(stream->bytes + stream->len, bytes, len);
-    stream->len += len;
-}
-
-static void put_word(struct stream *stream, uint32_t word)
-{
-    put(stream, &word, sizeof(word));
-}
-
-static void put_part(struct stream *stream, uint32_t flag, const uint8_t *in, size_t len)
-{
-    static const uint8_t zeros[4];
-    put_word(stream, 0xced7230a);
-    put_word(stream, flag << 29 | (uint32_t)len);
-    put(stream, in, len);
-    put(stream, zeros, -len & 3);
-}
-
-/* dmlc-core's WriteRecord: a payload is split at each aligned magic number, which is left out. */
-static void put_record(struct stream *stream, const uint8_t *in, size_t len)
-{
-    size_t from = 0;
-    for (size_t i = 0; i + 4 <= len; i += 4) {
-        uint32_t word;
-        memcpy(&word, in + i, sizeof(word));
-        if (word == 0xced7230a) {
-            put_part(stream, from == 0 ? 1 : 2, in + from, i - from);
-            from = i + 4;
-        }
-    }
-    put_part(stream, from == 0 ? 0 : 3, in + from, len - from);
-}
-
-/* mxnet's pack: flag 0 has its label in the head. */
-static void put_image(struct stream *stream, uint32_t flag, const float *labels, struct file file)
-{
-    struct stream payload = {NULL, 0};
-    uint64_t ids[2] = {17, 0};
-    put_word(&payload, flag);
-    put(&payload, labels, 4);
-    put(&payload, ids, sizeof(ids));
-    if (flag > 0)
-        put(&payload, labels, flag * sizeof(*labels));
-    put(&payload, file.bytes, file.len);
-    put_record(stream, payload.bytes, payload.len);
-    free(payload.bytes);
-}
-
-static void test_image_records(void **state)
+static void test_labels_as_manifests_have_them(void **state)
 {
     (void)state;
-    struct stream stream = {NULL, 0};
-    struct file files[5];
-    for (uint32_t i = 0; i < 5; i++) {
-        float label = (float)i + 0.5f;
-        files[i] = make_png(&rgb_png, 9 + i, 8, i, PNG_ALL_FILTERS, 0);
-        put_image(&stream, i % 2, &label, files[i]);
+    static const struct {
+        const char *text;
+        int count; /* -1: none can be read */
+        float labels[4];
+    } cases[] = {{"1", 1, {1}},         {" -2.5e1 ", 1, {-25}},
+                 {"[0, 2]", 2, {0, 2}}, {"[ 1,2 ,3 ]", 3, {1, 2, 3}},
+                 {"[]", 0, {0}},        {" [ ] ", 0, {0}},
+                 {"", -1, {0}},         {" ", -1, {0}},
+                 {"1,2", -1, {0}},      {"[1,]", -1, {0}},
+                 {"[,1]", -1, {0}},     {"[1 2]", -1, {0}},
+                 {"[1", -1, {0}},       {"1]", -1, {0}},
+                 {"]", -1, {0}},        {"[", -1, {0}},
+                 {"[[1]]", -1, {0}},    {"dog", -1, {0}},
+                 {"1x", -1, {0}},       {"[1,2,3,4,5]", -1, {0}}}; /* more than there is room for */
+    struct fmt_options options = parse("image/png;image_shape=3,1,1;label_pad_width=4");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        float out[5] = {[4] = 77};
+        struct fmt_error error;
+        size_t len = strlen(cases[i].text);
+        uint8_t *edge = arena + ARENA_BYTES - len;
+        memcpy(edge, cases[i].text, len);
+        enum fmt_rc rc = fmt_image_put_value(options.own, edge, len, out, &error);
+        assert_true(out[4] == 77);
+        if ((rc == FMT_OK) != (cases[i].count >= 0))
+            fail_msg("'%s': %s", cases[i].text, error.text);
+        for (int k = 0; k < 4 && cases[i].count >= 0; k++)
+            assert_true(out[k] == (k < cases[i].count ? cases[i].labels[k] : -1));
     }
-    struct file object = {stream.bytes, stream.len};
-    struct drive_result result = run(
-        "application/x-recordio;image_shape=3,8,9;dtype=float32;layout=nhwc", "a", object, NULL);
-    check_good(&result, 5);
-    for (uint32_t i = 0; i < 5; i++) {
-        uint32_t channels;
-        uint8_t *all = pixels_of(files[i], &channels);
-        const float *row = result.values + i * (8 * 9 * 3 + 1);
-        assert_true(row[8 * 9 * 3] == (float)i + 0.5f);
-        assert_true(row[0] == (float)all[(i / 2) * 3]);
-        free(all);
-        free(files[i].bytes);
-    }
-    drive_result_free(&result);
-    free(stream.bytes);
-}
-
-/* A picture with RecordIO's magic number in it: in a PNG text chunk, at a multiple of four. */
-static void test_records_of_several_parts(void **state)
-{
-    (void)state;
-    struct file file = make_png(&rgb_png, 9, 8, 3, PNG_ALL_FILTERS, 0);
-    for (size_t lead = 0; lead < 4; lead++) {
-        struct stream picture = {NULL, 0};
-        struct stream stream = {NULL, 0};
-        uint8_t text[24] = {0, 0, 0, 12, 't', 'E', 'X', 't'};
-        memcpy(text + 8 + lead, "\x0a\x23\xd7\xce", 4);
-        memcpy(text + 8 + lead + 4, "\x0a\x23\xd7\xce", 4);
-        uint32_t crc = __builtin_bswap32((uint32_t)crc32(0, text + 4, 16));
-        memcpy(text + 20, &crc, 4);
-        float label = 2;
-        put(&picture, file.bytes, 33);
-        put(&picture, text, sizeof(text));
-        put(&picture, file.bytes + 33, file.len - 33);
-        for (int i = 0; i < 2; i++)
-            put_image(&stream, 0, &label, (struct file){picture.bytes, picture.len});
-        struct file object = {stream.bytes, stream.len};
-        struct drive_result result =
-            run("application/x-recordio;image_shape=3,8,9", "a", object, NULL);
-        check_good(&result, 2);
-        drive_result_free(&result);
-        /* 24 + 33 + 8 + lead is a multiple of four where lead is 3 */
-        bool is_split = stream.len > 2 * (8 + 24 + picture.len + 3);
-        assert_int_equal(is_split, lead == 3);
-        result =
-            run("application/x-recordio;image_shape=3,8,9;multipart=concat", "a", object, NULL);
-        assert_int_equal(result.failed, is_split);
-        drive_result_free(&result);
-        free(picture.bytes);
-        free(stream.bytes);
-    }
-    free(file.bytes);
-}
-
-static void test_labels_of_records(void **state)
-{
-    (void)state;
-    struct file file = make_png(&rgb_png, 2, 2, 3, PNG_ALL_FILTERS, 0);
-    struct stream stream = {NULL, 0};
-    static const float labels[] = {2, 5, 1, 0.1f, 0.2f, 0.3f, 0.4f};
-    put_image(&stream, 7, labels, file);
-    put_image(&stream, 2, labels, file);
-    struct file object = {stream.bytes, stream.len};
-    struct drive_result result =
-        run("application/x-recordio;image_shape=3,2,2;dtype=float32;label_pad_width=8;"
-            "label_pad_value=-7",
-            "a", object, NULL);
-    check_good(&result, 2);
-    static const float padded[2][8] = {{2, 5, 1, 0.1f, 0.2f, 0.3f, 0.4f, -7},
-                                       {2, 5, -7, -7, -7, -7, -7, -7}};
-    for (int i = 0; i < 2; i++)
-        assert_memory_equal(result.values + i * 20 + 12, padded[i], sizeof(padded[i]));
-    drive_result_free(&result);
-    result = run("application/x-recordio;image_shape=3,2,2;label_width=7", "a", object, NULL);
-    assert_true(result.failed);
-    assert_int_equal(result.rows, 1);
-    assert_int_equal(result.error_offset_bytes, 8 + ((24 + 28 + file.len + 3) & ~(size_t)3));
-    assert_non_null(strstr(result.text, "2 labels, not 7"));
-    drive_result_free(&result);
-    result = run("application/x-recordio;image_shape=3,2,2", "a", object, NULL);
-    assert_true(result.failed);
-    assert_non_null(strstr(result.text, "7 labels, not 1"));
-    drive_result_free(&result);
-    free(stream.bytes);
-    free(file.bytes);
-}
-
-static void test_damaged_records_are_refused(void **state)
-{
-    (void)state;
-    static const char type[] = "application/x-recordio;image_shape=3,2,2";
-    struct file file = make_png(&rgb_png, 2, 2, 3, PNG_ALL_FILTERS, 0);
-    struct stream stream = {NULL, 0};
-    float label = 1;
-    put_image(&stream, 0, &label, file);
-    for (size_t len = 1; len < stream.len; len++) {
-        struct drive_result result = run(type, "a", (struct file){stream.bytes, len}, NULL);
-        assert_true(result.failed);
-        drive_result_free(&result);
-    }
-    for (uint32_t payload = 0; payload < 40; payload++) { /* whole frames of too little */
-        struct stream little = {NULL, 0};
-        uint8_t zeros[40] = {0xff, 0xff, 0xff, 0x7f};
-        put_record(&little, zeros, payload);
-        struct drive_result result = run(type, "a", (struct file){little.bytes, little.len}, NULL);
-        assert_true(result.failed);
-        drive_result_free(&result);
-        free(little.bytes);
-    }
-    free(stream.bytes);
-    free(file.bytes);
+    fmt_options_free(&options);
 }
 
 static void test_options_are_checked(void **state)
@@ -546,7 +349,6 @@ static void test_options_are_checked(void **state)
         {"image/png;image_shape=3,4,4;dtype=float32;std=nan", "must be a number"},
         {"image/png;image_shape=3,4,4;min_random_area=2", "from 0.0001 to 1"},
         {"image/png;image_shape=3,4,4;min_aspect_ratio=3", "larger than"},
-        {"image/png;image_shape=3,4,4;label_width=1", "if lst names"},
         {"image/png;image_shape=3,4,4;multipart=dmlc", "no parameter multipart"},
         {"application/x-recordio;image_shape=3,4,4;lst=a", "no parameter lst"},
         {"application/x-recordio;image_shape=3,4,4;multipart=x", "dmlc or concat"},
@@ -573,10 +375,7 @@ int main(void)
         cmocka_unit_test(test_small_pictures_are_refused),
         cmocka_unit_test(test_bad_objects_are_refused),
         cmocka_unit_test(test_labels_of_a_list),
-        cmocka_unit_test(test_image_records),
-        cmocka_unit_test(test_records_of_several_parts),
-        cmocka_unit_test(test_labels_of_records),
-        cmocka_unit_test(test_damaged_records_are_refused),
+        cmocka_unit_test(test_labels_as_manifests_have_them),
         cmocka_unit_test(test_options_are_checked),
     };
     return cmocka_run_group_tests(tests, arena_make, NULL);

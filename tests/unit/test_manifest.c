@@ -442,7 +442,7 @@ static void test_augmented_manifests_are_plain_bytes(void **state)
     channel.attribute_names = attributes;
     channel.attribute_count = ITEMS;
     assert_int_equal(penstock_open(&config, &stream, &error), PENSTOCK_E_ARGUMENT);
-    assert_non_null(strstr(error.message, "application/octet-stream, not text/csv"));
+    assert_non_null(strstr(error.message, "application/x-image, not text/csv"));
 }
 
 /* ---- the plan ---- */
