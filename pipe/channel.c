@@ -8,6 +8,7 @@
 #include "pipe/pipe_reader.h"
 #include "pipe/references.h"
 #include "pipe/slots.h"
+#include "pipe/window.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -292,20 +293,6 @@ static int check_fifos(const struct ps_channel *ch, enum fmt_codec codec,
     return PENSTOCK_OK;
 }
 
-/* Whether rows are staged follows from the configuration, or, for the rest, from their shape. */
-static int open_placing(struct ps_channel *ch, struct penstock_error *error)
-{
-    ch->chunk_bytes = CHUNK_BYTES;
-    ch->staged = ps_shaping_is_staged(&ch->shaping);
-    if (ch->shaping.window_rows == 0)
-        return PENSTOCK_OK;
-    uint64_t slots = ch->shaping.window_rows / ch->config.batch_rows;
-
-    ch->placing.block =
-        calloc(slots < PS_WINDOW_SLOTS_MAX ? slots : PS_WINDOW_SLOTS_MAX, sizeof(struct ps_slot *));
-    return ch->placing.block ? PENSTOCK_OK : ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
-}
-
 /* Slices of objects, where records can be found in the middle of one. */
 static int open_split(struct ps_channel *ch, const struct penstock_channel_config *config,
                       enum fmt_codec codec, struct penstock_error *error)
@@ -393,10 +380,13 @@ int ps_channel_open(struct penstock *stream, const struct penstock_channel_confi
     ch->options.feature_dim = config->feature_dim;
     ch->options.seed = config->seed;
     ch->plain = !ch->options.ops;
+    ch->chunk_bytes = CHUNK_BYTES;
     int rc = choose_codec(ch, config, &codec, error);
 
     if (rc == PENSTOCK_OK)
         rc = ps_shaping_resolve(config, ch->name, ch->plain, &ch->shaping, error);
+    /* For other rows that follows from their shape. */
+    ch->staged = ps_shaping_is_staged(&ch->shaping);
     if (rc == PENSTOCK_OK)
         rc = open_data_type(ch, config, error);
 
@@ -410,8 +400,6 @@ int ps_channel_open(struct penstock *stream, const struct penstock_channel_confi
         rc = open_split(ch, config, codec, error);
     if (rc == PENSTOCK_OK)
         rc = open_plan(ch, error);
-    if (rc == PENSTOCK_OK)
-        rc = open_placing(ch, error);
     if (rc == PENSTOCK_OK)
         rc = open_memory(ch, codec, share_bytes, error);
     if (rc == PENSTOCK_OK && has_fifos(ch))
@@ -436,7 +424,7 @@ void ps_channel_close(struct ps_channel *ch)
     free(ch->attribute_names);
     free(ch->sources);
     free(ch->decoder_threads);
-    free(ch->placing.block);
+    ps_window_close(ch);
     free(ch->name);
     free(ch->key_suffix);
     pthread_cond_destroy(&ch->framer_wakes);

@@ -187,6 +187,13 @@ struct ps_event {
     const struct penstock_error *error; /* ERROR */
 };
 
+/* Batches that are filled all at once, with rows in any order. */
+struct ps_block {
+    struct ps_slot **slots;
+    uint64_t key;    /* of the permutation */
+    uint64_t copied; /* rows in place; lock */
+};
+
 /* How far rows of a staged channel have their places. What is not noted otherwise belongs to the
  * thread that has the turn. */
 struct ps_placing {
@@ -199,12 +206,14 @@ struct ps_placing {
     uint64_t epoch_rows;  /* placed in this epoch, and in sealed batches or the one being filled */
     uint32_t entries_guess; /* of a batch */
 
-    /* The window: rows of a block go to the batches of a block, all of which are being filled. */
-    struct ps_slot **block; /* window_rows / batch_rows; NULL: no window */
-    uint64_t block_rows;    /* placed in it; 0: none of the slots is taken */
-    uint64_t block_no;      /* in the epoch */
-    uint64_t block_key;
-    uint64_t block_position; /* of its first row */
+    /* The window: see window.h. */
+    struct ps_block *blocks; /* block_places of them, used in turn; NULL: no window */
+    struct ps_slot **block_slots;
+    uint32_t block_places;
+    uint64_t block_next;    /* of all epochs: how many were begun */
+    struct ps_block *block; /* being filled, or NULL */
+    uint64_t block_rows;    /* placed in it */
+    uint64_t block_no;      /* in the epoch, of the next one */
 
     /* The first batch of the epoch, of which the last one is filled up. */
     struct ps_slot kept;

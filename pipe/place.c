@@ -9,9 +9,7 @@
 #include "pipe/error.h"
 #include "pipe/permute.h"
 #include "pipe/slots.h"
-
-#include <stdlib.h>
-#include <string.h>
+#include "pipe/window.h"
 
 static bool broken_off(const struct ps_channel *ch)
 {
@@ -47,6 +45,16 @@ static void complete(struct ps_slot *slot)
     pthread_cond_broadcast(&ch->consumer_wakes);
 }
 
+/* So many more rows of a block are in place. Lock held. */
+static void book_block(struct ps_channel *ch, struct ps_block *block, uint32_t count)
+{
+    block->copied += count;
+    if (block->copied < ch->shaping.window_rows)
+        return;
+    for (uint64_t i = 0; i < ps_window_slots(ch); i++)
+        complete(block->slots[i]);
+}
+
 /* Copies what has its place. Lock held. */
 static void copy_placed(struct ps_channel *ch, struct ps_stage *stage)
 {
@@ -56,13 +64,21 @@ static void copy_placed(struct ps_channel *ch, struct ps_stage *stage)
     for (size_t i = 0; i < stage->piece_count; i++) {
         const struct ps_piece *piece = &stage->pieces[i];
 
-        ps_slot_put(&piece->place, &stage->rows, piece->first, piece->count);
+        if (piece->block)
+            ps_window_put(piece->block, piece->block_row, &stage->rows, piece->first, piece->count);
+        else
+            ps_slot_put(&piece->place, &stage->rows, piece->first, piece->count);
     }
     pthread_mutex_lock(&ch->lock);
     for (size_t i = 0; i < stage->piece_count; i++) {
-        struct ps_slot *slot = stage->pieces[i].place.slot;
+        const struct ps_piece *piece = &stage->pieces[i];
+        struct ps_slot *slot = piece->place.slot;
 
-        slot->rows_decoded += stage->pieces[i].count;
+        if (piece->block) {
+            book_block(ch, piece->block, piece->count);
+            continue;
+        }
+        slot->rows_decoded += piece->count;
         if (slot->sealed && slot->rows_decoded == slot->rows_framed)
             complete(slot);
     }
@@ -126,6 +142,7 @@ static bool add_piece(struct ps_channel *ch, struct ps_stage *stage, struct ps_s
         refuse_rows(ch, row + count, &piece->place);
         return false;
     }
+    piece->block = NULL;
     piece->first = first;
     piece->count = count;
     stage->piece_count++;
@@ -169,59 +186,24 @@ static bool place_in_order(struct ps_channel *ch, struct ps_stage *stage,
 
 /* ---- windows ---- */
 
-static uint64_t block_slots(const struct ps_channel *ch)
-{
-    return ch->shaping.window_rows / ch->config.batch_rows;
-}
-
-/* Takes the slots of the next window. Lock held. */
+/* Takes the slots of the next block. Lock held. */
 static bool begin_block(struct ps_channel *ch, struct ps_stage *stage, uint32_t epoch,
                         uint64_t position)
 {
     struct ps_placing *p = &ch->placing;
+    struct ps_block *block = &p->blocks[p->block_next++ % p->block_places];
 
-    for (uint64_t i = 0; i < block_slots(ch); i++) {
-        p->block[i] = take_slot(ch, stage, epoch, position + i * ch->config.batch_rows);
-        if (!p->block[i])
+    for (uint64_t i = 0; i < ps_window_slots(ch); i++) {
+        block->slots[i] = take_slot(ch, stage, epoch, position + i * ch->config.batch_rows);
+        if (!block->slots[i])
             return false;
     }
-    p->block[0]->first = p->epoch_rows == 0 && ch->shaping.last == PS_LAST_WRAP;
-    p->block_position = position;
-    p->block_key = ps_permute_key(ps_permute_key(ch->config.seed, epoch), p->block_no++);
-    return true;
-}
-
-/* The window is full. Lock held. */
-static void end_block(struct ps_channel *ch)
-{
-    struct ps_placing *p = &ch->placing;
-
-    for (uint64_t i = 0; i < block_slots(ch); i++) {
-        struct ps_slot *slot = p->block[i];
-
-        seal(slot);
-        if (slot->rows_decoded == slot->rows_framed)
-            complete(slot);
-    }
+    block->slots[0]->first = p->epoch_rows == 0 && ch->shaping.last == PS_LAST_WRAP;
+    block->key = ps_permute_key(ps_permute_key(ch->config.seed, epoch), p->block_no++);
+    block->copied = 0;
+    p->block = block;
     p->block_rows = 0;
-}
-
-/* Gives rows places in the current window, as long as it has some, from `next` on. Returns the next
- * row that has none. The turn, but no lock. */
-static uint32_t scatter(struct ps_channel *ch, struct ps_stage *stage, uint32_t next)
-{
-    struct ps_placing *p = &ch->placing;
-    uint64_t window_rows = ch->shaping.window_rows;
-
-    while (next < stage->count && p->block_rows < window_rows &&
-           stage->piece_count < PS_PIECES_MAX) {
-        uint64_t place = ps_permute(p->block_rows++, window_rows, p->block_key);
-
-        add_piece(ch, stage, p->block[place / ch->config.batch_rows],
-                  (uint32_t)(place % ch->config.batch_rows), next++, 1);
-        p->epoch_rows++;
-    }
-    return next;
+    return true;
 }
 
 /* Every row anywhere in its window. Lock held. */
@@ -231,49 +213,29 @@ static bool place_in_window(struct ps_channel *ch, struct ps_stage *stage,
     struct ps_placing *p = &ch->placing;
 
     for (uint32_t next = 0; next < stage->count;) {
-        if (p->block_rows == 0 &&
+        if (!p->block &&
             !begin_block(ch, stage, chunk->epoch, chunk->position + stage->row_nos[next]))
             return false;
         if (stage->piece_count == PS_PIECES_MAX)
             copy_placed(ch, stage);
-        pthread_mutex_unlock(&ch->lock);
-        next = scatter(ch, stage, next);
-        pthread_mutex_lock(&ch->lock);
-        if (p->block_rows == ch->shaping.window_rows)
-            end_block(ch);
-    }
-    return true;
-}
+        uint64_t left = ch->shaping.window_rows - p->block_rows;
+        uint32_t count = stage->count - next < left ? stage->count - next : (uint32_t)left;
 
-/* Closes the gaps of a window of which only some places are taken. The turn, but no lock. */
-static bool close_gaps(struct ps_channel *ch)
-{
-    struct ps_placing *p = &ch->placing;
-    uint64_t window_rows = ch->shaping.window_rows;
-    uint32_t batch_rows = ch->config.batch_rows;
-    uint8_t *taken = calloc(window_rows / 8 + 1, 1);
-    uint64_t to = 0;
-
-    if (!taken)
-        return false;
-    for (uint64_t i = 0; i < p->block_rows; i++) {
-        uint64_t place = ps_permute(i, window_rows, p->block_key);
-
-        taken[place / 8] |= (uint8_t)(1u << place % 8);
-    }
-    for (uint64_t from = 0; from < window_rows; from++) {
-        if ((taken[from / 8] >> from % 8 & 1) == 0)
+        stage->pieces[stage->piece_count++] = (struct ps_piece){
+            .block = p->block, .block_row = p->block_rows, .first = next, .count = count};
+        p->block_rows += count;
+        p->epoch_rows += count;
+        next += count;
+        if (count < left)
             continue;
-        if (from != to) {
-            struct ps_place place = {.slot = p->block[to / batch_rows],
-                                     .row = (uint32_t)(to % batch_rows)};
-            struct fmt_rows rows = ps_slot_view(p->block[from / batch_rows]);
+        for (uint64_t i = 0; i < ps_window_slots(ch); i++) {
+            struct ps_slot *slot = p->block->slots[i];
 
-            ps_slot_put(&place, &rows, (uint32_t)(from % batch_rows), 1);
+            slot->rows_framed = slot->rows_decoded = ch->config.batch_rows;
+            seal(slot);
         }
-        to++;
+        p->block = NULL;
     }
-    free(taken);
     return true;
 }
 
@@ -290,14 +252,16 @@ static bool wait_copied(struct ps_channel *ch, const struct ps_slot *slot)
 static bool end_short_block(struct ps_channel *ch)
 {
     struct ps_placing *p = &ch->placing;
+    struct ps_block *block = p->block;
     uint32_t batch_rows = ch->config.batch_rows;
     uint64_t full = p->block_rows / batch_rows;
 
-    for (uint64_t i = 0; i < block_slots(ch); i++)
-        if (!wait_copied(ch, p->block[i]))
-            return false;
+    while (block->copied < p->block_rows && !broken_off(ch))
+        ps_wait_on(&ch->waits[PS_WAIT_CHUNKS], &ch->place_wakes, &ch->lock, NULL);
+    if (broken_off(ch))
+        return false;
     pthread_mutex_unlock(&ch->lock);
-    bool closed = close_gaps(ch);
+    bool closed = ps_window_close_gaps(block, p->block_rows);
 
     pthread_mutex_lock(&ch->lock);
     if (!closed) {
@@ -305,8 +269,8 @@ static bool end_short_block(struct ps_channel *ch)
         return false;
     }
     p->rows = (uint32_t)(p->block_rows % batch_rows);
-    for (uint64_t i = 0; i < block_slots(ch); i++) {
-        struct ps_slot *slot = p->block[i];
+    for (uint64_t i = 0; i < ps_window_slots(ch); i++) {
+        struct ps_slot *slot = block->slots[i];
 
         slot->rows_framed = slot->rows_decoded = i < full ? batch_rows : i == full ? p->rows : 0;
         if (slot->rows_framed == 0) {
@@ -318,7 +282,7 @@ static bool end_short_block(struct ps_channel *ch)
             p->slot = slot;
         }
     }
-    p->block_rows = 0;
+    p->block = NULL;
     return true;
 }
 
@@ -390,7 +354,7 @@ static bool end_epoch(struct ps_channel *ch, const struct ps_chunk *chunk)
 {
     struct ps_placing *p = &ch->placing;
 
-    if (p->block_rows > 0 && !end_short_block(ch))
+    if (p->block && !end_short_block(ch))
         return false;
     if (p->slot && !wait_copied(ch, p->slot))
         return false;
@@ -465,7 +429,7 @@ static bool place_records(struct ps_channel *ch, struct ps_stage *stage,
     atomic_fetch_add_explicit(&ch->counts.records_unsampled, stage->unsampled,
                               memory_order_relaxed);
     bool placed =
-        ch->placing.block ? place_in_window(ch, stage, chunk) : place_in_order(ch, stage, chunk);
+        ch->placing.blocks ? place_in_window(ch, stage, chunk) : place_in_order(ch, stage, chunk);
 
     if (placed && whole && stage->rc == FMT_E_MEMORY) {
         ps_fail(&ch->placing.error, PENSTOCK_E_MEMORY, "channel %s: out of memory while decoding",

@@ -8,6 +8,7 @@
 #include "pipe/framed.h"
 #include "pipe/slot_rows.h"
 #include "pipe/stage.h"
+#include "pipe/window.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -116,7 +117,7 @@ static void pin_slot(struct ps_channel *ch, struct ps_slot *slot)
 /* The slots that a channel cannot do without, besides the one that is kept. */
 static size_t slots_least(const struct ps_channel *ch)
 {
-    size_t window = (size_t)(ch->shaping.window_rows / ch->config.batch_rows);
+    size_t window = (size_t)ps_window_slots(ch);
 
     return window > 0 ? window + SLOTS_BESIDES : SLOTS_LEAST;
 }
@@ -124,8 +125,7 @@ static size_t slots_least(const struct ps_channel *ch)
 /* As many as are of use. */
 static size_t slots_most(const struct ps_channel *ch)
 {
-    size_t two_windows =
-        2 * (size_t)(ch->shaping.window_rows / ch->config.batch_rows) + SLOTS_BESIDES;
+    size_t two_windows = 2 * (size_t)ps_window_slots(ch) + SLOTS_BESIDES;
 
     if (two_windows < PS_SLOTS_MAX)
         return PS_SLOTS_MAX;
@@ -234,7 +234,7 @@ int ps_slots_open(struct ps_channel *ch, struct penstock_error *error)
     pthread_mutex_lock(&ch->lock);
     ch->slot_count = (uint32_t)count;
     pthread_mutex_unlock(&ch->lock);
-    return PENSTOCK_OK;
+    return ps_window_open(ch) ? PENSTOCK_OK : ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
 }
 
 void ps_slots_close(struct ps_channel *ch)

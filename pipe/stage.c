@@ -46,9 +46,7 @@ void ps_stage_plan(struct ps_channel *ch)
     bool variable = ch->shape.sparse || ch->shape.text_dim > 0;
     size_t rows = (variable ? bytes / 2 : bytes) / fixed_bytes(&ch->shape);
 
-    size_t rows_most = ch->shaping.window_rows > 0 ? PS_PIECES_MAX : STAGE_ROWS_MAX;
-
-    ch->stage_rows = (uint32_t)(rows < 1 ? 1 : rows < rows_most ? rows : rows_most);
+    ch->stage_rows = rows < 1 ? 1 : rows < STAGE_ROWS_MAX ? (uint32_t)rows : STAGE_ROWS_MAX;
     if (variable && bytes / 2 / INPUT_SHARE < ch->chunk_bytes)
         ch->chunk_bytes = bytes / 2 / INPUT_SHARE;
 }

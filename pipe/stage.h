@@ -13,7 +13,7 @@
 #include "pipe/channel.h"
 #include "pipe/slot_rows.h"
 
-enum { PS_PIECES_MAX = 1024 };
+enum { PS_PIECES_MAX = 64 };
 
 /* A bad row of the chunk. */
 struct ps_bad_row {
@@ -22,9 +22,11 @@ struct ps_bad_row {
     size_t len_bytes;
 };
 
-/* Rows of the stage that have their places. */
+/* Rows of the stage that have their places: one behind the other, or, in a block, all over it. */
 struct ps_piece {
     struct ps_place place;
+    struct ps_block *block; /* or NULL */
+    uint64_t block_row;
     uint32_t first;
     uint32_t count;
 };

@@ -240,19 +240,24 @@ static inline void check(const struct corpus *c, struct how how)
     penstock_close(&stream);
 }
 
-/* With several numbers of threads and sizes of parts. */
+/* Numbers of threads, and sizes of parts. */
+static const struct {
+    uint32_t threads;
+    size_t part_bytes;
+} settings[] = {{1, 0}, {2, 64 << 10}, {4, 100001}};
+enum { SETTINGS = sizeof settings / sizeof *settings };
+
+static inline void check_setting(const struct corpus *c, struct how how, size_t i)
+{
+    how.decode_threads = settings[i % SETTINGS].threads;
+    how.part_bytes = settings[i % SETTINGS].part_bytes;
+    check(c, how);
+}
+
 static inline void check_all(const struct corpus *c, struct how how)
 {
-    static const struct {
-        uint32_t threads;
-        size_t part_bytes;
-    } settings[] = {{1, 0}, {2, 64 << 10}, {4, 100001}};
-
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
-        how.decode_threads = settings[i].threads;
-        how.part_bytes = settings[i].part_bytes;
-        check(c, how);
-    }
+    for (size_t i = 0; i < SETTINGS; i++)
+        check_setting(c, how, i);
 }
 
 /* Reads to the error, which has to be PENSTOCK_E_FORMAT; *rows are those that came before it. */

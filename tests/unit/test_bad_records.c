@@ -186,6 +186,71 @@ static void test_bad_records_before_the_first_good_one(void **state)
     corpus_close(c);
 }
 
+/* ---- broken framing ---- */
+
+/* RecordIO in which row 100 has no magic number, noise lies before row 200, as much as a chunk and
+ * more, and the last row is cut off. */
+static void write_broken(const struct scratch *scratch, uint32_t object)
+{
+    struct bytes b = {.at = NULL};
+    uint32_t random = object;
+
+    for (uint32_t row = 0; row < 300; row++) {
+        size_t from = b.len;
+
+        if (row == 200)
+            for (int i = 0; i < 200000; i++) {
+                random = random * 1664525u + 1013904223u;
+                bytes_add(&b, &random, sizeof random);
+            }
+        bytes_add_recordio(&b, object, row, FEATURES);
+        if (row == 100)
+            b.at[from] ^= 0xff;
+    }
+    b.len -= 8;
+    scratch_file(scratch, data_name(object).text, b.at, b.len);
+    free(b.at);
+}
+
+static void test_framing_is_found_again(void **state)
+{
+    enum { OBJECTS = 4 };
+    struct scratch scratch = scratch_open();
+    const struct penstock_batch *batch;
+
+    (void)state;
+    for (uint32_t object = 0; object < OBJECTS; object++)
+        write_broken(&scratch, object);
+    for (uint32_t threads = 1; threads <= 4; threads += 3) {
+        struct how how = {.bad_records = "skip",
+                          .decode_threads = threads,
+                          .part_bytes = threads == 1 ? 0 : 64 << 10};
+        struct penstock *stream = open_path(scratch.path, true, how);
+        struct penstock_counters counters;
+        uint32_t at = 0;
+
+        while (penstock_next(stream, 0, -1, &batch) == PENSTOCK_OK) {
+            assert_int_equal(batch->rows, at + 100 <= OBJECTS * 298 ? 100 : OBJECTS * 298 % 100);
+            for (uint32_t i = 0; i < batch->rows; i++, at++) {
+                uint32_t row = at % 298 + (at % 298 >= 100);
+
+                assert_true(batch->labels[i] == (float)(at / 298));
+                for (uint32_t c = 0; c < FEATURES; c++)
+                    assert_true(batch->features[i * FEATURES + c] == data_value(at / 298, row, c));
+            }
+            penstock_release(stream, batch);
+        }
+        assert_int_equal(penstock_last_error(stream, 0)->rc, PENSTOCK_OK);
+        assert_int_equal(at, OBJECTS * 298);
+        penstock_get_counters(stream, 0, &counters);
+        assert_int_equal(counters.records_bad, 3 * OBJECTS);
+        assert_int_equal(counters.objects_bad, OBJECTS);
+        assert_in_range(counters.bytes_bad, OBJECTS * 800000, OBJECTS * 801000);
+        penstock_close(&stream);
+    }
+    scratch_close(&scratch);
+}
+
 struct lines {
     uint32_t count;
     uint32_t sums;
@@ -240,6 +305,7 @@ int main(void)
         cmocka_unit_test(test_first_bad_record_is_an_error_by_default),
         cmocka_unit_test(test_epoch_of_bad_records_is_an_error),
         cmocka_unit_test(test_bad_records_before_the_first_good_one),
+        cmocka_unit_test(test_framing_is_found_again),
         cmocka_unit_test(test_warnings_are_few),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipe/window.c - see window.h. */
+#include "pipe/window.h"
+
+#include "pipe/permute.h"
+#include "pipe/slot_rows.h"
+
+#include <stdlib.h>
+
+bool ps_window_open(struct ps_channel *ch)
+{
+    struct ps_placing *p = &ch->placing;
+    uint32_t slots = (uint32_t)ps_window_slots(ch); /* there are more slots */
+
+    if (slots == 0)
+        return true;
+    /* All of a block's slots are its own until its last row is copied; and one is being begun. */
+    p->block_places = ch->slot_count / slots + 1;
+    p->blocks = calloc(p->block_places, sizeof *p->blocks);
+    p->block_slots = calloc((size_t)p->block_places * slots, sizeof(struct ps_slot *));
+    if (!p->blocks || !p->block_slots)
+        return false;
+    for (uint32_t i = 0; i < p->block_places; i++)
+        p->blocks[i].slots = p->block_slots + (size_t)i * slots;
+    return true;
+}
+
+void ps_window_close(struct ps_channel *ch)
+{
+    free(ch->placing.blocks);
+    free(ch->placing.block_slots);
+}
+
+void ps_window_put(const struct ps_block *block, uint64_t row, const struct fmt_rows *from,
+                   uint32_t first, uint32_t count)
+{
+    const struct ps_channel *ch = block->slots[0]->channel;
+    uint64_t window_rows = ch->shaping.window_rows;
+    uint32_t batch_rows = ch->config.batch_rows;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t at = ps_permute(row + i, window_rows, block->key);
+        struct ps_place place = {.slot = block->slots[at / batch_rows],
+                                 .row = (uint32_t)(at % batch_rows)};
+
+        ps_slot_put(&place, from, first + i, 1);
+    }
+}
+
+bool ps_window_close_gaps(const struct ps_block *block, uint64_t rows)
+{
+    const struct ps_channel *ch = block->slots[0]->channel;
+    uint64_t window_rows = ch->shaping.window_rows;
+    uint32_t batch_rows = ch->config.batch_rows;
+    uint8_t *taken = calloc(window_rows / 8 + 1, 1);
+    uint64_t to = 0;
+
+    if (!taken)
+        return false;
+    for (uint64_t i = 0; i < rows; i++) {
+        uint64_t at = ps_permute(i, window_rows, block->key);
+
+        taken[at / 8] |= (uint8_t)(1u << at % 8);
+    }
+    for (uint64_t from = 0; from < window_rows; from++) {
+        if ((taken[from / 8] >> from % 8 & 1) == 0)
+            continue;
+        if (from != to) {
+            struct ps_place place = {.slot = block->slots[to / batch_rows],
+                                     .row = (uint32_t)(to % batch_rows)};
+            struct fmt_rows view = ps_slot_view(block->slots[from / batch_rows]);
+
+            ps_slot_put(&place, &view, (uint32_t)(from % batch_rows), 1);
+        }
+        to++;
+    }
+    free(taken);
+    return true;
+}
