@@ -192,6 +192,7 @@ struct ps_block {
     struct ps_slot **slots;
     uint64_t key;    /* of the permutation */
     uint64_t copied; /* rows in place; lock */
+    bool used;       /* not all of its slots are finished; lock */
 };
 
 /* How far rows of a staged channel have their places. What is not noted otherwise belongs to the
@@ -207,10 +208,9 @@ struct ps_placing {
     uint32_t entries_guess; /* of a batch */
 
     /* The window: see window.h. */
-    struct ps_block *blocks; /* block_places of them, used in turn; NULL: no window */
+    struct ps_block *blocks; /* block_places of them; NULL: no window */
     struct ps_slot **block_slots;
     uint32_t block_places;
-    uint64_t block_next;    /* of all epochs: how many were begun */
     struct ps_block *block; /* being filled, or NULL */
     uint64_t block_rows;    /* placed in it */
     uint64_t block_no;      /* in the epoch, of the next one */

@@ -30,19 +30,31 @@ static void keep(struct ps_slot *kept, const struct ps_slot *slot)
     ps_slot_finish(kept);
 }
 
-/* All rows of a sealed slot are in place: what is left to do before it is lent. Lock held. */
-static void complete(struct ps_slot *slot)
+/* All rows of a sealed slot are in place: what is left to do before it is lent. No lock. */
+static void finish(struct ps_slot *slot)
+{
+    ps_slot_finish(slot);
+    if (slot->first)
+        keep(&slot->channel->placing.kept, slot);
+}
+
+/* It may be lent now. Lock held. */
+static void tell_finished(struct ps_slot *slot)
 {
     struct ps_channel *ch = slot->channel;
 
-    pthread_mutex_unlock(&ch->lock);
-    ps_slot_finish(slot);
-    if (slot->first)
-        keep(&ch->placing.kept, slot);
-    pthread_mutex_lock(&ch->lock);
     ch->placing.kept_whole |= slot->first;
     slot->unfinished = false;
     pthread_cond_broadcast(&ch->consumer_wakes);
+}
+
+/* Both. Lock held. */
+static void complete(struct ps_slot *slot)
+{
+    pthread_mutex_unlock(&slot->channel->lock);
+    finish(slot);
+    pthread_mutex_lock(&slot->channel->lock);
+    tell_finished(slot);
 }
 
 /* So many more rows of a block are in place. Lock held. */
@@ -51,8 +63,13 @@ static void book_block(struct ps_channel *ch, struct ps_block *block, uint32_t c
     block->copied += count;
     if (block->copied < ch->shaping.window_rows)
         return;
+    pthread_mutex_unlock(&ch->lock);
     for (uint64_t i = 0; i < ps_window_slots(ch); i++)
-        complete(block->slots[i]);
+        finish(block->slots[i]);
+    pthread_mutex_lock(&ch->lock);
+    for (uint64_t i = 0; i < ps_window_slots(ch); i++)
+        tell_finished(block->slots[i]);
+    block->used = false;
 }
 
 /* Copies what has its place. Lock held. */
@@ -191,8 +208,9 @@ static bool begin_block(struct ps_channel *ch, struct ps_stage *stage, uint32_t 
                         uint64_t position)
 {
     struct ps_placing *p = &ch->placing;
-    struct ps_block *block = &p->blocks[p->block_next++ % p->block_places];
+    struct ps_block *block = ps_window_find_unused(ch);
 
+    block->used = true;
     for (uint64_t i = 0; i < ps_window_slots(ch); i++) {
         block->slots[i] = take_slot(ch, stage, epoch, position + i * ch->config.batch_rows);
         if (!block->slots[i])
@@ -282,6 +300,7 @@ static bool end_short_block(struct ps_channel *ch)
             p->slot = slot;
         }
     }
+    block->used = false;
     p->block = NULL;
     return true;
 }

@@ -14,7 +14,7 @@ bool ps_window_open(struct ps_channel *ch)
 
     if (slots == 0)
         return true;
-    /* All of a block's slots are its own until its last row is copied; and one is being begun. */
+    /* All of a block's slots are its own as long as it is used; and one is being begun. */
     p->block_places = ch->slot_count / slots + 1;
     p->blocks = calloc(p->block_places, sizeof *p->blocks);
     p->block_slots = calloc((size_t)p->block_places * slots, sizeof(struct ps_slot *));
@@ -23,6 +23,15 @@ bool ps_window_open(struct ps_channel *ch)
     for (uint32_t i = 0; i < p->block_places; i++)
         p->blocks[i].slots = p->block_slots + (size_t)i * slots;
     return true;
+}
+
+struct ps_block *ps_window_find_unused(struct ps_channel *ch)
+{
+    struct ps_block *block = ch->placing.blocks;
+
+    while (block->used)
+        block++;
+    return block;
 }
 
 void ps_window_close(struct ps_channel *ch)

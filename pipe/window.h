@@ -14,6 +14,9 @@
 bool ps_window_open(struct ps_channel *channel);
 void ps_window_close(struct ps_channel *channel);
 
+/* A block to begin; there always is one. Lock held. */
+struct ps_block *ps_window_find_unused(struct ps_channel *channel);
+
 /* How many batches a block is. */
 static inline uint64_t ps_window_slots(const struct ps_channel *channel)
 {

@@ -95,7 +95,8 @@ static void decode_row(const struct fmt_shape *shape, const uint8_t *in, uint32_
     }
     for (uint32_t t = 0; t < shape->text_dim; t++) {
         assert_true(fmt_texts_reserve(&rows->texts, in[at]));
-        memcpy(rows->texts.bytes + rows->texts.count, in + at + 1, in[at]);
+        if (in[at] > 0)
+            memcpy(rows->texts.bytes + rows->texts.count, in + at + 1, in[at]);
         rows->texts.count += in[at];
         rows->text_ends[row * shape->text_dim + t] = (uint32_t)rows->texts.count;
         at += 1u + in[at];
