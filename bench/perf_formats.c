@@ -18,7 +18,10 @@
 #include "formats/recordio.h"
 #include "record.pb-c.h"
 
-enum { ROUNDS = 21, BATCH_ROWS = 256, DIM_MAX = 784, INPUT_BYTES = 24 << 20, FLOORS_MAX = 3 };
+enum { ROUNDS = 21, BATCH_ROWS = 256, DIM_MAX = 784, FLOORS_MAX = 3 };
+
+/* Input of a method, by default more than a core's own cache holds; all methods take as much. */
+static size_t input_bytes = (size_t)24 << 20;
 
 enum method {
     METHOD_MEMCPY,
@@ -180,9 +183,9 @@ static void open_framed(struct input *input)
 
 static struct input make_input(const struct kind *kind)
 {
-    struct input input = {.bytes = allocate(INPUT_BYTES)};
+    struct input input = {.bytes = allocate(input_bytes)};
     uint64_t seed = 1;
-    while (input.len_bytes + 16 * kind->dim + 256 < INPUT_BYTES) {
+    while (input.len_bytes + 16 * kind->dim + 256 < input_bytes) {
         input.len_bytes += write_record(kind, &seed, input.bytes + input.len_bytes);
         input.rows++;
     }
@@ -421,8 +424,16 @@ static bool judge(const struct kind *kind, const double median[METHOD_COUNT])
     return all_good;
 }
 
-int main(void)
+/* perf_formats [MIB]: so much input for each method. With 1 all of it is in the core's own cache,
+ * and the other users of the machine's memory do not matter. */
+int main(int argc, char **argv)
 {
+    if (argc > 1)
+        input_bytes = strtoul(argv[1], NULL, 10) << 20;
+    if (argc > 2 || input_bytes == 0) {
+        fprintf(stderr, "usage: perf_formats [MIB]\n");
+        return 2;
+    }
     static const struct kind KINDS[] = {
         {"f32 x784",
          FMT_FLOAT32,
@@ -459,7 +470,8 @@ int main(void)
     };
     enum { KIND_COUNT = sizeof(KINDS) / sizeof(KINDS[0]) };
     double medians[KIND_COUNT][METHOD_COUNT];
-    printf("recordio-protobuf, one thread, medians of %d rounds\n", ROUNDS);
+    printf("recordio-protobuf, one thread, medians of %d rounds over %zu MiB\n", ROUNDS,
+           input_bytes >> 20);
     printf("%-13s %6s | %53s | %13s | %s\n", "", "bytes", "million records/s", "GB/s framed",
            "times protobuf-c");
     printf("%-13s %6s | %8s %8s %8s %8s %8s %8s | %6s %6s | %6s %6s\n", "record", "each", "memcpy",

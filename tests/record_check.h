@@ -96,4 +96,31 @@ static inline void check_truncations(const char *name, const uint8_t *in, size_t
     }
 }
 
+/* Changes, drops or inserts one of the bytes. */
+static inline void damage(uint8_t *bytes, size_t *count, size_t count_max)
+{
+    uint8_t *at = bytes + below((uint32_t)*count);
+    switch (below(6)) {
+    case 0:
+        *at = (uint8_t)(*at ^ 1u << below(8));
+        break;
+    case 1:
+        *at = (uint8_t)below(256);
+        break;
+    case 2:
+        *at = (uint8_t)(*at + below(5) - 2);
+        break;
+    case 3: /* drop a byte */
+        memmove(at, at + 1, (size_t)(bytes + --*count - at));
+        break;
+    case 4: /* insert one */
+        if (*count < count_max)
+            memmove(at + 1, at, (size_t)(bytes + (*count)++ - at));
+        break;
+    default: /* 0x80 and 0xff make varints long */
+        *at = below(2) == 0 ? 0x80 : 0xff;
+        break;
+    }
+}
+
 #endif
