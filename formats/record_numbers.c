@@ -59,8 +59,6 @@ static uint64_t put_fixed(enum fmt_record_type from, bool is_wire, const uint8_t
 {
     bool is_same =
         (from == FMT_RECORD_F32 && type == FMT_F32) || (from == FMT_RECORD_F64 && type == FMT_F64);
-    if (count == 0)
-        return 0; /* out may be NULL */
     if (is_same && (FMT_LITTLE_ENDIAN || !is_wire)) {
         memcpy(out, in, count * fmt_feature_bytes(type)); /* keeps the bits of a NaN */
         return count;
@@ -130,6 +128,8 @@ enum fmt_numbers_rc fmt_record_numbers(const struct fmt_record_value *value,
 {
     size_t count = (size_t)value->value_count;
     uint64_t stored;
+    if (count == 0)
+        return FMT_NUMBERS_OK; /* values and out may be NULL */
     if (value->type != FMT_RECORD_I32) {
         stored = put_fixed(value->type, value->is_wire, value->values, count, type, out);
     } else if (!value->is_wire) {
@@ -149,6 +149,8 @@ enum fmt_numbers_rc fmt_record_numbers(const struct fmt_record_value *value,
 bool fmt_record_keys(const struct fmt_record_value *value, uint32_t *out, uint64_t *most)
 {
     *most = 0;
+    if (value->key_count == 0)
+        return true; /* keys and out may be NULL */
     if (value->is_wire)
         return fmt_convert_keys(value->keys, value->keys_bytes, out, (size_t)value->key_count,
                                 most);

@@ -253,6 +253,8 @@ static enum fmt_rc add_entries(const struct fmt_record_options *options, uint32_
                                struct fmt_entries *entries, struct fmt_error *error)
 {
     size_t count = (size_t)value->value_count;
+    if (count == 0)
+        return FMT_OK; /* there may be no memory yet */
     if (!fmt_entries_reserve(entries, count))
         return fail_memory(error);
     uint32_t *columns = entries->columns + entries->count;
