@@ -13,8 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "bench/perf.h"
 #include "formats/jsonl.h"
 
 enum { BLOCK_ROWS = 256, ROUNDS_MAX = 101, TEXT_BYTES = 8 << 20, SPARE_BYTES = 64, NAMES_MAX = 40 };
@@ -194,13 +194,6 @@ static struct text make_text(const struct data_set *set)
     return text;
 }
 
-static double thread_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 static volatile double sink;
 
 static void run_memchr(const struct text *text)
@@ -358,13 +351,6 @@ static void run_method(enum method method, struct job *job, const struct data_se
     }
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void measure(const struct data_set *set, size_t rounds)
 {
     static double times[METHODS][ROUNDS_MAX];
@@ -373,15 +359,13 @@ static void measure(const struct data_set *set, size_t rounds)
     job_open(&job, set);
     for (size_t i = 0; i < rounds; i++) {
         for (enum method m = 0; m < METHODS; m++) {
-            double start = thread_seconds();
+            double start = perf_thread_seconds();
             run_method(m, &job, set);
-            times[m][i] = thread_seconds() - start;
+            times[m][i] = perf_thread_seconds() - start;
         }
     }
-    for (size_t m = 0; m < METHODS; m++) {
-        qsort(times[m], rounds, sizeof(times[m][0]), by_value);
-        seconds[m] = times[m][rounds / 2];
-    }
+    for (size_t m = 0; m < METHODS; m++)
+        seconds[m] = perf_median(times[m], rounds);
     double bytes = (double)job.text.len;
     printf("%-24s %4.0f B/line | memchr %5.2f GB/s cut %5.2f | cut+decode %5.0f MB/s %5.2f "
            "Mline/s | walk %4.0f MB/s | jansson %3.0f MB/s %5.1fx",

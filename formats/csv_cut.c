@@ -5,6 +5,7 @@
  * each line's first byte. Blocks with quotes are walked byte by byte. The state of the walk at a
  * block that follows quoteless ones is found by looking back over blanks, when it is needed.
  */
+#include "formats/byte_order_mark.h"
 #include "formats/csv.h"
 
 #include <string.h>
@@ -171,20 +172,6 @@ static enum fmt_rc walk_last_line(struct walk *w, struct fmt_error *error)
     return FMT_OK;
 }
 
-/* Length of the byte order mark at `in`; FMT_MORE when the bytes given cannot tell. */
-static enum fmt_rc find_mark(const uint8_t *in, size_t len, bool at_end, size_t *mark_bytes)
-{
-    static const uint8_t mark[3] = {0xef, 0xbb, 0xbf};
-    size_t n = len < sizeof(mark) ? len : sizeof(mark);
-    *mark_bytes = 0;
-    if (memcmp(in, mark, n) != 0)
-        return FMT_OK;
-    if (n < sizeof(mark))
-        return at_end ? FMT_OK : FMT_MORE;
-    *mark_bytes = sizeof(mark);
-    return FMT_OK;
-}
-
 enum fmt_rc fmt_csv_cut_lines(const struct csv_dialect *dialect, const uint8_t *in, size_t len,
                               bool at_start, bool at_end, uint32_t rows_max, struct fmt_cut *cut,
                               struct fmt_error *error)
@@ -194,7 +181,7 @@ enum fmt_rc fmt_csv_cut_lines(const struct csv_dialect *dialect, const uint8_t *
     cut->lead_bytes = 0;
     cut->len_bytes = 0;
     cut->rows = 0;
-    if (at_start && find_mark(in, len, at_end, &cut->lead_bytes) == FMT_MORE)
+    if (at_start && fmt_find_mark(in, len, at_end, &cut->lead_bytes) == FMT_MORE)
         return FMT_MORE;
     w.line = cut->lead_bytes;
     w.whole = cut->lead_bytes;

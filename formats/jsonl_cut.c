@@ -2,6 +2,7 @@
 /* formats/jsonl_cut.c - finds the lines of JSON Lines: a line feed is one, for JSON's strings hold
  * none.
  */
+#include "formats/byte_order_mark.h"
 #include "formats/jsonl.h"
 
 #include <string.h>
@@ -28,21 +29,6 @@ static bool line_is_blank(const uint8_t *line, const uint8_t *end)
     return line == end;
 }
 
-/* Length of the byte order mark at `in`; FMT_MORE when the bytes given cannot tell. */
-static enum fmt_rc find_mark(const uint8_t *in, size_t len, bool at_end, size_t *mark_bytes)
-{
-    static const uint8_t mark[3] = {0xef, 0xbb, 0xbf};
-    size_t n = len < sizeof(mark) ? len : sizeof(mark);
-
-    *mark_bytes = 0;
-    if (memcmp(in, mark, n) != 0)
-        return FMT_OK;
-    if (n < sizeof(mark))
-        return at_end ? FMT_OK : FMT_MORE;
-    *mark_bytes = sizeof(mark);
-    return FMT_OK;
-}
-
 enum fmt_rc fmt_jsonl_cut(const struct fmt_options *options, const uint8_t *in, size_t len,
                           bool at_start, bool at_end, uint32_t rows_max, struct fmt_cut *cut,
                           struct fmt_error *error)
@@ -52,7 +38,7 @@ enum fmt_rc fmt_jsonl_cut(const struct fmt_options *options, const uint8_t *in, 
     cut->lead_bytes = 0;
     cut->len_bytes = 0;
     cut->rows = 0;
-    if (at_start && find_mark(in, len, at_end, &cut->lead_bytes) == FMT_MORE)
+    if (at_start && fmt_find_mark(in, len, at_end, &cut->lead_bytes) == FMT_MORE)
         return FMT_MORE;
     size_t line = cut->lead_bytes;
     size_t from = cut->scanned_bytes > line ? cut->scanned_bytes : line;

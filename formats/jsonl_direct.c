@@ -2,6 +2,7 @@
 /* formats/jsonl_direct.c - reads a plain line in one pass, its members in any order. */
 #include "formats/json_string.h"
 #include "formats/jsonl_read.h"
+#include "formats/number.h"
 
 #include <string.h>
 
@@ -69,6 +70,51 @@ static const uint8_t *read_member(const struct direct *d, uint32_t child, const 
     return p < d->end && *p != '[' ? fmt_jsonl_read_any(p, d->end, &ignored) : NULL;
 }
 
+/* The child of a node whose name, of less than 8 bytes, stands at p with its quote behind it: found
+ * by one load. Such a name needs no check: it is that of a node, and plain. */
+static inline uint32_t short_child(const struct fmt_jsonl_options *options, uint32_t parent,
+                                   const uint8_t *p, size_t *len)
+{
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t v = fmt_load8(p);
+    uint64_t quotes = v ^ (ones * '"');
+    uint64_t zeros = (quotes - ones) & ~quotes & (ones << 7);
+
+    if (zeros == 0)
+        return JSONL_NONE;
+    unsigned bits = (unsigned)__builtin_ctzll(zeros) & ~7u; /* the lowest one is exact */
+    uint64_t key = v & (((uint64_t)1 << bits) - 1);
+
+    *len = bits / 8;
+    uint32_t at = fmt_jsonl_hash(parent, key, *len) & options->table_mask;
+
+    for (; options->table[at] != 0; at = (at + 1) & options->table_mask) {
+        const struct jsonl_node *node = &options->nodes[options->table[at]];
+
+        if (node->key == key && node->parent == parent && node->name_bytes == *len)
+            return options->table[at];
+    }
+    return JSONL_NONE;
+}
+
+/* The child whose name stands at p, behind its quote, or JSONL_NONE for a name of no interest.
+ * Returns what is behind the closing quote, or NULL. */
+static const uint8_t *read_name(const struct direct *d, uint32_t parent, const uint8_t *p,
+                                uint32_t *child)
+{
+    struct fmt_json_value name = {.kind = FMT_JSON_STRING, .bytes = p};
+    size_t left = (size_t)(d->end - p);
+
+    *child = left < 8 ? JSONL_NONE : short_child(d->options, parent, p, &name.len_bytes);
+    if (*child != JSONL_NONE)
+        return p + name.len_bytes + 1;
+    name.len_bytes = fmt_json_string(p, left, &name.escaped);
+    if (name.escaped || name.len_bytes == left || p[name.len_bytes] != '"')
+        return NULL;
+    *child = fmt_jsonl_child(d->options, parent, &name, 0);
+    return p + name.len_bytes + 1;
+}
+
 /* The object that begins at p, as deep as names go. */
 static const uint8_t *read_object(const struct direct *d, uint32_t node_no, const uint8_t *p)
 {
@@ -78,20 +124,18 @@ static const uint8_t *read_object(const struct direct *d, uint32_t node_no, cons
     if (p < end && *p == '}')
         return p + 1;
     for (;;) {
-        struct fmt_json_value name = {.kind = FMT_JSON_STRING};
+        uint32_t child;
 
         if (p == end || *p != '"')
             return NULL;
-        name.bytes = p + 1;
-        name.len_bytes = fmt_json_string(name.bytes, (size_t)(end - name.bytes), &name.escaped);
-        p = name.bytes + name.len_bytes;
-        if (name.escaped || p == end || *p != '"')
+        p = read_name(d, node_no, p + 1, &child);
+        if (p == NULL)
             return NULL;
-        p = skip_blanks(p + 1, end);
+        p = skip_blanks(p, end);
         if (p == end || *p != ':')
             return NULL;
         p = skip_blanks(p + 1, end);
-        p = read_member(d, fmt_jsonl_child(d->options, node_no, &name, 0), p);
+        p = read_member(d, child, p);
         if (p == NULL)
             return NULL;
         p = skip_blanks(p, end);

@@ -261,9 +261,11 @@ static bool build_table(struct fmt_jsonl_options *o)
     o->table_mask = size - 1;
     o->plain_names = true;
     for (uint32_t i = 1; i < o->node_count; i++) {
-        const struct jsonl_node *node = &o->nodes[i];
+        struct jsonl_node *node = &o->nodes[i];
         const uint8_t *name = (const uint8_t *)node->name;
-        uint32_t at = fmt_jsonl_hash(node->parent, name, node->name_bytes) & o->table_mask;
+
+        node->key = fmt_jsonl_key(name, node->name_bytes);
+        uint32_t at = fmt_jsonl_hash(node->parent, node->key, node->name_bytes) & o->table_mask;
 
         while (o->table[at] != 0)
             at = (at + 1) & o->table_mask;

@@ -8,12 +8,13 @@
 static uint32_t look_up(const struct fmt_jsonl_options *options, uint32_t parent,
                         const struct fmt_json_value *name)
 {
-    uint32_t at = fmt_jsonl_hash(parent, name->bytes, name->len_bytes) & options->table_mask;
+    uint64_t key = fmt_jsonl_key(name->bytes, name->len_bytes);
+    uint32_t at = fmt_jsonl_hash(parent, key, name->len_bytes) & options->table_mask;
 
     for (; options->table[at] != 0; at = (at + 1) & options->table_mask) {
         const struct jsonl_node *node = &options->nodes[options->table[at]];
 
-        if (node->parent == parent && node->name_bytes == name->len_bytes &&
+        if (node->key == key && node->parent == parent && node->name_bytes == name->len_bytes &&
             memcmp(node->name, name->bytes, name->len_bytes) == 0)
             return options->table[at];
     }
