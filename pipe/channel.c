@@ -300,27 +300,32 @@ static int open_split(struct ps_channel *ch, const struct penstock_channel_confi
     int rc = ps_config_split(config, ch->name, &ch->split, error);
 
     ch->config.split_objects = NULL;
-    if (rc != PENSTOCK_OK || !ch->split)
+    if (rc != PENSTOCK_OK || ch->split == PS_SPLIT_OFF)
         return rc;
+    if (ch->split == PS_SPLIT_INDEX && ch->data_type != PS_DATA_PREFIX)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "channel %s: split_objects=index is for what is listed below a prefix, not "
+                       "for manifests; use bytes",
+                       ch->name);
     if (ch->plain || !ch->options.ops->resync)
         return ps_fail(error, PENSTOCK_E_ARGUMENT,
-                       "channel %s: split_objects=bytes is for RecordIO and TFRecord: of %s no "
+                       "channel %s: split_objects is for RecordIO and TFRecord: of %s no "
                        "record can be told from the middle of an object; leave it out",
                        ch->name, ch->plain ? "plain bytes" : ch->options.ops->content_type);
     if (codec != FMT_CODEC_NONE)
         return ps_fail(error, PENSTOCK_E_ARGUMENT,
-                       "channel %s: split_objects=bytes is not for compressed objects, which are "
+                       "channel %s: split_objects is not for compressed objects, which are "
                        "read from their beginning; leave out one of the two",
                        ch->name);
     if (config->sample_from > 0 || (config->sample_to > 0 && config->sample_to < 1))
         return ps_fail(
             error, PENSTOCK_E_ARGUMENT,
             "channel %s: a sample goes by the number of a record in its object, which is "
-            "not known with split_objects=bytes: leave out one of the two",
+            "not known with split_objects: leave out one of the two",
             ch->name);
     if (ch->stream->verify == PS_VERIFY_ALWAYS)
         return ps_fail(error, PENSTOCK_E_ARGUMENT,
-                       "channel %s: split_objects=bytes reads pieces of objects, and checksums are "
+                       "channel %s: split_objects reads pieces of objects, and checksums are "
                        "of whole ones: leave out verify=always",
                        ch->name);
     return PENSTOCK_OK;
@@ -334,8 +339,8 @@ static int open_plan(struct ps_channel *ch, struct penstock_error *error)
         .seed = config->seed,
         .shard_index = ch->split ? 0 : config->shard_index,
         .shard_count = ch->split ? 1 : config->shard_count,
-        .split_index = ch->split ? config->shard_index : 0,
-        .split_count = ch->split ? config->shard_count : 0,
+        .split_index = ch->split == PS_SPLIT_BYTES ? config->shard_index : 0,
+        .split_count = ch->split == PS_SPLIT_BYTES ? config->shard_count : 0,
         .epochs = config->epochs,
         .fifos = has_fifos(ch),
         .unit_items = ch->data_type == PS_DATA_AUGMENTED ? (uint32_t)ch->attribute_count

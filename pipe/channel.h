@@ -326,7 +326,7 @@ struct ps_channel {
     size_t part_bytes_most;
     size_t slot_budget_bytes;
     struct ps_shaping shaping;
-    bool split;                   /* shards are slices of objects, not objects */
+    enum ps_split split;          /* what shards are made of */
     bool plain;                   /* bytes as they are: no framer, no decoders, no slots */
     struct ps_inflater *inflater; /* NULL: the objects are not compressed */
 

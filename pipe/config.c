@@ -203,16 +203,20 @@ int ps_config_data_type(const struct penstock_channel_config *channel, const cha
     return PENSTOCK_OK;
 }
 
-int ps_config_split(const struct penstock_channel_config *channel, const char *name, bool *out,
-                    struct penstock_error *error)
+int ps_config_split(const struct penstock_channel_config *channel, const char *name,
+                    enum ps_split *out, struct penstock_error *error)
 {
-    const char *split = channel->split_objects ? channel->split_objects : "off";
+    static const char *const names[] = {
+        [PS_SPLIT_OFF] = "off", [PS_SPLIT_BYTES] = "bytes", [PS_SPLIT_INDEX] = "index"};
+    const char *split = channel->split_objects ? channel->split_objects : names[PS_SPLIT_OFF];
 
-    *out = strcmp(split, "bytes") == 0 && channel->shard_count > 1;
-    if (strcmp(split, "bytes") == 0 || strcmp(split, "off") == 0)
-        return PENSTOCK_OK;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(split, names[i]) == 0) {
+            *out = channel->shard_count > 1 ? (enum ps_split)i : PS_SPLIT_OFF;
+            return PENSTOCK_OK;
+        }
     return ps_fail(error, PENSTOCK_E_ARGUMENT,
-                   "channel %s: split_objects is \"%s\": use off or bytes", name, split);
+                   "channel %s: split_objects is \"%s\": use off, bytes or index", name, split);
 }
 
 int ps_config_verify(const struct penstock_config *config, enum ps_verify_mode *out,

@@ -26,9 +26,12 @@ int ps_config_compression(const struct penstock_channel_config *channel, enum fm
 int ps_config_data_type(const struct penstock_channel_config *channel, const char *name,
                         enum ps_data_type *out, struct penstock_error *error);
 
-/* What channel.split_objects says: whether shards are slices of objects. Returns as above. */
-int ps_config_split(const struct penstock_channel_config *channel, const char *name, bool *out,
-                    struct penstock_error *error);
+/* What a shard is made of. */
+enum ps_split { PS_SPLIT_OFF, PS_SPLIT_BYTES, PS_SPLIT_INDEX };
+
+/* What channel.split_objects says; off for one shard. Returns as above. */
+int ps_config_split(const struct penstock_channel_config *channel, const char *name,
+                    enum ps_split *out, struct penstock_error *error);
 
 /* What config.verify says. Returns as above. */
 int ps_config_verify(const struct penstock_config *config, enum ps_verify_mode *out,

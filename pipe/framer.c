@@ -177,8 +177,10 @@ static enum step widen(struct framer *f, size_t seen_bytes, size_t run_bytes, si
 
         snprintf(cause, sizeof cause,
                  "the record goes on for more than %llu bytes behind this shard's range, the most "
-                 "that is read: leave out split_objects",
-                 (unsigned long long)(f->view.object_end_pos - own_end_pos(f)));
+                 "that is read: %s",
+                 (unsigned long long)(f->view.object_end_pos - own_end_pos(f)),
+                 f->ch->split == PS_SPLIT_INDEX ? "the index is not of this object"
+                                                : "leave out split_objects");
         return bad_record(f, offset, cause);
     }
     if (have_bytes == ps_tap_ring(ch)->headroom_bytes) {
@@ -446,7 +448,8 @@ static enum step frame_object(struct framer *f, const struct ps_object *object)
     f->cut = (struct fmt_cut){.rows = 0};
     f->limit_bytes = f->ch->chunk_bytes;
     f->object_row = 0;
-    f->lost = f->seeking = object->slice && object->slice->from > 0;
+    f->lost = f->seeking =
+        object->slice && object->slice->from > 0 && f->ch->split == PS_SPLIT_BYTES;
     f->epoch_objects++;
     while (step == STEP_GO_ON && f->pos < f->view.object_end_pos)
         step = frame_some(f);

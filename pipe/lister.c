@@ -2,6 +2,7 @@
 /* pipe/lister.c - see lister.h. */
 #include "pipe/lister.h"
 
+#include "formats/recordio_index.h"
 #include "pipe/engine.h"
 #include "pipe/error.h"
 #include "pipe/list_files.h"
@@ -10,9 +11,11 @@
 #include "pipe/sizer.h"
 #include "pipe/whole_object.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define INDEX_BYTES_MAX ((uint64_t)1 << 30)
 #define FILES_PER_NEWS 1000 /* as many as a page of S3's listing */
 
 struct listing {
@@ -45,10 +48,67 @@ static bool is_wanted(const char *suffixes, const char *key)
     return !suffixes;
 }
 
+/* Reads the index of an object, which has its name with another extension. */
+static int read_index(struct listing *listing, const char *key, struct fmt_recordio_index *index)
+{
+    struct ps_channel *ch = listing->ch;
+    struct fmt_error cause = {.text = ""};
+    const char *slash = strrchr(key, '/');
+    const char *dot = strrchr(slash ? slash : key, '.');
+    char *name = NULL;
+    uint8_t *text = NULL;
+    size_t len_bytes = 0;
+
+    if (asprintf(&name, "%.*s.idx", dot ? (int)(dot - key) : (int)strlen(key), key) < 0)
+        return ps_fail(&listing->error, PENSTOCK_E_MEMORY, "out of memory while listing");
+    int rc = ps_whole_object_read(ch, &ch->sources[listing->source_no], name, INDEX_BYTES_MAX,
+                                  "the index", &text, &len_bytes, &listing->error);
+
+    if (rc == PENSTOCK_OK &&
+        fmt_recordio_index_read((const char *)text, len_bytes, index, &cause) != FMT_OK)
+        rc = ps_fail(&listing->error, PENSTOCK_E_FORMAT, "channel %s: %s: %s", ch->name, name,
+                     cause.text);
+    free(text);
+    free(name);
+    return rc;
+}
+
+/* Adds this shard's share of the object, by its index. Indexes themselves are not read as records.
+ */
+static int add_share(struct listing *listing, const char *key, const char *etag,
+                     uint64_t size_bytes)
+{
+    struct ps_channel *ch = listing->ch;
+    struct fmt_recordio_index index;
+
+    if (is_wanted(".idx,/", key) || size_bytes == 0)
+        return PENSTOCK_OK;
+    int rc = read_index(listing, key, &index);
+
+    if (rc != PENSTOCK_OK)
+        return rc;
+    struct fmt_range range = fmt_recordio_index_share(&index, size_bytes, ch->config.shard_index,
+                                                      ch->config.shard_count);
+    bool fits = index.count == 0 || index.offsets[index.count - 1] < size_bytes;
+
+    fmt_recordio_index_free(&index);
+    if (!fits)
+        return ps_fail(&listing->error, PENSTOCK_E_FORMAT,
+                       "channel %s: the index of %s has records behind its end at byte %llu: it is "
+                       "not of this object",
+                       ch->name, key, (unsigned long long)size_bytes);
+    const struct ps_slice slice = {range.from, range.to, range.to};
+
+    rc = ps_plan_add_slice(ch->plan, listing->source_no, key, etag, size_bytes, &slice);
+    return rc == PENSTOCK_OK ? rc : ps_fail(&listing->error, rc, "out of memory while listing");
+}
+
 static int add(struct listing *listing, const char *key, const char *etag, uint64_t size_bytes)
 {
     if (!is_wanted(listing->ch->key_suffix, key))
         return PENSTOCK_OK;
+    if (listing->ch->split == PS_SPLIT_INDEX)
+        return add_share(listing, key, etag, size_bytes);
     int rc = ps_plan_add(listing->ch->plan, listing->source_no, key, etag, size_bytes);
 
     return rc == PENSTOCK_OK ? rc : ps_fail(&listing->error, rc, "out of memory while listing");

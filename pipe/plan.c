@@ -130,14 +130,14 @@ static struct ps_object *object_no(struct ps_plan *plan, uint64_t index)
 }
 
 /* Notes which slice of the object is read. False when memory is out. */
-static bool set_slice(struct ps_plan *plan, struct ps_object *object)
+static bool set_slice(struct ps_plan *plan, struct ps_object *object, const struct ps_slice *given)
 {
     const struct ps_plan_config *config = &plan->config;
 
-    if (config->split_count == 0)
+    if (config->split_count == 0 && !given)
         return true;
     struct ps_slice slice =
-        ps_slice_of(object->size_bytes, config->split_index, config->split_count);
+        given ? *given : ps_slice_of(object->size_bytes, config->split_index, config->split_count);
 
     object->slice = keep_struct(plan, &slice, sizeof slice);
     return object->slice;
@@ -145,6 +145,12 @@ static bool set_slice(struct ps_plan *plan, struct ps_object *object)
 
 int ps_plan_add(struct ps_plan *plan, uint32_t source_no, const char *key, const char *etag,
                 uint64_t size_bytes)
+{
+    return ps_plan_add_slice(plan, source_no, key, etag, size_bytes, NULL);
+}
+
+int ps_plan_add_slice(struct ps_plan *plan, uint32_t source_no, const char *key, const char *etag,
+                      uint64_t size_bytes, const struct ps_slice *slice)
 {
     size_t key_bytes = strlen(key);
     int rc = PENSTOCK_E_MEMORY;
@@ -167,7 +173,7 @@ int ps_plan_add(struct ps_plan *plan, uint32_t source_no, const char *key, const
                                      .size_bytes = size_bytes,
                                      .source_no = source_no,
                                      .uri_no = source_no};
-        if (set_slice(plan, object)) {
+        if (set_slice(plan, object, slice)) {
             plan->count++;
             rc = PENSTOCK_OK;
         }
@@ -332,7 +338,7 @@ int ps_plan_size(struct ps_plan *plan, const struct ps_cursor *cursor, uint64_t 
         object->state = left_out ? PS_OBJECT_LEFT_OUT : PS_OBJECT_LISTED;
         plan->left_out_count += left_out;
         settle(plan, index);
-        rc = object->etag && set_slice(plan, object) ? PENSTOCK_OK : PENSTOCK_E_MEMORY;
+        rc = object->etag && set_slice(plan, object, NULL) ? PENSTOCK_OK : PENSTOCK_E_MEMORY;
     }
     pthread_mutex_unlock(&plan->lock);
     return rc;

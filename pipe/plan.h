@@ -90,6 +90,10 @@ void ps_plan_free(struct ps_plan *plan);
 int ps_plan_add(struct ps_plan *plan, uint32_t source_no, const char *key, const char *etag,
                 uint64_t size_bytes);
 
+/* The same for an object of which a slice is read that is not the plan's to find out; copied. */
+int ps_plan_add_slice(struct ps_plan *plan, uint32_t source_no, const char *key, const char *etag,
+                      uint64_t size_bytes, const struct ps_slice *slice);
+
 /* Appends a unit of unit_items items. Keys (but for those of values, which are lent for the plan's
  * life) and values are copied. No unit is at any cursor before the plan is complete. Returns
  * PENSTOCK_OK or PENSTOCK_E_MEMORY. Lister only. */

@@ -15,7 +15,7 @@
 struct ps_slice {
     uint64_t from;   /* first byte that is read; 0: the object's first */
     uint64_t own_to; /* records that begin here or later are others' */
-    uint64_t to;     /* what is read ends here */
+    uint64_t to;     /* what is read ends here: at own_to, if an index tells where records begin */
 };
 
 /* Slice `index` of `count` of an object of size_bytes; from == to: there is nothing to read. */

@@ -92,7 +92,7 @@ enum ps_stream_option {
 
 #define PS_BATCH_HELP                                                                              \
     "  --key-suffix .REC[,.REC...]    take the keys alone that end in one of these\n"              \
-    "  --split-objects bytes          let --shard take a range of every object\n"                  \
+    "  --split-objects bytes|index    let --shard take a range of every object\n"                  \
     "  --shuffle-rows N               shuffle rows in windows of N, too\n"                         \
     "  --sample FROM-TO               take the records whose hash, 0 to 1, is in this range\n"     \
     "  --sample-seed N                of the hash (0)\n"                                           \

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "formats/record_write.h"
+#include "formats/recordio_index.h"
 #include "tests/tfrecord_writer.h"
 #include "tests/unit/stream_fixture.h"
 
@@ -275,6 +276,105 @@ static void test_damage_where_a_range_begins_is_skipped(void **state)
     scratch_close(&c.scratch);
 }
 
+/* An index file for the object whose records begin at starts[count]. */
+static void add_index(const struct corpus *c, const char *name, const size_t *starts, size_t count)
+{
+    struct frames text = {0};
+
+    for (size_t i = count; i-- > 0;) { /* in any order, as im2rec.py's are */
+        char line[FMT_RECORDIO_INDEX_LINE_BYTES];
+
+        frames_put(&text, line, fmt_recordio_index_line(i * 7, starts[i], line));
+    }
+    scratch_file(&c->scratch, name, text.bytes, text.len_bytes);
+    frames_free(&text);
+}
+
+/* Two objects with their indexes; payloads of frames do not matter here. */
+static void test_shards_by_index_have_equal_numbers_of_records(void **state)
+{
+    enum { WIDE = 300, RECORDS = 50 };
+    struct corpus c = {.scratch = scratch_open()};
+    uint32_t *seen = calloc(RECORDS_MAX, sizeof *seen);
+    char message[2048];
+
+    (void)state;
+    assert_non_null(seen);
+    for (uint32_t o = 0; o < 2; o++) {
+        struct frames object = {0};
+        size_t starts[RECORDS];
+        float features[WIDE];
+
+        for (uint32_t i = 0; i < WIDE; i++)
+            features[i] = i % 2 == 0 ? MAGIC : 0;
+        for (uint32_t i = 0; i < RECORDS; i++) {
+            starts[i] = object.len_bytes;
+            put_record(&object, c.count++, features, WIDE);
+        }
+        add_index(&c, o == 0 ? "a.b.idx" : "b.idx", starts, RECORDS);
+        add_object(&c, o == 0 ? "a.b.rec" : "b", &object);
+    }
+    for (uint32_t shards = 2; shards < 60; shards += shards) {
+        uint64_t all_bytes = 0;
+
+        memset(seen, 0, RECORDS_MAX * sizeof *seen);
+        for (uint32_t shard = 0; shard < shards; shard++) {
+            struct how how = {.content_type = PROTOBUF,
+                              .split_objects = "index",
+                              .shard_index = shard,
+                              .shard_count = shards};
+            uint64_t received;
+            int rc = read_shard(&c, how, seen, &received, message);
+
+            if (rc != PENSTOCK_END)
+                fail_msg("shard %u of %u: %s", shard, shards, message);
+            all_bytes += received;
+        }
+        for (uint32_t i = 0; i < c.count; i++)
+            assert_int_equal(seen[i], 1);
+        assert_true(all_bytes == c.bytes);
+    }
+    free(seen);
+    scratch_close(&c.scratch);
+}
+
+static void test_indexes_that_are_wrong_say_so(void **state)
+{
+    static const struct wrong {
+        const char *text;
+        int rc;
+        const char *error;
+    } cases[] = {
+        {NULL, PENSTOCK_E_NOT_FOUND, "cannot open the index"},
+        {"0\tx\n", PENSTOCK_E_FORMAT, "a.idx: line 1 of the index is not KEY, tab, OFFSET"},
+        {"0\t0\n1\t4000\n", PENSTOCK_E_FORMAT, "has records behind its end"},
+        {"0\t0\n1\t4\n", PENSTOCK_E_FORMAT, "the index is not of this object"},
+    };
+    uint32_t *seen = calloc(RECORDS_MAX, sizeof *seen);
+
+    (void)state;
+    assert_non_null(seen);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct corpus c = {.scratch = scratch_open()};
+        struct frames object = {0};
+        char message[2048];
+        uint64_t received;
+
+        put_protobuf(&object, 0);
+        put_protobuf(&object, 1);
+        add_object(&c, "a.rec", &object);
+        if (cases[i].text)
+            scratch_file(&c.scratch, "a.idx", cases[i].text, strlen(cases[i].text));
+        struct how how = {.content_type = PROTOBUF, .split_objects = "index", .shard_count = 2};
+
+        assert_int_equal(read_shard(&c, how, seen, &received, message), cases[i].rc);
+        if (!strstr(message, cases[i].error))
+            fail_msg("%s: %s", cases[i].error, message);
+        scratch_close(&c.scratch);
+    }
+    free(seen);
+}
+
 /* What goes with split_objects, and what does not. */
 static void test_channels_that_cannot_be_split_say_why(void **state)
 {
@@ -288,7 +388,7 @@ static void test_channels_that_cannot_be_split_say_why(void **state)
         {{.content_type = PROTOBUF, .compression = "auto"}, NULL, "not for compressed objects"},
         {{.content_type = PROTOBUF}, "always", "leave out verify=always"},
         {{.content_type = PROTOBUF, .sample_to = 0.5}, NULL, "leave out one of the two"},
-        {{.content_type = PROTOBUF, .split_objects = "records"}, NULL, "use off or bytes"},
+        {{.content_type = PROTOBUF, .split_objects = "records"}, NULL, "use off, bytes or index"},
     };
 
     (void)state;
@@ -359,6 +459,8 @@ int main(void)
         cmocka_unit_test(test_a_shard_reads_its_share_and_two_percent),
         cmocka_unit_test(test_payloads_of_frames_are_an_error_where_they_mislead),
         cmocka_unit_test(test_damage_where_a_range_begins_is_skipped),
+        cmocka_unit_test(test_shards_by_index_have_equal_numbers_of_records),
+        cmocka_unit_test(test_indexes_that_are_wrong_say_so),
         cmocka_unit_test(test_channels_that_cannot_be_split_say_why),
         cmocka_unit_test(test_keys_with_other_suffixes_are_left_out),
     };
