@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bench/perf_csv.c - CSV: cut and decode per core, against memchr, strtof and fast_float.
  *
- *     build/release/bench/perf_csv [ROUNDS]
+ *     build/release/bench/perf_csv [ROUNDS [NAME]]
  *
  * Generated rows in memory, blocks of 256 rows as a decode thread gets them. Methods take turns,
  * thread CPU time, medians of ROUNDS (default 11); "x" is the ratio of medians to the strtof loop,
  * and to fast_float's from_chars where the library is installed (libfast-float-dev).
  */
+#include "bench/perf.h"
 #include "formats/csv.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { BLOCK_ROWS = 256, ROUNDS_MAX = 101, TEXT_BYTES = 16 << 20 };
 
@@ -21,6 +21,10 @@ struct data_set {
     uint32_t columns;
     const char *row_end;
     size_t (*field)(char *out, size_t size);
+    /* What is required (0: nothing): cut, of memchr's rate; both, of the loops' */
+    double memchr;
+    double strtof;
+    double fast_float;
 };
 
 struct text {
@@ -97,13 +101,6 @@ static struct text make_text(const struct data_set *set)
     return text;
 }
 
-static double thread_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 static volatile float sink;
 
 /* bench/perf_csv_fast_float.cc, where there is fast_float. */
@@ -170,19 +167,6 @@ static void run_csv(const struct text *text, struct fmt_decoder *decoder, float 
         exit(1);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t count)
-{
-    qsort(values, count, sizeof(values[0]), by_value);
-    return values[count / 2];
-}
-
 enum method { MEMCHR, CUT, DECODE, STRTOF, FAST_FLOAT, METHODS };
 
 static void run_method(enum method method, const struct text *text, struct fmt_decoder *decoder,
@@ -222,14 +206,14 @@ static void measure(const struct data_set *set, size_t rounds)
     float *labels = need(malloc(BLOCK_ROWS * sizeof(float)));
     for (size_t i = 0; i < rounds; i++) {
         for (enum method m = 0; m < METHODS; m++) {
-            double start = thread_seconds();
+            double start = perf_thread_seconds();
             run_method(m, &text, decoder, features, labels);
-            times[m][i] = thread_seconds() - start;
+            times[m][i] = perf_thread_seconds() - start;
         }
     }
     double seconds[METHODS];
     for (size_t m = 0; m < METHODS; m++)
-        seconds[m] = median(times[m], rounds);
+        seconds[m] = perf_median(times[m], rounds);
     double bytes = (double)text.len;
     double values = (double)text.rows * text.columns;
     printf("%-27s %4.1f B | memchr %5.2f GB/s cut %5.2f (%.2fx) | cut+decode %5.0f MB/s %5.1f "
@@ -242,6 +226,13 @@ static void measure(const struct data_set *set, size_t rounds)
         printf(" | fast_float %4.0f MB/s %.2fx", bytes / seconds[FAST_FLOAT] / 1e6,
                seconds[FAST_FLOAT] / seconds[DECODE]);
     printf("\n");
+    if (set->memchr > 0)
+        perf_require("cut / memchr", seconds[MEMCHR] / seconds[CUT], set->memchr);
+    if (set->strtof > 0)
+        perf_require("cut + decode / strtof", seconds[STRTOF] / seconds[DECODE], set->strtof);
+    if (set->fast_float > 0 && perf_fast_float != NULL)
+        perf_require("cut + decode / fast_float", seconds[FAST_FLOAT] / seconds[DECODE],
+                     set->fast_float);
     fmt_csv.decoder_free(decoder);
     free(features);
     free(labels);
@@ -251,19 +242,20 @@ static void measure(const struct data_set *set, size_t rounds)
 int main(int argc, char **argv)
 {
     static const struct data_set sets[] = {
-        {"0-255, 81% zero, x785", 785, "\n", pixel},
-        {"0-255, 81% zero, x785 CRLF", 785, "\r\n", pixel},
-        {"0-255, 81% zero, x5", 5, "\n", pixel},
-        {"%.6f x785", 785, "\n", fixed6},
-        {"%.6f x9", 9, "\n", fixed6},
-        {"%.9g x785", 785, "\n", general9},
-        {"%.17g x785", 785, "\n", general17},
-        {"%.8e x785", 785, "\n", exponent8},
+        {"0-255, 81% zero, x785", 785, "\n", pixel, 0.7, 8, 4.5},
+        {"0-255, 81% zero, x785 CRLF", 785, "\r\n", pixel, 0.7, 0, 0},
+        {"0-255, 81% zero, x5", 5, "\n", pixel, 0.7, 0, 1},
+        {"%.6f x785", 785, "\n", fixed6, 0.7, 8, 1.45},
+        {"%.6f x9", 9, "\n", fixed6, 0.7, 0, 1},
+        {"%.9g x785", 785, "\n", general9, 0.7, 0, 1.45},
+        {"%.17g x785", 785, "\n", general17, 0.7, 5.5, 1.1},
+        {"%.8e x785", 785, "\n", exponent8, 0.7, 0, 0},
     };
     size_t rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 11;
     if (rounds < 1 || rounds > ROUNDS_MAX)
         rounds = 11;
     for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++)
-        measure(&sets[i], rounds);
+        if (argc < 3 || strstr(sets[i].name, argv[2]) != NULL)
+            measure(&sets[i], rounds);
     return 0;
 }

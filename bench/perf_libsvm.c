@@ -2,17 +2,17 @@
 /* bench/perf_libsvm.c - libsvm: cut and decode per core, against a loop of strtof and strtoul as
  * most readers have it.
  *
- *     build/release/bench/perf_libsvm [ROUNDS]
+ *     build/release/bench/perf_libsvm [ROUNDS [NAME]]
  *
  * Generated rows in memory, blocks of 256 rows as a decode thread gets them. Methods take turns,
  * thread CPU time, medians of ROUNDS (default 11).
  */
+#include "bench/perf.h"
 #include "formats/libsvm.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { BLOCK_ROWS = 256, ROUNDS_MAX = 101, TEXT_BYTES = 16 << 20, ROW_BYTES_MAX = 8192 };
 enum method { MEMCHR, CUT, DECODE, STRTOF, METHODS };
@@ -24,6 +24,7 @@ struct data_set {
     const char *value; /* printf format; NULL: "1" */
     const char *head;
     const char *row_end;
+    double strtof; /* how many times the loop's rate is required */
 };
 
 struct text {
@@ -138,20 +139,6 @@ static void run_libsvm(const struct text *text, const struct fmt_options *option
         exit(1);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double thread_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 static void run(enum method method, const struct text *text, const struct fmt_options *options,
                 struct fmt_decoder *decoder, struct fmt_rows *out)
 {
@@ -193,16 +180,14 @@ static void measure(const struct data_set *set, size_t rounds)
     struct fmt_rows out = {.labels = labels, .groups = groups, .entry_ends = ends};
     for (size_t i = 0; i < rounds; i++) {
         for (enum method m = 0; m < METHODS; m++) {
-            double start = thread_seconds();
+            double start = perf_thread_seconds();
             run(m, &text, &options, decoder, &out);
-            times[m][i] = thread_seconds() - start;
+            times[m][i] = perf_thread_seconds() - start;
         }
     }
     double seconds[METHODS];
-    for (size_t m = 0; m < METHODS; m++) {
-        qsort(times[m], rounds, sizeof(double), by_value);
-        seconds[m] = times[m][rounds / 2];
-    }
+    for (size_t m = 0; m < METHODS; m++)
+        seconds[m] = perf_median(times[m], rounds);
     double bytes = (double)text.len;
     double entries = (double)text.entries;
     printf("%-30s %4.1f B | memchr %5.2f GB/s cut %5.2f (%.2fx) | cut+decode %5.0f MB/s %5.1f "
@@ -211,6 +196,7 @@ static void measure(const struct data_set *set, size_t rounds)
            seconds[MEMCHR] / seconds[CUT], bytes / seconds[DECODE] / 1e6,
            entries / seconds[DECODE] / 1e6, bytes / seconds[STRTOF] / 1e6,
            seconds[STRTOF] / seconds[DECODE]);
+    perf_require("cut + decode / strtof", seconds[STRTOF] / seconds[DECODE], set->strtof);
     fmt_libsvm.decoder_free(decoder);
     fmt_options_free(&options);
     free(out.entries.columns);
@@ -221,16 +207,17 @@ static void measure(const struct data_set *set, size_t rounds)
 int main(int argc, char **argv)
 {
     static const struct data_set sets[] = {
-        {"one-hot 1, 14 of 123 (a9a)", 14, 17, NULL, "%u", " \n"},
-        {"%.6f, 150 of 784", 150, 10, "%.6f", "%u", "\n"},
-        {"%.9g, 75 of 47,236 (rcv1)", 75, 1200, "%.9g", "%u", "\n"},
-        {"%g, 136 of 136, qid (mslr)", 136, 1, "%g", "%u qid:%u", "\n"},
-        {"%.17g, 30 of 1,000,000", 30, 60000, "%.17g", "%u", "\n"},
+        {"one-hot 1, 14 of 123 (a9a)", 14, 17, NULL, "%u", " \n", 4},
+        {"%.6f, 150 of 784", 150, 10, "%.6f", "%u", "\n", 4},
+        {"%.9g, 75 of 47,236 (rcv1)", 75, 1200, "%.9g", "%u", "\n", 4},
+        {"%g, 136 of 136, qid (mslr)", 136, 1, "%g", "%u qid:%u", "\n", 4},
+        {"%.17g, 30 of 1,000,000", 30, 60000, "%.17g", "%u", "\n", 3},
     };
     size_t rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 11;
     if (rounds < 1 || rounds > ROUNDS_MAX)
         rounds = 11;
     for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++)
-        measure(&sets[i], rounds);
+        if (argc < 3 || strstr(sets[i].name, argv[2]) != NULL)
+            measure(&sets[i], rounds);
     return 0;
 }
