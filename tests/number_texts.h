@@ -108,7 +108,7 @@ static inline void text_tie(char *text, size_t size)
     float value = fabsf(text_random_float());
     double middle = ((double)value + (double)nextafterf(value, 0)) / 2;
     if (text_below(2) == 0)
-        middle = ldexp((double)((1 << 24) | text_below(1 << 24)) + 0.5, (int)text_below(40) - 20);
+        middle = ldexp((double)((1 << 23) | text_below(1 << 23)) + 0.5, (int)text_below(40) - 20);
     int n = snprintf(text, size, "%.*f", value < 1e-20f ? 200 : 60, middle);
     if (n < 4 || (size_t)n + 2 > size)
         return;
@@ -124,7 +124,7 @@ static inline void text_short_tie(char *text, size_t size)
     static const char *const forms[] = {"%.15g", "%.16g", "%.17g", "%.18g",
                                         "%.12e", "%.16e", "%.18e"};
     double middle =
-        ldexp((double)((1 << 24) | text_below(1 << 24)) + 0.5, (int)text_below(60) - 40);
+        ldexp((double)((1 << 23) | text_below(1 << 23)) + 0.5, (int)text_below(60) - 40);
     for (uint32_t ulps = text_below(24); ulps > 0; ulps--)
         middle = nextafter(middle, text_below(2) == 0 ? 0 : 1e30);
     snprintf(text, size, forms[text_below(7)], middle);
