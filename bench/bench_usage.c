@@ -21,11 +21,9 @@ static enum bench_stage stage_of(const char *name, int tid)
     static const struct {
         const char *prefix;
         enum bench_stage stage;
-    } known[] = {{"ps-io-", BENCH_STAGE_IO},
-                 {"iou-", BENCH_STAGE_IO},
-                 {"ps-inflate-", BENCH_STAGE_INFLATE},
-                 {"ps-frame-", BENCH_STAGE_FRAME},
-                 {"ps-dec-", BENCH_STAGE_DECODE}};
+    } known[] = {{"ps-io-", BENCH_STAGE_IO},           {"iou-", BENCH_STAGE_IO},
+                 {"ps-inflate-", BENCH_STAGE_INFLATE}, {"ps-lz4-", BENCH_STAGE_INFLATE},
+                 {"ps-frame-", BENCH_STAGE_FRAME},     {"ps-dec-", BENCH_STAGE_DECODE}};
 
     if (tid == (int)getpid())
         return BENCH_STAGE_CONSUMER;
