@@ -48,13 +48,39 @@ static bool read_in_place(struct reading *r, const struct penstock_batch *b)
     return rows == b->rows;
 }
 
+/* FNV-1a of the batch's records. */
+static uint64_t sum_of(const struct penstock_batch *b)
+{
+    uint64_t sum = 14695981039346656037u;
+
+    for (uint32_t k = 0; k < b->run_count; k++) {
+        const uint8_t *bytes = b->runs[k].data;
+
+        for (size_t i = 0; i < b->runs[k].rows * b->stride_bytes; i++)
+            sum = (sum ^ bytes[i]) * 1099511628211u;
+    }
+    return sum;
+}
+
+/* A batch on loan, and what it held when it came. */
+struct held {
+    const struct penstock_batch *batch;
+    uint64_t sum;
+};
+
+static void give_back(struct penstock *stream, const struct held *held)
+{
+    assert_true(sum_of(held->batch) == held->sum); /* nothing was received over it */
+    penstock_release(stream, held->batch);
+}
+
 /* Reads all, with `hold` batches held while the next is waited for; these come back in an order
  * that changes. Returns how often a batch was in two runs. */
 static uint32_t read_all(const struct data *d, struct penstock *stream, struct how how,
                          uint32_t hold)
 {
     struct reading r = reading_of(d, how);
-    const struct penstock_batch *held[2] = {NULL, NULL};
+    struct held held[2];
     uint32_t held_count = 0;
     uint32_t split = 0;
     int rc;
@@ -77,13 +103,13 @@ static uint32_t read_all(const struct data *d, struct penstock *stream, struct h
         if (held_count == hold) {
             uint32_t back = (uint32_t)(r.batches % hold);
 
-            penstock_release(stream, held[back]);
+            give_back(stream, &held[back]);
             held[back] = held[--held_count];
         }
-        held[held_count++] = batch;
+        held[held_count++] = (struct held){batch, sum_of(batch)};
     }
     while (held_count > 0)
-        penstock_release(stream, held[--held_count]);
+        give_back(stream, &held[--held_count]);
     if (r.why[0])
         fail_msg("%s", r.why);
     if (rc != PENSTOCK_END)
