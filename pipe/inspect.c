@@ -3,6 +3,7 @@
  */
 #include "pipe/inspect.h"
 
+#include "formats/record_options.h"
 #include "pipe/error.h"
 
 #include <stdio.h>
@@ -44,6 +45,11 @@ int ps_inspect_open(struct ps_inspect *inspect, struct penstock_error *error)
         return PENSTOCK_OK;
     if (fmt_options_parse(inspect->content_type, &inspect->options, &why) != FMT_OK)
         return ps_fail(error, PENSTOCK_E_ARGUMENT, "--content-type: %s", why.text);
+    if (inspect->options.ops == &fmt_recordio_protobuf) {
+        struct fmt_record_options *options = inspect->options.own;
+
+        options->framed = false; /* rows are looked at one by one */
+    }
     snprintf(inspect->type, sizeof inspect->type, "%s", inspect->content_type);
     inspect->kind = kind_of(inspect->options.ops);
     return PENSTOCK_OK;

@@ -112,6 +112,8 @@ def test_framed_rows_are_the_decoders(run_penstock, rows, tmp_path, dtype):
     assert (got[:, 1:].astype(dtype) == x).all()
     plain = numbers(rows(out))
     assert (got.astype("float32") == plain.astype("float32")).all()
+    said = run_penstock(["inspect", "--content-type", TYPE + ";framed=true", out]).ok().stdout
+    assert f"max {plain[:, 0].max():.9g}" in said
 
 
 def test_vectors_of_spark_may_be_mixed(rows, tmp_path):
