@@ -107,13 +107,13 @@ def test_texts_beside_numbers(rows, tmp_path):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_framed_rows_are_the_decoders(run_penstock, rows, tmp_path, dtype):
     x = DRAW.normal(size=(3000, 29)).astype(dtype)
-    out = pack(run_penstock, tmp_path, features=x, labels=DRAW.normal(size=3000))
+    out = pack(run_penstock, tmp_path, features=x, labels=numpy.arange(3000.0))
     got = numbers(rows(out, ";framed=true"))
     assert (got[:, 1:].astype(dtype) == x).all()
     plain = numbers(rows(out))
     assert (got.astype("float32") == plain.astype("float32")).all()
     said = run_penstock(["inspect", "--content-type", TYPE + ";framed=true", out]).ok().stdout
-    assert f"max {plain[:, 0].max():.9g}" in said
+    assert "min 0, max 2999, mean 1499.5" in said
 
 
 def test_vectors_of_spark_may_be_mixed(rows, tmp_path):
