@@ -16,6 +16,12 @@ enum { GAP_BYTES = 16 };
 enum { GAP_BYTES = 0 };
 #endif
 
+void fmt_pq_arena_begin(struct fmt_pq_arena *arena)
+{
+    arena->used_bytes = 0;
+    ASAN_POISON_MEMORY_REGION(arena->base, arena->size_bytes);
+}
+
 void *fmt_pq_take(struct fmt_pq_arena *arena, size_t count, size_t element_bytes)
 {
     size_t at = ((arena->used_bytes + 15) & ~(size_t)15) + GAP_BYTES;
@@ -30,8 +36,8 @@ void *fmt_pq_take(struct fmt_pq_arena *arena, size_t count, size_t element_bytes
 
 void fmt_pq_take_back(struct fmt_pq_arena *arena, size_t used_bytes)
 {
+    ASAN_POISON_MEMORY_REGION(arena->base + used_bytes, arena->used_bytes - used_bytes);
     arena->used_bytes = used_bytes;
-    ASAN_POISON_MEMORY_REGION(arena->base + used_bytes, arena->size_bytes - used_bytes);
 }
 
 void fmt_pq_arena_end(struct fmt_pq_arena *arena)

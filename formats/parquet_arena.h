@@ -18,6 +18,9 @@ struct fmt_pq_arena {
     size_t used_bytes;
 };
 
+/* Nothing of it is given out yet. */
+void fmt_pq_arena_begin(struct fmt_pq_arena *arena);
+
 /* Room for count elements of that size, aligned as base is, to 16 bytes at most, and not cleared;
  * NULL when there is no more. */
 void *fmt_pq_take(struct fmt_pq_arena *arena, size_t count, size_t element_bytes);

@@ -40,7 +40,7 @@ enum fmt_rc fmt_pq_rows_start(struct fmt_pq_rows *rows, const uint8_t *in, size_
     *rows = (struct fmt_pq_rows){.file = {.bytes = in, .len_bytes = len_bytes},
                                  .arena = {.base = arena, .size_bytes = arena_bytes},
                                  .unpacker = unpacker};
-    fmt_pq_take_back(&rows->arena, 0);
+    fmt_pq_arena_begin(&rows->arena);
     enum fmt_rc rc = fmt_pq_open(&rows->file, &rows->arena, error);
 
     if (rc == FMT_OK)

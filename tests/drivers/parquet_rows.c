@@ -13,7 +13,7 @@
 
 enum { LINE_BYTES_MAX = 8192 };
 
-#define MEMORY_BYTES ((size_t)256 << 20)
+#define MEMORY_BYTES ((size_t)32 << 20)
 #define FRAMES_BYTES_MAX ((size_t)1 << 30)
 
 static uint8_t *read_file(const char *path, size_t *len_bytes)
