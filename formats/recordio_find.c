@@ -93,7 +93,7 @@ enum fmt_rc fmt_recordio_resync(const struct fmt_options *options, const uint8_t
 {
     (void)options;
     enum fmt_rc rc =
-        fmt_recordio_find(in, len, 1, offset, at_end, FMT_RECORDIO_BODY_BYTES_MAX, skip_bytes);
+        fmt_recordio_find(in, len, 1, offset, at_end, FMT_RECORDIO_FIND_BODY_BYTES_MAX, skip_bytes);
     if (rc == FMT_MORE)
         --*skip_bytes; /* the next call looks behind its first byte, as this one did */
     return rc;

@@ -16,6 +16,10 @@
 /* Heads that a record is known by: its own first one, and two more. */
 #define FMT_RECORDIO_CHAIN_HEADS 3u
 
+/* Longer frames than this are not believed after damage: what looks like one is mostly the magic
+ * number before a float, which is the head of a frame of half a GiB. */
+#define FMT_RECORDIO_FIND_BODY_BYTES_MAX ((1u << 26) - 1)
+
 /* Where the first of the magic number's places from, from + 4, from + 8 ... is, in [in, in + len);
  * a value > len - 4, still of that row, when there is none. */
 size_t fmt_recordio_find_magic(const uint8_t *in, size_t len, size_t from);

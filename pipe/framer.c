@@ -319,7 +319,7 @@ static enum step place_records(struct framer *f, const uint8_t *in)
 
 /* Looks for the next record in the bytes at hand, and leaves out what comes before it. */
 static enum step find_record(struct framer *f, const uint8_t *in, size_t seen_bytes,
-                             size_t run_bytes, size_t have_bytes, bool at_end)
+                             size_t run_bytes, size_t have_bytes, bool at_end, bool is_all)
 {
     const struct fmt_options *options = &f->ch->options;
     size_t skip_bytes = seen_bytes;
@@ -328,9 +328,15 @@ static enum step find_record(struct framer *f, const uint8_t *in, size_t seen_by
     if (options->ops->resync)
         rc = options->ops->resync(options, in, seen_bytes, offset_of(f), at_end, &skip_bytes);
     f->lost = rc != FMT_OK;
-    if (f->lost && skip_bytes == 0 && have_bytes == ps_tap_ring(f->ch)->headroom_bytes &&
-        seen_bytes == have_bytes)
-        skip_bytes = seen_bytes; /* more is never looked at */
+    if (f->lost && skip_bytes == 0 && is_all && f->seeking) {
+        f->seeking = false;
+        return bad_record(f, offset_of(f) + 1,
+                          "whether this shard's first record begins here is not told by the bytes "
+                          "that can be looked at: records are too long for split_objects, or for "
+                          "the memory limit");
+    }
+    if (f->lost && skip_bytes == 0 && is_all)
+        skip_bytes = 1; /* what would begin at the next byte is none: it cannot be shown whole */
     bool seeking = f->seeking;
 
     f->seeking &= f->lost;
@@ -413,7 +419,7 @@ static enum step frame_some(struct framer *f)
     if (f->pos + f->lost >= own_end_pos(f))
         return pass_over(f, in, have_bytes);
     if (f->lost)
-        return find_record(f, in, seen_bytes, run_bytes, have_bytes, at_end);
+        return find_record(f, in, seen_bytes, run_bytes, have_bytes, at_end, is_all);
     switch (cut_own(f, in, seen_bytes, at_end, is_all, &cause)) {
     case FMT_OK:
         return place_records(f, in);

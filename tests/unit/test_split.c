@@ -209,6 +209,62 @@ static void test_a_shard_reads_its_share_and_two_percent(void **state)
     scratch_close(&c.scratch);
 }
 
+/* The magic number before other numbers is the head of a frame of half a GiB. */
+static void test_heads_of_endless_frames_do_not_mislead(void **state)
+{
+    enum { WIDE = 784, RECORDS = 2600 };
+    struct corpus c = {.scratch = scratch_open()};
+    struct frames object = {0};
+    float features[WIDE];
+
+    (void)state;
+    for (uint32_t i = 0; i < WIDE; i++)
+        features[i] = i % 3 == 0 ? MAGIC : 0.5f + (float)i;
+    for (; c.count < RECORDS; c.count++)
+        put_record(&object, c.count, features, WIDE);
+    add_object(&c, "floats", &object);
+    for (uint32_t shard_count = 3; shard_count < 7; shard_count++)
+        check_shards(&c, (struct how){.content_type = PROTOBUF}, shard_count);
+    scratch_close(&c.scratch);
+}
+
+/* Records of which three are more than can be looked at: an error, and none is lost unnoticed. */
+static void test_records_too_long_to_be_told_are_an_error(void **state)
+{
+    enum { WIDE = 225000, RECORDS = 17, SHARDS = 3 };
+    struct corpus c = {.scratch = scratch_open()};
+    struct frames object = {0};
+    uint32_t *seen = calloc(RECORDS_MAX, sizeof *seen);
+    float *features = calloc(WIDE, sizeof *features);
+    uint32_t errors = 0;
+
+    (void)state;
+    assert_true(seen && features);
+    for (uint32_t i = 0; i < RECORDS; i++)
+        put_record(&object, i, features, WIDE);
+    add_object(&c, "long", &object);
+    for (uint32_t shard = 0; shard < SHARDS; shard++) {
+        struct how how = {.content_type = PROTOBUF,
+                          .batch_rows = 1,
+                          .split_objects = "bytes",
+                          .shard_index = shard,
+                          .shard_count = SHARDS};
+        char message[2048];
+        uint64_t received;
+        int rc = read_shard(&c, how, seen, &received, message);
+
+        if (rc != PENSTOCK_END) {
+            assert_int_equal(rc, PENSTOCK_E_FORMAT);
+            assert_non_null(strstr(message, "split_objects"));
+            errors++;
+        }
+    }
+    assert_int_equal(errors, SHARDS - 1);
+    free(features);
+    free(seen);
+    scratch_close(&c.scratch);
+}
+
 /* A payload that is full of empty frames: no range can begin in it, and none does unnoticed. */
 static void test_payloads_of_frames_are_an_error_where_they_mislead(void **state)
 {
@@ -457,6 +513,8 @@ int main(void)
         cmocka_unit_test(test_shards_of_tfrecord_have_every_record_once),
         cmocka_unit_test(test_more_shards_than_records_are_empty),
         cmocka_unit_test(test_a_shard_reads_its_share_and_two_percent),
+        cmocka_unit_test(test_heads_of_endless_frames_do_not_mislead),
+        cmocka_unit_test(test_records_too_long_to_be_told_are_an_error),
         cmocka_unit_test(test_payloads_of_frames_are_an_error_where_they_mislead),
         cmocka_unit_test(test_damage_where_a_range_begins_is_skipped),
         cmocka_unit_test(test_shards_by_index_have_equal_numbers_of_records),
