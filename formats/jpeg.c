@@ -11,6 +11,7 @@
 #include <jerror.h>
 
 #include "formats/exif.h"
+#include "formats/jpeg_memory.h"
 
 /* Rows asked for at a time; libjpeg gives no more than the height of a block of samples. */
 enum { ROWS_AT_ONCE = 16 };
@@ -29,6 +30,7 @@ struct tables {
 };
 
 struct fmt_jpeg {
+    struct fmt_jpeg_memory memory; /* first: client_data points to both */
     struct jpeg_decompress_struct libjpeg;
     struct jpeg_error_mgr messages;
     struct jpeg_progress_mgr progress;
@@ -137,6 +139,7 @@ static bool create(struct fmt_jpeg *jpeg)
     if (setjmp(jpeg->failed) != 0)
         return false;
     jpeg_create_decompress(&jpeg->libjpeg);
+    fmt_jpeg_memory_attach(&jpeg->libjpeg);
     copy_standard_tables(jpeg);
     allocate_tables(jpeg);
     jpeg->progress.progress_monitor = count_scans;
@@ -159,6 +162,7 @@ void fmt_jpeg_free(struct fmt_jpeg *jpeg)
     if (jpeg == NULL)
         return;
     jpeg_destroy_decompress(&jpeg->libjpeg);
+    fmt_jpeg_memory_free(&jpeg->memory);
     free(jpeg->pixels.bytes);
     free(jpeg->row.bytes);
     free(jpeg);

@@ -9,8 +9,8 @@
  * pixels (bytes between segments, unknown versions) is not. Rows below the wanted region are not
  * looked at.
  *
- * Owner: the caller owns a struct fmt_jpeg; it owns the pixels it returns. libjpeg allocates per
- *   picture; nothing else does once the largest picture has come by.
+ * Owner: the caller owns a struct fmt_jpeg; it owns the pixels it returns. Nothing is
+ *   allocated once the largest picture has come by, but for progressive files.
  * Threads: a struct fmt_jpeg belongs to one thread at a time.
  */
 #ifndef FORMATS_JPEG_H
