@@ -211,7 +211,7 @@ int main(int argc, char **argv)
         {"%.6f, 150 of 784", 150, 10, "%.6f", "%u", "\n", 4},
         {"%.9g, 75 of 47,236 (rcv1)", 75, 1200, "%.9g", "%u", "\n", 4},
         {"%g, 136 of 136, qid (mslr)", 136, 1, "%g", "%u qid:%u", "\n", 4},
-        {"%.17g, 30 of 1,000,000", 30, 60000, "%.17g", "%u", "\n", 3},
+        {"%.17g, 30 of 1,000,000", 30, 60000, "%.17g", "%u", "\n", 4},
     };
     size_t rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 11;
     if (rounds < 1 || rounds > ROUNDS_MAX)

@@ -143,7 +143,8 @@ static enum fmt_rc libsvm_decode(struct fmt_decoder *decoder, const struct fmt_s
     const uint8_t *p = span->in;
     uint32_t row_no = 0;
     uint32_t pause_rows = BULK_PAUSE_MIN_ROWS;
-    uint64_t bulk_row_no = decoder->bulk != NULL ? 0 : span->rows; /* next row to try in bulk */
+    /* The next row to try in bulk, which reads bytes in front of a row: not the first. */
+    uint64_t bulk_row_no = decoder->bulk != NULL ? 1 : span->rows;
     while (row_no < span->rows) {
         if (row_no >= bulk_row_no) {
             uint32_t n = fmt_libsvm_bulk_rows(decoder, span, &p, row_no, out);
