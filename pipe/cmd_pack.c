@@ -49,6 +49,8 @@ static const char usage[] =
     "  --label-dtype T   of labels, likewise\n"
     "                    keep: float32, float64 and int64 stay, other types become float32\n"
     "  --scale F         divide features by F\n"
+    "  --index           a file NAME_00.idx beside each: where its records begin, for\n"
+    "                    split_objects=index\n"
     "  --force           replace the shards of this prefix and format in DIR, all of them\n"
     "  --help\n";
 
@@ -67,7 +69,7 @@ struct options {
     const char *dtype, *label_dtype;
     unsigned long long shards, label_size;
     double scale;
-    bool csv_output, force;
+    bool csv_output, force, index;
 };
 
 static bool parse_count(const char *text, unsigned long long least, unsigned long long *out)
@@ -178,6 +180,9 @@ static int take_option(int option, const char *value, struct options *o)
     case 'x':
         o->force = true;
         return 0;
+    case 'i':
+        o->index = true;
+        return 0;
     default:
         return refuse("unknown option, or a value is missing", "");
     }
@@ -197,6 +202,7 @@ static int parse_options(int argc, char **argv, struct options *o, bool *help)
                                                  {"scale", required_argument, NULL, 's'},
                                                  {"label-dtype", required_argument, NULL, 'D'},
                                                  {"force", no_argument, NULL, 'x'},
+                                                 {"index", no_argument, NULL, 'i'},
                                                  {"help", no_argument, NULL, 'h'},
                                                  {NULL, 0, NULL, 0}};
     int option;
@@ -216,6 +222,8 @@ static int parse_options(int argc, char **argv, struct options *o, bool *help)
         return refuse("unexpected argument: ", argv[optind]);
     if (!o->output)
         return refuse("--output is missing", "");
+    if (o->index && o->csv_output)
+        return refuse("--index is for recordio-protobuf", "");
     bool has_features = o->source_count > 0 && !o->sources[0].is_label;
 
     if (o->csv && o->source_count > 0 && !has_features)
@@ -309,6 +317,7 @@ static int pack(const struct options *o)
                               .prefix = o->prefix,
                               .shards = o->shards,
                               .force = o->force,
+                              .index = o->index,
                               .stop = &interrupted};
     struct ps_pack_report report;
     struct penstock_error error;

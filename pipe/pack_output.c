@@ -4,10 +4,12 @@
 
 #include "formats/csv_write.h"
 #include "formats/record_write.h"
+#include "formats/recordio_index.h"
 #include "pipe/error.h"
 #include "pipe/pack_shards.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* Room for one row, converted. */
 struct row {
@@ -123,11 +125,32 @@ static int encode(const struct ps_pack_job *job, uint64_t row_no, struct row *ro
                    cause.text);
 }
 
-static int write_rows(const struct ps_pack_job *job, struct ps_pack_shards *shards, uint64_t first,
-                      uint64_t end, struct row *row, struct penstock_error *error)
+/* The line of a record in its shard's index. */
+static int add_line(struct ps_pack_shards *indexes, uint64_t record_no, uint64_t offset,
+                    struct penstock_error *error)
 {
+    char line[FMT_RECORDIO_INDEX_LINE_BYTES];
+    size_t len = fmt_recordio_index_line(record_no, offset, line);
+    uint8_t *out;
+    int rc = ps_pack_shards_reserve(indexes, len, &out, error);
+
+    if (rc != PENSTOCK_OK)
+        return rc;
+    memcpy(out, line, len);
+    ps_pack_shards_add(indexes, len);
+    return PENSTOCK_OK;
+}
+
+/* One shard, and its index unless that is NULL. */
+static int write_rows(const struct ps_pack_job *job, struct ps_pack_shards *shards,
+                      struct ps_pack_shards *indexes, uint64_t first, uint64_t end, struct row *row,
+                      struct penstock_error *error)
+{
+    uint64_t offset = 0;
     int rc = ps_pack_shards_begin(shards, error);
 
+    if (rc == PENSTOCK_OK && indexes)
+        rc = ps_pack_shards_begin(indexes, error);
     for (uint64_t i = first; rc == PENSTOCK_OK && i < end; i++) {
         uint8_t *out;
         size_t len = 0;
@@ -139,6 +162,9 @@ static int write_rows(const struct ps_pack_job *job, struct ps_pack_shards *shar
             rc = encode(job, i, row, out, &len, error);
         if (rc == PENSTOCK_OK)
             ps_pack_shards_add(shards, len);
+        if (rc == PENSTOCK_OK && indexes)
+            rc = add_line(indexes, i - first, offset, error);
+        offset += len;
     }
     return rc;
 }
@@ -150,24 +176,31 @@ int ps_pack_write(const struct ps_pack_job *job, struct ps_pack_report *report,
 
     *report = (struct ps_pack_report){.bytes = 0};
     struct ps_pack_shards *shards = NULL;
+    struct ps_pack_shards *indexes = NULL;
     uint64_t rows_each = job->rows / job->shards;
     int rc = open_row(job, &row, error);
 
     if (rc == PENSTOCK_OK)
         rc = ps_pack_shards_open(job->directory, job->prefix, job->csv ? "csv" : "pbr", job->shards,
                                  job->force, &shards, error);
+    if (rc == PENSTOCK_OK && job->index)
+        rc = ps_pack_shards_open(job->directory, job->prefix, "idx", job->shards, job->force,
+                                 &indexes, error);
     for (uint64_t i = 0; rc == PENSTOCK_OK && i < job->shards; i++) {
         uint64_t end = i + 1 == job->shards ? job->rows : (i + 1) * rows_each;
 
-        rc = write_rows(job, shards, i * rows_each, end, &row, error);
+        rc = write_rows(job, shards, indexes, i * rows_each, end, &row, error);
     }
     if (rc == PENSTOCK_OK)
         rc = ps_pack_shards_publish(shards, error);
+    if (rc == PENSTOCK_OK && indexes)
+        rc = ps_pack_shards_publish(indexes, error);
     if (rc == PENSTOCK_OK) {
         report->bytes = ps_pack_shards_bytes(shards);
         report->shards = job->shards;
     }
     ps_pack_shards_close(shards);
+    ps_pack_shards_close(indexes);
     close_row(&row);
     return rc;
 }

@@ -32,6 +32,7 @@ struct ps_pack_job {
     const char *directory;
     const char *prefix;
     uint64_t shards;                   /* 1 .. rows */
+    bool index;                        /* a file .idx beside each shard: formats/recordio_index.h */
     bool force;                        /* replace existing shards of the prefix */
     const volatile sig_atomic_t *stop; /* set by a signal handler: give up */
 };

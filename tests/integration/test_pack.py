@@ -105,6 +105,23 @@ def test_other_types_become_float32(run_penstock, tmp_path, kind):
     assert shards(tmp_path / "out") == [sdk(array.astype("float32"))]
 
 
+def test_index_tells_where_each_record_begins(run_penstock, tmp_path):
+    features = DRAW.integers(0, 3000, (25, 40))  # records of several lengths
+    numpy.save(tmp_path / "x.npy", features)
+    out = tmp_path / "out"
+    args = ["pack", "--features", tmp_path / "x.npy", "--output", out, "--shards", "3", "--index"]
+    run_penstock(args).ok()
+    for shard, index in zip(shards(out), shards(out, "idx"), strict=True):
+        expected, at = "", 0
+        while at < len(shard):
+            expected += f"{expected.count(chr(10))}\t{at}\n"
+            at += 8 + (struct.unpack_from("<I", shard, at + 4)[0] + 3) // 4 * 4
+        assert index.decode() == expected
+    assert b"".join(shards(out)) == sdk(features)
+    refused = run_penstock([*args, "--format", "csv"])
+    assert refused.rc == 2 and "--index is for recordio-protobuf" in refused.stderr
+
+
 def test_dtype_and_scale(run_penstock, tmp_path):
     array = DRAW.integers(0, 256, (20, 3), dtype="u1")
     numpy.save(tmp_path / "x.npy", array)
