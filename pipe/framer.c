@@ -215,6 +215,12 @@ static uint32_t rows_most(const struct framer *f)
     return ch->config.batch_rows - (f->slot ? f->rows : 0);
 }
 
+static enum step out_of_memory(struct framer *f)
+{
+    ps_fail(&f->ch->frame_error, PENSTOCK_E_MEMORY, "channel %s: out of memory", f->ch->name);
+    return STEP_ERROR;
+}
+
 /* The record is bad, but its end is known: it was cut. */
 static enum step leave_out_first(struct framer *f, const uint8_t *in, const char *cause)
 {
@@ -234,10 +240,13 @@ static enum step learn_shape(struct framer *f, const uint8_t *in, bool *learnt)
     struct ps_channel *ch = f->ch;
     struct fmt_error cause = {.text = ""};
     uint64_t offset = offset_of(f) + f->cut.lead_bytes;
-    bool wrong =
+    enum fmt_rc rc =
         ch->options.ops->learn(&ch->options, in + f->cut.lead_bytes,
-                               f->cut.len_bytes - f->cut.lead_bytes, &ch->shape, &cause) != FMT_OK;
+                               f->cut.len_bytes - f->cut.lead_bytes, &ch->shape, &cause);
+    bool wrong = rc != FMT_OK;
 
+    if (rc == FMT_E_MEMORY)
+        return out_of_memory(f);
     if (!wrong && ch->config.feature_dim != 0 && ch->config.feature_dim != ch->shape.feature_dim) {
         snprintf(cause.text, sizeof cause.text,
                  "the record has %u features, the configuration says %u", ch->shape.feature_dim,
@@ -425,9 +434,10 @@ static enum step frame_some(struct framer *f)
         return place_records(f, in);
     case FMT_MORE:
         return widen(f, seen_bytes, run_bytes, have_bytes);
+    case FMT_E_MEMORY:
+        return out_of_memory(f);
     case FMT_E_FORMAT:
     case FMT_E_ARGUMENT:
-    case FMT_E_MEMORY:
         break;
     }
     return bad_record(f, offset_of(f) + cause.offset_bytes, cause.text);
