@@ -136,6 +136,9 @@ void fmt_csv_find_base(const uint8_t *p, size_t blocks, struct csv_masks *masks)
 /* Number of leading blocks, of `blocks` at p, that hold neither a line end nor a quote. */
 size_t fmt_csv_skip(const uint8_t *p, size_t blocks);
 
+/* The same with AVX2, where there is. */
+size_t fmt_csv_skip_avx2(const uint8_t *p, size_t blocks);
+
 /* Cuts records that are lines, quoted parts apart; see fmt_ops.cut. */
 enum fmt_rc fmt_csv_cut_lines(const struct csv_dialect *dialect, const uint8_t *in, size_t len,
                               bool at_start, bool at_end, uint32_t rows_max, struct fmt_cut *cut,

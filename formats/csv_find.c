@@ -54,7 +54,7 @@ __attribute__((target("avx2"))) static inline __m256i special_bytes(const uint8_
     return _mm256_cmpeq_epi8(_mm256_shuffle_epi8(table, bytes), bytes);
 }
 
-__attribute__((target("avx2"))) static size_t skip_avx2(const uint8_t *p, size_t blocks)
+__attribute__((target("avx2"))) size_t fmt_csv_skip_avx2(const uint8_t *p, size_t blocks)
 {
     for (size_t i = 0; i < blocks; i++, p += CSV_BLOCK_BYTES) {
         __m256i special = _mm256_or_si256(special_bytes(p), special_bytes(p + 32));
@@ -64,9 +64,32 @@ __attribute__((target("avx2"))) static size_t skip_avx2(const uint8_t *p, size_t
     return blocks;
 }
 
+__attribute__((target("avx512f,avx512bw"))) static inline __mmask64 special_512(const uint8_t *p)
+{
+    const __m512i table = _mm512_broadcast_i32x4(
+        _mm_setr_epi8(1, 0, '"', 0, 0, 0, 0, 0, 0, 0, '\n', 0, 0, '\r', 0, 0));
+    __m512i bytes = _mm512_loadu_si512(p);
+    return _mm512_cmpeq_epi8_mask(_mm512_shuffle_epi8(table, bytes), bytes);
+}
+
+__attribute__((target("avx512f,avx512bw"))) static size_t skip_avx512(const uint8_t *p,
+                                                                      size_t blocks)
+{
+    size_t i = 0;
+    for (; i + 4 <= blocks; i += 4, p += 4 * CSV_BLOCK_BYTES)
+        if ((special_512(p) | special_512(p + CSV_BLOCK_BYTES) |
+             special_512(p + 2 * CSV_BLOCK_BYTES) | special_512(p + 3 * CSV_BLOCK_BYTES)) != 0)
+            break;
+    for (; i < blocks && special_512(p) == 0; i++)
+        p += CSV_BLOCK_BYTES;
+    return i;
+}
+
 size_t fmt_csv_skip(const uint8_t *p, size_t blocks)
 {
-    return __builtin_cpu_supports("avx2") ? skip_avx2(p, blocks) : 0;
+    if (__builtin_cpu_supports("avx512bw"))
+        return skip_avx512(p, blocks);
+    return __builtin_cpu_supports("avx2") ? fmt_csv_skip_avx2(p, blocks) : 0;
 }
 
 void fmt_csv_find(const uint8_t *p, size_t blocks, struct csv_masks *masks)

@@ -47,6 +47,10 @@ static void test_csv_find_and_skip_equal_a_plain_search(void **state)
         }
         size_t skipped = fmt_csv_skip(bytes, blocks);
         assert_true(skipped == plain_blocks || skipped == 0);
+#if defined(__x86_64__)
+        if (__builtin_cpu_supports("avx2"))
+            assert_int_equal(fmt_csv_skip_avx2(bytes, blocks), plain_blocks);
+#endif
     }
 }
 
