@@ -264,16 +264,22 @@ static bool run_with_fault(const struct job *job, long call, bool forever)
     return met;
 }
 
+static void check_job(struct job *job, bool forever)
+{
+    long call = 1;
+
+    while (run_with_fault(job, call, forever))
+        call++;
+    assert_true(call > 40); /* the wraps work */
+    close_job(job);
+}
+
 static void check_every_fault(const char *backend, const char *compression, bool forever)
 {
     struct job job;
-    long call = 1;
 
     open_job(&job, backend, compression);
-    while (run_with_fault(&job, call, forever))
-        call++;
-    assert_true(call > 40); /* the wraps work */
-    close_job(&job);
+    check_job(&job, forever);
 }
 
 static void test_every_refusal_is_survived_epoll(void **state)
@@ -286,6 +292,19 @@ static void test_every_refusal_is_survived_auto(void **state)
 {
     (void)state;
     check_every_fault("auto", NULL, false);
+}
+
+/* Rows get their places after they are decoded. */
+static void test_every_refusal_of_staged_channels_is_survived(void **state)
+{
+    (void)state;
+    for (int forever = 0; forever < 2; forever++) {
+        struct job job;
+
+        open_job(&job, "epoll", NULL);
+        job.how.bad_records = "skip";
+        check_job(&job, forever != 0);
+    }
 }
 
 /* What inflates them is there, whether or not the objects are compressed. */
@@ -543,6 +562,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_refusal_is_survived_epoll),
         cmocka_unit_test(test_every_refusal_is_survived_auto),
+        cmocka_unit_test(test_every_refusal_of_staged_channels_is_survived),
         cmocka_unit_test(test_every_refusal_of_compressed_channels_is_survived),
         cmocka_unit_test(test_lasting_refusal_is_survived),
         cmocka_unit_test(test_every_refusal_of_an_s3_stream_is_survived),
