@@ -27,7 +27,7 @@ enum fmt_rc {
 struct fmt_error {
     size_t offset_bytes; /* of the bad record's first byte, from `in` */
     uint32_t row;        /* index of the bad record in this call, from 0 */
-    char text[240];      /* cause and cure, e.g. "field 3 is 'abc', not a number" */
+    char text[360];      /* cause and cure, e.g. "field 3 is 'abc', not a number" */
 };
 
 /* Channel options, parsed from a content type by fmt_options_parse. */

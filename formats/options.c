@@ -242,8 +242,10 @@ enum fmt_rc fmt_options_parse(const char *content_type, struct fmt_options *opti
             format = &FORMATS[i];
     if (format == NULL)
         return refuse(error,
-                      "content type must be application/x-recordio-protobuf, "
-                      "text/csv[;label_size=N] or application/octet-stream, not",
+                      "content type must be application/x-recordio-protobuf, text/csv, "
+                      "text/libsvm, application/jsonlines, application/x-parquet, "
+                      "application/x-image, application/x-recordio (pictures), "
+                      "application/x-tfrecord or application/octet-stream, not",
                       type);
     options->ops = format->ops;
     if (format->ops != NULL && format->ops->options_bytes > 0) {

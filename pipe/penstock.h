@@ -162,23 +162,21 @@ struct penstock_channel_config {
     /* Plain bytes alone: an object of no bytes is delivered, as a span of none. */
     bool empty_objects;
 
-    /* "application/x-recordio-protobuf", with parameters: type=float32|float64|int32|uint8
-     * layout=auto|dense|sparse features=NAME,... label=NAME weight=NAME text=NAME,... framed=true;
-     * or "text/csv" with label_size=K (the first K columns are labels; default 1), e.g.
-     * "text/csv;label_size=0", label_columns, weight_column, columns, text_columns, cat.COLUMN,
-     * hash_columns, delimiter, header, names, blanks, quotes: see penstock(3). Or "text/libsvm",
-     * with index_base, weights, qid: see penstock(3). Or
-     * "application/jsonlines", with features=NAME,... label=NAME,... weight=NAME text=NAME,...
-     * missing=error|nan: see penstock(3). Or
-     * "application/x-image" (also "image/jpeg", "image/png": an object is a picture) or
-     * "application/x-recordio" (records of im2rec), with image_shape=C,H,W and resize, crop,
-     * mirror, dtype, layout, mean, std, scale, lst, label_width, ...: see penstock(3). Or
-     * "application/x-tfrecord": each record as a text, or
-     * with example=NAME,... label=NAME text=NAME,... features of tf.train.Example. Or
-     * "application/x-parquet" (an object is a file; it is gathered in memory, three fourths of the
-     * channel's, before its first row), with columns, label, label_size, text, weight: see
-     * penstock(3). Or
-     * "application/octet-stream": the objects' bytes as they are, read with penstock_next_span. */
+    /* What the objects hold, with the format's parameters, e.g.
+     * "text/csv;label_size=0;header=auto". penstock(3) describes each.
+     *   application/x-recordio-protobuf   type layout features label weight text framed multipart
+     *   text/csv           label_size (the first columns, default 1) label_columns weight_column
+     *                      csv_weights columns text_columns cat.COLUMNS unknown hash_columns
+     *                      hash_buckets delimiter quotes blanks header names
+     *   text/libsvm        index_base weights qid
+     *   application/jsonlines             features label weight text missing
+     *   application/x-parquet             columns label label_size text weight; an object is a
+     * file, gathered in three fourths of the channel's memory before its first row
+     *   application/x-image               image_shape=C,H,W resize crop mirror dtype layout mean
+     * std scale lst label_width ...; an object is a picture, JPEG or PNG application/x-recordio the
+     * same for records of mxnet's im2rec, and multipart application/x-tfrecord            example
+     * label text, of tf.train.Example; without them each record is a text application/octet-stream
+     * bytes as they are, read with penstock_next_span */
     const char *content_type;
 
     /* How the objects are compressed: "gzip" (any number of members), "lz4" (frames), "zstd";

@@ -34,7 +34,7 @@ struct drive_result {
     struct fmt_shape shape; /* zero when no record was good enough to learn from */
     bool failed;
     size_t error_offset_bytes; /* of the bad record, in the object */
-    char text[240];
+    char text[360];
 };
 
 static inline bool drive_is_float(const struct fmt_shape *shape)
