@@ -69,7 +69,7 @@ void fmt_image_decoder_free(struct fmt_decoder *decoder)
     if (decoder == NULL)
         return;
     fmt_image_reader_free(decoder->reader);
-    free(decoder->joined.bytes);
+    fmt_joiner_clear(&decoder->joiner);
     free(decoder);
 }
 
@@ -80,6 +80,7 @@ struct fmt_decoder *fmt_image_decoder_new(const struct fmt_options *options,
     if (decoder == NULL)
         return NULL;
     decoder->image = options->own;
+    decoder->joiner.multipart = (enum fmt_multipart)decoder->image->multipart;
     decoder->seed = decoder->image->has_seed ? decoder->image->seed : options->seed;
     decoder->row_bytes = shape->feature_dim * fmt_feature_bytes(shape->type);
     decoder->label_dim = shape->label_dim;

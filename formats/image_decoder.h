@@ -6,7 +6,7 @@
 #define FORMATS_IMAGE_DECODER_H
 
 #include "formats/image_read.h"
-#include "formats/picture.h"
+#include "formats/recordio_join.h"
 
 struct fmt_decoder {
     struct fmt_image_reader *reader;
@@ -14,7 +14,7 @@ struct fmt_decoder {
     uint64_t seed;
     size_t row_bytes;
     uint32_t label_dim;
-    struct fmt_buffer joined; /* parts of a record */
+    struct fmt_joiner joiner; /* of a record's parts */
 };
 
 /* For struct fmt_ops: the options tell the shape. */

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "formats/number.h"
+#include "formats/recordio_join.h"
 
 /* A side of what comes out, and labels of a record: no more than anybody has. */
 enum { SIDE_MAX = 16384, LABELS_MAX = 65536 };
@@ -23,7 +24,8 @@ void fmt_image_options_init(void *own)
                                         .std = {1, 1, 1},
                                         .scale = 1,
                                         .label_width = UINT32_MAX,
-                                        .label_pad_value = -1};
+                                        .label_pad_value = -1,
+                                        .multipart = FMT_MULTIPART_DMLC};
 }
 
 void fmt_image_options_clear(void *own)

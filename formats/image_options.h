@@ -44,8 +44,8 @@ struct fmt_image_options {
     float label_pad_value;
     uint32_t seed;
     bool has_seed;
-    bool labels_said; /* label_width or label_pad_width is */
-    bool concatenate; /* parts of a RecordIO record have no magic number between them */
+    bool labels_said;   /* label_width or label_pad_width is */
+    uint32_t multipart; /* enum fmt_multipart, of a RecordIO record's parts */
 
     char *lst_path; /* NULL: none */
     struct fmt_lst *lst;

@@ -20,17 +20,12 @@ enum { HEAD_BYTES = 24, LABEL_AT = 4 };
 static enum fmt_rc record_set_option(void *own, const char *name, const char *value,
                                      struct fmt_error *error)
 {
-    static const char *const rules[] = {"dmlc", "concat", NULL};
     struct fmt_image_options *image = own;
-    uint32_t rule;
     if (strcasecmp(name, "lst") == 0)
         return FMT_E_ARGUMENT; /* the records have their labels */
-    if (strcasecmp(name, "multipart") != 0)
-        return fmt_image_set_option(own, name, value, error);
-    enum fmt_rc rc = fmt_option_word(name, value, rules, &rule, error);
-    if (rc == FMT_OK)
-        image->concatenate = rule == 1;
-    return rc;
+    if (strcasecmp(name, "multipart") == 0)
+        return fmt_option_word(name, value, fmt_multipart_words, &image->multipart, error);
+    return fmt_image_set_option(own, name, value, error);
 }
 
 static enum fmt_rc record_check_options(void *own, struct fmt_error *error)
@@ -41,24 +36,11 @@ static enum fmt_rc record_check_options(void *own, struct fmt_error *error)
     return fmt_image_check_options(own, error);
 }
 
-/* The payload of the record at `in`; NULL when memory is out. */
-static const uint8_t *payload_of(struct fmt_decoder *decoder, const uint8_t *in,
-                                 const struct fmt_recordio_record *record, size_t *len)
+static enum fmt_rc decode_payload(const struct fmt_decoder *decoder, struct fmt_lot lot,
+                                  uint8_t *features, float *labels, struct fmt_error *error)
 {
-    *len = record->body_bytes;
-    if (record->part_count == 1)
-        return in + FMT_RECORDIO_HEAD_BYTES;
-    size_t magics_bytes = (size_t)(record->part_count - 1) * 4;
-    if (!fmt_buffer_reserve(&decoder->joined, record->body_bytes + magics_bytes + 1))
-        return NULL;
-    *len = fmt_recordio_join(in, record, !decoder->image->concatenate, decoder->joined.bytes);
-    return decoder->joined.bytes;
-}
-
-static enum fmt_rc decode_record(const struct fmt_decoder *decoder, struct fmt_lot lot,
-                                 const uint8_t *in, size_t len, uint8_t *features, float *labels,
-                                 struct fmt_error *error)
-{
+    const uint8_t *in = decoder->joiner.body;
+    size_t len = decoder->joiner.len_bytes;
     if (len < HEAD_BYTES)
         return fmt_fail(error, 0, 0, "the record has %zu bytes, a picture's head alone has %d", len,
                         HEAD_BYTES);
@@ -75,6 +57,22 @@ static enum fmt_rc decode_record(const struct fmt_decoder *decoder, struct fmt_l
                           features, error);
 }
 
+/* The record at `in`. Where its frames leave open how it was cut, it was so that there is a
+ * picture. */
+static enum fmt_rc decode_record(struct fmt_decoder *decoder, struct fmt_lot lot, const uint8_t *in,
+                                 const struct fmt_recordio_record *record, uint8_t *features,
+                                 float *labels, struct fmt_error *error)
+{
+    enum fmt_rc rc = fmt_joiner_join(&decoder->joiner, in, record, error);
+    if (rc != FMT_OK)
+        return rc;
+    rc = decode_payload(decoder, lot, features, labels, error);
+    if (rc != FMT_E_FORMAT || !decoder->joiner.is_guess)
+        return rc;
+    fmt_joiner_retry(&decoder->joiner, in, record);
+    return decode_payload(decoder, lot, features, labels, error);
+}
+
 static enum fmt_rc record_decode(struct fmt_decoder *decoder, const struct fmt_span *span,
                                  struct fmt_rows *rows, struct fmt_error *error)
 {
@@ -82,19 +80,17 @@ static enum fmt_rc record_decode(struct fmt_decoder *decoder, const struct fmt_s
     for (uint32_t i = 0; i < span->rows; i++) {
         struct fmt_recordio_record record;
         struct fmt_lot lot = {decoder->seed, span->position + i, span->epoch};
-        size_t len = 0;
+        float *labels =
+            decoder->label_dim > 0 ? rows->labels + (size_t)i * decoder->label_dim : NULL;
         enum fmt_rc rc = fmt_recordio_read(span->in + at, span->len - at, &record, error);
-        const uint8_t *payload =
-            rc == FMT_OK ? payload_of(decoder, span->in + at, &record, &len) : NULL;
-        if (rc == FMT_OK && payload == NULL)
-            rc = FMT_E_MEMORY;
         if (rc == FMT_OK)
-            rc = decode_record(decoder, lot, payload, len,
-                               (uint8_t *)rows->features + i * decoder->row_bytes,
-                               rows->labels + (size_t)i * decoder->label_dim, error);
+            rc = decode_record(decoder, lot, span->in + at, &record,
+                               (uint8_t *)rows->features + i * decoder->row_bytes, labels, error);
         if (rc != FMT_OK) {
-            error->row = i;
-            error->offset_bytes = at;
+            if (error != NULL) {
+                error->row = i;
+                error->offset_bytes = at;
+            }
             return rc;
         }
         at += record.len_bytes;

@@ -126,9 +126,40 @@ static void test_records_of_several_parts(void **state)
             run("application/x-recordio;image_shape=3,8,9;multipart=concat", "a", object, NULL);
         assert_int_equal(result.failed, is_split);
         drive_result_free(&result);
+        result = run("application/x-recordio;image_shape=3,8,9;multipart=auto", "a", object, NULL);
+        check_good(&result, 2);
+        drive_result_free(&result);
         free(picture.bytes);
         free(stream.bytes);
     }
+    free(file.bytes);
+}
+
+/* Parts as AWS's readers take them, of any length: what the frames leave open the picture tells. */
+static void test_parts_of_any_length(void **state)
+{
+    (void)state;
+    struct file file = make_png(&rgb_png, 9, 8, 3, PNG_ALL_FILTERS, 0);
+    float label = 2;
+    struct stream whole = {NULL, 0};
+    put_image(&whole, 0, &label, file);
+    uint32_t len = 24 + (uint32_t)file.len;
+    for (uint32_t first = 0; first <= len; first++) {
+        struct stream stream = {NULL, 0};
+        put_part(&stream, 1, whole.bytes + 8, first);
+        put_part(&stream, 3, whole.bytes + 8 + first, len - first);
+        struct file object = {stream.bytes, stream.len};
+        struct drive_result result =
+            run("application/x-recordio;image_shape=3,8,9;multipart=auto", "a", object, NULL);
+        check_good(&result, 1);
+        drive_result_free(&result);
+        result = run("application/x-recordio;image_shape=3,8,9", "a", object, NULL);
+        assert_true(result.failed);
+        assert_true(first % 4 == 0 || strstr(result.text, "multipart=concat") != NULL);
+        drive_result_free(&result);
+        free(stream.bytes);
+    }
+    free(whole.bytes);
     free(file.bytes);
 }
 
@@ -196,6 +227,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_image_records),
         cmocka_unit_test(test_records_of_several_parts),
+        cmocka_unit_test(test_parts_of_any_length),
         cmocka_unit_test(test_labels_of_records),
         cmocka_unit_test(test_damaged_records_are_refused),
     };
