@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <zlib.h>
 
+#include "bench/perf.h"
 #include "formats/crc.h"
 
 enum { ROUNDS = 15, SMALL_BYTES = 256 << 10, LARGE_BYTES = 256 << 20 };
@@ -21,14 +21,6 @@ static const char *const names[METHOD_COUNT] = {"memcpy", "zlib crc32", "crc64nv
                                                 "crc32",  "crc32c",     "crc64nvme"};
 
 static volatile uint64_t sink;
-
-static double cpu_seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
 
 static void run(enum method method, const uint8_t *in, uint8_t *out, size_t len_bytes)
 {
@@ -57,13 +49,6 @@ static void run(enum method method, const uint8_t *in, uint8_t *out, size_t len_
     }
 }
 
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 /* GB/s of every method, over inputs of len_bytes. The slow ones get a sixteenth of the work. */
 static void measure(const uint8_t *in, uint8_t *out, size_t len_bytes, double rates[METHOD_COUNT])
 {
@@ -75,14 +60,14 @@ static void measure(const uint8_t *in, uint8_t *out, size_t len_bytes, double ra
             int slow = method == ZLIB_CRC32 || method == TABLES_CRC64NVME;
             size_t bytes = slow && turns == 1 ? len_bytes / 16 : len_bytes;
             size_t count = slow && turns > 1 ? turns / 16 : turns;
-            double start = cpu_seconds();
+            double start = perf_thread_seconds();
 
             for (size_t i = 0; i < count; i++)
                 run((enum method)method, in, out, bytes);
-            seconds[method][round] = (cpu_seconds() - start) / (double)(bytes * count);
+            seconds[method][round] = (perf_thread_seconds() - start) / (double)(bytes * count);
         }
     for (int method = 0; method < METHOD_COUNT; method++) {
-        qsort(seconds[method], ROUNDS, sizeof(double), compare);
+        qsort(seconds[method], ROUNDS, sizeof(double), perf_ascending);
         rates[method] = 1e-9 / seconds[method][ROUNDS / 2];
     }
 }

@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "bench/perf.h"
 #include "formats/fmt.h"
 #include "formats/record_row.h"
 #include "formats/record_write.h"
@@ -77,13 +77,6 @@ static void *allocate(size_t size)
     }
     memset(memory, 0, size); /* touch the pages */
     return memory;
-}
-
-static double cpu_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
 static uint32_t random_next(uint64_t *state)
@@ -372,27 +365,20 @@ static void run(struct input *input, enum method method)
     }
 }
 
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void measure(const struct kind *kind, double median[METHOD_COUNT])
 {
     struct input input = make_input(kind);
     double seconds[METHOD_COUNT][ROUNDS];
     for (int round = -1; round < ROUNDS; round++) { /* the first is to warm up */
         for (enum method method = 0; method < METHOD_COUNT; method++) {
-            double start = cpu_seconds();
+            double start = perf_thread_seconds();
             run(&input, method);
             if (round >= 0)
-                seconds[method][round] = cpu_seconds() - start;
+                seconds[method][round] = perf_thread_seconds() - start;
         }
     }
     for (int method = 0; method < METHOD_COUNT; method++) {
-        qsort(seconds[method], ROUNDS, sizeof(double), compare);
+        qsort(seconds[method], ROUNDS, sizeof(double), perf_ascending);
         median[method] = seconds[method][ROUNDS / 2];
     }
     double rows = (double)input.rows * 1e-6;

@@ -16,11 +16,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <jpeglib.h>
 #include <png.h>
 
+#include "bench/perf.h"
 #include "formats/image_read.h"
 #include "formats/image_resize.h"
 #include "formats/jpeg.h"
@@ -389,34 +389,20 @@ static struct method {
 };
 enum { METHODS = sizeof(methods) / sizeof(methods[0]), CENTER = 4, TURBO = 5 };
 
-static double cpu_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void measure(int rounds)
 {
     for (int round = -1; round < rounds; round++) /* the first is to warm up */
         for (int m = 0; m < METHODS; m++) {
             if (methods[m].run == NULL)
                 continue;
-            double start = cpu_seconds();
+            double start = perf_thread_seconds();
             for (uint32_t i = 0; i < file_count; i++)
                 methods[m].run(methods[m].set->files[i]);
             if (round >= 0)
-                methods[m].seconds[round] = cpu_seconds() - start;
+                methods[m].seconds[round] = perf_thread_seconds() - start;
         }
     for (int m = 0; m < METHODS; m++) {
-        qsort(methods[m].seconds, (size_t)rounds, sizeof(double), compare);
+        qsort(methods[m].seconds, (size_t)rounds, sizeof(double), perf_ascending);
         methods[m].median = methods[m].seconds[rounds / 2];
     }
 }

@@ -8,15 +8,14 @@
  * ROUNDS (default 9). The ratio is of the CPU time of the whole process for as many bytes, against
  * the variant named; what the clock shows depends on the other jobs of the machine.
  */
+#include "bench/perf.h"
 #include "pipe/penstock.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { ROUNDS_MAX = 51, EPOCHS = 2 };
@@ -36,23 +35,6 @@ static void die(const char *what, const char *why)
 {
     fprintf(stderr, "perf_stage: %s: %s\n", what, why);
     exit(1);
-}
-
-static double seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
-static double cpu_seconds(void)
-{
-    struct rusage usage;
-
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec * 1e-6 +
-           (double)usage.ru_stime.tv_sec + (double)usage.ru_stime.tv_usec * 1e-6;
 }
 
 /* ---- data ---- */
@@ -196,8 +178,8 @@ static struct result run(const struct variant *variant)
     channel.shuffle_rows = variant->shuffle_rows;
     channel.sample_to = variant->sample_to;
     channel.epochs = EPOCHS;
-    double start = seconds();
-    double cpu_start = cpu_seconds();
+    double start = perf_seconds(CLOCK_MONOTONIC);
+    double cpu_start = perf_seconds(CLOCK_PROCESS_CPUTIME_ID);
 
     if (penstock_open(&config, &stream, &error) != PENSTOCK_OK)
         die(path, error.message);
@@ -205,8 +187,8 @@ static struct result run(const struct variant *variant)
         penstock_release(stream, batch);
     if (rc < 0)
         die(path, penstock_last_error(stream, 0)->message);
-    double took = seconds() - start;
-    double cpu = cpu_seconds() - cpu_start;
+    double took = perf_seconds(CLOCK_MONOTONIC) - start;
+    double cpu = perf_seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu_start;
 
     penstock_get_counters(stream, 0, &counters);
     penstock_close(&stream);
@@ -216,21 +198,13 @@ static struct result run(const struct variant *variant)
                            .gb_per_s = (double)counters.bytes_received / took / 1e9};
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median(const double *values, int count)
+/* The values stay in the order of rounds. */
+static double median(const double *values, size_t count)
 {
     double sorted[ROUNDS_MAX];
 
-    memcpy(sorted, values, (size_t)count * sizeof *sorted);
-    qsort(sorted, (size_t)count, sizeof *sorted, ascending);
-    return sorted[count / 2];
+    memcpy(sorted, values, count * sizeof *sorted);
+    return perf_median(sorted, count);
 }
 
 int main(int argc, char **argv)
@@ -259,8 +233,8 @@ int main(int argc, char **argv)
 
         for (int i = 0; i < rounds; i++)
             ratios[i] = cost[variants[v].against][i] / cost[v][i];
-        printf("%-44s %10.3f %8.2f %10.2f\n", variants[v].name, median(cost[v], (int)rounds),
-               median(rate[v], (int)rounds), median(ratios, (int)rounds));
+        printf("%-44s %10.3f %8.2f %10.2f\n", variants[v].name, median(cost[v], (size_t)rounds),
+               median(rate[v], (size_t)rounds), median(ratios, (size_t)rounds));
     }
     return 0;
 }
