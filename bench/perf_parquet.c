@@ -37,7 +37,7 @@ static void stop(const char *cause)
 static const uint8_t *read_file(const char *path, size_t *len_bytes)
 {
     FILE *file = fopen(path, "rb");
-    long end;
+    long end = 0;
 
     if (!file || fseek(file, 0, SEEK_END) != 0 || (end = ftell(file)) <= 0)
         stop(path);

@@ -33,13 +33,19 @@ static uint8_t *read_file(const char *path, size_t *len_bytes)
     return bytes;
 }
 
+/* There may be no address of nothing. */
+static bool put(FILE *file, const void *bytes, size_t len_bytes)
+{
+    return len_bytes == 0 || fwrite(bytes, 1, len_bytes, file) == len_bytes;
+}
+
 static void write_rows(const char *path, const struct drive_result *rows)
 {
     FILE *file = fopen(path, "wb");
     size_t values = rows->rows * drive_columns(rows);
 
-    if (!file || fwrite(rows->values, sizeof(float), values, file) != values ||
-        fwrite(rows->more, 1, rows->more_len, file) != rows->more_len || fclose(file) != 0)
+    if (!file || !put(file, rows->values, values * sizeof *rows->values) ||
+        !put(file, rows->more, rows->more_len) || fclose(file) != 0)
         abort();
 }
 
