@@ -351,7 +351,7 @@ static void test_options_are_checked(void **state)
         {"image/png;image_shape=3,4,4;min_aspect_ratio=3", "larger than"},
         {"image/png;image_shape=3,4,4;multipart=dmlc", "no parameter multipart"},
         {"application/x-recordio;image_shape=3,4,4;lst=a", "no parameter lst"},
-        {"application/x-recordio;image_shape=3,4,4;multipart=x", "dmlc or concat"},
+        {"application/x-recordio;image_shape=3,4,4;multipart=x", "concat, dmlc or auto"},
         {"application/x-recordio;image_shape=3,4,4;label_width=2;label_pad_width=3", "leave out"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

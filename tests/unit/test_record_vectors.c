@@ -192,7 +192,7 @@ static void test_records_in_parts_may_grow(void **state)
         put_frame(&object, 1, body.at, 9);
         put_frame(&object, 3, body.at + 9, body.count - 9);
     }
-    struct drive_result expected = {.shape = {2, 0}};
+    struct drive_result expected = {.shape = {.feature_dim = 2}};
     for (int row = 0; row < 2; row++)
         drive_add_row(&expected, (const float[]){1.5f, -2}, (const float[]){0});
     check_splits("growing", object.at, object.count, &expected);
