@@ -409,7 +409,7 @@ static void measure(int rounds)
 
 static void print(void)
 {
-    printf("%-36s %12s %8s %6s\n", "", "pictures/s", "ratio", "floor");
+    printf("%-36s %12s %8s\n", "", "pictures/s", "ratio");
     for (int m = 0; m < METHODS; m++) {
         const struct method *method = &methods[m];
         if (method->run == NULL)
@@ -417,13 +417,15 @@ static void print(void)
         printf("%-36s %12.0f", method->name, file_count / method->median);
         if (method->beside >= 0)
             printf(" %7.2fx", methods[method->beside].median / method->median);
-        if (method->floor > 0)
-            printf(" %6.2f", method->floor);
         printf("\n");
     }
+    for (int m = 0; m < METHODS; m++)
+        if (methods[m].floor > 0)
+            perf_require(methods[m].name, methods[methods[m].beside].median / methods[m].median,
+                         methods[m].floor);
     if (methods[TURBO].run != NULL)
-        printf("%-36s %12s %7.2fx %6.2f\n", "middle, beside tjTransform", "",
-               methods[TURBO].median / methods[CENTER].median, 2.0);
+        perf_require("middle 224x224 / tjTransform", methods[TURBO].median / methods[CENTER].median,
+                     2.0);
 }
 
 static void parse(const char *type, struct fmt_options *options)
