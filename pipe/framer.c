@@ -239,32 +239,34 @@ static enum step learn_shape(struct framer *f, const uint8_t *in, bool *learnt)
 {
     struct ps_channel *ch = f->ch;
     struct fmt_error cause = {.text = ""};
+    struct fmt_shape shape = {.feature_dim = 0};
     uint64_t offset = offset_of(f) + f->cut.lead_bytes;
-    enum fmt_rc rc =
-        ch->options.ops->learn(&ch->options, in + f->cut.lead_bytes,
-                               f->cut.len_bytes - f->cut.lead_bytes, &ch->shape, &cause);
+    enum fmt_rc rc = ch->options.ops->learn(&ch->options, in + f->cut.lead_bytes,
+                                            f->cut.len_bytes - f->cut.lead_bytes, &shape, &cause);
     bool wrong = rc != FMT_OK;
 
     if (rc == FMT_E_MEMORY)
         return out_of_memory(f);
-    if (!wrong && ch->config.feature_dim != 0 && ch->config.feature_dim != ch->shape.feature_dim) {
+    if (!wrong && ch->config.feature_dim != 0 && ch->config.feature_dim != shape.feature_dim) {
         snprintf(cause.text, sizeof cause.text,
-                 "the record has %u features, the configuration says %u", ch->shape.feature_dim,
+                 "the record has %u features, the configuration says %u", shape.feature_dim,
                  ch->config.feature_dim);
         wrong = true;
     }
-    if (wrong && ch->shaping.bad != PS_BAD_ERROR)
-        return leave_out_first(f, in, cause.text);
+    offset += cause.offset_bytes;
     if (wrong)
-        return bad_record(f, offset + cause.offset_bytes, cause.text);
+        return ch->shaping.bad == PS_BAD_ERROR ? bad_record(f, offset, cause.text)
+                                               : leave_out_first(f, in, cause.text);
+    /* Bad records may have been handed on before: their ring space is released meanwhile. */
+    pthread_mutex_lock(&ch->lock);
+    ch->shape = shape;
+    pthread_mutex_unlock(&ch->lock);
     bool variable = ch->shape.sparse || ch->shape.text_dim > 0;
 
     if (variable && ch->shaping.window_rows > 0) {
-        ps_fail(
-            &ch->frame_error, PENSTOCK_E_ARGUMENT,
-            "channel %s: shuffle_rows is for dense rows, and these %s: shuffle objects instead, "
-            "or when they are written",
-            ch->name, ch->shape.sparse ? "are sparse" : "hold texts");
+        ps_fail(&ch->frame_error, PENSTOCK_E_ARGUMENT,
+                "channel %s: shuffle_rows is for dense rows, and these %s: shuffle objects instead",
+                ch->name, ch->shape.sparse ? "are sparse" : "hold texts");
         return STEP_ERROR;
     }
     ch->staged |= variable;
