@@ -91,7 +91,7 @@ ifeq ($(NVCC),)
 	@echo "penstock: no nvcc in PATH or /usr/local/cuda/bin: the CUDA plug-in is left out; training runs on the CPU"
 endif
 
-unit: $(UNIT) $(FUZZ) $(DRIVERS) $(PERF) $B/tests/seccomp_deny $B/tests/many_addresses.so # the unit tests and fuzz replays
+unit: $(UNIT) $(FUZZ) $(DRIVERS) $(PERF) $B/tests/seccomp_deny $B/tests/many_addresses.so $B/tests/hasty_clock.so # the unit tests and fuzz replays
 
 deps: ## install the Debian packages that building and the demo need
 	@$(call install_packages,$(PACKAGES))
@@ -239,7 +239,7 @@ $B/tests/drivers/%: $B/tests/drivers/%.o $B/libpenstock.a
 $B/tests/seccomp_deny: $B/tests/seccomp_deny.o
 	$(call say,link) $(CC) $(LD_FLAGS) -o $@ $^
 
-$B/tests/many_addresses.so: $B/tests/many_addresses.o
+$B/tests/%.so: $B/tests/%.o
 	$(call say,link) $(CC) -shared $(LD_FLAGS) -o $@ $^
 
 $B/bench/perf_%: $B/bench/perf_%.o $B/libtool.a $B/libpenstock.a

@@ -101,9 +101,10 @@ static bool sign(const struct ps_credentials *with, const char *region, const ch
                  const char *body, struct signature *out)
 {
     struct ps_sigv4_cache cache = {.scope = ""};
+    time_t now_s = time(NULL); /* of the date and of the signature: they have to agree */
     char date[17], hash[65];
 
-    if (!ps_sigv4_date(time(NULL), date) || !hash_hex(body, hash))
+    if (!ps_sigv4_date(now_s, date) || !hash_hex(body, hash))
         return false;
     const struct ps_sigv4_pair headers[] = {{"content-type", "application/x-www-form-urlencoded"},
                                             {"host", host},
@@ -119,7 +120,7 @@ static bool sign(const struct ps_credentials *with, const char *region, const ch
                                              .service = "sts",
                                              .access_key_id = with->keys.access_key_id,
                                              .secret_access_key = with->keys.secret_access_key,
-                                             .time = time(NULL)};
+                                             .time = now_s};
     char value[512];
     bool good = ps_sigv4_authorization(&request, &cache, value, sizeof value);
 

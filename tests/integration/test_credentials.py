@@ -20,7 +20,7 @@ from pathlib import Path
 import botocore.session
 import numpy
 import pytest
-from conftest import ACCESS_KEY, SECRET_KEY, clean_env
+from conftest import ACCESS_KEY, REPO, SECRET_KEY, clean_env
 
 ROLE = "arn:aws:iam::123456789012:role/reader"
 
@@ -313,6 +313,17 @@ def test_what_services_are_asked(run_penstock, s3_server, bucket, fake, tmp_path
     )
     penstock_key(run_penstock, server, world)
     assert fake.calls[-1][2]["Authorization"] == "HUSH pod"
+
+
+@pytest.mark.plain_build
+def test_a_second_that_ends_while_a_request_is_signed(run_penstock, s3_server, bucket, fake, tmp_path):
+    """Its date and its signature are of the same moment, whenever the clock is looked at."""
+    config = BASE + f"[default]\nrole_arn = {ROLE}\nsource_profile = base\n"
+    clock = REPO / "build/release/tests/hasty_clock.so"
+    world = World(tmp_path, fake, config=config, LD_PRELOAD=str(clock))
+    penstock_key(run_penstock, s3_server(bucket[0]), world)
+    _, _, headers, body = fake.calls[-1]
+    assert signature_is_right(headers, body, "AKIABASE", "HUSH", "us-east-1")
 
 
 def signature_is_right(headers, body, access_key, secret, region):
