@@ -193,6 +193,8 @@ $B/gen/%.o: build/gen/%.c | build/deps-found
 $B/bench/bench_environment.o: $(wildcard $(shell git rev-parse --git-path logs/HEAD 2>/dev/null))
 $B/bench/bench_environment.o: C_FLAGS += -DPENSTOCK_COMMIT='"$(shell git describe --always --dirty --abbrev=12 2>/dev/null)"'
 
+$B/bench/bench_rivals_script.o: bench/rivals.py
+
 # Loops over floats that gcc 12 leaves scalar at -O2.
 $B/trainer/device_cpu.o $B/trainer/scaler.o: C_FLAGS += -O3
 $B/formats/parquet_convert.o $B/formats/parquet_rows.o $B/formats/parquet_values.o: C_FLAGS += -O3

@@ -20,6 +20,12 @@ int bench_start(struct bench_result *result, struct penstock_error *error);
 /* Numbers of connections times part sizes. */
 int bench_sweep(struct bench_result *result, struct penstock_error *error);
 
+/* The same objects read by penstock, File mode and other clients. */
+int bench_rivals(struct bench_result *result, struct penstock_error *error);
+
+/* Whether "s5cmd,boto3" names rivals that there are. */
+bool bench_rivals_are(const char *list);
+
 /* One run of a variant, as the options say, with config's connections and part size. */
 int bench_add_run(struct bench_result *result, struct bench_variant *variant,
                   struct bench_plan *plan, struct penstock_error *error);

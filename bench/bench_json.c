@@ -129,6 +129,10 @@ static void write_head(struct tr_json *j, const struct bench_result *result)
     write_environment(j, &result->environment);
     tr_json_text(j, "recommended", result->recommended);
     tr_json_text(j, "met", result->met);
+    tr_json_open(j, "notes", '[');
+    for (size_t i = 0; i < result->note_count; i++)
+        tr_json_text(j, NULL, result->notes[i]);
+    tr_json_close(j, ']');
 }
 
 int bench_write_json(const struct bench_result *result, const char *path)

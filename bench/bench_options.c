@@ -2,6 +2,7 @@
 /* bench/bench_options.c - see bench_options.h. */
 #include "bench/bench_options.h"
 
+#include "bench/bench_commands.h"
 #include "bench/bench_require.h"
 
 #include <errno.h>
@@ -36,9 +37,12 @@ const char bench_options_help[] =
     "  --inject-ms N, --inject-every M\n"
     "                                 train: hold back every Mth batch for N ms\n"
     "  --modes pipe|file|pipe,file    start: which (both)\n"
-    "  --dir DIR                      start: where the download goes ($TMPDIR, /tmp)\n"
+    "  --dir DIR                      start, rivals: where the download goes ($TMPDIR, /tmp)\n"
     "  --grid N,...xSIZE,...          sweep: connections and part sizes\n"
     "                                 (4,8,16,32,64,128,256x1MiB,2MiB,4MiB,8MiB,16MiB)\n"
+    "  --rivals s5cmd,boto3,s3torchconnector,mount-s3,fio\n"
+    "                                 rivals: with whom (all that are installed)\n"
+    "  --python PROGRAM               rivals: Python that has boto3 and so on (python3)\n"
     "  --decode-threads N             decoding threads (CPUs, at most 8)\n" PS_ORDER_HELP "\n"
     "Stream:\n" PS_STREAM_HELP "\n"
     "Output:\n"
@@ -74,6 +78,8 @@ enum {
     OPTION_DIR,
     OPTION_MODES,
     OPTION_GRID,
+    OPTION_RIVALS,
+    OPTION_PYTHON,
     OPTION_DECODE_THREADS,
     OPTION_JSON,
     OPTION_CSV,
@@ -108,6 +114,8 @@ static const struct option long_options[] = {
     {"dir", required_argument, NULL, OPTION_DIR},
     {"modes", required_argument, NULL, OPTION_MODES},
     {"grid", required_argument, NULL, OPTION_GRID},
+    {"rivals", required_argument, NULL, OPTION_RIVALS},
+    {"python", required_argument, NULL, OPTION_PYTHON},
     {"decode-threads", required_argument, NULL, OPTION_DECODE_THREADS},
     {"json", required_argument, NULL, OPTION_JSON},
     {"csv", required_argument, NULL, OPTION_CSV},
@@ -199,6 +207,10 @@ static const char **text_of(struct bench_options *o, int id)
         return &o->modes;
     case OPTION_GRID:
         return &o->grid;
+    case OPTION_RIVALS:
+        return &o->rivals;
+    case OPTION_PYTHON:
+        return &o->python;
     case OPTION_JSON:
         return &o->json;
     case OPTION_CSV:
@@ -391,6 +403,11 @@ static int check(const struct bench_options *o, const char **why)
     else if (o->modes && strcmp(o->modes, "pipe") != 0 && strcmp(o->modes, "file") != 0 &&
              strcmp(o->modes, "pipe,file") != 0)
         *why = "--modes is pipe, file or pipe,file";
+    else if (o->rivals && (o->command != BENCH_RIVALS || !bench_rivals_are(o->rivals)))
+        *why = "--rivals is a list of s5cmd, boto3, s3torchconnector, mount-s3 and fio, of rivals";
+    else if (o->command == BENCH_RIVALS && (o->content_type || o->compression || o->bytes))
+        *why = "rivals reads whole objects as they are: leave out --content-type, --decompress and "
+               "--bytes";
     else if (o->seconds == 0 && o->bytes == 0 && o->epochs == 0)
         *why = "--seconds 0 needs --bytes or --epochs";
     else if (o->has_seed && o->stream.shuffle && o->stream.seed)

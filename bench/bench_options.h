@@ -9,7 +9,14 @@
 #include "bench/bench_run.h"
 #include "pipe/stream_options.h"
 
-enum bench_command { BENCH_READ, BENCH_DECODE, BENCH_TRAIN, BENCH_START, BENCH_SWEEP };
+enum bench_command {
+    BENCH_READ,
+    BENCH_DECODE,
+    BENCH_TRAIN,
+    BENCH_START,
+    BENCH_SWEEP,
+    BENCH_RIVALS
+};
 
 struct bench_options {
     enum bench_command command;
@@ -33,9 +40,11 @@ struct bench_options {
     const char *vary; /* "io=uring,epoll"; NULL */
     bool has_seed;
     uint64_t seed;
-    const char *grid;  /* of a sweep, "4,8,16x1MiB,8MiB"; NULL: the usual one */
-    const char *modes; /* of start: "pipe", "file" or "pipe,file" (NULL) */
-    const char *dir;   /* for File mode's download */
+    const char *grid;   /* of a sweep, "4,8,16x1MiB,8MiB"; NULL: the usual one */
+    const char *modes;  /* of start: "pipe", "file" or "pipe,file" (NULL) */
+    const char *dir;    /* for File mode's download */
+    const char *rivals; /* who takes part, "s5cmd,boto3"; NULL: all */
+    const char *python; /* that has the rivals written in it; NULL: python3 */
     const char *cache;
     const char *label;
     const char *json, *csv, *raw, *report, *metrics; /* files; NULL: not asked for */

@@ -60,6 +60,16 @@ static void write_figures(FILE *out, const struct bench_variant *variant)
     fputs("</table>\n", out);
 }
 
+static void write_plots(FILE *out, const struct bench_variant *variant)
+{
+    fputs("<h3>Throughput over time</h3>\n", out);
+    bench_plot_throughput(out, variant);
+    fputs("<h3>Latency of requests</h3>\n", out);
+    bench_plot_latency(out, variant);
+    fputs("<h3>How much of the time each stage worked</h3>\n", out);
+    bench_plot_stages(out, variant);
+}
+
 static void write_variant(FILE *out, const struct bench_variant *variant)
 {
     const struct bench_run *limit = bench_variant_limit(variant);
@@ -70,12 +80,9 @@ static void write_variant(FILE *out, const struct bench_variant *variant)
     bench_html_text(out, variant->name);
     fprintf(out, "</h2>\n<p class=\"limit\">limited by: %s: ", bench_limit_name(limit->limit));
     bench_html_text(out, limit->why);
-    fputs("</p>\n<h3>Throughput over time</h3>\n", out);
-    bench_plot_throughput(out, variant);
-    fputs("<h3>Latency of requests</h3>\n", out);
-    bench_plot_latency(out, variant);
-    fputs("<h3>How much of the time each stage worked</h3>\n", out);
-    bench_plot_stages(out, variant);
+    fputs("</p>\n", out);
+    if (variant->runs[0].tick_count > 0)
+        write_plots(out, variant);
     write_figures(out, variant);
 }
 

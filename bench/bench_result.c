@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,21 @@ struct bench_run *bench_variant_add(struct bench_variant *variant)
     return &runs[variant->run_count++];
 }
 
+void bench_result_note(struct bench_result *result, const char *format, ...)
+{
+    char **notes =
+        grown(result->notes, result->note_count, &result->note_room, sizeof *result->notes);
+    va_list args;
+
+    if (!notes)
+        return;
+    result->notes = notes;
+    va_start(args, format);
+    if (vasprintf(&notes[result->note_count], format, args) >= 0)
+        result->note_count++;
+    va_end(args);
+}
+
 bool bench_result_has_runs(const struct bench_result *result)
 {
     for (size_t v = 0; v < result->variant_count; v++)
@@ -67,6 +83,11 @@ void bench_result_free(struct bench_result *result)
         free(result->variants[v].runs);
     }
     free(result->variants);
+    for (size_t i = 0; i < result->note_count; i++)
+        free(result->notes[i]);
+    free(result->notes);
+    result->notes = NULL;
+    result->note_count = 0;
     result->variants = NULL;
     result->variant_count = 0;
 }

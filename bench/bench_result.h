@@ -36,6 +36,8 @@ struct bench_result {
     size_t variant_count, variant_room;
     char recommended[160]; /* options, of a sweep; else "" */
     char met[200];         /* which limit a sweep met */
+    char **notes;          /* lines to be told, such as who was not measured */
+    size_t note_count, note_room;
     bool interrupted;
     struct bench_port *port; /* of --metrics :PORT, or NULL */
 };
@@ -48,6 +50,10 @@ struct bench_variant *bench_result_add(struct bench_result *result, const char *
 
 /* A place for the variant's next run, NULL without memory. */
 struct bench_run *bench_variant_add(struct bench_variant *variant);
+
+/* A line to be told. */
+void bench_result_note(struct bench_result *result, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 void bench_result_free(struct bench_result *result);
 
@@ -62,6 +68,9 @@ bool bench_variant_factor(const struct bench_variant *a, const struct bench_vari
 
 /* The stage that limited most repeats, and the first of those repeats. */
 const struct bench_run *bench_variant_limit(const struct bench_variant *variant);
+
+/* Variants below each other, each beside the first; and the notes. */
+void bench_print_beside(const struct bench_result *result);
 
 /* The table for people. */
 void bench_print_table(const struct bench_result *result);

@@ -260,38 +260,12 @@ static int consume(struct session *s)
     return rc < 0 ? rc : PENSTOCK_OK;
 }
 
-/* The most memory of this run, not of those before. */
-static void forget_peak(void)
-{
-    FILE *out = fopen("/proc/self/clear_refs", "we");
-
-    if (!out)
-        return;
-    fputs("5", out);
-    fclose(out);
-}
-
-static uint64_t peak_bytes(uint64_t otherwise)
-{
-    FILE *in = fopen("/proc/self/status", "re");
-    char line[128];
-    uint64_t kib = 0;
-
-    while (in && kib == 0 && fgets(line, sizeof line, in))
-        if (strncmp(line, "VmHWM:", 6) == 0)
-            kib = strtoull(line + 6, NULL, 10);
-    if (in)
-        fclose(in);
-    return kib ? kib << 10 : otherwise;
-}
-
 static void end_session(struct session *s, int rc)
 {
     struct bench_run *run = s->run;
 
     look(s);
     bench_usage_take(&run->usage_after);
-    run->usage_after.peak_rss_bytes = peak_bytes(run->usage_after.peak_rss_bytes);
     if (!s->measuring)
         run->begin_ns = run->end_ns;
     penstock_get_latencies(s->stream, 0, PENSTOCK_LATENCY_FIRST_BYTE, &run->first_bytes);
@@ -308,7 +282,7 @@ int bench_run(struct bench_run *run, const struct bench_plan *plan, struct penst
     *run = (struct bench_run){.tick_count = 0};
     s.plain = strncmp(type, "application/octet-stream", 24) == 0;
     s.step_left_bytes = plan->step_bytes;
-    forget_peak();
+    bench_usage_forget_peak();
     bench_usage_take(&run->usage_before);
     s.opened_ns = now_ns();
     int rc = penstock_open(plan->config, &s.stream, error);

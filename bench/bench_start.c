@@ -4,147 +4,18 @@
  */
 #include "bench/bench_commands.h"
 
-#include "pipe/stop.h"
+#include "bench/bench_download.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
-
-struct download {
-    char dir[512];
-    int fd; /* of the file being written, or -1 */
-    uint32_t files;
-    double took_s;
-    double first_object_s, first_connection_s; /* of the download itself */
-};
-
-static double seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
-static int fail_errno(struct penstock_error *error, const char *what, const char *path)
-{
-    snprintf(error->message, sizeof error->message, "cannot %s %s: %s", what, path,
-             strerror(errno));
-    return error->rc = PENSTOCK_E_SYSTEM;
-}
-
-/* In the order of the stream; the key's extension tells how a file is compressed. */
-static void name_file(const struct download *d, uint32_t number, const char *key, char *out,
-                      size_t size)
-{
-    const char *base = strrchr(key, '/');
-    const char *dot = strrchr(base ? base : key, '.');
-
-    snprintf(out, size, "%s/%08u%.16s", d->dir, number, dot ? dot : "");
-}
-
-static int write_span(struct download *d, const struct penstock_span *span,
-                      struct penstock_error *error)
-{
-    char path[600];
-
-    name_file(d, d->files, span->key, path, sizeof path);
-    if (d->fd < 0)
-        d->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (d->fd < 0)
-        return fail_errno(error, "make", path);
-    for (size_t done = 0; done < span->len_bytes;) {
-        ssize_t wrote = write(d->fd, (const char *)span->data + done, span->len_bytes - done);
-
-        if (wrote < 0 && errno != EINTR)
-            return fail_errno(error, "write", path);
-        done += wrote > 0 ? (size_t)wrote : 0;
-    }
-    if (!span->ends_object)
-        return PENSTOCK_OK;
-    d->files++;
-    int rc = close(d->fd);
-
-    d->fd = -1;
-    return rc == 0 ? PENSTOCK_OK : fail_errno(error, "write", path);
-}
-
-static int copy(struct download *d, struct penstock *stream, struct penstock_error *error)
-{
-    const struct penstock_span *span;
-    int rc;
-
-    while ((rc = penstock_next_span(stream, 0, -1, &span)) >= 0 && rc != PENSTOCK_END) {
-        if (rc != PENSTOCK_OK)
-            continue;
-        rc = write_span(d, span, error);
-        penstock_release_span(stream, span);
-        if (rc != PENSTOCK_OK)
-            return rc;
-    }
-    if (rc < 0)
-        *error = *penstock_last_error(stream, 0);
-    return rc < 0 ? rc : PENSTOCK_OK;
-}
-
-static int download(struct download *d, const struct penstock_config *base,
-                    const struct penstock_channel_config *decoded, struct penstock_error *error)
-{
-    struct penstock_channel_config channel = *decoded;
-    struct penstock_config config = *base;
-    struct penstock_counters counters;
-    struct penstock *stream;
-    double began = seconds();
-
-    channel.content_type = "application/octet-stream";
-    channel.compression = NULL;
-    channel.epochs = 1;
-    config.channels = &channel;
-    int rc = penstock_open(&config, &stream, error);
-
-    if (rc != PENSTOCK_OK)
-        return rc;
-    ps_stop_watch(stream);
-    rc = copy(d, stream, error);
-    penstock_get_counters(stream, 0, &counters);
-    d->first_object_s = (double)counters.first_object_ns * 1e-9;
-    d->first_connection_s =
-        counters.first_connection_ns ? (double)counters.first_connection_ns * 1e-9 : NAN;
-    ps_stop_watch(NULL);
-    penstock_close(&stream);
-    d->took_s = seconds() - began;
-    return ps_stop_signal() ? PENSTOCK_E_STOPPED : rc;
-}
-
-/* All that is in the directory is ours: it was made for this. */
-static void remove_files(struct download *d)
-{
-    DIR *files = opendir(d->dir);
-
-    if (d->fd >= 0)
-        close(d->fd);
-    d->fd = -1;
-    for (struct dirent *entry; files && (entry = readdir(files)) != NULL;)
-        if (entry->d_name[0] != '.')
-            unlinkat(dirfd(files), entry->d_name, 0);
-    if (files)
-        closedir(files);
-    rmdir(d->dir);
-}
 
 /* Then what comes from the files, later by what the download took. */
 static int run_file(struct bench_result *result, struct bench_variant *variant,
                     struct bench_plan *plan, struct penstock_channel_config *channel,
-                    struct download *d, struct penstock_error *error)
+                    struct bench_download *d, struct penstock_error *error)
 {
     const char *uri = d->dir;
-    int rc = download(d, plan->config, channel, error);
+    int rc = bench_download(d, plan->config, channel, error);
 
     if (rc != PENSTOCK_OK)
         return rc;
@@ -173,20 +44,15 @@ static int run_file_mode(struct bench_result *result, struct bench_plan *plan, u
     const struct bench_options *o = result->options;
     struct penstock_channel_config *channel =
         (struct penstock_channel_config *)(uintptr_t)plan->config->channels;
-    const char *tmp = getenv("TMPDIR");
-    struct download d = {.fd = -1};
+    struct bench_download d;
+    int rc = bench_download_open(&d, o->dir, error);
 
-    snprintf(d.dir, sizeof d.dir, "%.400s/penstock-bench-XXXXXX",
-             o->dir        ? o->dir
-             : tmp && *tmp ? tmp
-                           : "/tmp");
-    if (!mkdtemp(d.dir))
-        return fail_errno(error, "make a directory in", o->dir ? o->dir : "/tmp");
+    if (rc != PENSTOCK_OK)
+        return rc;
     bench_options_channel(o, repeat, channel);
-    int rc =
-        run_file(result, &result->variants[result->variant_count - 1], plan, channel, &d, error);
+    rc = run_file(result, &result->variants[result->variant_count - 1], plan, channel, &d, error);
 
-    remove_files(&d);
+    bench_download_remove(&d);
     return rc;
 }
 

@@ -206,13 +206,38 @@ static void sum_latencies(const struct penstock_latencies *latencies, double *fi
                       : NAN;
 }
 
+static void forget_figures(struct bench_run *run)
+{
+    for (int i = 0; i < BENCH_FIGURES; i++)
+        run->figures[i] = NAN;
+}
+
+void bench_sum_totals(struct bench_run *run, const struct bench_totals *totals)
+{
+    double gib = (double)totals->bytes / GIB;
+    double *f = run->figures;
+
+    forget_figures(run);
+    run->end_ns = (uint64_t)(totals->wall_s * 1e9);
+    run->complete = true;
+    f[BENCH_MEASURED] = totals->wall_s;
+    f[BENCH_BYTES] = (double)totals->bytes;
+    f[BENCH_GIB_PER_S] = gib / totals->wall_s;
+    f[BENCH_GB_PER_S] = (double)totals->bytes / 1e9 / totals->wall_s;
+    f[BENCH_LAST_DONE] = totals->wall_s;
+    f[BENCH_CPU] = (totals->user_s + totals->system_s) / gib;
+    f[BENCH_CPU_USER] = totals->user_s / gib;
+    f[BENCH_CPU_SYSTEM] = totals->system_s / gib;
+    if (totals->peak_rss_bytes > 0)
+        f[BENCH_RSS] = totals->peak_rss_bytes;
+}
+
 void bench_sum_up(struct bench_run *run)
 {
     double seconds = (double)(run->end_ns - run->begin_ns) * 1e-9;
     double gib = diff(run->after.bytes_consumed, run->before.bytes_consumed) / GIB;
 
-    for (int i = 0; i < BENCH_FIGURES; i++)
-        run->figures[i] = NAN;
+    forget_figures(run);
     sum_rates(run, seconds, gib);
     sum_waits(run, seconds);
     sum_device(run, seconds);

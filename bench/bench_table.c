@@ -317,6 +317,8 @@ void bench_print_table(const struct bench_result *result)
         print_start_table(result);
     } else if (result->options->command == BENCH_SWEEP) {
         print_grid(result);
+    } else if (result->options->command >= BENCH_RIVALS) {
+        bench_print_beside(result);
     } else if (result->options->vary) {
         print_variants(result);
     } else if (result->variant_count > 0) {
@@ -327,7 +329,7 @@ void bench_print_table(const struct bench_result *result)
         printf("interrupted: what was measured until then\n");
     if (result->options->command == BENCH_SWEEP)
         printf("limited by: %s\n", result->met);
-    else if (result->options->command != BENCH_START && !result->options->vary &&
+    else if (result->options->command < BENCH_START && !result->options->vary &&
              result->variant_count > 0)
         limit = bench_variant_limit(&result->variants[0]);
     if (limit)

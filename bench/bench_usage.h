@@ -38,6 +38,9 @@ struct bench_usage {
     int thread_count;
 };
 
+/* From now on the most memory is of what comes, not of what was. */
+void bench_usage_forget_peak(void);
+
 void bench_usage_take(struct bench_usage *usage);
 
 /* CPU time of a stage between two looks. */

@@ -25,6 +25,9 @@ static const char help[] =
     "  start URI...                   time to the first byte, record and batch: Pipe mode beside\n"
     "                                 File mode, which downloads first\n"
     "  sweep URI...                   connections times part size, and which to use\n"
+    "  rivals URI...                  whole objects beside s5cmd, boto3, s3torchconnector, "
+    "mount-s3\n"
+    "                                 and fio, those that are installed, and beside File mode\n"
     "  cmp A.json B.json              what changed from A to B beyond noise\n"
     "\n";
 
@@ -41,7 +44,7 @@ static const struct command {
 } commands[] = {
     {"read", BENCH_READ, bench_measure},   {"decode", BENCH_DECODE, bench_measure},
     {"train", BENCH_TRAIN, bench_measure}, {"start", BENCH_START, bench_start},
-    {"sweep", BENCH_SWEEP, bench_sweep},
+    {"sweep", BENCH_SWEEP, bench_sweep},   {"rivals", BENCH_RIVALS, bench_rivals},
 };
 
 static int show_help(void)

@@ -3,8 +3,8 @@
 """bench/transport.py - what it costs to move an object store's bytes into memory.
 
 Reads the same objects with the library (direct and curl transport, io_uring and epoll), with a bare
-receive loop into the same kind of ring (the floor) and with other clients, interleaved, from
-`penstock serve` and nginx on loopback, plain and over TLS. Prints medians of GiB/s, CPU seconds of
+receive loop into the same kind of ring (the floor) and with other clients (as penstock bench rivals
+does), interleaved, from `penstock serve` and nginx on loopback, plain and over TLS. Prints medians of GiB/s, CPU seconds of
 the client per GiB, system calls per MiB, bytes copied by the library per body byte and allocations
 per part in steady state; then what is required of the library, as medians of the ratios within a
 round. `make bench-transport` runs it. Exits with 1 when an origin or a client fails.
@@ -19,11 +19,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from transport_origins import CannotStart, Origins
-from transport_peers import PEERS
 
 REPO = Path(__file__).resolve().parents[1]
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -56,7 +54,7 @@ class Bench:
     def __init__(self, args, origins):
         self.args, self.origins = args, origins
         self.rows = {}  # (scheme, origin, part or None, name) -> one dict per round
-        self.peers, self.absent = {}, []
+        self.notes = set()
 
     def passes(self, origin):
         """TLS takes longer: half as much of it says as much."""
@@ -79,39 +77,19 @@ class Bench:
             raise Failed(f"{name} from {origin.name} over {origin.scheme}: {done.stderr.strip()}")
         return json.loads(done.stdout)
 
-    def run_peer(self, name, origin, passes):
-        """Wall and CPU seconds of the peer's whole process, and of what it starts."""
-        args = [self.args.peer_python, str(REPO / "bench/transport_peers.py"), "read", name,
-                origin.endpoint, str(self.origins.object_bytes), str(passes), *self.origins.keys]
-        began_s = time.monotonic()
-        with tempfile.TemporaryFile("w+") as out:
-            process = subprocess.Popen(args, env=self.origins.environment(origin), stdout=out,
-                                       stderr=out, start_new_session=True)
-            _, status, usage = os.wait4(process.pid, 0)
-            wall_s = time.monotonic() - began_s
-            process.returncode = os.waitstatus_to_exitcode(status)
-            out.seek(0)
-            said = out.read().strip()
-        wanted = passes * OBJECTS * self.origins.object_bytes
-        if process.returncode != 0 or said.split()[-1] != str(wanted):
-            raise Failed(said.splitlines()[-1] if said else f"exit code {process.returncode}")
-        return wall_s, usage.ru_utime + usage.ru_stime, wanted
-
-    def measure_peer(self, name, origin):
-        empty_wall_s, empty_cpu_s, _ = self.run_peer(name, origin, 0)
-        wall_s, cpu_s, count = self.run_peer(name, origin, self.passes(origin))
-        return {"bytes": count, "wall_s": wall_s - empty_wall_s, "cpu_s": cpu_s - empty_cpu_s}
-
-    def find_peers(self):
-        for name in PEERS:
-            done = subprocess.run(
-                [self.args.peer_python, REPO / "bench/transport_peers.py", "version", name],
-                capture_output=True, text=True,
-            )
-            if done.returncode == 0:
-                self.peers[name] = done.stdout.strip()
-            else:
-                self.absent.append(name)
+    def measure_rivals(self, origin):
+        """Each variant's figures, and what is said of those that cannot take part."""
+        args = [self.args.build / "penstock", "bench", "rivals", "s3://bench/", "--python",
+                self.args.peer_python, "--rivals", "s5cmd,boto3,s3torchconnector", "--repeats", 1,
+                "--epochs", self.passes(origin), "--dir", self.origins.dir, "--quiet", "--json", "-"]
+        done = subprocess.run([str(a) for a in args], env=self.origins.environment(origin),
+                              capture_output=True, text=True)
+        if done.returncode != 0:
+            raise Failed(f"rivals from {origin.name} over {origin.scheme}: {done.stderr.strip()}")
+        said = json.loads(done.stdout)
+        self.notes.update(f"{note} ({origin.scheme} from {origin.name})" for note in said["notes"])
+        return {variant["name"]: variant["repeats"][0]["figures"] for variant in said["variants"][2:]
+                if variant["repeats"]}
 
     def keep(self, origin, part_bytes, name, result):
         gib = result["bytes"] / GIB
@@ -131,13 +109,9 @@ class Bench:
                 for name in ["floor", *OURS]:
                     result = self.measure_ours(origin, part_bytes, name, number == 0)
                     self.keep(origin, part_bytes, name, result)
-            for name in list(self.peers):
-                try:
-                    self.keep(origin, None, f"{name} {self.peers[name]}",
-                              self.measure_peer(name, origin))
-                except Failed as error:
-                    if number == 0:
-                        print(f"{name} cannot read from {origin.name} over {origin.scheme}: {error}")
+            for name, figures in (self.measure_rivals(origin) if self.args.peers else {}).items():
+                self.rows.setdefault((origin.scheme, origin.name, None, name), []).append(
+                    {"rate": figures["gib_per_s"], "cpu": figures["cpu_s_per_gib"]})
 
     # ---- what is printed ----
 
@@ -200,17 +174,13 @@ class Bench:
                        self.median(key, "rate") / min(self.median(k, "rate") for k in ours), 1)
 
     def run(self):
-        if self.args.peers:
-            self.find_peers()
         for number in range(self.args.rounds + 1):
             self.round(number)
             if sys.stderr.isatty():
                 print(f"\rround {number} of {self.args.rounds} ", end="", file=sys.stderr, flush=True)
         self.print_table()
         self.print_required()
-        if self.absent:
-            print(f"\nnot installed for {self.args.peer_python}, so not measured:",
-                  ", ".join(self.absent))
+        print("", *sorted(self.notes), sep="\n")
 
 
 def parse_args():
