@@ -11,7 +11,7 @@
 #include <jerror.h>
 
 #include "formats/exif.h"
-#include "formats/jpeg_memory.h"
+#include "formats/jpeg_huffman.h"
 
 /* Rows asked for at a time; libjpeg gives no more than the height of a block of samples. */
 enum { ROWS_AT_ONCE = 16 };
@@ -30,13 +30,15 @@ struct tables {
 };
 
 struct fmt_jpeg {
-    struct fmt_jpeg_memory memory; /* first: client_data points to both */
+    struct fmt_jpeg_parts parts; /* first: client_data points to both */
     struct jpeg_decompress_struct libjpeg;
     struct jpeg_error_mgr messages;
     struct jpeg_progress_mgr progress;
     jmp_buf failed;
     char text[JMSG_LENGTH_MAX];
     struct tables fresh;
+    const uint8_t *in; /* the file */
+    size_t len;
     struct fmt_buffer pixels;
     struct fmt_buffer row; /* four channels of ink, on their way to three of light */
 };
@@ -162,7 +164,8 @@ void fmt_jpeg_free(struct fmt_jpeg *jpeg)
     if (jpeg == NULL)
         return;
     jpeg_destroy_decompress(&jpeg->libjpeg);
-    fmt_jpeg_memory_free(&jpeg->memory);
+    fmt_jpeg_memory_free(&jpeg->parts.memory);
+    fmt_jpeg_huffman_free(&jpeg->parts.huffman);
     free(jpeg->pixels.bytes);
     free(jpeg->row.bytes);
     free(jpeg);
@@ -234,6 +237,8 @@ enum fmt_rc fmt_jpeg_open(struct fmt_jpeg *jpeg, const uint8_t *in, size_t len,
 {
     jpeg_abort_decompress(&jpeg->libjpeg); /* of a file that was opened and never decoded */
     forget_tables(jpeg);
+    jpeg->in = in;
+    jpeg->len = len;
     if (!fmt_is_jpeg(in, len))
         return fmt_fail(error, 0, 0, "JPEG: does not begin with ff d8 ff");
     return open_head(jpeg, in, len, head, error);
@@ -321,9 +326,9 @@ static void read_rows(struct fmt_jpeg *jpeg, const struct fmt_picture *picture, 
     }
 }
 
-enum fmt_rc fmt_jpeg_decode(struct fmt_jpeg *jpeg, uint32_t channels, uint32_t reduction,
-                            const struct fmt_picture_box *want, struct fmt_picture *picture,
-                            struct fmt_error *error)
+static enum fmt_rc decode(struct fmt_jpeg *jpeg, uint32_t channels, uint32_t reduction,
+                          const struct fmt_picture_box *want, bool plain,
+                          struct fmt_picture *picture, struct fmt_error *error)
 {
     struct jpeg_decompress_struct *libjpeg = &jpeg->libjpeg;
     if (setjmp(jpeg->failed) != 0)
@@ -333,6 +338,10 @@ enum fmt_rc fmt_jpeg_decode(struct fmt_jpeg *jpeg, uint32_t channels, uint32_t r
     if (!has_tables(libjpeg)) {
         (void)snprintf(jpeg->text, sizeof(jpeg->text), "a quantization table is missing");
         return give_up(jpeg, error);
+    }
+    if (!plain && !fmt_jpeg_huffman_attach(libjpeg)) {
+        jpeg_abort_decompress(libjpeg);
+        return FMT_E_MEMORY;
     }
     picture->box = narrow(libjpeg, want);
     picture->channels = channels;
@@ -346,4 +355,26 @@ enum fmt_rc fmt_jpeg_decode(struct fmt_jpeg *jpeg, uint32_t channels, uint32_t r
     read_rows(jpeg, picture, ink);
     jpeg_abort_decompress(libjpeg); /* rows below are of no interest */
     return FMT_OK;
+}
+
+enum fmt_rc fmt_jpeg_decode(struct fmt_jpeg *jpeg, uint32_t channels, uint32_t reduction,
+                            const struct fmt_picture_box *want, struct fmt_picture *picture,
+                            struct fmt_error *error)
+{
+    struct fmt_picture_head head;
+    jpeg->parts.huffman.gave_up = false;
+    enum fmt_rc rc = decode(jpeg, channels, reduction, want, false, picture, error);
+    if (rc != FMT_E_FORMAT || !jpeg->parts.huffman.gave_up)
+        return rc;
+    rc = fmt_jpeg_open(jpeg, jpeg->in, jpeg->len, &head, error);
+    if (rc != FMT_OK)
+        return rc;
+    return fmt_jpeg_decode_plain(jpeg, channels, reduction, want, picture, error);
+}
+
+enum fmt_rc fmt_jpeg_decode_plain(struct fmt_jpeg *jpeg, uint32_t channels, uint32_t reduction,
+                                  const struct fmt_picture_box *want, struct fmt_picture *picture,
+                                  struct fmt_error *error)
+{
+    return decode(jpeg, channels, reduction, want, true, picture, error);
 }

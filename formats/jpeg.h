@@ -2,6 +2,7 @@
 /* formats/jpeg.h - JPEG files to pixels: libjpeg-turbo with one handle for all pictures, no more of
  * a picture decoded than is wanted.
  *
+ * Codes of baseline files are read by jpeg_huffman.h, faster than libjpeg-turbo reads them.
  * Baseline, progressive and arithmetic-coded files; gray, YCbCr, RGB, CMYK and YCCK. Of the last
  * two the samples are taken for inverted, as Adobe writes them (and PIL and OpenCV read them).
  * A file without an end-of-image marker is truncated: an error, whatever part of it is wanted. So
@@ -46,5 +47,11 @@ uint32_t fmt_jpeg_reduction(uint32_t width, uint32_t height, uint32_t target_wid
 enum fmt_rc fmt_jpeg_decode(struct fmt_jpeg *jpeg, uint32_t channels, uint32_t reduction,
                             const struct fmt_picture_box *want, struct fmt_picture *picture,
                             struct fmt_error *error);
+
+/* The same by libjpeg alone: the reference that jpeg_huffman.h is tested against, and what decodes
+ * files that it gives up on. */
+enum fmt_rc fmt_jpeg_decode_plain(struct fmt_jpeg *jpeg, uint32_t channels, uint32_t reduction,
+                                  const struct fmt_picture_box *want, struct fmt_picture *picture,
+                                  struct fmt_error *error);
 
 #endif

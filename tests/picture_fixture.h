@@ -108,6 +108,7 @@ static inline struct file make_jpeg(const struct jpeg_kind *kind, const uint8_t 
     jpeg_set_defaults(&jpeg);
     jpeg_set_colorspace(&jpeg, kind->stored);
     jpeg_set_quality(&jpeg, quality, TRUE);
+    jpeg.optimize_coding = quality > 95 && !kind->arithmetic; /* tables of the picture's own */
     jpeg.comp_info[0].h_samp_factor = kind->across;
     jpeg.comp_info[0].v_samp_factor = kind->down;
     if (kind->stored == JCS_YCCK) {

@@ -394,6 +394,70 @@ static void test_damaged_files_do_no_harm(void **state)
     free(photo);
 }
 
+/* Of a file, and of a region of it: the same pixels or the same words as from libjpeg alone. */
+static bool check_against_plain(struct fmt_jpeg *plain, const uint8_t *in, size_t len,
+                                const char *name)
+{
+    struct fmt_picture_head head, plain_head;
+    struct fmt_picture picture, expected;
+    struct fmt_error error = {.text = ""}, cause = {.text = ""};
+    enum fmt_rc rc = fmt_jpeg_open(jpeg, in, len, &head, &error);
+    assert_int_equal(fmt_jpeg_open(plain, in, len, &plain_head, &cause), rc);
+    if (rc != FMT_OK || head.width > 1000 || head.height > 1000)
+        return false;
+    struct fmt_picture_box want = {below(head.width), below(head.height), 0, 0};
+    if (below(2) == 0)
+        want.left = want.top = 0;
+    want.width = head.width - want.left;
+    want.height = head.height - want.top;
+    uint32_t channels = below(3) == 0 ? 1 : 3, reduction = 1u << below(4) * below(2);
+    if (reduction > 1)
+        want = (struct fmt_picture_box){0, 0, 1, (head.height + reduction - 1) / reduction};
+    rc = fmt_jpeg_decode(jpeg, channels, reduction, &want, &picture, &error);
+    assert_int_equal(fmt_jpeg_decode_plain(plain, channels, reduction, &want, &expected, &cause),
+                     rc);
+    if (rc != FMT_OK) {
+        assert_string_equal(error.text, cause.text);
+        return false;
+    }
+    assert_memory_equal(&picture.box, &expected.box, sizeof(picture.box));
+    if (memcmp(picture.pixels, expected.pixels, picture.stride_bytes * picture.box.height) != 0)
+        fail_msg("%s: pixels differ", name);
+    return true;
+}
+
+static void test_codes_are_read_as_by_libjpeg(void **state)
+{
+    (void)state;
+    static const int qualities[] = {1, 30, 75, 95, 96, 100};
+    struct fmt_jpeg *plain = fmt_jpeg_new();
+    size_t good = 0, bad = 0;
+    assert_non_null(plain);
+    for (size_t k = 0; k < JPEG_KINDS; k++)
+        for (size_t q = 0; q < sizeof(qualities) / sizeof(qualities[0]); q++) {
+            uint8_t *photo = make_photo(90, 70, 4, below(1000));
+            struct file file = make_jpeg(&jpeg_kinds[k], photo, 90, 70, qualities[q], NULL, 0);
+            assert_true(file.len < ARENA_BYTES);
+            uint8_t *edge = arena + ARENA_BYTES - file.len;
+            memcpy(edge, file.bytes, file.len);
+            assert_true(check_against_plain(plain, edge, file.len, jpeg_kinds[k].name));
+            for (int round = 0; round < 60; round++) {
+                memcpy(edge, file.bytes, file.len);
+                for (uint32_t n = 1 + below(2); n > 0; n--)
+                    edge[below((uint32_t)file.len)] = below(3) == 0 ? 0xff : (uint8_t)below(256);
+                if (check_against_plain(plain, edge, file.len, jpeg_kinds[k].name))
+                    good++;
+                else
+                    bad++;
+            }
+            free(file.bytes);
+            free(photo);
+        }
+    assert_true(good > 100);
+    assert_true(bad > 100);
+    fmt_jpeg_free(plain);
+}
+
 /* Tiny files with thousands of scans would keep a processor busy for minutes. */
 static void test_many_scans_are_refused(void **state)
 {
@@ -422,6 +486,7 @@ int main(void)
         cmocka_unit_test(test_hostile_dimensions_are_refused),
         cmocka_unit_test(test_tables_are_forgotten),
         cmocka_unit_test(test_damaged_files_do_no_harm),
+        cmocka_unit_test(test_codes_are_read_as_by_libjpeg),
         cmocka_unit_test(test_many_scans_are_refused),
     };
     return cmocka_run_group_tests(tests, jpeg_make, jpeg_end);
