@@ -290,10 +290,16 @@ struct walk {
     struct choice choices[FMT_RECORD_WANTED_MAX];
 };
 
-static bool name_is(const struct span *name, const void *other, size_t other_bytes)
+/* Names are short: memcmp would take longer to call than to compare. */
+static inline bool name_is(const struct span *name, const void *other, size_t other_bytes)
 {
-    return left(name) == other_bytes &&
-           (other_bytes == 0 || memcmp(name->at, other, other_bytes) == 0);
+    const char *bytes = other;
+    if (left(name) != other_bytes)
+        return false;
+    for (size_t i = 0; i < other_bytes; i++)
+        if (name->at[i] != (uint8_t)bytes[i])
+            return false;
+    return true;
 }
 
 /* An entry for what is wanted without a name. */
@@ -318,9 +324,6 @@ static bool choose(struct choice *choice, struct span name, bool is_values, stru
 
 static bool offer(struct walk *walk, bool is_label, struct span name, struct span value)
 {
-    bool is_values = left(&name) == 6 && memcmp(name.at, "values", 6) == 0;
-    if (!is_values && name.at < name.end && memchr(name.at, '\0', left(&name)) != NULL)
-        return false;
     struct choice *nameless = NULL;
     for (uint32_t i = 0; i < walk->query->count; i++) {
         const struct fmt_record_wanted *wanted = &walk->query->wanted[i];
@@ -336,6 +339,9 @@ static bool offer(struct walk *walk, bool is_label, struct span name, struct spa
             return good;
         }
     }
+    bool is_values = left(&name) == 6 && memcmp(name.at, "values", 6) == 0;
+    if (!is_values && name.at < name.end && memchr(name.at, '\0', left(&name)) != NULL)
+        return false;
     return nameless != NULL ? choose(nameless, name, is_values, value) : check_value(value);
 }
 
