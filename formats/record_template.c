@@ -8,14 +8,18 @@
 #include "formats/bytes.h"
 #include "formats/convert.h"
 #include "formats/record_numbers.h"
+#include "formats/record_template_x86.h"
 #include "formats/recordio.h"
 
-/* Values that are copied here rather than by memcpy. */
-enum { SHORT_RUN_MAX = 48 };
+/* Runs of this many bytes are copied here rather than by memcpy. */
+enum { SHORT_RUN_MIN = 16, SHORT_RUN_MAX = 192 };
 
-static fmt_block load_block(const uint8_t *in)
+/* 16 bytes: one register where the machine has such, else the compiler makes do. */
+typedef uint64_t half_block __attribute__((vector_size(16)));
+
+static inline half_block load_half(const uint8_t *in)
 {
-    fmt_block loaded;
+    half_block loaded;
     memcpy(&loaded, in, sizeof(loaded));
     return loaded;
 }
@@ -62,22 +66,20 @@ static bool learn_runs(struct fmt_template *template, const struct fmt_record_op
             learn_run(template, &values[label_no + 1], FMT_TEMPLATE_WEIGHT, 0, in));
 }
 
-/* Covers the bytes [from, to), which are alike in all records, with blocks inside the record. (One
- * with a value in it is longer than a block.) */
+/* Covers the bytes [from, to), which are alike in all records, with blocks that end in the record,
+ * or, when it is shorter than a block, begin with it. */
 static bool learn_fixed(struct fmt_template *template, const uint8_t *in, size_t from, size_t to)
 {
+    size_t last = template->look_bytes - FMT_TEMPLATE_BLOCK_BYTES;
     while (from < to) {
         if (template->block_count == FMT_TEMPLATE_BLOCKS_MAX)
             return false;
         struct fmt_template_block *block = &template->blocks[template->block_count++];
-        size_t last = template->len_bytes - sizeof(fmt_block);
         size_t at = from < last ? from : last;
-        size_t end = to - at < sizeof(fmt_block) ? to : at + sizeof(fmt_block);
-        uint8_t mask[sizeof(fmt_block)] = {0};
-        memset(mask + (from - at), 0xff, end - from);
+        size_t end = to - at < FMT_TEMPLATE_BLOCK_BYTES ? to : at + FMT_TEMPLATE_BLOCK_BYTES;
         block->at = at;
-        block->mask = load_block(mask);
-        block->bytes = load_block(in + at) & block->mask;
+        memset(block->mask + (from - at), 0xff, end - from);
+        memcpy(block->bytes + (from - at), in + from, end - from);
         from = end;
     }
     return true;
@@ -116,15 +118,17 @@ bool fmt_template_learn(struct fmt_template *template, const struct fmt_record_o
     };
     if (!learn_runs(template, options, values, in))
         return false;
-    const struct fmt_template_run *runs = template->runs;
-    template->is_plain = FMT_LITTLE_ENDIAN && shape->type == FMT_F32 &&template->run_count <= 2 &&
-                         options->feature_count == 1 && runs[0].from == FMT_RECORD_F32;
-    if (template->run_count == 2)
-        template->is_plain = template->is_plain &&runs[1].target ==
-                             FMT_TEMPLATE_LABELS &&runs[1].from == FMT_RECORD_F32 &&runs[1].count ==
-                             1;
+#if defined(__x86_64__)
+    template->is_wide = fmt_has_avx2();
+#endif
+    template->is_copied = FMT_LITTLE_ENDIAN && shape->type == FMT_F32;
+    for (uint32_t i = 0; i < template->run_count; i++)
+        template->is_copied = template->is_copied &&template->runs[i].from == FMT_RECORD_F32;
     size_t end = FMT_RECORDIO_HEAD_BYTES + body_bytes;
     template->len_bytes = (end + 3) & ~(size_t)3;
+    template->look_bytes = template->len_bytes > FMT_TEMPLATE_BLOCK_BYTES
+                               ? template->len_bytes
+                               : FMT_TEMPLATE_BLOCK_BYTES;
     if (learn_blocks(template, in, end))
         return true;
     template->len_bytes = 0;
@@ -133,43 +137,71 @@ bool fmt_template_learn(struct fmt_template *template, const struct fmt_record_o
 
 static inline bool is_alike(const struct fmt_template *template, const uint8_t *in)
 {
-    fmt_block difference = {0, 0};
+    half_block difference = {0, 0};
     for (uint32_t i = 0; i < template->block_count; i++) {
         const struct fmt_template_block *block = &template->blocks[i];
-        difference |= (load_block(in + block->at) & block->mask) ^ block->bytes;
+        for (size_t half = 0; half < FMT_TEMPLATE_BLOCK_BYTES; half += sizeof(half_block))
+            difference |= (load_half(in + block->at + half) & load_half(block->mask + half)) ^
+                          load_half(block->bytes + half);
     }
     return (difference[0] | difference[1]) == 0;
 }
 
-/* Short runs without a call: 4 values at a time, the last 4 overlapping those before. */
-static inline void copy_f32(const uint8_t *in, size_t count, float *out)
+/* Short runs without a call: 16 bytes at a time, the last 16 overlapping those before. */
+static inline void copy(const uint8_t *in, size_t len_bytes, uint8_t *out)
 {
-    if (!FMT_LITTLE_ENDIAN || count < 4 || count > SHORT_RUN_MAX) {
-        fmt_convert_f32(in, count, out);
+    if (len_bytes < SHORT_RUN_MIN || len_bytes > SHORT_RUN_MAX) {
+        memcpy(out, in, len_bytes);
         return;
     }
-    size_t last = count - 4;
-    for (size_t i = 0; i < last; i += 4)
-        memcpy(out + i, in + 4 * i, sizeof(fmt_block));
-    memcpy(out + last, in + 4 * last, sizeof(fmt_block));
+    size_t last = len_bytes - sizeof(half_block);
+    for (size_t i = 0; i < last; i += sizeof(half_block))
+        memcpy(out + i, in + i, sizeof(half_block));
+    memcpy(out + last, in + last, sizeof(half_block));
 }
 
-static uint32_t decode_plain(const struct fmt_template *template, const uint8_t *in, size_t len,
-                             uint32_t row_count, float *features, float *labels)
+static uint32_t copy_plainly(const struct fmt_template *template, const uint8_t *in, size_t len,
+                             uint32_t row_count, const struct fmt_template_move *moves)
 {
-    size_t len_bytes = template->len_bytes;
-    const struct fmt_template_run *run = &template->runs[0];
-    const struct fmt_template_run *label = template->run_count > 1 ? &template->runs[1] : NULL;
     uint32_t row = 0;
-    for (; row < row_count && len >= len_bytes && is_alike(template, in); row++) {
-        if (label != NULL)
-            memcpy(&labels[row], in + label->at, sizeof(float));
-        copy_f32(in + run->at, run->count, features);
-        features += run->count;
-        in += len_bytes;
-        len -= len_bytes;
+    for (; row < row_count && len >= template->look_bytes && is_alike(template, in); row++) {
+        for (uint32_t i = 0; i < template->run_count; i++)
+            copy(in + moves[i].at, moves[i].len_bytes, moves[i].to + row * moves[i].stride_bytes);
+        in += template->len_bytes;
+        len -= template->len_bytes;
     }
     return row;
+}
+
+/* Where the run's values of row `row` go. */
+static uint8_t *run_target(const struct fmt_template *template, const struct fmt_template_run *run,
+                           const struct fmt_rows *rows, size_t row)
+{
+    if (run->target == FMT_TEMPLATE_FEATURES)
+        return (uint8_t *)rows->features + row * template->row_bytes + run->offset_bytes;
+    return run->target == FMT_TEMPLATE_LABELS
+               ? (uint8_t *)(rows->labels + row * template->label_dim)
+               : (uint8_t *)(rows->weights + row);
+}
+
+static uint32_t decode_copied(const struct fmt_template *template, const uint8_t *in, size_t len,
+                              uint32_t row_count, const struct fmt_rows *rows, uint32_t row)
+{
+    struct fmt_template_move moves[FMT_TEMPLATE_RUNS_MAX];
+    for (uint32_t i = 0; i < template->run_count; i++) {
+        const struct fmt_template_run *run = &template->runs[i];
+        moves[i] = (struct fmt_template_move){
+            .at = run->at, .len_bytes = run->len_bytes, .to = run_target(template, run, rows, row)};
+        moves[i].stride_bytes = run->target == FMT_TEMPLATE_FEATURES ? template->row_bytes
+                                : run->target == FMT_TEMPLATE_LABELS
+                                    ? template->label_dim * sizeof(float)
+                                    : sizeof(float);
+    }
+#if defined(__x86_64__)
+    if (template->is_wide)
+        return fmt_template_copy_avx2(template, in, len, row_count, moves);
+#endif
+    return copy_plainly(template, in, len, row_count, moves);
 }
 
 /* False when a varint has more than one byte. */
@@ -187,17 +219,12 @@ static bool copy_bytes(const uint8_t *in, size_t count, float *out)
 static bool copy_run(const struct fmt_template *template, const struct fmt_template_run *run,
                      const uint8_t *in, const struct fmt_rows *rows, size_t row)
 {
-    in += run->at;
-    if (run->target == FMT_TEMPLATE_FEATURES) {
-        uint8_t *features =
-            (uint8_t *)rows->features + row * template->row_bytes + run->offset_bytes;
-        return fmt_record_fixed_numbers(run->from, in, run->count, template->type, features);
-    }
-    float *out = run->target == FMT_TEMPLATE_LABELS ? rows->labels + row * template->label_dim
-                                                    : rows->weights + row;
+    uint8_t *out = run_target(template, run, rows, row);
+    if (run->target == FMT_TEMPLATE_FEATURES)
+        return fmt_record_fixed_numbers(run->from, in + run->at, run->count, template->type, out);
     if (run->from == FMT_RECORD_I32)
-        return copy_bytes(in, run->count, out);
-    return fmt_record_fixed_numbers(run->from, in, run->count, FMT_F32, out);
+        return copy_bytes(in + run->at, run->count, (float *)(void *)out);
+    return fmt_record_fixed_numbers(run->from, in + run->at, run->count, FMT_F32, out);
 }
 
 uint32_t fmt_template_decode(const struct fmt_template *template, const uint8_t *in, size_t len,
@@ -206,12 +233,10 @@ uint32_t fmt_template_decode(const struct fmt_template *template, const uint8_t 
     size_t len_bytes = template->len_bytes;
     if (len_bytes == 0)
         return 0;
-    if (template->is_plain)
-        return decode_plain(template, in, len, row_count,
-                            (float *)rows->features + row * (size_t) template->runs[0].count,
-                            template->run_count > 1 ? rows->labels + row : NULL);
+    if (template->is_copied)
+        return decode_copied(template, in, len, row_count, rows, row);
     for (uint32_t done = 0; done < row_count; done++) {
-        if (len < len_bytes || !is_alike(template, in))
+        if (len < template->look_bytes || !is_alike(template, in))
             return done;
         for (uint32_t i = 0; i < template->run_count; i++)
             if (!copy_run(template, &template->runs[i], in, rows, row + done))
@@ -229,7 +254,11 @@ uint32_t fmt_template_match(const struct fmt_template *template, const uint8_t *
     uint32_t row = 0;
     if (len_bytes == 0)
         return 0;
-    for (; row < row_count && len >= len_bytes && is_alike(template, in); row++) {
+#if defined(__x86_64__)
+    if (template->is_wide)
+        return fmt_template_match_avx2(template, in, len, row_count);
+#endif
+    for (; row < row_count && len >= template->look_bytes && is_alike(template, in); row++) {
         in += len_bytes;
         len -= len_bytes;
     }

@@ -13,20 +13,20 @@
 #include "formats/fmt.h"
 #include "formats/record_options.h"
 
-#define FMT_TEMPLATE_BLOCKS_MAX 24u
+#define FMT_TEMPLATE_BLOCKS_MAX 16u
 #define FMT_TEMPLATE_RUNS_MAX 10u
-
-/* 16 bytes: one register where the machine has such, else the compiler makes do. */
-typedef uint64_t fmt_block __attribute__((vector_size(16)));
+#define FMT_TEMPLATE_BLOCK_BYTES 32u
 
 enum fmt_template_target { FMT_TEMPLATE_FEATURES, FMT_TEMPLATE_LABELS, FMT_TEMPLATE_WEIGHT };
 
 struct fmt_template {
-    size_t len_bytes; /* of the record, with head and pad; 0: nothing was learnt */
+    size_t len_bytes;  /* of the record, with head and pad; 0: nothing was learnt */
+    size_t look_bytes; /* of the input, for comparing one: those of a block at least */
     enum fmt_feature_type type;
     size_t row_bytes;   /* of features */
     uint32_t label_dim; /* of the channel */
-    bool is_plain;      /* float32: runs[0] is all features, runs[1] the one label, if any */
+    bool is_copied;     /* all values go to the row as they are */
+    bool is_wide;       /* the machine has what record_template_x86.c needs */
     uint32_t run_count;
     struct fmt_template_run { /* values, one behind the other */
         size_t at;
@@ -38,10 +38,18 @@ struct fmt_template {
     } runs[FMT_TEMPLATE_RUNS_MAX]; /* in the order in which they are wanted */
     uint32_t block_count;
     struct fmt_template_block {
-        fmt_block bytes; /* what must be in the 16 bytes at `at`, where mask is set */
-        fmt_block mask;
+        uint8_t bytes[FMT_TEMPLATE_BLOCK_BYTES]; /* what must be at `at`, where mask is set */
+        uint8_t mask[FMT_TEMPLATE_BLOCK_BYTES];
         size_t at;
     } blocks[FMT_TEMPLATE_BLOCKS_MAX]; /* these cover all but the values and the pad */
+};
+
+/* Where the bytes of a run go. */
+struct fmt_template_move {
+    size_t at; /* in the record */
+    size_t len_bytes;
+    uint8_t *to; /* of the first record's; and of one record's from that of the record before */
+    size_t stride_bytes;
 };
 
 /* Learns from the record in one part at `in`, that has body_bytes of payload, where fmt_record_walk
