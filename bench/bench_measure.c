@@ -37,7 +37,7 @@ int bench_add_run(struct bench_result *result, struct bench_variant *variant,
 
     if (!run)
         return no_memory(error);
-    plan->port = result->port;
+    plan->metrics = result->metrics;
     int rc = bench_run(run, plan, error);
 
     if (!environment->io_backend[0]) {

@@ -2,27 +2,13 @@
 /* bench/bench_metrics.c - what was measured, for Prometheus: the text format, version 0.0.4, as its
  * node exporter's textfile collector takes it. */
 #include "bench/bench_result.h"
+#include "pipe/metrics.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* A label's value between quotes. */
-static void write_label(FILE *out, const char *name, const char *value)
-{
-    fprintf(out, "%s=\"", name);
-    for (; *value; value++) {
-        if (*value == '"' || *value == '\\')
-            fputc('\\', out);
-        if (*value == '\n')
-            fputs("\\n", out);
-        else
-            fputc(*value, out);
-    }
-    fputc('"', out);
-}
 
 static void write_figure(FILE *out, const struct bench_result *result, enum bench_figure figure)
 {
@@ -40,11 +26,11 @@ static void write_figure(FILE *out, const struct bench_result *result, enum benc
                     bench_figures[figure].name);
         named = true;
         fprintf(out, "penstock_bench_%s{", bench_figures[figure].name);
-        write_label(out, "command", result->command);
+        ps_metrics_label(out, "command", result->command);
         fputc(',', out);
-        write_label(out, "variant", variant->name);
+        ps_metrics_label(out, "variant", variant->name);
         fputc(',', out);
-        write_label(out, "label", result->options->label ? result->options->label : "");
+        ps_metrics_label(out, "label", result->options->label ? result->options->label : "");
         fprintf(out, "} %.9g\n", spread.median);
     }
 }
@@ -55,28 +41,25 @@ static void write_figures(FILE *out, const struct bench_result *result)
         write_figure(out, result, (enum bench_figure)i);
 }
 
-/* A file is put in place whole: a collector may come at any time. */
 int bench_write_metrics(const struct bench_result *result, const char *path)
 {
-    char *name = NULL;
+    struct penstock_error error;
+    char *text = NULL;
+    size_t len_bytes = 0;
+    FILE *out = open_memstream(&text, &len_bytes);
 
-    if (strcmp(path, "-") == 0) {
-        write_figures(stdout, result);
-        return bench_output_close(stdout);
-    }
-    if (asprintf(&name, "%s.part", path) < 0)
+    if (!out)
         return ENOMEM;
-    FILE *out = bench_output_open(name, false);
-    int sys_errno = out ? 0 : errno;
+    write_figures(out, result);
+    int sys_errno = bench_output_close(out);
 
-    if (out) {
-        write_figures(out, result);
-        sys_errno = bench_output_close(out);
+    errno = 0;
+    if (sys_errno == 0 && strcmp(path, "-") == 0) {
+        fputs(text, stdout);
+        sys_errno = bench_output_close(stdout);
+    } else if (sys_errno == 0 && ps_metrics_replace(path, text, len_bytes, &error) != PENSTOCK_OK) {
+        sys_errno = errno ? errno : EIO;
     }
-    if (sys_errno == 0 && rename(name, path) != 0)
-        sys_errno = errno;
-    if (sys_errno != 0)
-        remove(name);
-    free(name);
+    free(text);
     return sys_errno;
 }

@@ -194,7 +194,7 @@ int bench_outputs_check(const struct bench_options *o, const char **path)
 
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         if (!paths[i] || strcmp(paths[i], "-") == 0 ||
-            (paths[i] == o->metrics && bench_port_is_one(o->metrics)))
+            (paths[i] == o->metrics && ps_metrics_is_port(o->metrics)))
             continue;
         /* What is there stays until there is something better. */
         int fd = open(paths[i], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);

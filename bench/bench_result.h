@@ -39,7 +39,7 @@ struct bench_result {
     char **notes;          /* lines to be told, such as who was not measured */
     size_t note_count, note_room;
     bool interrupted;
-    struct bench_port *port; /* of --metrics :PORT, or NULL */
+    struct ps_metrics *metrics; /* of --metrics :PORT, or NULL */
 };
 
 /* Whether there is something to tell. */

@@ -147,8 +147,6 @@ static bool look(struct session *s)
     if (!close && !keep_tick(s->run, &tick))
         return false;
     show_progress(s, &c, tick.at_ns);
-    if (s->plan->port)
-        bench_port_tell(s->plan->port, &c);
     if (!s->measuring && s->started &&
         (double)(s->opened_ns + tick.at_ns - s->started_ns) >= s->plan->warmup_s * 1e9)
         begin_measuring(s, &c, tick.at_ns);
@@ -290,6 +288,7 @@ int bench_run(struct bench_run *run, const struct bench_plan *plan, struct penst
     if (rc != PENSTOCK_OK)
         return rc;
     ps_stop_watch(s.stream);
+    ps_metrics_watch(plan->metrics, s.stream, &plan->config->channels[0].name, 1);
     rc = consume(&s);
     end_session(&s, rc);
     if (!plan->quiet && isatty(STDERR_FILENO) == 1)
@@ -299,6 +298,7 @@ int bench_run(struct bench_run *run, const struct bench_plan *plan, struct penst
     if (rc == PENSTOCK_E_EMPTY && !error->message[0])
         snprintf(error->message, sizeof error->message, "there is no object in this shard");
     ps_stop_watch(NULL);
+    ps_metrics_watch(plan->metrics, NULL, NULL, 0);
     penstock_close(&s.stream);
     return ps_stop_signal() ? PENSTOCK_E_STOPPED : rc;
 }

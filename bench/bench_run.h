@@ -10,8 +10,8 @@
 
 #include "bench/bench_device.h"
 #include "bench/bench_figures.h"
-#include "bench/bench_port.h"
 #include "bench/bench_usage.h"
+#include "pipe/metrics.h"
 #include "pipe/penstock.h"
 
 enum bench_limit {
@@ -35,10 +35,10 @@ struct bench_plan {
     uint64_t step_bytes;   /* plain bytes that a step takes; of records a step takes a batch */
     uint64_t inject_ns;    /* hold back every inject_every-th batch so long */
     uint32_t inject_every;
-    struct bench_port *port; /* is told of every look; NULL */
-    bool first_batch_only;   /* ends with the first batch */
-    bool quiet;              /* no progress line */
-    char what[64];           /* for the progress line, e.g. "repeat 2 of 5" */
+    struct ps_metrics *metrics; /* is told of the stream; NULL */
+    bool first_batch_only;      /* ends with the first batch */
+    bool quiet;                 /* no progress line */
+    char what[64];              /* for the progress line, e.g. "repeat 2 of 5" */
 };
 
 /* A look at the stream. */

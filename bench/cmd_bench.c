@@ -72,7 +72,7 @@ static int write_all(const struct bench_result *result)
                    {o->csv, bench_write_csv},
                    {o->raw, bench_write_raw},
                    {o->report, bench_write_report},
-                   {result->port ? NULL : o->metrics, bench_write_metrics}};
+                   {result->metrics ? NULL : o->metrics, bench_write_metrics}};
     int code = EXIT_SUCCESS;
 
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
@@ -111,16 +111,15 @@ static int tell(struct bench_result *result, int rc, const struct penstock_error
 static bool open_port(struct bench_result *result)
 {
     const char *text = result->options->metrics;
-    char why[256];
+    struct penstock_error error;
 
-    if (!text || !bench_port_is_one(text))
+    if (!text || !ps_metrics_is_port(text))
         return true;
-    result->port = bench_port_open(text, why, sizeof why);
-    if (result->port)
-        fprintf(stderr, "penstock bench: metrics at port %u\n", bench_port_number(result->port));
+    if (ps_metrics_open(text, &result->metrics, &error) == PENSTOCK_OK)
+        fprintf(stderr, "penstock bench: metrics at port %u\n", ps_metrics_port(result->metrics));
     else
-        fprintf(stderr, "penstock bench: %s\n", why);
-    return result->port != NULL;
+        fprintf(stderr, "penstock bench: %s\n", error.message);
+    return result->metrics != NULL;
 }
 
 static int measure(const struct command *command, struct bench_result *result)
@@ -163,7 +162,7 @@ static int run(const struct command *command, int argc, char **argv)
         ps_stop_install();
         signal(SIGPIPE, SIG_IGN);
         code = open_port(&result) ? measure(command, &result) : EXIT_FAILURE;
-        bench_port_close(result.port);
+        ps_metrics_close(result.metrics);
     }
     free(given);
     return code;

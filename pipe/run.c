@@ -5,6 +5,7 @@
 #include "pipe/delivery.h"
 #include "pipe/download.h"
 #include "pipe/error.h"
+#include "pipe/metrics.h"
 #include "pipe/replace_file.h"
 #include "pipe/supervisor.h"
 #include "pipe/text.h"
@@ -22,7 +23,8 @@
 struct run {
     const struct ps_run_config *config;
     struct ps_supervisor supervisor;
-    struct penstock *stream; /* of the phase: downloads, then deliveries */
+    struct ps_metrics *metrics; /* NULL: nobody asked for them */
+    struct penstock *stream;    /* of the phase: downloads, then deliveries */
     struct penstock_channel_config stream_channels[PS_RUN_CHANNELS_MAX];
     const struct ps_run_channel *channels[PS_RUN_CHANNELS_MAX]; /* of the phase */
     size_t channel_count;
@@ -90,6 +92,7 @@ static void fail(struct run *run, const struct penstock_error *why)
 static bool open_stream(struct run *run, bool file_mode)
 {
     struct penstock_config config = run->config->stream;
+    const char *names[PS_RUN_CHANNELS_MAX];
     struct penstock_error error;
 
     run->channel_count = 0;
@@ -110,10 +113,20 @@ static bool open_stream(struct run *run, bool file_mode)
     config.channel_count = run->channel_count;
     config.log = log_line;
     config.log_cookie = run;
-    if (penstock_open(&config, &run->stream, &error) == PENSTOCK_OK)
-        return true;
-    fail(run, &error);
-    return false;
+    if (penstock_open(&config, &run->stream, &error) != PENSTOCK_OK) {
+        fail(run, &error);
+        return false;
+    }
+    for (size_t c = 0; c < run->channel_count; c++)
+        names[c] = run->channels[c]->config.name;
+    ps_metrics_watch(run->metrics, run->stream, names, run->channel_count);
+    return true;
+}
+
+static void close_stream(struct run *run)
+{
+    ps_metrics_watch(run->metrics, NULL, NULL, 0);
+    penstock_close(&run->stream);
 }
 
 static void report(const struct run *run, size_t c)
@@ -192,7 +205,7 @@ static void download(struct run *run)
             ps_download_finish(&run->downloads[c]);
             report(run, c);
         }
-        penstock_close(&run->stream);
+        close_stream(run);
     }
     free(dirs);
 }
@@ -317,8 +330,23 @@ static int deliver(struct run *run)
         ps_delivery_stop(&run->deliveries[c]);
         report(run, c);
     }
-    penstock_close(&run->stream);
+    close_stream(run);
     return code;
+}
+
+static bool open_metrics(struct run *run)
+{
+    struct penstock_error error;
+
+    if (!run->config->metrics)
+        return true;
+    if (ps_metrics_open(run->config->metrics, &run->metrics, &error) != PENSTOCK_OK) {
+        fail(run, &error);
+        return false;
+    }
+    if (ps_metrics_port(run->metrics) > 0)
+        say(run, "metrics at port %u", ps_metrics_port(run->metrics));
+    return true;
 }
 
 int ps_run(const struct ps_run_config *config)
@@ -333,13 +361,14 @@ int ps_run(const struct ps_run_config *config)
     unlink(config->failure_path); /* of an earlier run in this tree */
     if (ps_supervisor_open(&run->supervisor, config->grace_s, &error) != PENSTOCK_OK) {
         fail(run, &error);
-    } else {
+    } else if (open_metrics(run)) {
         download(run);
         if (run->supervisor.signal != 0)
             code = 128 + run->supervisor.signal;
         else if (!run->failed)
             code = deliver(run);
     }
+    ps_metrics_close(run->metrics);
     ps_supervisor_close(&run->supervisor);
     free(run);
     return code;

@@ -32,6 +32,7 @@ struct ps_run_config {
     char *const *argv;        /* the command; NULL: none, until a signal comes */
     char *const *environment;
     uint32_t grace_s;
+    const char *metrics; /* file, or address and port, for Prometheus; NULL */
     bool write_status;
     bool no_splice;
     bool verbose;

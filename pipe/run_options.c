@@ -20,6 +20,7 @@ enum {
     OPTION_HOSTS,
     OPTION_CURRENT_HOST,
     OPTION_GRACE,
+    OPTION_METRICS,
     OPTION_STATUS,
     OPTION_NO_VMSPLICE,
     OPTION_DRY_RUN,
@@ -35,6 +36,7 @@ static const struct option long_options[] = {
     {"hosts", required_argument, NULL, OPTION_HOSTS},
     {"current-host", required_argument, NULL, OPTION_CURRENT_HOST},
     {"grace", required_argument, NULL, OPTION_GRACE},
+    {"metrics", required_argument, NULL, OPTION_METRICS},
     {"status", no_argument, NULL, OPTION_STATUS},
     {"no-vmsplice", no_argument, NULL, OPTION_NO_VMSPLICE},
     {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
@@ -82,6 +84,9 @@ static int take_option(struct ps_run_options *o, int id, const char *name, char 
         rc = ps_option_number(name, value, 0, GRACE_S_MAX, &number, error);
         o->grace_s = (uint32_t)number;
         return rc;
+    case OPTION_METRICS:
+        o->metrics = value;
+        return PENSTOCK_OK;
     case OPTION_STATUS:
         o->write_status = true;
         return PENSTOCK_OK;
@@ -240,6 +245,7 @@ int ps_run_options_resolve(struct ps_run_options *o, struct ps_run_config *confi
     config->data_dir = o->data_dir;
     config->failure_path = o->failure_path;
     config->grace_s = o->grace_s;
+    config->metrics = o->metrics;
     config->write_status = o->write_status;
     config->no_splice = o->no_splice;
     config->verbose = o->verbose;

@@ -15,6 +15,7 @@ struct ps_run_options {
     struct ps_stream_options stream;
     struct ps_job job;
     const char *base;
+    const char *metrics;
     uint32_t grace_s;
     bool dry_run;
     bool write_status;
@@ -43,6 +44,8 @@ struct ps_run_options {
     "  --hosts A,B,C                  the job's hosts, which share channels that are sharded\n"    \
     "  --current-host A               which of them this is\n"                                     \
     "  --grace SECONDS                time to end after SIGTERM (120)\n"                           \
+    "  --metrics FILE                 counters for Prometheus; or [ADDRESS]:PORT, to be asked\n"   \
+    "                                 (127.0.0.1)\n"                                               \
     "  --status                       write CHANNEL_N.status after each epoch\n"                   \
     "  --no-vmsplice                  copy every byte into the FIFOs\n"
 

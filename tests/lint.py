@@ -101,8 +101,8 @@ def grep(pattern, text):
 QUOTED_FROM = {  # which "..." includes each room may have, beside its own
     "formats": r"[\w-]+\.pb-c\.h$",
     "pipe": r"formats/",
-    "trainer": r"formats/|pipe/(penstock|stop|stream_options)\.h$",
-    "bench": r"formats/|trainer/|pipe/(penstock|stop|stream_options)\.h$|[\w-]+\.pb-c\.h$",  # the reference
+    "trainer": r"formats/|pipe/(metrics|penstock|stop|stream_options)\.h$",
+    "bench": r"formats/|trainer/|pipe/(metrics|penstock|stop|stream_options)\.h$|[\w-]+\.pb-c\.h$",  # the reference
 }
 PARTS_MEASURED = {  # benchmark programs of a part that is no program's whole
     "bench/perf_fifo.c": r"delivery"
@@ -278,6 +278,15 @@ def rule_environment_is_documented(files):
                     yield path, line, f"{match[1]} is in no manual page"
 
 
+def rule_metrics_are_documented(files):
+    """Each metric stands in a manual page under the name and with the words that it is told with."""
+    page = files.get("pipe/penstock-run.1", "")
+    source = files.get("pipe/metrics.c", "")
+    for line, match in grep(r'COUNTER\(\w+, "(\w+)", [^,]+,\s*"([^"]+)"\)', source):
+        if f".It Va penstock_{match[1]}\n{match[2]}.\n" not in page:
+            yield "pipe/metrics.c", line, f"{match[1]} is not described in pipe/penstock-run.1"
+
+
 RULES = [
     rule_layers,
     rule_banned_functions,
@@ -290,6 +299,7 @@ RULES = [
     rule_links,
     rule_manual_is_complete,
     rule_environment_is_documented,
+    rule_metrics_are_documented,
 ]
 
 SEEDED = {  # files in which each rule must find something
@@ -321,6 +331,9 @@ SEEDED = {  # files in which each rule must find something
     rule_changelog: [{"CHANGELOG.md": "# Changelog\n\n## 0.1.0\n"}],
     rule_environment_is_documented: [
         {"pipe/a.c": 'getenv("PENSTOCK_SECRET_SWITCH");\n', "pipe/a.3": ".It Ev PENSTOCK_IO\n"}
+    ],
+    rule_metrics_are_documented: [
+        {"pipe/metrics.c": 'COUNTER(a, "a_total", 1, "Count"),\n', "pipe/penstock-run.1": "\n"}
     ],
     rule_links: [{"docs/a.md": "see [b](b.md)\n", "b.md": ""}],
     rule_manual_is_complete: [
@@ -382,7 +395,7 @@ def check_symbols(files):
             path = f"{directory}/{item.stem}.c"
             _, output = run(["nm", "--undefined-only", "--format=posix", item])
             for name in re.findall(r"^(ps_\w+) U", output, re.M):
-                if re.match(r"ps_(stop|stream_options|option)_", name):
+                if re.match(r"ps_(metrics|stop|stream_options|option)_", name):
                     continue  # what the commands of every room share
                 if path in PARTS_MEASURED and re.match(f"ps_{PARTS_MEASURED[path]}_", name):
                     continue

@@ -325,7 +325,7 @@ def test_metrics_can_be_asked_for_meanwhile(penstock, data, tmp_path):
                 assert answer.headers["Content-Type"] == "text/plain; version=0.0.4"
                 lines = dict(line.split() for line in answer.read().decode().splitlines()
                              if line[0] != "#")
-            received.append(float(lines["penstock_bytes_received_total"]))
+            received.append(float(lines['penstock_bytes_received_total{channel="bench"}']))
         assert 0 < received[0] < received[1]
     finally:
         process.send_signal(signal.SIGINT)
