@@ -215,9 +215,12 @@ $B/libtool.a: $(TOOL_O)
 	@mkdir -p $(@D); rm -f $@
 	$(call say,ar) ar rcs $@ $^
 
-$B/libpenstock_cuda.so: $(CUDA_SRC) $(wildcard trainer/*.h trainer/*.cuh)
+$B/%.cu.o: %.cu $(wildcard trainer/*.h trainer/*.cuh)
 	@mkdir -p $(@D)
-	$(call say,nvcc) $(NVCC) $(NVCC_FLAGS) $(NVCC_LINK) -o $@ $(CUDA_SRC)
+	$(call say,nvcc) $(NVCC) $(NVCC_FLAGS) -c -o $@ $<
+
+$B/libpenstock_cuda.so: $(CUDA_SRC:%=$B/%.o)
+	$(call say,link) $(NVCC) $(NVCC_FLAGS) $(NVCC_LINK) -o $@ $^
 
 $B/penstock: $B/bench/main.o $B/libtool.a $B/libpenstock.a
 	$(call say,link) $(CC) $(LD_FLAGS) -o $@ $^ $(TOOL_LIBS) $(LIBS)

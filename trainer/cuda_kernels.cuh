@@ -9,10 +9,9 @@
 #ifndef TRAINER_CUDA_KERNELS_CUH
 #define TRAINER_CUDA_KERNELS_CUH
 
-#include "trainer/device.h"
+#include "trainer/cuda_device.cuh"
 #include "trainer/linear_math.h"
 
-#define TR_THREADS 256U
 #define TR_TILE 16U
 
 /* Columns along x, rows along y. */

@@ -12,7 +12,7 @@
  *   the device. Arrays given to copies and kernels must live until an event recorded after the
  *   call is done; argument structs are copied by the call.
  * Threads: one thread calls a device, except `pin` and `unpin`, which any thread may call.
- * Units: bytes, rows. Matrices are row-major float32 without gaps; a comment gives the shape.
+ * Units: bytes.
  * Errors: int functions return 0, or -1 with the reason in device->error.
  *
  * Compiles as C11 and as C++17 (nvcc).
@@ -29,92 +29,22 @@ extern "C" {
 #endif
 
 /* Raised with every change of this file; a plug-in of another number is refused. */
-#define TR_DEVICE_ABI 2
+#define TR_DEVICE_ABI 3
 
 enum tr_stream { TR_STREAM_COPY = 0, TR_STREAM_COMPUTE = 1, TR_STREAM_COUNT = 2 };
 
-enum tr_loss { TR_LOSS_SQUARED = 0, TR_LOSS_LOGISTIC = 1, TR_LOSS_SOFTMAX = 2 };
-
-enum tr_optimizer { TR_OPTIMIZER_SGD = 0, TR_OPTIMIZER_ADAM = 1 };
-
-/* Sums over rows, kept on the device. */
-struct tr_stats {
-    double loss_sum;
-    double correct; /* rows whose class was predicted; 0 for TR_LOSS_SQUARED */
-    double rows;
+/* A piece of the arithmetic of models: trainer/kernels.h says what each does and takes. */
+enum tr_kernel {
+    TR_KERNEL_SCALE,
+    TR_KERNEL_FORWARD,
+    TR_KERNEL_LOSS,
+    TR_KERNEL_GRADIENT,
+    TR_KERNEL_UPDATE,
+    TR_KERNEL_COUNT
 };
 
-/* y = (x - mean) * inv_std, column by column. */
-struct tr_scale_args {
-    const float *x;       /* (rows, dim) */
-    const float *mean;    /* (dim) */
-    const float *inv_std; /* (dim) */
-    float *y;             /* (rows, dim); not x */
-    uint32_t rows;
-    uint32_t dim;
-};
-
-/* z = x w + b. */
-struct tr_forward_args {
-    const float *x; /* (rows, dim) */
-    const float *w; /* (dim, outputs) */
-    const float *b; /* (outputs) */
-    float *z;       /* (rows, outputs) */
-    uint32_t rows;
-    uint32_t dim;
-    uint32_t outputs;
-};
-
-/* Adds the rows' losses and hits to *stats and gives the gradient of gradient_scale * sum(loss).
- *   squared   (z - t)^2 with t = (label - label_mean) * label_inv_std; outputs is 1
- *   logistic  log(1 + exp(z)) - label * z, label 0 or 1; outputs is 1
- *   softmax   log(sum(exp(z))) - z[label]; label in [0, outputs): the caller has checked it */
-struct tr_loss_args {
-    enum tr_loss loss;
-    const float *z;      /* (rows, outputs) */
-    const float *labels; /* (rows, label_dim); column 0 is the label */
-    uint32_t label_dim;
-    uint32_t rows;
-    uint32_t outputs;
-    float label_mean;
-    float label_inv_std;
-    float gradient_scale;
-    float *dz;       /* (rows, outputs), or NULL when no gradient is wanted */
-    float *row_loss; /* (rows), scratch */
-    float *row_hit;  /* (rows), scratch */
-    struct tr_stats *stats;
-};
-
-/* dw = x' dz and db = column sums of dz; added to dw and db when accumulate. */
-struct tr_gradient_args {
-    const float *x;  /* (rows, dim) */
-    const float *dz; /* (rows, outputs) */
-    float *dw;       /* (dim, outputs) */
-    float *db;       /* (outputs) */
-    uint32_t rows;
-    uint32_t dim;
-    uint32_t outputs;
-    bool accumulate;
-};
-
-/* One optimizer step on n weights: see tr_update_one in trainer/linear_math.h. */
-struct tr_update_args {
-    enum tr_optimizer optimizer;
-    float *w;       /* (n) */
-    const float *g; /* (n) */
-    float *m;       /* (n): momentum, or Adam's first moment */
-    float *v;       /* (n): Adam's second moment; unused by SGD */
-    size_t n;
-    float learning_rate;
-    float momentum; /* SGD */
-    float beta1;    /* Adam */
-    float beta2;
-    float inv_bias1; /* 1 / (1 - beta1^t), likewise 2 */
-    float inv_bias2;
-    float epsilon;
-    float wd; /* weight of w^2 / 2 */
-    float l1; /* weight of |w| */
-};
+/* Most bytes of a kernel's arguments. */
+#define TR_KERNEL_ARGS_BYTES_MAX 256U
 
 struct tr_event; /* each implementation has its own */
 struct tr_device_ops;
@@ -169,12 +99,10 @@ struct tr_device_ops {
     /* Waits until all work given to both streams is done, or can no longer happen. */
     void (*drain)(struct tr_device *device);
 
-    /* Model kernels, on the compute stream. */
-    int (*scale)(struct tr_device *device, const struct tr_scale_args *args);
-    int (*forward)(struct tr_device *device, const struct tr_forward_args *args);
-    int (*loss)(struct tr_device *device, const struct tr_loss_args *args);
-    int (*gradient)(struct tr_device *device, const struct tr_gradient_args *args);
-    int (*update)(struct tr_device *device, const struct tr_update_args *args);
+    /* Runs a kernel on the compute stream; `args` is the struct that trainer/kernels.h has for it,
+     * copied by the call. */
+    int (*launch)(struct tr_device *device, enum tr_kernel kernel, const void *args,
+                  size_t args_bytes);
 };
 
 extern const struct tr_device_ops tr_device_cpu;     /* trainer/device_cpu.c */

@@ -7,9 +7,8 @@
  * bound by memory (2.5 GB/s of features on one Xeon core at 784 x 10, and 2.3 GB/s on two), and
  * OpenBLAS's idle threads spin on cores that the decoders need.
  */
-#include "trainer/blas.h"
+#include "trainer/cpu_kernels.h"
 #include "trainer/device.h"
-#include "trainer/linear_math.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,71 +134,11 @@ static void cpu_drain(struct tr_device *device)
     (void)device;
 }
 
-static int cpu_scale(struct tr_device *device, const struct tr_scale_args *a)
+static int cpu_launch(struct tr_device *device, enum tr_kernel kernel, const void *args,
+                      size_t args_bytes)
 {
-    const float *restrict mean = a->mean;
-    const float *restrict inv_std = a->inv_std;
-    uint32_t dim = a->dim;
-    (void)device;
-    for (uint32_t i = 0; i < a->rows; i++) {
-        const float *restrict x = a->x + (size_t)i * dim;
-        float *restrict y = a->y + (size_t)i * dim;
-        for (uint32_t j = 0; j < dim; j++)
-            y[j] = tr_scale_one(x[j], mean[j], inv_std[j]);
-    }
-    return 0;
-}
-
-static int cpu_forward(struct tr_device *device, const struct tr_forward_args *a)
-{
-    blasint rows = (blasint)a->rows;
-    blasint dim = (blasint)a->dim;
-    blasint outputs = (blasint)a->outputs;
-    for (uint32_t i = 0; i < a->rows; i++)
-        memcpy(a->z + (size_t)i * a->outputs, a->b, a->outputs * sizeof(float));
-    blas_of(device)->sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, outputs, dim, 1.0F,
-                           a->x, dim, a->w, outputs, 1.0F, a->z, outputs);
-    return 0;
-}
-
-static int cpu_loss(struct tr_device *device, const struct tr_loss_args *a)
-{
-    double loss_sum = 0.0;
-    double correct = 0.0;
-    (void)device;
-    for (uint32_t i = 0; i < a->rows; i++) {
-        float hit;
-        loss_sum += (double)tr_loss_row(a, i, &hit);
-        correct += (double)hit;
-    }
-    a->stats->loss_sum += loss_sum;
-    a->stats->correct += correct;
-    a->stats->rows += (double)a->rows;
-    return 0;
-}
-
-static int cpu_gradient(struct tr_device *device, const struct tr_gradient_args *a)
-{
-    blasint rows = (blasint)a->rows;
-    blasint dim = (blasint)a->dim;
-    blasint outputs = (blasint)a->outputs;
-    blas_of(device)->sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, dim, outputs, rows, 1.0F, a->x,
-                           dim, a->dz, outputs, a->accumulate ? 1.0F : 0.0F, a->dw, outputs);
-    if (!a->accumulate)
-        memset(a->db, 0, a->outputs * sizeof(float));
-    for (uint32_t i = 0; i < a->rows; i++) {
-        for (uint32_t j = 0; j < a->outputs; j++)
-            a->db[j] += a->dz[(size_t)i * a->outputs + j];
-    }
-    return 0;
-}
-
-static int cpu_update(struct tr_device *device, const struct tr_update_args *a)
-{
-    (void)device;
-    for (size_t i = 0; i < a->n; i++)
-        tr_update_one(a, i);
-    return 0;
+    (void)args_bytes;
+    return tr_cpu_kernels[kernel](blas_of(device), args);
 }
 
 const struct tr_device_ops tr_device_cpu = {
@@ -221,9 +160,5 @@ const struct tr_device_ops tr_device_cpu = {
     .event_wait = cpu_event_wait,
     .stream_wait = cpu_stream_wait,
     .drain = cpu_drain,
-    .scale = cpu_scale,
-    .forward = cpu_forward,
-    .loss = cpu_loss,
-    .gradient = cpu_gradient,
-    .update = cpu_update,
+    .launch = cpu_launch,
 };

@@ -7,9 +7,8 @@
  *
  * Threads: trainer/device.h's rules; `pin` selects the GPU on whatever thread it runs.
  */
-#include "trainer/cuda_kernels.cuh"
+#include "trainer/cuda_device.cuh"
 
-#include <cuda_runtime.h>
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,58 +16,15 @@
 
 #define DEVICE_NO 0
 #define CAPABILITY_LEAST 8 /* compute capability 8.0: the oldest code in the plug-in */
-#define BLOCKS_MAX 4096U
-#define GRID_Y_MAX 65535U
 
-/* What we use of cuBLAS, declared here so that its header is not needed (cublas_api.h, the same in
- * versions 12 and 13). */
-typedef void *blas_handle;
-enum { BLAS_OK = 0, BLAS_AS_IS = 0, BLAS_TRANSPOSED = 1 };
 typedef int (*blas_create_fn)(blas_handle *handle);
-typedef int (*blas_destroy_fn)(blas_handle handle);
 typedef int (*blas_set_stream_fn)(blas_handle handle, cudaStream_t stream);
-typedef int (*blas_sgemm_fn)(blas_handle handle, int op_a, int op_b, int m, int n, int k,
-                             const float *alpha, const float *a, int lda, const float *b, int ldb,
-                             const float *beta, float *c, int ldc);
 
 struct tr_event {
     cudaEvent_t handle;
 };
 
-struct cuda_device {
-    struct tr_device base; /* first: the table hands out a struct tr_device */
-    cudaStream_t streams[TR_STREAM_COUNT];
-    blas_handle blas; /* NULL: own kernel */
-    blas_destroy_fn blas_destroy;
-    blas_sgemm_fn sgemm;
-};
-
 static struct tr_device_ops ops;
-
-static struct cuda_device *cuda_of(struct tr_device *device)
-{
-    return reinterpret_cast<struct cuda_device *>(device);
-}
-
-static int check(struct tr_device *device, cudaError_t rc, const char *what)
-{
-    if (rc == cudaSuccess)
-        return 0;
-    snprintf(device->error, sizeof device->error, "%s: %s (CUDA error %d)", what,
-             cudaGetErrorString(rc), (int)rc);
-    return -1;
-}
-
-static int check_launch(struct tr_device *device, const char *kernel)
-{
-    return check(device, cudaGetLastError(), kernel);
-}
-
-static uint32_t blocks_for(size_t n)
-{
-    size_t blocks = (n + TR_THREADS - 1) / TR_THREADS;
-    return blocks < BLOCKS_MAX ? (uint32_t)(blocks > 0 ? blocks : 1) : BLOCKS_MAX;
-}
 
 /* --- open and close ------------------------------------------------------------------------------
  */
@@ -304,79 +260,9 @@ static int cuda_stream_wait(struct tr_device *device, enum tr_stream stream, str
                  "cudaStreamWaitEvent");
 }
 
-/* --- kernels -------------------------------------------------------------------------------------
- */
-
-static int cuda_scale(struct tr_device *device, const struct tr_scale_args *a)
+static int cuda_launch(struct tr_device *device, enum tr_kernel kernel, const void *args, size_t)
 {
-    cudaStream_t stream = cuda_of(device)->streams[TR_STREAM_COMPUTE];
-    dim3 grid((a->dim + TR_THREADS - 1) / TR_THREADS, a->rows < GRID_Y_MAX ? a->rows : GRID_Y_MAX);
-    scale_kernel<<<grid, TR_THREADS, 0, stream>>>(*a);
-    return check_launch(device, "scale_kernel");
-}
-
-/* c (m, n) = op(a) b + beta c, row-major; op transposes a stored (k, m). */
-static int matmul(struct tr_device *device, bool transposed, const float *a, const float *b,
-                  float *c, uint32_t m, uint32_t n, uint32_t k, bool accumulate)
-{
-    struct cuda_device *d = cuda_of(device);
-    const float one = 1.0F;
-    const float beta = accumulate ? 1.0F : 0.0F;
-    if (d->blas) {
-        /* cuBLAS is column-major: it is given c' = b' op(a)'. */
-        int rc =
-            d->sgemm(d->blas, BLAS_AS_IS, transposed ? BLAS_TRANSPOSED : BLAS_AS_IS, (int)n, (int)m,
-                     (int)k, &one, b, (int)n, a, (int)(transposed ? m : k), &beta, c, (int)n);
-        if (rc == BLAS_OK)
-            return 0;
-        snprintf(device->error, sizeof device->error, "cublasSgemm: status %d", rc);
-        return -1;
-    }
-    dim3 block(TR_TILE, TR_TILE);
-    dim3 grid((m + TR_TILE - 1) / TR_TILE, (n + TR_TILE - 1) / TR_TILE);
-    cudaStream_t stream = d->streams[TR_STREAM_COMPUTE];
-    if (transposed)
-        matmul_kernel<true><<<grid, block, 0, stream>>>(a, b, c, m, n, k, accumulate);
-    else
-        matmul_kernel<false><<<grid, block, 0, stream>>>(a, b, c, m, n, k, accumulate);
-    return check_launch(device, "matmul_kernel");
-}
-
-static int cuda_forward(struct tr_device *device, const struct tr_forward_args *a)
-{
-    cudaStream_t stream = cuda_of(device)->streams[TR_STREAM_COMPUTE];
-    size_t n = (size_t)a->rows * a->outputs;
-    fill_rows_kernel<<<blocks_for(n), TR_THREADS, 0, stream>>>(a->z, a->b, n, a->outputs);
-    if (check_launch(device, "fill_rows_kernel") < 0)
-        return -1;
-    return matmul(device, false, a->x, a->w, a->z, a->rows, a->outputs, a->dim, true);
-}
-
-static int cuda_loss(struct tr_device *device, const struct tr_loss_args *a)
-{
-    cudaStream_t stream = cuda_of(device)->streams[TR_STREAM_COMPUTE];
-    loss_kernel<<<blocks_for(a->rows), TR_THREADS, 0, stream>>>(*a);
-    if (check_launch(device, "loss_kernel") < 0)
-        return -1;
-    sum_losses_kernel<<<1, TR_THREADS, 0, stream>>>(a->row_loss, a->row_hit, a->rows, a->stats);
-    return check_launch(device, "sum_losses_kernel");
-}
-
-static int cuda_gradient(struct tr_device *device, const struct tr_gradient_args *a)
-{
-    cudaStream_t stream = cuda_of(device)->streams[TR_STREAM_COMPUTE];
-    sum_columns_kernel<<<a->outputs, TR_THREADS, 0, stream>>>(a->dz, a->db, a->rows, a->outputs,
-                                                              a->accumulate);
-    if (check_launch(device, "sum_columns_kernel") < 0)
-        return -1;
-    return matmul(device, true, a->x, a->dz, a->dw, a->dim, a->outputs, a->rows, a->accumulate);
-}
-
-static int cuda_update(struct tr_device *device, const struct tr_update_args *a)
-{
-    cudaStream_t stream = cuda_of(device)->streams[TR_STREAM_COMPUTE];
-    update_kernel<<<blocks_for(a->n), TR_THREADS, 0, stream>>>(*a);
-    return check_launch(device, "update_kernel");
+    return tr_cuda_kernels[kernel](cuda_of(device), args);
 }
 
 extern "C" __attribute__((visibility("default"))) const struct tr_device_ops *
@@ -402,10 +288,6 @@ penstock_cuda_device_ops(void)
     ops.event_wait = cuda_event_wait;
     ops.stream_wait = cuda_stream_wait;
     ops.drain = cuda_drain;
-    ops.scale = cuda_scale;
-    ops.forward = cuda_forward;
-    ops.loss = cuda_loss;
-    ops.gradient = cuda_gradient;
-    ops.update = cuda_update;
+    ops.launch = cuda_launch;
     return &ops;
 }

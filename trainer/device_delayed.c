@@ -15,25 +15,23 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Queries of an event before its work is started: a loop that polls gets there in the end. */
 #define QUERIES_BEFORE_START 3U
 
-enum command_kind {
-    COMMAND_COPY,
-    COMMAND_ZERO,
-    COMMAND_WAIT,
-    COMMAND_SCALE,
-    COMMAND_FORWARD,
-    COMMAND_LOSS,
-    COMMAND_GRADIENT,
-    COMMAND_UPDATE
-};
+enum command_kind { COMMAND_COPY, COMMAND_ZERO, COMMAND_WAIT, COMMAND_KERNEL };
 
 struct copy_args {
     void *to;
     const void *from;
     size_t len_bytes;
+};
+
+struct kernel_args {
+    enum tr_kernel kernel;
+    size_t len_bytes;
+    _Alignas(16) unsigned char bytes[TR_KERNEL_ARGS_BYTES_MAX];
 };
 
 /* A place in a stream: done when the stream has finished its first `number` commands. */
@@ -48,11 +46,7 @@ struct command {
     union {
         struct copy_args copy;
         struct place wait;
-        struct tr_scale_args scale;
-        struct tr_forward_args forward;
-        struct tr_loss_args loss;
-        struct tr_gradient_args gradient;
-        struct tr_update_args update;
+        struct kernel_args kernel;
     } args;
 };
 
@@ -116,6 +110,7 @@ static void execute(struct delayed *d, const struct command *command)
 {
     const struct tr_device_ops *cpu = d->cpu->ops;
     const struct copy_args *copy = &command->args.copy;
+    const struct kernel_args *kernel = &command->args.kernel;
     switch (command->kind) {
     case COMMAND_COPY:
         cpu->upload(d->cpu, copy->to, copy->from, copy->len_bytes);
@@ -123,20 +118,8 @@ static void execute(struct delayed *d, const struct command *command)
     case COMMAND_ZERO:
         cpu->zero(d->cpu, copy->to, copy->len_bytes);
         break;
-    case COMMAND_SCALE:
-        cpu->scale(d->cpu, &command->args.scale);
-        break;
-    case COMMAND_FORWARD:
-        cpu->forward(d->cpu, &command->args.forward);
-        break;
-    case COMMAND_LOSS:
-        cpu->loss(d->cpu, &command->args.loss);
-        break;
-    case COMMAND_GRADIENT:
-        cpu->gradient(d->cpu, &command->args.gradient);
-        break;
-    case COMMAND_UPDATE:
-        cpu->update(d->cpu, &command->args.update);
+    case COMMAND_KERNEL:
+        cpu->launch(d->cpu, kernel->kernel, kernel->bytes, kernel->len_bytes);
         break;
     case COMMAND_WAIT:
         pthread_mutex_lock(&d->mutex);
@@ -375,33 +358,11 @@ static void delayed_drain(struct tr_device *device)
 /* --- kernels -------------------------------------------------------------------------------------
  */
 
-static int delayed_scale(struct tr_device *device, const struct tr_scale_args *args)
+static int delayed_launch(struct tr_device *device, enum tr_kernel kernel, const void *args,
+                          size_t args_bytes)
 {
-    struct command command = {.kind = COMMAND_SCALE, .args.scale = *args};
-    return give(device, TR_STREAM_COMPUTE, &command);
-}
-
-static int delayed_forward(struct tr_device *device, const struct tr_forward_args *args)
-{
-    struct command command = {.kind = COMMAND_FORWARD, .args.forward = *args};
-    return give(device, TR_STREAM_COMPUTE, &command);
-}
-
-static int delayed_loss(struct tr_device *device, const struct tr_loss_args *args)
-{
-    struct command command = {.kind = COMMAND_LOSS, .args.loss = *args};
-    return give(device, TR_STREAM_COMPUTE, &command);
-}
-
-static int delayed_gradient(struct tr_device *device, const struct tr_gradient_args *args)
-{
-    struct command command = {.kind = COMMAND_GRADIENT, .args.gradient = *args};
-    return give(device, TR_STREAM_COMPUTE, &command);
-}
-
-static int delayed_update(struct tr_device *device, const struct tr_update_args *args)
-{
-    struct command command = {.kind = COMMAND_UPDATE, .args.update = *args};
+    struct command command = {.kind = COMMAND_KERNEL, .args.kernel = {kernel, args_bytes, {0}}};
+    memcpy(command.args.kernel.bytes, args, args_bytes);
     return give(device, TR_STREAM_COMPUTE, &command);
 }
 
@@ -443,9 +404,5 @@ const struct tr_device_ops tr_device_delayed = {
     .event_wait = delayed_event_wait,
     .stream_wait = delayed_stream_wait,
     .drain = delayed_drain,
-    .scale = delayed_scale,
-    .forward = delayed_forward,
-    .loss = delayed_loss,
-    .gradient = delayed_gradient,
-    .update = delayed_update,
+    .launch = delayed_launch,
 };

@@ -199,19 +199,18 @@ void tr_linear_free(struct tr_linear **model)
 static int forward_block(struct tr_linear *model, const float *features, uint32_t rows,
                          const float **x)
 {
-    const struct tr_device_ops *ops = model->device->ops;
     uint32_t dim = model->config.dim;
     *x = features;
     if (model->scaled) {
         struct tr_scale_args scale = {features,      model->mean, model->inv_std,
                                       model->scaled, rows,        dim};
-        if (ops->scale(model->device, &scale) < 0)
+        if (tr_launch_scale(model->device, &scale) < 0)
             return -1;
         *x = model->scaled;
     }
     struct tr_forward_args forward = {*x,  model->w.value,       model->b.value, model->z, rows,
                                       dim, model->config.outputs};
-    return ops->forward(model->device, &forward);
+    return tr_launch_forward(model->device, &forward);
 }
 
 static int loss_block(struct tr_linear *model, const float *labels, uint32_t label_dim,
@@ -232,7 +231,7 @@ static int loss_block(struct tr_linear *model, const float *labels, uint32_t lab
         .row_hit = model->row_hit,
         .stats = model->sums + which,
     };
-    return model->device->ops->loss(model->device, &loss);
+    return tr_launch_loss(model->device, &loss);
 }
 
 /* Runs a batch block by block; with `learn`, leaves the gradient of the mean loss. */
@@ -258,7 +257,7 @@ static int run_batch(struct tr_linear *model, const float *features, const float
                                             model->config.dim,
                                             model->config.outputs,
                                             at > 0};
-        if (model->device->ops->gradient(model->device, &gradient) < 0)
+        if (tr_launch_gradient(model->device, &gradient) < 0)
             return device_failed(model, error);
     }
     return 0;
@@ -286,7 +285,7 @@ static int update(struct tr_linear *model, const struct parameters *p, double le
         .wd = (float)wd,
         .l1 = (float)l1,
     };
-    return model->device->ops->update(model->device, &args);
+    return tr_launch_update(model->device, &args);
 }
 
 static double learning_rate_of_step(const struct tr_linear_config *config, uint64_t step)

@@ -11,8 +11,8 @@
 #ifndef TRAINER_LINEAR_H
 #define TRAINER_LINEAR_H
 
-#include "trainer/device.h"
 #include "trainer/error.h"
+#include "trainer/kernels.h"
 
 struct tr_linear_config {
     enum tr_loss loss;

@@ -7,7 +7,7 @@
 #ifndef TRAINER_LINEAR_MATH_H
 #define TRAINER_LINEAR_MATH_H
 
-#include "trainer/device.h"
+#include "trainer/kernels.h"
 
 #include <math.h>
 

@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "trainer/device_delayed.h"
+#include "trainer/kernels.h"
 
 #define EPS ((double)FLT_EPSILON)
 
@@ -40,7 +41,7 @@ static void check_scale(struct tr_device *device, const struct shape *s)
     float *dinv_std = fixture_array(device, inv_std, s->dim);
     float *dy = fixture_array(device, NULL, n);
     struct tr_scale_args args = {dx, dmean, dinv_std, dy, s->rows, s->dim};
-    assert_int_equal(device->ops->scale(device, &args), 0);
+    assert_int_equal(tr_launch_scale(device, &args), 0);
     fixture_take(device, dy, y, n);
     for (size_t i = 0; i < n; i++) {
         size_t j = i % s->dim;
@@ -70,7 +71,7 @@ static void check_forward(struct tr_device *device, const struct shape *s)
     float *db = fixture_array(device, b, s->outputs);
     float *dz = fixture_array(device, NULL, z_n);
     struct tr_forward_args args = {dx, dw, db, dz, s->rows, s->dim, s->outputs};
-    assert_int_equal(device->ops->forward(device, &args), 0);
+    assert_int_equal(tr_launch_forward(device, &args), 0);
     fixture_take(device, dz, z, z_n);
     for (uint32_t r = 0; r < s->rows; r++) {
         for (uint32_t j = 0; j < s->outputs; j++) {
@@ -108,9 +109,9 @@ static void check_gradient(struct tr_device *device, const struct shape *s)
     float *dw = fixture_array(device, NULL, w_n); /* NaN: must not be read the first time */
     float *db = fixture_array(device, NULL, s->outputs);
     struct tr_gradient_args args = {dx, dz, dw, db, s->rows, s->dim, s->outputs, false};
-    assert_int_equal(device->ops->gradient(device, &args), 0);
+    assert_int_equal(tr_launch_gradient(device, &args), 0);
     args.accumulate = true;
-    assert_int_equal(device->ops->gradient(device, &args), 0);
+    assert_int_equal(tr_launch_gradient(device, &args), 0);
     fixture_take(device, dw, w, w_n);
     fixture_take(device, db, w + w_n, s->outputs);
     for (uint32_t i = 0; i <= s->dim; i++) { /* row `dim` is the bias: its feature is 1 */
@@ -203,9 +204,9 @@ static void check_loss(struct tr_device *device, const struct loss_case *c)
         .row_hit = fixture_array(device, NULL, s->rows),
         .stats = (struct tr_stats *)(void *)dstats,
     };
-    assert_int_equal(device->ops->loss(device, &args), 0);
+    assert_int_equal(tr_launch_loss(device, &args), 0);
     args.dz = NULL; /* evaluation: the same sums again, no gradient */
-    assert_int_equal(device->ops->loss(device, &args), 0);
+    assert_int_equal(tr_launch_loss(device, &args), 0);
     fixture_take(device, ddz, got, z_n);
     fixture_take(device, dstats, stats_bits, sizeof before / sizeof(float));
     for (uint32_t r = 0; r < s->rows; r++) {
@@ -266,7 +267,7 @@ static void check_update(struct tr_device *device, enum tr_optimizer optimizer, 
         .wd = 0.5F,
         .l1 = 0.25F,
     };
-    assert_int_equal(device->ops->update(device, &args), 0);
+    assert_int_equal(tr_launch_update(device, &args), 0);
     fixture_take(device, args.w, out, n);
     fixture_take(device, args.m, out + n, n);
     fixture_take(device, args.v, out + 2 * n, n);

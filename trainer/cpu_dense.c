@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trainer/cpu_dense.c - trainer/kernels.h on the cpu: OpenBLAS for matrix products, sums in row
+ * order.
+ */
+#include "trainer/cpu_kernels.h"
+#include "trainer/linear_math.h"
+
+#include <string.h>
+
+int tr_cpu_scale(const struct tr_blas *blas, const void *args)
+{
+    const struct tr_scale_args *a = args;
+    const float *restrict mean = a->mean;
+    const float *restrict inv_std = a->inv_std;
+    uint32_t dim = a->dim;
+    (void)blas;
+    for (uint32_t i = 0; i < a->rows; i++) {
+        const float *restrict x = a->x + (size_t)i * dim;
+        float *restrict y = a->y + (size_t)i * dim;
+        for (uint32_t j = 0; j < dim; j++)
+            y[j] = tr_scale_one(x[j], mean[j], inv_std[j]);
+    }
+    return 0;
+}
+
+int tr_cpu_forward(const struct tr_blas *blas, const void *args)
+{
+    const struct tr_forward_args *a = args;
+    blasint rows = (blasint)a->rows;
+    blasint dim = (blasint)a->dim;
+    blasint outputs = (blasint)a->outputs;
+    for (uint32_t i = 0; i < a->rows; i++)
+        memcpy(a->z + (size_t)i * a->outputs, a->b, a->outputs * sizeof(float));
+    blas->sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, outputs, dim, 1.0F, a->x, dim,
+                a->w, outputs, 1.0F, a->z, outputs);
+    return 0;
+}
+
+int tr_cpu_loss(const struct tr_blas *blas, const void *args)
+{
+    const struct tr_loss_args *a = args;
+    double loss_sum = 0.0;
+    double correct = 0.0;
+    (void)blas;
+    for (uint32_t i = 0; i < a->rows; i++) {
+        float hit;
+        loss_sum += (double)tr_loss_row(a, i, &hit);
+        correct += (double)hit;
+    }
+    a->stats->loss_sum += loss_sum;
+    a->stats->correct += correct;
+    a->stats->rows += (double)a->rows;
+    return 0;
+}
+
+int tr_cpu_gradient(const struct tr_blas *blas, const void *args)
+{
+    const struct tr_gradient_args *a = args;
+    blasint rows = (blasint)a->rows;
+    blasint dim = (blasint)a->dim;
+    blasint outputs = (blasint)a->outputs;
+    blas->sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, dim, outputs, rows, 1.0F, a->x, dim, a->dz,
+                outputs, a->accumulate ? 1.0F : 0.0F, a->dw, outputs);
+    if (!a->accumulate)
+        memset(a->db, 0, a->outputs * sizeof(float));
+    for (uint32_t i = 0; i < a->rows; i++) {
+        for (uint32_t j = 0; j < a->outputs; j++)
+            a->db[j] += a->dz[(size_t)i * a->outputs + j];
+    }
+    return 0;
+}
+
+int tr_cpu_update(const struct tr_blas *blas, const void *args)
+{
+    const struct tr_update_args *a = args;
+    (void)blas;
+    for (size_t i = 0; i < a->n; i++)
+        tr_update_one(a, i);
+    return 0;
+}

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trainer/cpu_kernels.c - see trainer/cpu_kernels.h. */
+#include "trainer/cpu_kernels.h"
+
+const tr_cpu_kernel_fn tr_cpu_kernels[TR_KERNEL_COUNT] = {
+    [TR_KERNEL_SCALE] = tr_cpu_scale,   [TR_KERNEL_FORWARD] = tr_cpu_forward,
+    [TR_KERNEL_LOSS] = tr_cpu_loss,     [TR_KERNEL_GRADIENT] = tr_cpu_gradient,
+    [TR_KERNEL_UPDATE] = tr_cpu_update,
+};

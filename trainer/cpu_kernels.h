@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trainer/cpu_kernels.h - the kernels of the cpu device, done when the call returns.
+ *
+ * Owner: the caller. Threads: any, one at a time for the same arrays. Return 0, or -1 where
+ * trainer/device.h allows a kernel to fail.
+ */
+#ifndef TRAINER_CPU_KERNELS_H
+#define TRAINER_CPU_KERNELS_H
+
+#include "trainer/blas.h"
+#include "trainer/device.h"
+
+typedef int (*tr_cpu_kernel_fn)(const struct tr_blas *blas, const void *args);
+
+/* By enum tr_kernel. */
+extern const tr_cpu_kernel_fn tr_cpu_kernels[TR_KERNEL_COUNT];
+
+/* trainer/cpu_dense.c */
+int tr_cpu_scale(const struct tr_blas *blas, const void *args);
+int tr_cpu_forward(const struct tr_blas *blas, const void *args);
+int tr_cpu_loss(const struct tr_blas *blas, const void *args);
+int tr_cpu_gradient(const struct tr_blas *blas, const void *args);
+int tr_cpu_update(const struct tr_blas *blas, const void *args);
+
+#endif

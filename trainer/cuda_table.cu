@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trainer/cuda_table.cu - the kernels of the cuda device, in the order of enum tr_kernel. */
+#include "trainer/cuda_device.cuh"
+
+const tr_cuda_kernel_fn tr_cuda_kernels[TR_KERNEL_COUNT] = {
+    tr_cuda_scale,
+    tr_cuda_forward,
+    tr_cuda_loss,
+    tr_cuda_gradient,
+    tr_cuda_update,
+};
