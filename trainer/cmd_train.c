@@ -221,13 +221,32 @@ static void log_line(void *cookie, int level, const char *line)
         fprintf(stderr, "penstock train: %s\n", line);
 }
 
+/* --algorithm, or in a container $PENSTOCK_ALGORITHM, or there linear-learner. */
+static int find_model(struct command *command, struct tr_error *error)
+{
+    const char *environment = command->in_container ? getenv("PENSTOCK_ALGORITHM") : NULL;
+    const char *name = command->algorithm            ? command->algorithm
+                       : environment && *environment ? environment
+                       : command->in_container       ? tr_model_linear.name
+                                                     : NULL;
+    char names[256] = "";
+    for (const struct tr_model_ops *const *model = tr_models; *model; model++) {
+        strncat(names, model == tr_models ? "" : ", ", sizeof names - strlen(names) - 1);
+        strncat(names, (*model)->name, sizeof names - strlen(names) - 1);
+    }
+    if (!name)
+        return tr_fail(error, "--algorithm is required: one of %s", names);
+    command->options.model = tr_model_find(name);
+    if (!command->options.model)
+        return tr_fail(error, "--algorithm: '%s' is none of: %s", name, names);
+    command->options.model->hyper->init(command->options.hyper);
+    return 0;
+}
+
 /* Whether the channels come from a training container's files. */
 static int check_command(struct command *command, struct tr_error *error)
 {
     bool has_train = command->options.channels[TR_CHANNEL_TRAIN].uri_count > 0;
-    if (command->algorithm && strcmp(command->algorithm, "linear-learner") != 0)
-        return tr_fail(error, "--algorithm: there is no '%s', only linear-learner",
-                       command->algorithm);
     if (has_train && command->base)
         return tr_fail(error,
                        "--base: the channels are those of --train: leave out one of the two");
@@ -235,8 +254,8 @@ static int check_command(struct command *command, struct tr_error *error)
     if (found < 0)
         return -1;
     command->in_container = found > 0;
-    if (!command->algorithm && !command->in_container)
-        return tr_fail(error, "--algorithm linear-learner is required");
+    if (find_model(command, error) < 0)
+        return -1;
     if (!has_train && !command->in_container)
         return tr_fail(error, "--train URI is required");
     return 0;
@@ -256,10 +275,10 @@ static int complete(struct command *command, struct tr_error *error)
     if (!options->channels[TR_CHANNEL_TRAIN].content_type)
         options->channels[TR_CHANNEL_TRAIN].content_type = "application/x-recordio-protobuf";
     for (size_t i = 0; i < command->assignment_count; i++) {
-        if (tr_hyper_set(&options->hyper, command->assignments[i], error) < 0)
+        if (tr_hyper_set(options->model->hyper, options->hyper, command->assignments[i], error) < 0)
             return -1;
     }
-    return tr_hyper_check(&options->hyper, error);
+    return options->model->hyper->check(options->hyper, error);
 }
 
 /* Returns 0, or -1 with *error, which is empty when getopt has spoken already. */
@@ -268,7 +287,6 @@ static int parse(struct command *command, int argc, char **argv, struct tr_error
     struct tr_train_options *options = &command->options;
     int index = 0;
     int id;
-    tr_hyper_init(&options->hyper);
     ps_stream_options_init(&options->stream);
     options->device = "auto";
     error->text[0] = '\0';

@@ -177,8 +177,8 @@ static bool is_foreign(const char *name)
 }
 
 /* "name=value"; the SDK puts some values as JSON into the JSON string. */
-static int take_hyperparameter(const char *name, const json_t *value, struct tr_hyper *hyper,
-                               struct tr_error *error)
+static int take_hyperparameter(const char *name, const json_t *value,
+                               struct tr_train_options *options, struct tr_error *error)
 {
     char assignment[4096]; /* CreateTrainingJob: names of 256 characters, values of 2500 */
     const char *text = json_string_value(value);
@@ -192,13 +192,13 @@ static int take_hyperparameter(const char *name, const json_t *value, struct tr_
              sizeof assignment)
         tr_fail(error, "hyperparameter '%.64s' is too long", name);
     else
-        rc = tr_hyper_set(hyper, assignment, error);
+        rc = tr_hyper_set(options->model->hyper, options->hyper, assignment, error);
     json_decref(inner);
     return rc;
 }
 
-static int read_hyperparameters(const struct tr_container *container, struct tr_hyper *hyper,
-                                struct tr_error *error)
+static int read_hyperparameters(const struct tr_container *container,
+                                struct tr_train_options *options, struct tr_error *error)
 {
     char path[PATH_MAX];
     struct tr_error why;
@@ -210,7 +210,7 @@ static int read_hyperparameters(const struct tr_container *container, struct tr_
         return -1;
     json_object_foreach(values, name, value)
     {
-        if (rc == 0 && !is_foreign(name) && take_hyperparameter(name, value, hyper, &why) < 0)
+        if (rc == 0 && !is_foreign(name) && take_hyperparameter(name, value, options, &why) < 0)
             rc = tr_fail(error, "%.512s: %.1400s", path, why.text);
     }
     json_decref(values);
@@ -249,7 +249,7 @@ int tr_container_read(struct tr_container *container, struct tr_train_options *o
     if (!options->model_dir)
         options->model_dir = container->model_dir;
     options->base = container->base;
-    return read_hyperparameters(container, &options->hyper, error);
+    return read_hyperparameters(container, options, error);
 }
 
 /* --- failure -------------------------------------------------------------------------------------

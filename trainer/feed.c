@@ -5,6 +5,8 @@
  */
 #include "trainer/feed.h"
 
+#include "trainer/batch.h"
+
 #include <stdlib.h>
 
 /* How long the source may block while copies are in flight whose host slots it may need. */
@@ -20,7 +22,6 @@ struct slot {
 struct tr_feed {
     struct tr_device *device;
     uint32_t slot_count;
-    uint32_t batch_rows;
     uint32_t next;     /* slot of the next batch */
     uint32_t on_loan;  /* slots with a loan: the `on_loan` ones before `next` */
     size_t slot_bytes; /* 0 until the first batch */
@@ -32,8 +33,8 @@ static int device_failed(const struct tr_feed *feed, struct tr_error *error)
     return tr_fail(error, "device %s: %s", feed->device->ops->name, feed->device->error);
 }
 
-int tr_feed_new(struct tr_device *device, uint32_t slot_count, uint32_t batch_rows,
-                struct tr_feed **out, struct tr_error *error)
+int tr_feed_new(struct tr_device *device, uint32_t slot_count, struct tr_feed **out,
+                struct tr_error *error)
 {
     struct tr_feed *feed = calloc(1, sizeof *feed);
     *out = NULL;
@@ -41,7 +42,6 @@ int tr_feed_new(struct tr_device *device, uint32_t slot_count, uint32_t batch_ro
         return tr_fail(error, "no memory");
     feed->device = device;
     feed->slot_count = slot_count;
-    feed->batch_rows = batch_rows;
     for (uint32_t i = 0; i < slot_count; i++) {
         struct slot *slot = &feed->slots[i];
         if (device->ops->event_new(device, &slot->copied) < 0 ||
@@ -72,22 +72,15 @@ void tr_feed_free(struct tr_feed **feed)
     *feed = NULL;
 }
 
-/* Device slots have the layout of the source's slots. */
-static int allocate_slots(struct tr_feed *feed, const struct penstock_batch *batch,
-                          struct tr_error *error)
+static int allocate_slots(struct tr_feed *feed, size_t slot_bytes, struct tr_error *error)
 {
-    size_t rows = feed->batch_rows;
-    size_t len_bytes = rows * batch->feature_dim * sizeof(float);
-    if (batch->labels)
-        len_bytes = (size_t)((const char *)batch->labels - (const char *)batch->base) +
-                    rows * batch->label_dim * sizeof(float);
     for (uint32_t i = 0; i < feed->slot_count; i++) {
         void *memory;
-        if (feed->device->ops->alloc(feed->device, len_bytes, &memory) < 0)
+        if (feed->device->ops->alloc(feed->device, slot_bytes, &memory) < 0)
             return device_failed(feed, error);
         feed->slots[i].memory = memory;
     }
-    feed->slot_bytes = len_bytes;
+    feed->slot_bytes = slot_bytes;
     return 0;
 }
 
@@ -120,7 +113,8 @@ static int retire(struct tr_feed *feed, const struct tr_source *source, bool all
 static int claim_slot(struct tr_feed *feed, const struct tr_source *source,
                       const struct penstock_batch *batch, struct tr_error *error)
 {
-    if (feed->slot_bytes == 0 && allocate_slots(feed, batch, error) < 0)
+    if (feed->slot_bytes == 0 &&
+        allocate_slots(feed, source->batch_bytes_max(source->cookie), error) < 0)
         return -1;
     if (batch->len_bytes > feed->slot_bytes)
         return tr_fail(error, "a batch of %zu bytes came after batches of at most %zu bytes",
@@ -131,6 +125,21 @@ static int claim_slot(struct tr_feed *feed, const struct tr_source *source,
         release_oldest(feed, source);
     }
     return 0;
+}
+
+/* The arrays of a batch whose bytes from base on lie at `base` of the device. */
+static struct tr_device_batch view_at(const struct penstock_batch *batch, void *base)
+{
+    struct penstock_batch there;
+    tr_batch_at(batch, base, &there);
+    return (struct tr_device_batch){.features = there.features,
+                                    .labels = there.labels,
+                                    .data = there.data,
+                                    .weights = there.weights,
+                                    .row_offsets = there.row_offsets,
+                                    .columns = there.columns,
+                                    .values = there.values,
+                                    .host = batch};
 }
 
 /* Gives one batch to both streams. The loan is taken over in every case. */
@@ -144,11 +153,7 @@ static int submit(struct tr_feed *feed, const struct tr_source *source, const st
         source->release(source->cookie, batch);
         return -1;
     }
-    struct tr_device_batch on_device = {(const float *)(void *)slot->memory, NULL, batch};
-    if (batch->labels) {
-        ptrdiff_t offset = (const char *)batch->labels - (const char *)batch->base;
-        on_device.labels = (const float *)(void *)(slot->memory + offset);
-    }
+    const struct tr_device_batch on_device = view_at(batch, slot->memory);
     slot->loan = batch;
     feed->next = (feed->next + 1) % feed->slot_count;
     feed->on_loan++;
@@ -168,7 +173,7 @@ static int submit(struct tr_feed *feed, const struct tr_source *source, const st
 static int compute_in_place(const struct tr_source *source, const struct tr_sink *sink,
                             const struct penstock_batch *batch, struct tr_error *error)
 {
-    struct tr_device_batch in_place = {batch->features, batch->labels, batch};
+    const struct tr_device_batch in_place = view_at(batch, batch->base);
     int rc = sink->step(sink->cookie, &in_place, error);
     source->release(source->cookie, batch);
     return rc;

@@ -25,13 +25,20 @@ struct tr_source {
     void *cookie;
     int (*next)(void *cookie, int timeout_ms, const struct penstock_batch **batch);
     void (*release)(void *cookie, const struct penstock_batch *batch);
+    /* Most bytes that a batch can have (len_bytes), once there has been one. */
+    size_t (*batch_bytes_max)(void *cookie);
 };
 
-/* A batch as the model sees it. The pointers are the device's; rows and the rest are in *host,
- * which is on loan for the call. */
+/* A batch as the model sees it. The arrays are the device's; shapes, counts and the rest are those
+ * of *host, which is on loan for the call. What the batch does not have is NULL. */
 struct tr_device_batch {
-    const float *features; /* (rows, feature_dim) */
-    const float *labels;   /* (rows, label_dim), NULL when label_dim is 0 */
+    const float *features;       /* (rows, feature_dim) */
+    const float *labels;         /* (rows, label_dim) */
+    const void *data;            /* (rows, feature_dim) of any type; `features` if float32 */
+    const float *weights;        /* (rows) */
+    const uint32_t *row_offsets; /* (rows + 1): CSR */
+    const uint32_t *columns;     /* (row_offsets[rows]) */
+    const float *values;
     const struct penstock_batch *host;
 };
 
@@ -48,10 +55,9 @@ struct tr_feed;
 #define TR_FEED_SLOTS_MAX 4U
 
 /* slot_count  device slots, TR_FEED_SLOTS_MIN .. TR_FEED_SLOTS_MAX
- * batch_rows  rows of the largest batch
- * Device slots are allocated when the first batch shows their size. Returns 0, or -1. */
-int tr_feed_new(struct tr_device *device, uint32_t slot_count, uint32_t batch_rows,
-                struct tr_feed **out, struct tr_error *error);
+ * Device slots are allocated with the first batch. Returns 0, or -1. */
+int tr_feed_new(struct tr_device *device, uint32_t slot_count, struct tr_feed **out,
+                struct tr_error *error);
 
 /* Waits for the device, frees, and clears *feed; accepts NULL. No batch is on loan by then. */
 void tr_feed_free(struct tr_feed **feed);

@@ -2,6 +2,8 @@
 /* trainer/head.c - see trainer/head.h. */
 #include "trainer/head.h"
 
+#include "trainer/batch.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,14 +55,8 @@ static int keep(struct tr_head *head, const struct penstock_batch *batch, struct
     }
     memcpy(memory, batch->base, batch->len_bytes);
     k->memory = memory;
-    k->batch = *batch;
-    k->batch.base = memory;
+    tr_batch_at(batch, memory, &k->batch);
     k->batch.pinned = false;
-    k->batch.features = memory;
-    if (batch->labels) {
-        ptrdiff_t offset = (const char *)batch->labels - (const char *)batch->base;
-        k->batch.labels = (const float *)(void *)((char *)memory + offset);
-    }
     if (head->last)
         head->last->next = k;
     else
@@ -135,7 +131,13 @@ static void head_release(void *cookie, const struct penstock_batch *batch)
     head->inner.release(head->inner.cookie, batch);
 }
 
+static size_t head_batch_bytes_max(void *cookie)
+{
+    const struct tr_head *head = cookie;
+    return head->inner.batch_bytes_max(head->inner.cookie);
+}
+
 struct tr_source tr_head_source(struct tr_head *head)
 {
-    return (struct tr_source){head, head_next, head_release};
+    return (struct tr_source){head, head_next, head_release, head_batch_bytes_max};
 }

@@ -1,67 +1,81 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* trainer/hyper.h - hyperparameters of linear-learner under SageMaker's names: parsed, checked,
- * and turned into a model's configuration.
+/* trainer/hyper.h - hyperparameters under SageMaker's names: a table for every model says what
+ * there is, and this takes "name=value" by it.
  *
- * Owner: the caller; the struct holds no pointer. Threads: pure functions.
+ * A model's values are a struct of its own that starts with struct tr_hyper_common.
+ *
+ * Owner: the caller; values hold no pointer. Threads: pure functions.
  * Errors: functions return 0, or -1 with *error, a sentence that names the hyperparameter.
  */
 #ifndef TRAINER_HYPER_H
 #define TRAINER_HYPER_H
 
 #include "trainer/error.h"
-#include "trainer/linear.h"
 
-enum tr_predictor {
-    TR_PREDICTOR_UNSET = 0,
-    TR_PREDICTOR_REGRESSOR,
-    TR_PREDICTOR_BINARY,
-    TR_PREDICTOR_MULTICLASS
-};
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
-enum tr_hyper_optimizer { TR_HYPER_OPTIMIZER_AUTO = 0, TR_HYPER_ADAM, TR_HYPER_SGD };
+/* Room for any model's values. */
+#define TR_HYPER_BYTES_MAX 512U
 
-/* "auto" is NAN for a double, 0 for a count, TR_AUTO for a truth value. */
-enum tr_truth { TR_FALSE = 0, TR_TRUE = 1, TR_AUTO = 2 };
-
-struct tr_hyper {
-    int predictor_type; /* enum tr_predictor */
-    int loss;           /* 0 auto, else 1 + enum tr_loss */
-    int optimizer;      /* enum tr_hyper_optimizer */
-    uint32_t num_classes;
-    uint32_t feature_dim; /* 0 = as the data has */
+/* The start of every model's values: what the loop itself needs. */
+struct tr_hyper_common {
+    uint32_t feature_dim; /* 0: as the data has */
     uint32_t epochs;
     uint32_t mini_batch_size;
-    uint32_t num_point_for_scaler;
-    uint32_t lr_scheduler_step;
-    double learning_rate;
-    double momentum;
-    double beta_1;
-    double beta_2;
-    double wd;
-    double l1;
-    double bias_lr_mult;
-    double bias_wd_mult;
-    double lr_scheduler_factor;
-    double lr_scheduler_minimum_lr;
-    int normalize_data; /* enum tr_truth, as the following */
-    int normalize_label;
-    int use_bias;
-    int use_lr_scheduler;
+    uint32_t seed; /* of whatever the model draws; models that draw nothing have no such name */
 };
 
-/* Fills in the defaults. */
-void tr_hyper_init(struct tr_hyper *hyper);
+enum tr_hyper_kind {
+    TR_HYPER_WORD,  /* int: the value of the word */
+    TR_HYPER_COUNT, /* uint32_t */
+    TR_HYPER_REAL,  /* double */
+    TR_HYPER_TRUTH  /* int: enum tr_truth */
+};
+
+/* "auto" is NAN for a double, 0 for a count, TR_AUTO for a truth value, unless the model's defaults
+ * say otherwise. */
+enum tr_truth { TR_FALSE = 0, TR_TRUE = 1, TR_AUTO = 2 };
+
+struct tr_hyper_word {
+    const char *text;
+    int value;
+};
+
+struct tr_hyper_parameter {
+    const char *name;
+    enum tr_hyper_kind kind;
+    size_t offset;    /* in the model's values */
+    bool may_be_auto; /* "auto" puts the default back */
+    double least;     /* COUNT and REAL: inclusive bounds */
+    double most;
+    const struct tr_hyper_word *words; /* WORD: ends with a NULL text */
+};
+
+/* One of SageMaker's with a single value here: another is refused. */
+struct tr_hyper_fixed {
+    const char *name;
+    const char *only;
+};
+
+struct tr_hyper_table {
+    const struct tr_hyper_parameter *parameters; /* ends with a NULL name */
+    const struct tr_hyper_fixed *fixed;          /* likewise; NULL: none */
+    size_t values_bytes;                         /* at most TR_HYPER_BYTES_MAX */
+    void (*init)(void *values);                  /* fills in the defaults */
+    /* Checks what only the whole set shows, e.g. that num_classes goes with predictor_type. */
+    int (*check)(const void *values, struct tr_error *error);
+};
 
 /* Takes one "name=value". */
-int tr_hyper_set(struct tr_hyper *hyper, const char *assignment, struct tr_error *error);
+int tr_hyper_set(const struct tr_hyper_table *table, void *values, const char *assignment,
+                 struct tr_error *error);
 
-/* Checks what only the whole set shows, e.g. that num_classes goes with the predictor_type. */
-int tr_hyper_check(const struct tr_hyper *hyper, struct tr_error *error);
+/* The word of this value. */
+const char *tr_hyper_word(const struct tr_hyper_word *words, int value);
 
-/* Model configuration for `dim` features; "auto" becomes a number. Scaling is left unset. */
-void tr_hyper_linear(const struct tr_hyper *hyper, uint32_t dim, struct tr_linear_config *config);
-
-/* "regressor", "binary_classifier", "multiclass_classifier". */
-const char *tr_hyper_predictor_name(const struct tr_hyper *hyper);
+/* `value`, or `automatic` when it is NAN. */
+double tr_hyper_or_auto(double value, double automatic);
 
 #endif

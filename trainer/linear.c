@@ -3,6 +3,7 @@
 #include "trainer/linear.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -214,7 +215,7 @@ static int forward_block(struct tr_linear *model, const float *features, uint32_
 }
 
 static int loss_block(struct tr_linear *model, const float *labels, uint32_t label_dim,
-                      uint32_t rows, float gradient_scale, float *dz, enum tr_linear_sums which)
+                      uint32_t rows, float gradient_scale, float *dz, enum tr_sums which)
 {
     struct tr_loss_args loss = {
         .loss = model->config.loss,
@@ -238,7 +239,7 @@ static int loss_block(struct tr_linear *model, const float *labels, uint32_t lab
 static int run_batch(struct tr_linear *model, const float *features, const float *labels,
                      uint32_t label_dim, uint32_t rows, bool learn, struct tr_error *error)
 {
-    enum tr_linear_sums which = learn ? TR_SUMS_TRAIN : TR_SUMS_EVALUATE;
+    enum tr_sums which = learn ? TR_SUMS_TRAIN : TR_SUMS_EVALUATE;
     float *dz = learn ? model->dz : NULL;
     for (uint32_t at = 0; at < rows; at += model->block_rows) {
         uint32_t n = rows - at < model->block_rows ? rows - at : model->block_rows;
@@ -336,7 +337,7 @@ static struct tr_stats in_label_units(const struct tr_linear *model, struct tr_s
     return sums;
 }
 
-int tr_linear_read_sums(struct tr_linear *model, enum tr_linear_sums which, bool reset,
+int tr_linear_read_sums(struct tr_linear *model, enum tr_sums which, bool reset,
                         struct tr_stats *out, struct tr_error *error)
 {
     const struct tr_device_ops *ops = model->device->ops;
@@ -417,6 +418,34 @@ int tr_linear_export(struct tr_linear *model, float *weights, float *bias, struc
     free(mean);
     free(inv_std);
     return rc;
+}
+
+static struct tr_state_item on_device(const char *name, void *memory, size_t len_bytes)
+{
+    struct tr_state_item item = {.memory = memory, .len_bytes = len_bytes, .on_device = true};
+    snprintf(item.name, sizeof item.name, "%s", name);
+    return item;
+}
+
+size_t tr_linear_state(struct tr_linear *model, struct tr_state_item *items)
+{
+    size_t w_bytes = model->w.n * sizeof(float);
+    size_t b_bytes = model->b.n * sizeof(float);
+    size_t count = 0;
+    items[count++] = on_device("weights", model->w.value, w_bytes);
+    items[count++] = on_device("weights.m", model->w.m, w_bytes);
+    items[count++] = on_device("weights.v", model->w.v, w_bytes);
+    items[count++] = on_device("bias", model->b.value, b_bytes);
+    items[count++] = on_device("bias.m", model->b.m, b_bytes);
+    items[count++] = on_device("bias.v", model->b.v, b_bytes);
+    items[count++] = on_device("sums", model->sums, TR_SUMS_COUNT * sizeof *model->sums);
+    if (model->mean) {
+        size_t dim_bytes = model->config.dim * sizeof(float);
+        items[count++] = on_device("mean", model->mean, dim_bytes);
+        items[count++] = on_device("inv_std", model->inv_std, dim_bytes);
+    }
+    items[count++] = (struct tr_state_item){"steps", &model->steps, sizeof model->steps, false};
+    return count;
 }
 
 uint32_t tr_linear_check_labels(const struct tr_linear_config *config, const float *labels,

@@ -13,6 +13,7 @@
 
 #include "trainer/error.h"
 #include "trainer/kernels.h"
+#include "trainer/model.h"
 
 struct tr_linear_config {
     enum tr_loss loss;
@@ -42,9 +43,6 @@ struct tr_linear_config {
     double label_std;
 };
 
-/* Two sets of sums, so that evaluation leaves the sums of training alone. */
-enum tr_linear_sums { TR_SUMS_TRAIN = 0, TR_SUMS_EVALUATE = 1, TR_SUMS_COUNT = 2 };
-
 struct tr_linear;
 
 int tr_linear_new(struct tr_device *device, const struct tr_linear_config *config,
@@ -64,7 +62,7 @@ int tr_linear_evaluate(struct tr_linear *model, const float *features, const flo
 
 /* Waits for the device and reads sums; with `reset`, sets them to zero. The loss of
  * TR_LOSS_SQUARED is in the labels' own units. */
-int tr_linear_read_sums(struct tr_linear *model, enum tr_linear_sums which, bool reset,
+int tr_linear_read_sums(struct tr_linear *model, enum tr_sums which, bool reset,
                         struct tr_stats *out, struct tr_error *error);
 
 /* Sums of training so far without waiting: each call starts a read-back and returns what the
@@ -76,6 +74,10 @@ int tr_linear_peek_sums(struct tr_linear *model, struct tr_stats *out, struct tr
  *   weights  (dim, outputs)
  *   bias     (outputs) */
 int tr_linear_export(struct tr_linear *model, float *weights, float *bias, struct tr_error *error);
+
+/* What decides further steps: weights, biases, their moments, sums, the count of steps. Returns the
+ * number of items, as tr_model_ops.state does. */
+size_t tr_linear_state(struct tr_linear *model, struct tr_state_item *items);
 
 /* Index of the first of `rows` labels (column 0 of (rows, label_dim), host memory) that the loss
  * cannot take: not a whole number in [0, outputs) for softmax, not 0 or 1 for logistic, not finite

@@ -63,11 +63,17 @@ static void find_host(const char *base, char *host, size_t host_bytes)
     tr_report_host(text, host, host_bytes);
 }
 
-void tr_report_init(struct tr_report *report, bool quiet, enum tr_loss loss, const char *base)
+void tr_report_init(struct tr_report *report, bool quiet, const char *base)
 {
-    *report = (struct tr_report){.quiet = quiet, .loss = loss};
+    *report = (struct tr_report){.quiet = quiet, .title = "", .objective = ""};
     report->terminal = !quiet && isatty(STDERR_FILENO);
     find_host(base, report->host, sizeof report->host);
+}
+
+void tr_report_model(struct tr_report *report, const char *title, const char *objective)
+{
+    report->title = title;
+    report->objective = objective;
 }
 
 /* --- lines for people ----------------------------------------------------------------------------
@@ -111,28 +117,13 @@ void tr_report_progress(struct tr_report *report, uint32_t epoch, uint32_t epoch
     fprintf(stderr, "\r\033[Kepoch %u/%u  %" PRIu64 " rows  %.0f rows/s  %.2f GB/s", epoch + 1,
             epochs, so_far->rows, per_second((double)so_far->rows, so_far->seconds),
             per_second((double)so_far->batch_bytes / GIGA, so_far->seconds));
-    if (so_far->loss > 0.0)
-        fprintf(stderr, "  loss %.4g", so_far->loss);
+    if (so_far->results.loss > 0.0)
+        fprintf(stderr, "  loss %.4g", so_far->results.loss);
     fflush(stderr);
 }
 
 /* --- metric lines --------------------------------------------------------------------------------
  */
-
-static const char *objective_name(enum tr_loss loss)
-{
-    if (loss == TR_LOSS_SOFTMAX)
-        return "multiclass_cross_entropy_objective";
-    return loss == TR_LOSS_LOGISTIC ? "binary_classification_cross_entropy_objective"
-                                    : "mse_objective";
-}
-
-const char *tr_report_score_name(const struct tr_report *report)
-{
-    if (report->loss == TR_LOSS_SOFTMAX)
-        return "multiclass_accuracy";
-    return report->loss == TR_LOSS_LOGISTIC ? "binary_classification_accuracy" : "mse";
-}
 
 static void put_metric(struct tr_json *json, const char *name, uint64_t value)
 {
@@ -156,7 +147,7 @@ static void print_metrics(const struct tr_report *report, uint32_t epoch,
     tr_json_number(&json, "StartTime", train->started_at_s);
     tr_json_number(&json, "EndTime", tr_calendar_s());
     tr_json_open(&json, "Dimensions", '{');
-    tr_json_text(&json, "Algorithm", "Linear Learner");
+    tr_json_text(&json, "Algorithm", report->title);
     tr_json_text(&json, "Host", report->host);
     tr_json_text(&json, "Operation", "training");
     tr_json_text(&json, "epoch", text);
@@ -175,27 +166,39 @@ static void print_metrics(const struct tr_report *report, uint32_t epoch,
     putchar('\n');
 }
 
+/* ", validation loss 0.4, multiclass_accuracy 0.84", or the first loss alone: ", validation mse 2".
+ */
+static void describe_held_out(const struct tr_results *results, char *text, size_t text_bytes)
+{
+    const struct tr_score *score = results->score_count > 0 ? &results->scores[0] : NULL;
+    if (score && score->is_loss)
+        snprintf(text, text_bytes, ", validation %s %.6g", score->name, score->value);
+    else if (score)
+        snprintf(text, text_bytes, ", validation loss %.6g, %s %.4f", results->loss, score->name,
+                 score->value);
+    else
+        snprintf(text, text_bytes, ", validation loss %.6g", results->loss);
+}
+
 void tr_report_epoch(struct tr_report *report, uint32_t epoch, uint32_t epochs,
                      const struct tr_pass *train, const struct tr_pass *validation,
                      uint64_t rows_seen, uint64_t batches_seen)
 {
-    char held_out[96] = "";
+    char held_out[128] = "";
     double rows_s = per_second((double)train->rows, train->seconds);
-    if (validation && report->loss == TR_LOSS_SQUARED)
-        snprintf(held_out, sizeof held_out, ", validation mse %.6g", validation->loss);
-    else if (validation)
-        snprintf(held_out, sizeof held_out, ", validation loss %.6g, accuracy %.4f",
-                 validation->loss, validation->score);
-    tr_report_line(
-        report, "epoch %u/%u: %" PRIu64 " rows in %.2f s, %.0f rows/s, %.3f GB/s, loss %.6g%s",
-        epoch + 1, epochs, train->rows, train->seconds, rows_s,
-        per_second((double)train->batch_bytes / GIGA, train->seconds), train->loss, held_out);
+    if (validation)
+        describe_held_out(&validation->results, held_out, sizeof held_out);
+    tr_report_line(report,
+                   "epoch %u/%u: %" PRIu64 " rows in %.2f s, %.0f rows/s, %.3f GB/s, loss %.6g%s",
+                   epoch + 1, epochs, train->rows, train->seconds, rows_s,
+                   per_second((double)train->batch_bytes / GIGA, train->seconds),
+                   train->results.loss, held_out);
     clear_progress(report);
     printf("#quality_metric: host=%s, epoch=%u, train %s <loss>=%.9g\n", report->host, epoch,
-           objective_name(report->loss), train->loss);
+           report->objective, train->results.loss);
     if (validation)
         printf("#quality_metric: host=%s, epoch=%u, validation %s <loss>=%.9g\n", report->host,
-               epoch, objective_name(report->loss), validation->loss);
+               epoch, report->objective, validation->results.loss);
     print_metrics(report, epoch, train, rows_seen, batches_seen);
     printf("#progress_metric: host=%s, completed %.1f %% of epochs\n", report->host,
            100.0 * ((double)epoch + 1.0) / (double)epochs);
@@ -208,12 +211,12 @@ void tr_report_quality(struct tr_report *report, const char *channel, const stru
 {
     clear_progress(report);
     printf("#quality_metric: host=%s, %s %s <loss>=%.9g\n", report->host, channel,
-           objective_name(report->loss), pass->loss);
-    if (report->loss == TR_LOSS_SQUARED)
-        printf("#quality_metric: host=%s, %s mse <loss>=%.9g\n", report->host, channel, pass->loss);
-    else
-        printf("#quality_metric: host=%s, %s %s <score>=%.9g\n", report->host, channel,
-               tr_report_score_name(report), pass->score);
+           report->objective, pass->results.loss);
+    for (size_t i = 0; i < pass->results.score_count; i++) {
+        const struct tr_score *score = &pass->results.scores[i];
+        printf("#quality_metric: host=%s, %s %s <%s>=%.9g\n", report->host, channel, score->name,
+               score->is_loss ? "loss" : "score", score->value);
+    }
     fflush(stdout);
 }
 

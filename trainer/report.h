@@ -10,7 +10,7 @@
 #ifndef TRAINER_REPORT_H
 #define TRAINER_REPORT_H
 
-#include "trainer/hyper.h"
+#include "trainer/model.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,9 +20,10 @@ struct tr_report {
     bool quiet;
     bool terminal;
     bool progress_shown;
-    double progress_at_s; /* when the progress line was last drawn */
-    char host[64];        /* "algo-1", or what SageMaker calls this machine */
-    enum tr_loss loss;
+    double progress_at_s;  /* when the progress line was last drawn */
+    char host[64];         /* "algo-1", or what SageMaker calls this machine */
+    const char *title;     /* of the model, as tr_report_model was told */
+    const char *objective; /* likewise */
 };
 
 /* One pass over a channel. */
@@ -32,8 +33,7 @@ struct tr_pass {
     uint64_t batch_bytes; /* of features and labels */
     double seconds;
     double started_at_s; /* seconds since 1970 */
-    double loss;         /* mean */
-    double score;        /* accuracy; unused for squared loss */
+    struct tr_results results;
 };
 
 /* Seconds of a clock that only goes forward, and since 1970. */
@@ -45,7 +45,10 @@ double tr_calendar_s(void);
 void tr_report_host(const char *text, char *host, size_t host_bytes);
 
 /* base  where a training container's files are; NULL: /opt/ml, if it is there */
-void tr_report_init(struct tr_report *report, bool quiet, enum tr_loss loss, const char *base);
+void tr_report_init(struct tr_report *report, bool quiet, const char *base);
+
+/* The model's name in metric lines, and its objective's; both stay the caller's. */
+void tr_report_model(struct tr_report *report, const char *title, const char *objective);
 
 /* A line for people; takes the progress line off first. */
 void tr_report_line(struct tr_report *report, const char *format, ...)
@@ -64,9 +67,6 @@ void tr_report_epoch(struct tr_report *report, uint32_t epoch, uint32_t epochs,
 
 /* The quality of the final model on a held-out channel, "validation" or "test". */
 void tr_report_quality(struct tr_report *report, const char *channel, const struct tr_pass *pass);
-
-/* The name of the score or loss that tr_report_quality prints, e.g. "multiclass_accuracy". */
-const char *tr_report_score_name(const struct tr_report *report);
 
 /* How well the data kept up. */
 void tr_report_data(struct tr_report *report, double first_batch_s, double waited_s,

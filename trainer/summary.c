@@ -53,17 +53,16 @@ void tr_summary_test(struct tr_summary *summary, const struct tr_pass *test)
 /* --- the metrics file ----------------------------------------------------------------------------
  */
 
-static void put_pass(struct tr_json *json, const char *key, const struct tr_pass *pass,
-                     const char *score_name)
+static void put_pass(struct tr_json *json, const char *key, const struct tr_pass *pass)
 {
     tr_json_open(json, key, '{');
     tr_json_count(json, "rows", pass->rows);
     tr_json_count(json, "batches", pass->batches);
     tr_json_number(json, "seconds", pass->seconds);
     tr_json_count(json, "batch_bytes", pass->batch_bytes);
-    tr_json_number(json, "loss", pass->loss);
-    if (strcmp(score_name, "mse") != 0) /* there the loss is the score */
-        tr_json_number(json, score_name, pass->score);
+    tr_json_number(json, "loss", pass->results.loss);
+    for (size_t i = 0; i < pass->results.score_count; i++)
+        tr_json_number(json, pass->results.scores[i].name, pass->results.scores[i].value);
     tr_json_close(json, '}');
 }
 
@@ -92,8 +91,8 @@ static void put_stream(struct tr_json *json, const struct tr_summary *summary)
     tr_json_close(json, '}');
 }
 
-static int save_metrics(const struct tr_summary *summary, const char *path, const char *score_name,
-                        const char *device, struct tr_error *error)
+static int save_metrics(const struct tr_summary *summary, const char *path, const char *device,
+                        struct tr_error *error)
 {
     struct tr_output output;
     if (tr_output_open(&output, NULL, path, error) < 0)
@@ -113,14 +112,14 @@ static int save_metrics(const struct tr_summary *summary, const char *path, cons
     for (uint32_t i = 0; summary->history && i < summary->epochs && i < TR_SUMMARY_EPOCHS_MAX;
          i++) {
         tr_json_open(&json, NULL, '{');
-        put_pass(&json, "train", &summary->history[i].train, score_name);
+        put_pass(&json, "train", &summary->history[i].train);
         if (summary->has_validation)
-            put_pass(&json, "validation", &summary->history[i].validation, score_name);
+            put_pass(&json, "validation", &summary->history[i].validation);
         tr_json_close(&json, '}');
     }
     tr_json_close(&json, ']');
     if (summary->has_test)
-        put_pass(&json, "test", &summary->test, score_name);
+        put_pass(&json, "test", &summary->test);
     tr_json_close(&json, '}');
     putc('\n', output.file);
     int rc = tr_output_close(&output, error);
@@ -133,37 +132,36 @@ static int save_metrics(const struct tr_summary *summary, const char *path, cons
 /* --- the model -----------------------------------------------------------------------------------
  */
 
+/* "train_loss", "train_multiclass_accuracy". */
 static size_t put_scores(struct tr_score *scores, size_t count, const char *channel,
-                         const struct tr_pass *pass, const char *score_name)
+                         const struct tr_results *results)
 {
     snprintf(scores[count].name, sizeof scores[count].name, "%s_loss", channel);
-    scores[count++].value = pass->loss;
-    if (strcmp(score_name, "mse") != 0) {
-        snprintf(scores[count].name, sizeof scores[count].name, "%s_%s", channel, score_name);
-        scores[count++].value = pass->score;
+    scores[count++].value = results->loss;
+    for (size_t i = 0; i < results->score_count; i++) {
+        snprintf(scores[count].name, sizeof scores[count].name, "%s_%.40s", channel,
+                 results->scores[i].name);
+        scores[count++].value = results->scores[i].value;
     }
     return count;
 }
 
 static int save_model(const struct tr_summary *summary, const struct tr_train_options *options,
-                      const struct tr_linear_config *config, const char *device,
-                      const char *score_name, const float *weights, const float *bias,
+                      const struct tr_model *model, const struct tr_export *arrays,
                       struct tr_error *error)
 {
-    struct tr_score scores[TR_SCORES_MAX];
-    size_t count = put_scores(scores, 0, "train", &summary->train, score_name);
+    struct tr_score scores[TR_CHANNEL_COUNT * (1 + TR_SCORES_MAX)];
+    size_t count = put_scores(scores, 0, "train", &summary->train.results);
     if (summary->has_validation)
-        count = put_scores(scores, count, "validation", &summary->validation, score_name);
+        count = put_scores(scores, count, "validation", &summary->validation.results);
     if (summary->has_test)
-        count = put_scores(scores, count, "test", &summary->test, score_name);
+        count = put_scores(scores, count, "test", &summary->test.results);
     const struct tr_model_info info = {
-        .hyper = &options->hyper,
-        .config = config,
-        .weights = weights,
-        .bias = bias,
+        .model = model,
+        .common = tr_common(options),
+        .arrays = arrays,
         .epochs = summary->epochs,
         .rows = summary->train.rows,
-        .device = device,
         .scores = scores,
         .score_count = count,
     };
@@ -171,14 +169,12 @@ static int save_model(const struct tr_summary *summary, const struct tr_train_op
 }
 
 int tr_summary_save(const struct tr_summary *summary, const struct tr_train_options *options,
-                    const struct tr_linear_config *config, const char *device,
-                    const char *score_name, const float *weights, const float *bias,
+                    const struct tr_model *model, const struct tr_export *arrays,
                     struct tr_error *error)
 {
-    if (options->model_dir &&
-        save_model(summary, options, config, device, score_name, weights, bias, error) < 0)
+    if (options->model_dir && save_model(summary, options, model, arrays, error) < 0)
         return -1;
     if (options->metrics_json)
-        return save_metrics(summary, options->metrics_json, score_name, device, error);
+        return save_metrics(summary, options->metrics_json, model->device->ops->name, error);
     return 0;
 }

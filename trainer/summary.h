@@ -45,11 +45,9 @@ void tr_summary_epoch(struct tr_summary *summary, const struct tr_pass *train,
                       const struct tr_pass *validation);
 void tr_summary_test(struct tr_summary *summary, const struct tr_pass *test);
 
-/* Writes the model (when options say where) and the metrics file (likewise). score_name is
- * tr_report_score_name's. */
+/* Writes the model (when options say where) and the metrics file (likewise). */
 int tr_summary_save(const struct tr_summary *summary, const struct tr_train_options *options,
-                    const struct tr_linear_config *config, const char *device,
-                    const char *score_name, const float *weights, const float *bias,
+                    const struct tr_model *model, const struct tr_export *arrays,
                     struct tr_error *error);
 
 #endif

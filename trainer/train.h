@@ -9,9 +9,14 @@
 
 #include "pipe/stream_options.h"
 #include "trainer/error.h"
-#include "trainer/hyper.h"
+#include "trainer/model.h"
 
 #define TR_URIS_MAX 64U
+
+/* Memory for the rows that a model learns from before its first step. The same for every memory
+ * limit, or the model would depend on it; it comes out of the limit where that leaves the stream
+ * what it needs. */
+#define TR_HEAD_BYTES_MAX ((size_t)32 << 20)
 
 enum tr_channel { TR_CHANNEL_TRAIN, TR_CHANNEL_VALIDATION, TR_CHANNEL_TEST, TR_CHANNEL_COUNT };
 
@@ -25,7 +30,8 @@ struct tr_channel_options {
 
 struct tr_train_options {
     struct tr_channel_options channels[TR_CHANNEL_COUNT];
-    struct tr_hyper hyper;
+    const struct tr_model_ops *model;
+    _Alignas(double) char hyper[TR_HYPER_BYTES_MAX]; /* values of model->hyper, checked */
     const char *device;
     const char *model_dir;    /* NULL: no model is written */
     const char *metrics_json; /* NULL: none */
@@ -37,6 +43,11 @@ struct tr_train_options {
                                         training channel's; the others are read whole, but for
                                         samples of their own */
 };
+
+static inline const struct tr_hyper_common *tr_common(const struct tr_train_options *options)
+{
+    return (const struct tr_hyper_common *)(const void *)options->hyper;
+}
 
 /* "train", "validation", "test". */
 const char *tr_channel_name(enum tr_channel channel);

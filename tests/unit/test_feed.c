@@ -71,6 +71,12 @@ static void fake_release(void *cookie, const struct penstock_batch *batch)
     memset(fake->memory[batch->slot_no], 0x3f, SLOT_BYTES); /* 0.7, and label 0.7: class 0 */
 }
 
+static size_t fake_batch_bytes_max(void *cookie)
+{
+    (void)cookie;
+    return SLOT_BYTES;
+}
+
 struct trainee {
     struct tr_linear *model;
     uint32_t fail_at; /* step that fails, 0 = none */
@@ -123,7 +129,7 @@ static void train(const struct setting *setting, struct result *result)
         tr_delayed_hold(device, TR_STREAM_COPY, setting->hold_copy);
         tr_delayed_hold(device, TR_STREAM_COMPUTE, setting->hold_compute);
     }
-    struct tr_source source = {&fake, fake_next, fake_release};
+    struct tr_source source = {&fake, fake_next, fake_release, fake_batch_bytes_max};
     struct tr_head *head = tr_head_new(&source);
     struct trainee trainee = {NULL, 0, 0};
     struct tr_sink sink = {&trainee, step};
@@ -135,7 +141,7 @@ static void train(const struct setting *setting, struct result *result)
         source = tr_head_source(head);
     }
     assert_int_equal(tr_linear_new(device, &config, &trainee.model, &error), 0);
-    assert_int_equal(tr_feed_new(device, setting->device_slots, BATCH_ROWS, &feed, &error), 0);
+    assert_int_equal(tr_feed_new(device, setting->device_slots, &feed, &error), 0);
     assert_int_equal(tr_feed_run(feed, &source, &sink, &source_rc, &error), 0);
     assert_int_equal(source_rc, PENSTOCK_EPOCH_END);
     assert_int_equal(fake.made, BATCHES);
@@ -225,7 +231,7 @@ static void test_head_keeps_what_it_is_told(void **state)
     struct tr_error error;
     memset(&fake, 0, sizeof fake);
     fake.slot_count = 2;
-    struct tr_source source = {&fake, fake_next, fake_release};
+    struct tr_source source = {&fake, fake_next, fake_release, fake_batch_bytes_max};
     struct tr_head *head = tr_head_new(&source);
     assert_int_equal(tr_head_fill(head, 3 * BATCH_ROWS, SIZE_MAX, &error), 0);
     assert_int_equal(tr_head_rc(head), PENSTOCK_OK);
@@ -269,7 +275,7 @@ static void test_source_error_is_passed_on_and_all_is_released(void **state)
     fake.slot_count = 5;
     fake.error_rc = PENSTOCK_E_NETWORK;
     struct tr_device *device = fixture_device("delayed");
-    struct tr_source source = {&fake, fake_next, fake_release};
+    struct tr_source source = {&fake, fake_next, fake_release, fake_batch_bytes_max};
     struct tr_linear_config config = {.loss = TR_LOSS_SOFTMAX,
                                       .dim = DIM,
                                       .outputs = CLASSES,
@@ -281,7 +287,7 @@ static void test_source_error_is_passed_on_and_all_is_released(void **state)
     struct tr_error error;
     int source_rc = 0;
     assert_int_equal(tr_linear_new(device, &config, &trainee.model, &error), 0);
-    assert_int_equal(tr_feed_new(device, 3, BATCH_ROWS, &feed, &error), 0);
+    assert_int_equal(tr_feed_new(device, 3, &feed, &error), 0);
     assert_int_equal(tr_feed_run(feed, &source, &sink, &source_rc, &error), 0);
     assert_int_equal(source_rc, PENSTOCK_E_NETWORK);
     assert_int_equal(fake.released, BATCHES);
@@ -305,7 +311,7 @@ static void test_steady_state_allocates_nothing(void **state)
     (void)state;
     static struct fake fake;
     struct tr_device *device = fixture_device("delayed");
-    struct tr_source source = {&fake, fake_next, fake_release};
+    struct tr_source source = {&fake, fake_next, fake_release, fake_batch_bytes_max};
     struct tr_linear_config config = {.loss = TR_LOSS_SOFTMAX,
                                       .dim = DIM,
                                       .outputs = CLASSES,
@@ -317,7 +323,7 @@ static void test_steady_state_allocates_nothing(void **state)
     struct tr_error error;
     int source_rc;
     assert_int_equal(tr_linear_new(device, &config, &trainee.model, &error), 0);
-    assert_int_equal(tr_feed_new(device, 3, BATCH_ROWS, &feed, &error), 0);
+    assert_int_equal(tr_feed_new(device, 3, &feed, &error), 0);
     uint64_t allocs = 0;
     for (int epoch = 0; epoch < 2; epoch++) {
         memset(&fake, 0, sizeof fake);
@@ -364,11 +370,8 @@ FAULTY(event_record, (struct tr_device * device, struct tr_event *event, enum tr
 FAULTY(event_query, (struct tr_device * device, struct tr_event *event), (device, event))
 FAULTY(stream_wait, (struct tr_device * device, enum tr_stream stream, struct tr_event *event),
        (device, stream, event))
-FAULTY(scale, (struct tr_device * device, const struct tr_scale_args *a), (device, a))
-FAULTY(forward, (struct tr_device * device, const struct tr_forward_args *a), (device, a))
-FAULTY(loss, (struct tr_device * device, const struct tr_loss_args *a), (device, a))
-FAULTY(gradient, (struct tr_device * device, const struct tr_gradient_args *a), (device, a))
-FAULTY(update, (struct tr_device * device, const struct tr_update_args *a), (device, a))
+FAULTY(launch, (struct tr_device * device, enum tr_kernel kernel, const void *args, size_t n),
+       (device, kernel, args, n))
 
 /* Trains on a device whose k-th call fails; 0 when all went well. */
 static int train_with_fault(uint32_t k, struct tr_error *error)
@@ -385,7 +388,7 @@ static int train_with_fault(uint32_t k, struct tr_error *error)
                                       .label_std = 1.0};
     struct tr_device *device = fixture_device("delayed");
     struct tr_device_ops ops = tr_device_delayed;
-    struct tr_source source = {&fake, fake_next, fake_release};
+    struct tr_source source = {&fake, fake_next, fake_release, fake_batch_bytes_max};
     struct trainee trainee = {NULL, 0, 0};
     struct tr_sink sink = {&trainee, step};
     struct tr_feed *feed = NULL;
@@ -400,11 +403,7 @@ static int train_with_fault(uint32_t k, struct tr_error *error)
     ops.event_record = faulty_event_record;
     ops.event_query = faulty_event_query;
     ops.stream_wait = faulty_stream_wait;
-    ops.scale = faulty_scale;
-    ops.forward = faulty_forward;
-    ops.loss = faulty_loss;
-    ops.gradient = faulty_gradient;
-    ops.update = faulty_update;
+    ops.launch = faulty_launch;
     device->ops = &ops;
     memset(&fake, 0, sizeof fake);
     fake.slot_count = 3;
@@ -413,7 +412,7 @@ static int train_with_fault(uint32_t k, struct tr_error *error)
     calls_left = k;
     int rc = tr_linear_new(device, &config, &trainee.model, error);
     if (rc == 0)
-        rc = tr_feed_new(device, 2, BATCH_ROWS, &feed, error);
+        rc = tr_feed_new(device, 2, &feed, error);
     if (rc == 0)
         rc = tr_feed_run(feed, &source, &sink, &source_rc, error);
     if (rc == 0)

@@ -11,13 +11,23 @@
 
 #include <cmocka.h>
 
-#include "trainer/hyper.h"
+#include "trainer/linear_hyper.h"
 
-static void set_all(struct tr_hyper *hyper, const char *const *assignments)
+static int set(struct tr_linear_hyper *hyper, const char *assignment, struct tr_error *error)
+{
+    return tr_hyper_set(&tr_linear_hyper_table, hyper, assignment, error);
+}
+
+static int check(const struct tr_linear_hyper *hyper, struct tr_error *error)
+{
+    return tr_linear_hyper_table.check(hyper, error);
+}
+
+static void set_all(struct tr_linear_hyper *hyper, const char *const *assignments)
 {
     struct tr_error error;
     for (; *assignments; assignments++) {
-        if (tr_hyper_set(hyper, *assignments, &error) < 0)
+        if (set(hyper, *assignments, &error) < 0)
             fail_msg("%s: %s", *assignments, error.text);
     }
 }
@@ -25,19 +35,19 @@ static void set_all(struct tr_hyper *hyper, const char *const *assignments)
 static void test_defaults_are_sagemakers(void **state)
 {
     (void)state;
-    struct tr_hyper hyper;
+    struct tr_linear_hyper hyper;
     struct tr_linear_config config;
     struct tr_error error;
-    tr_hyper_init(&hyper);
-    assert_int_equal(hyper.epochs, 15);
-    assert_int_equal(hyper.mini_batch_size, 1000);
+    tr_linear_hyper_init(&hyper);
+    assert_int_equal(hyper.common.epochs, 15);
+    assert_int_equal(hyper.common.mini_batch_size, 1000);
     assert_int_equal(hyper.num_point_for_scaler, 10000);
     assert_true(hyper.normalize_data != TR_FALSE);
     set_all(&hyper,
             (const char *const[]){"predictor_type=multiclass_classifier", "num_classes=10", NULL});
-    assert_int_equal(tr_hyper_check(&hyper, &error), 0);
-    assert_string_equal(tr_hyper_predictor_name(&hyper), "multiclass_classifier");
-    tr_hyper_linear(&hyper, 784, &config);
+    assert_int_equal(check(&hyper, &error), 0);
+    assert_string_equal(tr_linear_predictor_name(&hyper), "multiclass_classifier");
+    tr_linear_hyper_config(&hyper, 784, &config);
     assert_int_equal(config.loss, TR_LOSS_SOFTMAX);
     assert_int_equal(config.outputs, 10);
     assert_int_equal(config.dim, 784);
@@ -56,10 +66,10 @@ static void test_defaults_are_sagemakers(void **state)
 static void test_every_value_reaches_the_model(void **state)
 {
     (void)state;
-    struct tr_hyper hyper;
+    struct tr_linear_hyper hyper;
     struct tr_linear_config config;
     struct tr_error error;
-    tr_hyper_init(&hyper);
+    tr_linear_hyper_init(&hyper);
     set_all(&hyper, (const char *const[]){"predictor_type=binary_classifier",
                                           "optimizer=sgd",
                                           "learning_rate=0.25",
@@ -82,12 +92,12 @@ static void test_every_value_reaches_the_model(void **state)
                                           "loss=logistic",
                                           "num_classes=2",
                                           NULL});
-    assert_int_equal(tr_hyper_check(&hyper, &error), 0);
-    assert_int_equal(hyper.epochs, 2);
-    assert_int_equal(hyper.feature_dim, 9);
+    assert_int_equal(check(&hyper, &error), 0);
+    assert_int_equal(hyper.common.epochs, 2);
+    assert_int_equal(hyper.common.feature_dim, 9);
     assert_int_equal(hyper.num_point_for_scaler, 11);
     assert_int_equal(hyper.normalize_data, TR_FALSE);
-    tr_hyper_linear(&hyper, 9, &config);
+    tr_linear_hyper_config(&hyper, 9, &config);
     assert_int_equal(config.loss, TR_LOSS_LOGISTIC);
     assert_int_equal(config.outputs, 1);
     assert_int_equal(config.optimizer, TR_OPTIMIZER_SGD);
@@ -101,7 +111,7 @@ static void test_every_value_reaches_the_model(void **state)
 
     set_all(&hyper, (const char *const[]){"use_lr_scheduler=false", "learning_rate=auto",
                                           "use_bias=auto", "mini_batch_size=auto", NULL});
-    tr_hyper_linear(&hyper, 16, &config);
+    tr_linear_hyper_config(&hyper, 16, &config);
     assert_int_equal(config.lr_step, 0);
     assert_true(config.learning_rate == 0.25); /* sgd, logistic: 1 / (dim / 4) */
     assert_true(config.use_bias);
@@ -111,8 +121,8 @@ static void test_every_value_reaches_the_model(void **state)
 static void test_auto_and_what_penstock_does_anyway_are_accepted(void **state)
 {
     (void)state;
-    struct tr_hyper hyper;
-    tr_hyper_init(&hyper);
+    struct tr_linear_hyper hyper;
+    tr_linear_hyper_init(&hyper);
     set_all(&hyper,
             (const char *const[]){"learning_rate=auto", "optimizer=auto", "loss=auto", "wd=auto",
                                   "normalize_label=auto", "num_models=1", "num_models=auto",
@@ -122,12 +132,12 @@ static void test_auto_and_what_penstock_does_anyway_are_accepted(void **state)
 
 static void assert_refused(const char *assignment, const char *sentence)
 {
-    struct tr_hyper hyper;
-    struct tr_hyper before;
+    struct tr_linear_hyper hyper;
+    struct tr_linear_hyper before;
     struct tr_error error = {""};
-    tr_hyper_init(&hyper);
+    tr_linear_hyper_init(&hyper);
     memcpy(&before, &hyper, sizeof hyper);
-    assert_int_equal(tr_hyper_set(&hyper, assignment, &error), -1);
+    assert_int_equal(set(&hyper, assignment, &error), -1);
     assert_string_equal(error.text, sentence);
     assert_memory_equal(&hyper, &before, sizeof hyper);
 }
@@ -169,14 +179,14 @@ static void test_bad_values_are_refused(void **state)
     const char *const words[] = {
         "predictor_type=classifier", "optimizer=rmsprop", "loss=hinge_loss",
         "normalize_data=yes",        "use_bias=",         "predictor_type="};
-    struct tr_hyper hyper;
-    tr_hyper_init(&hyper);
+    struct tr_linear_hyper hyper;
+    tr_linear_hyper_init(&hyper);
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
-        assert_int_equal(tr_hyper_set(&hyper, counts[i], NULL), -1);
+        assert_int_equal(set(&hyper, counts[i], NULL), -1);
     for (size_t i = 0; i < sizeof reals / sizeof *reals; i++)
-        assert_int_equal(tr_hyper_set(&hyper, reals[i], NULL), -1);
+        assert_int_equal(set(&hyper, reals[i], NULL), -1);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        assert_int_equal(tr_hyper_set(&hyper, words[i], NULL), -1);
+        assert_int_equal(set(&hyper, words[i], NULL), -1);
     assert_refused("optimizer=rmsprop",
                    "hyperparameter optimizer: 'rmsprop' is none of: auto, adam, sgd");
     assert_refused("wd=x", "hyperparameter wd: 'x' is not a number from 0 to 1000000 or auto");
@@ -185,11 +195,11 @@ static void test_bad_values_are_refused(void **state)
 
 static void assert_unfit(const char *const *assignments, const char *sentence)
 {
-    struct tr_hyper hyper;
+    struct tr_linear_hyper hyper;
     struct tr_error error = {""};
-    tr_hyper_init(&hyper);
+    tr_linear_hyper_init(&hyper);
     set_all(&hyper, assignments);
-    assert_int_equal(tr_hyper_check(&hyper, &error), -1);
+    assert_int_equal(check(&hyper, &error), -1);
     assert_string_equal(error.text, sentence);
 }
 

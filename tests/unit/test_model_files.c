@@ -240,19 +240,25 @@ static void test_output_says_what_is_wrong(void **state)
     assert_non_null(strstr(error.text, "cannot make the directory /proc/nonexistent/x"));
 }
 
+static void put_config(const struct tr_model *model, struct tr_json *json)
+{
+    (void)model;
+    tr_json_number(json, "learning_rate", 0.1);
+}
+
 static int save(const char *in, uint32_t dim, struct tr_error *error)
 {
-    struct tr_hyper hyper;
-    struct tr_linear_config config;
-    float *zeros = calloc(dim * 3, sizeof *zeros);
-    const struct tr_score scores[] = {{"train_loss", 0.5}};
-    tr_hyper_init(&hyper);
-    assert_int_equal(tr_hyper_set(&hyper, "predictor_type=multiclass_classifier", error), 0);
-    assert_int_equal(tr_hyper_set(&hyper, "num_classes=3", error), 0);
-    tr_hyper_linear(&hyper, dim, &config);
-    const struct tr_model_info info = {&hyper, &config, zeros, zeros, 2, 100, "cpu", scores, 1};
+    const struct tr_model_ops ops = {.name = "test", .put_config = put_config};
+    struct tr_device device = {.ops = &tr_device_cpu};
+    const struct tr_model model = {&ops, &device};
+    const struct tr_hyper_common common = {.epochs = 2, .mini_batch_size = 10};
+    const struct tr_score scores[] = {{"train_loss", true, 0.5}};
+    const uint64_t shape[] = {dim, 3};
+    struct tr_export arrays = {.prediction = "none"};
+    assert_non_null(tr_export_add(&arrays, "weights", 2, shape, error));
+    const struct tr_model_info info = {&model, &common, &arrays, 2, 100, scores, 1};
     int rc = tr_model_save(in, &info, error);
-    free(zeros);
+    tr_export_free(&arrays);
     return rc;
 }
 

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trainer/models.c - the list of models, and what is the same for all: see trainer/model.h. */
+#include "trainer/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const struct tr_model_ops *const tr_models[] = {&tr_model_linear, NULL};
+
+const struct tr_model_ops *tr_model_find(const char *name)
+{
+    for (const struct tr_model_ops *const *model = tr_models; *model; model++) {
+        if (strcmp((*model)->name, name) == 0)
+            return *model;
+    }
+    return NULL;
+}
+
+void tr_model_free(struct tr_model **model)
+{
+    if (!model || !*model)
+        return;
+    (*model)->ops->free(*model);
+    *model = NULL;
+}
+
+float *tr_export_add(struct tr_export *out, const char *name, uint32_t dim_count,
+                     const uint64_t *shape, struct tr_error *error)
+{
+    struct fmt_tensor *tensor = &out->tensors[out->tensor_count];
+    *tensor = (struct fmt_tensor){.name = name, .dim_count = dim_count};
+    memcpy(tensor->shape, shape, dim_count * sizeof *shape);
+    float *data = calloc(1, fmt_tensor_bytes(tensor));
+    if (!data) {
+        tr_fail(error, "no memory for the model");
+        return NULL;
+    }
+    tensor->data = data;
+    out->tensor_count++;
+    return data;
+}
+
+void tr_export_fact(struct tr_export *out, const char *name, uint64_t value)
+{
+    out->facts[out->fact_count++] = (struct tr_fact){name, value};
+}
+
+void tr_export_free(struct tr_export *out)
+{
+    while (out->tensor_count > 0)
+        free((void *)(uintptr_t)out->tensors[--out->tensor_count].data);
+}
