@@ -25,13 +25,15 @@ static void write_figure(FILE *out, const struct bench_result *result, enum benc
                     bench_figures[figure].name, bench_figures[figure].what,
                     bench_figures[figure].name);
         named = true;
-        fprintf(out, "penstock_bench_%s{", bench_figures[figure].name);
-        ps_metrics_label(out, "command", result->command);
-        fputc(',', out);
-        ps_metrics_label(out, "variant", variant->name);
-        fputc(',', out);
-        ps_metrics_label(out, "label", result->options->label ? result->options->label : "");
-        fprintf(out, "} %.9g\n", spread.median);
+        char command[PS_METRICS_LABEL_BYTES], name[PS_METRICS_LABEL_BYTES];
+        char label[PS_METRICS_LABEL_BYTES];
+
+        fprintf(
+            out, "penstock_bench_%s{%s,%s,%s} %.9g\n", bench_figures[figure].name,
+            ps_metrics_label(command, "command", result->command),
+            ps_metrics_label(name, "variant", variant->name),
+            ps_metrics_label(label, "label", result->options->label ? result->options->label : ""),
+            spread.median);
     }
 }
 

@@ -16,7 +16,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { WRITE_MS = 1000 };
+/* All counters of all channels, whose names are escaped, take less. */
+enum { WRITE_MS = 1000, TEXT_BYTES_MAX = 256 << 10 };
 
 struct channel {
     char name[64];
@@ -76,41 +77,51 @@ static const struct {
     COUNTER(part_p99_ns, "request_p99_seconds", 1e-9, "99 of 100 took less"),
 };
 
-void ps_metrics_label(FILE *out, const char *name, const char *value)
+static void add_label(struct ps_text *out, const char *name, const char *value)
 {
-    fprintf(out, "%s=\"", name);
+    ps_text_addf(out, "%s=\"", name);
     for (; *value; value++) {
         if (*value == '"' || *value == '\\')
-            fputc('\\', out);
+            ps_text_add(out, "\\");
         if (*value == '\n')
-            fputs("\\n", out);
+            ps_text_add(out, "\\n");
         else
-            fputc(*value, out);
+            ps_text_add_bytes(out, value, 1);
     }
-    fputc('"', out);
+    ps_text_add(out, "\"");
 }
 
-static void write_head(FILE *out, const char *name, const char *what)
+const char *ps_metrics_label(char *out, const char *name, const char *value)
+{
+    struct ps_text text = ps_text_in(out, PS_METRICS_LABEL_BYTES);
+    char some[PS_METRICS_VALUE_BYTES];
+
+    ps_text_copy(some, sizeof some, value);
+    add_label(&text, name, some);
+    return out;
+}
+
+static void add_head(struct ps_text *out, const char *name, const char *what)
 {
     size_t len = strlen(name);
     bool counts = len > 6 && strcmp(name + len - 6, "_total") == 0;
 
-    fprintf(out, "# HELP penstock_%s %s\n# TYPE penstock_%s %s\n", name, what, name,
-            counts ? "counter" : "gauge");
+    ps_text_addf(out, "# HELP penstock_%s %s\n# TYPE penstock_%s %s\n", name, what, name,
+                 counts ? "counter" : "gauge");
 }
 
-static void write_counters(FILE *out, const struct ps_metrics *m)
+static void add_counters(struct ps_text *out, const struct ps_metrics *m)
 {
     for (size_t i = 0; i < sizeof counters / sizeof *counters; i++) {
-        write_head(out, counters[i].name, counters[i].what);
+        add_head(out, counters[i].name, counters[i].what);
         for (size_t c = 0; c < m->channel_count; c++) {
             uint64_t value;
 
             memcpy(&value, (const char *)&m->channels[c].counters + counters[i].offset,
                    sizeof value);
-            fprintf(out, "penstock_%s{", counters[i].name);
-            ps_metrics_label(out, "channel", m->channels[c].name);
-            fprintf(out, "} %.17g\n", (double)value * counters[i].scale);
+            ps_text_addf(out, "penstock_%s{", counters[i].name);
+            add_label(out, "channel", m->channels[c].name);
+            ps_text_addf(out, "} %.17g\n", (double)value * counters[i].scale);
         }
     }
 }
@@ -124,24 +135,23 @@ static void take_counters(struct ps_metrics *m)
 /* All there is to tell; the caller's to free. NULL without memory. */
 static char *make_text(struct ps_metrics *m, size_t *len_bytes)
 {
-    char *text = NULL;
-    FILE *out = open_memstream(&text, len_bytes);
+    char *bytes = malloc(TEXT_BYTES_MAX);
 
-    if (!out)
+    if (!bytes)
         return NULL;
+    struct ps_text text = ps_text_in(bytes, TEXT_BYTES_MAX);
+
     pthread_mutex_lock(&m->lock);
     take_counters(m);
     if (m->channel_count > 0)
-        write_counters(out, m);
+        add_counters(&text, m);
     for (size_t i = 0; i < m->figure_count; i++) {
-        write_head(out, m->figures[i].name, m->figures[i].what);
-        fprintf(out, "penstock_%s %.17g\n", m->figures[i].name, m->figures[i].value);
+        add_head(&text, m->figures[i].name, m->figures[i].what);
+        ps_text_addf(&text, "penstock_%s %.17g\n", m->figures[i].name, m->figures[i].value);
     }
     pthread_mutex_unlock(&m->lock);
-    if (fclose(out) == 0)
-        return text;
-    free(text);
-    return NULL;
+    *len_bytes = text.len;
+    return bytes;
 }
 
 int ps_metrics_replace(const char *path, const char *text, size_t len_bytes,

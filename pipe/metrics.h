@@ -11,9 +11,8 @@
 
 #include "pipe/penstock.h"
 
-#include <stdio.h>
-
 enum { PS_METRICS_CHANNELS_MAX = 20, PS_METRICS_FIGURES_MAX = 16 };
+enum { PS_METRICS_VALUE_BYTES = 256, PS_METRICS_LABEL_BYTES = 600 };
 
 struct ps_metrics;
 
@@ -38,8 +37,9 @@ void ps_metrics_set(struct ps_metrics *metrics, const char *name, const char *wh
 /* Writes the file once more. */
 void ps_metrics_close(struct ps_metrics *metrics);
 
-/* name="value", escaped. */
-void ps_metrics_label(FILE *out, const char *name, const char *value);
+/* Puts name="value", escaped, of a long value the beginning, into out[PS_METRICS_LABEL_BYTES], and
+ * returns it. */
+const char *ps_metrics_label(char *out, const char *name, const char *value);
 
 /* Replaces a file as a whole, for a collector may come at any time. Returns as ps_metrics_open. */
 int ps_metrics_replace(const char *path, const char *text, size_t len_bytes,
