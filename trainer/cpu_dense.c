@@ -39,17 +39,14 @@ int tr_cpu_forward(const struct tr_blas *blas, const void *args)
 int tr_cpu_loss(const struct tr_blas *blas, const void *args)
 {
     const struct tr_loss_args *a = args;
-    double loss_sum = 0.0;
-    double correct = 0.0;
+    struct tr_stats sums = {0};
     (void)blas;
     for (uint32_t i = 0; i < a->rows; i++) {
-        float hit;
-        loss_sum += (double)tr_loss_row(a, i, &hit);
-        correct += (double)hit;
+        float flags;
+        float loss = tr_loss_row(a, i, &flags);
+        tr_count_row(a, i, loss, flags, &sums);
     }
-    a->stats->loss_sum += loss_sum;
-    a->stats->correct += correct;
-    a->stats->rows += (double)a->rows;
+    tr_add_stats(a->stats, &sums);
     return 0;
 }
 
@@ -76,5 +73,18 @@ int tr_cpu_update(const struct tr_blas *blas, const void *args)
     (void)blas;
     for (size_t i = 0; i < a->n; i++)
         tr_update_one(a, i);
+    return 0;
+}
+
+int tr_cpu_sum(const struct tr_blas *blas, const void *args)
+{
+    const struct tr_sum_args *a = args;
+    (void)blas;
+    for (uint32_t j = 0; j < a->columns; j++) {
+        double sum = 0.0;
+        for (uint32_t i = 0; i < a->rows; i++)
+            sum += (double)a->x[(size_t)i * a->columns + j];
+        a->sums[j] = (float)sum;
+    }
     return 0;
 }

@@ -3,7 +3,13 @@
 #include "trainer/cpu_kernels.h"
 
 const tr_cpu_kernel_fn tr_cpu_kernels[TR_KERNEL_COUNT] = {
-    [TR_KERNEL_SCALE] = tr_cpu_scale,   [TR_KERNEL_FORWARD] = tr_cpu_forward,
-    [TR_KERNEL_LOSS] = tr_cpu_loss,     [TR_KERNEL_GRADIENT] = tr_cpu_gradient,
+    [TR_KERNEL_SCALE] = tr_cpu_scale,
+    [TR_KERNEL_FORWARD] = tr_cpu_forward,
+    [TR_KERNEL_LOSS] = tr_cpu_loss,
+    [TR_KERNEL_GRADIENT] = tr_cpu_gradient,
     [TR_KERNEL_UPDATE] = tr_cpu_update,
+    [TR_KERNEL_SUM] = tr_cpu_sum,
+    [TR_KERNEL_CSR_ORDER] = tr_cpu_csr_order,
+    [TR_KERNEL_CSR_UPDATE] = tr_cpu_csr_update,
+    [TR_KERNEL_FM_FORWARD] = tr_cpu_fm_forward,
 };

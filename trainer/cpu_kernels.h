@@ -21,5 +21,13 @@ int tr_cpu_forward(const struct tr_blas *blas, const void *args);
 int tr_cpu_loss(const struct tr_blas *blas, const void *args);
 int tr_cpu_gradient(const struct tr_blas *blas, const void *args);
 int tr_cpu_update(const struct tr_blas *blas, const void *args);
+int tr_cpu_sum(const struct tr_blas *blas, const void *args);
+
+/* trainer/cpu_sparse.c */
+int tr_cpu_csr_order(const struct tr_blas *blas, const void *args);
+int tr_cpu_csr_update(const struct tr_blas *blas, const void *args);
+
+/* trainer/cpu_fm.c */
+int tr_cpu_fm_forward(const struct tr_blas *blas, const void *args);
 
 #endif

@@ -12,8 +12,8 @@ int tr_cuda_scale(struct cuda_device *d, const void *args)
     return check_launch(&d->base, "scale_kernel");
 }
 
-int tr_cuda_matmul(struct cuda_device *d, bool transposed, const float *a, const float *b,
-                  float *c, uint32_t m, uint32_t n, uint32_t k, bool accumulate)
+int tr_cuda_matmul(struct cuda_device *d, bool transposed, const float *a, const float *b, float *c,
+                   uint32_t m, uint32_t n, uint32_t k, bool accumulate)
 {
     const float one = 1.0F;
     const float beta = accumulate ? 1.0F : 0.0F;
@@ -55,7 +55,7 @@ int tr_cuda_loss(struct cuda_device *d, const void *args)
     loss_kernel<<<blocks_for(a->rows), TR_THREADS, 0, stream>>>(*a);
     if (check_launch(&d->base, "loss_kernel") < 0)
         return -1;
-    sum_losses_kernel<<<1, TR_THREADS, 0, stream>>>(a->row_loss, a->row_hit, a->rows, a->stats);
+    sum_losses_kernel<<<1, TR_THREADS, 0, stream>>>(*a);
     return check_launch(&d->base, "sum_losses_kernel");
 }
 
@@ -76,4 +76,13 @@ int tr_cuda_update(struct cuda_device *d, const void *args)
     cudaStream_t stream = compute_of(d);
     update_kernel<<<blocks_for(a->n), TR_THREADS, 0, stream>>>(*a);
     return check_launch(&d->base, "update_kernel");
+}
+
+int tr_cuda_sum(struct cuda_device *d, const void *args)
+{
+    const struct tr_sum_args *a = (const struct tr_sum_args *)args;
+    cudaStream_t stream = compute_of(d);
+    sum_columns_kernel<<<a->columns, TR_THREADS, 0, stream>>>(a->x, a->sums, a->rows, a->columns,
+                                                              false);
+    return check_launch(&d->base, "sum_columns_kernel");
 }

@@ -94,24 +94,24 @@ static __device__ double block_sum(double value, double *shared)
     return sum;
 }
 
-/* One block. */
-static __global__ void sum_losses_kernel(const float *row_loss, const float *row_hit, uint32_t rows,
-                                         tr_stats *stats)
+/* One block: each thread's sums, then those of all. */
+static __global__ void sum_losses_kernel(tr_loss_args a)
 {
     __shared__ double shared[TR_THREADS];
-    double loss = 0.0;
-    double hits = 0.0;
-    for (uint32_t row = threadIdx.x; row < rows; row += TR_THREADS) {
-        loss += (double)row_loss[row];
-        hits += (double)row_hit[row];
-    }
-    loss = block_sum(loss, shared);
-    hits = block_sum(hits, shared);
-    if (threadIdx.x == 0) {
-        stats->loss_sum += loss;
-        stats->correct += hits;
-        stats->rows += (double)rows;
-    }
+    struct tr_stats sums = {};
+    for (uint32_t row = threadIdx.x; row < a.rows; row += TR_THREADS)
+        tr_count_row(&a, row, a.row_loss[row], a.row_hit[row], &sums);
+    sums.loss_sum = block_sum(sums.loss_sum, shared);
+    sums.rows = block_sum(sums.rows, shared);
+    sums.correct = block_sum(sums.correct, shared);
+    sums.correct_top = block_sum(sums.correct_top, shared);
+    sums.true_positive = block_sum(sums.true_positive, shared);
+    sums.false_positive = block_sum(sums.false_positive, shared);
+    sums.false_negative = block_sum(sums.false_negative, shared);
+    sums.squared = block_sum(sums.squared, shared);
+    sums.absolute = block_sum(sums.absolute, shared);
+    if (threadIdx.x == 0)
+        tr_add_stats(a.stats, &sums);
 }
 
 /* One block a column. */

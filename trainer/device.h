@@ -29,7 +29,7 @@ extern "C" {
 #endif
 
 /* Raised with every change of this file; a plug-in of another number is refused. */
-#define TR_DEVICE_ABI 3
+#define TR_DEVICE_ABI 4
 
 enum tr_stream { TR_STREAM_COPY = 0, TR_STREAM_COMPUTE = 1, TR_STREAM_COUNT = 2 };
 
@@ -40,6 +40,10 @@ enum tr_kernel {
     TR_KERNEL_LOSS,
     TR_KERNEL_GRADIENT,
     TR_KERNEL_UPDATE,
+    TR_KERNEL_SUM,
+    TR_KERNEL_CSR_ORDER, /* trainer/sparse_kernels.h, as the next */
+    TR_KERNEL_CSR_UPDATE,
+    TR_KERNEL_FM_FORWARD, /* trainer/fm_kernels.h */
     TR_KERNEL_COUNT
 };
 

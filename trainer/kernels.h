@@ -18,15 +18,32 @@
 extern "C" {
 #endif
 
-enum tr_loss { TR_LOSS_SQUARED = 0, TR_LOSS_LOGISTIC = 1, TR_LOSS_SOFTMAX = 2 };
+enum tr_loss {
+    TR_LOSS_SQUARED = 0,
+    TR_LOSS_LOGISTIC,
+    TR_LOSS_SOFTMAX,
+    TR_LOSS_HINGE,
+    TR_LOSS_ABSOLUTE,
+    TR_LOSS_HUBER,
+    TR_LOSS_QUANTILE,
+    TR_LOSS_EPS_SQUARED,
+    TR_LOSS_EPS_ABSOLUTE,
+    TR_LOSS_COUNT
+};
 
 enum tr_optimizer { TR_OPTIMIZER_SGD = 0, TR_OPTIMIZER_ADAM = 1 };
 
-/* Sums over rows, kept on the device. */
+/* Sums over rows, kept on the device. Only loss_sum knows of weights. */
 struct tr_stats {
     double loss_sum;
-    double correct; /* rows whose class was predicted; 0 for TR_LOSS_SQUARED */
     double rows;
+    double correct;       /* rows whose class was predicted */
+    double correct_top;   /* softmax: rows whose class is among the top_k of largest z */
+    double true_positive; /* classes 0 and 1: rows of class 1 predicted as such */
+    double false_positive;
+    double false_negative;
+    double squared; /* regression: of z - t, likewise the next */
+    double absolute;
 };
 
 /* y = (x - mean) * inv_std, column by column. */
@@ -50,24 +67,49 @@ struct tr_forward_args {
     uint32_t outputs;
 };
 
-/* Adds the rows' losses and hits to *stats and gives the gradient of gradient_scale * sum(loss).
- *   squared   (z - t)^2 with t = (label - label_mean) * label_inv_std; outputs is 1
- *   logistic  log(1 + exp(z)) - label * z, label 0 or 1; outputs is 1
- *   softmax   log(sum(exp(z))) - z[label]; label in [0, outputs): the caller has checked it */
+/* Adds the rows' losses and scores to *stats and gives the gradient of gradient_scale * sum(weight
+ * * loss), where a row's weight is that of the record times that of its class.
+ *
+ *   softmax       log(sum(exp(z))) - z[label]; label in [0, outputs): the caller has checked it
+ *   logistic      log(1 + exp(z)) - label * z; label 0 or 1, outputs is 1: likewise
+ *   hinge         max(0, parameter - z) for label 1, max(0, parameter + z) for label 0
+ *
+ * and with d = z - t, t = (label - label_mean) * label_inv_std; outputs is 1:
+ *   squared       d^2
+ *   absolute      |d|
+ *   huber         d^2 / 2 where |d| <= parameter, else parameter * (|d| - parameter / 2)
+ *   quantile      parameter * -d where d < 0, else (1 - parameter) * d
+ *   eps squared   max(0, |d| - parameter)^2, eps absolute: likewise without the square
+ *
+ * Where a loss has a kink its derivative is taken to be 0. */
 struct tr_loss_args {
     enum tr_loss loss;
-    const float *z;      /* (rows, outputs) */
+    const float *z;      /* (rows, outputs), rows z_stride apart */
     const float *labels; /* (rows, label_dim); column 0 is the label */
     uint32_t label_dim;
     uint32_t rows;
     uint32_t outputs;
+    uint32_t z_stride; /* of z and dz; 0: outputs */
     float label_mean;
     float label_inv_std;
+    float parameter;
     float gradient_scale;
-    float *dz;       /* (rows, outputs), or NULL when no gradient is wanted */
-    float *row_loss; /* (rows), scratch */
-    float *row_hit;  /* (rows), scratch */
+    uint32_t top_k;             /* softmax; 0: not counted */
+    const float *weights;       /* (rows), or NULL: 1 */
+    const float *class_weights; /* (outputs), or (2) for labels 0 and 1; NULL: 1 */
+    float *dz;                  /* (rows, outputs), or NULL when no gradient is wanted */
+    float *row_loss;            /* (rows), scratch, as the next */
+    float *row_hit;             /* enum tr_row_flags added up */
+    float *row_error;           /* z - t; NULL where `squared` and `absolute` are not wanted */
     struct tr_stats *stats;
+};
+
+/* What a row of a class was. */
+enum tr_row_flags {
+    TR_ROW_CORRECT = 1,
+    TR_ROW_CORRECT_TOP = 2,
+    TR_ROW_SAID_POSITIVE = 4,
+    TR_ROW_IS_POSITIVE = 8
 };
 
 /* dw = x' dz and db = column sums of dz; added to dw and db when accumulate. */
@@ -97,8 +139,17 @@ struct tr_update_args {
     float inv_bias1; /* 1 / (1 - beta1^t), likewise 2 */
     float inv_bias2;
     float epsilon;
-    float wd; /* weight of w^2 / 2 */
-    float l1; /* weight of |w| */
+    float wd;   /* weight of w^2 / 2 */
+    float l1;   /* weight of |w| */
+    float clip; /* bound on the gradient with both penalties; 0: none */
+};
+
+/* sums = column sums of x, taken in double. */
+struct tr_sum_args {
+    const float *x; /* (rows, columns) */
+    float *sums;    /* (columns) */
+    uint32_t rows;
+    uint32_t columns;
 };
 
 static inline int tr_launch_scale(struct tr_device *device, const struct tr_scale_args *args)
@@ -124,6 +175,11 @@ static inline int tr_launch_gradient(struct tr_device *device, const struct tr_g
 static inline int tr_launch_update(struct tr_device *device, const struct tr_update_args *args)
 {
     return device->ops->launch(device, TR_KERNEL_UPDATE, args, sizeof *args);
+}
+
+static inline int tr_launch_sum(struct tr_device *device, const struct tr_sum_args *args)
+{
+    return device->ops->launch(device, TR_KERNEL_SUM, args, sizeof *args);
 }
 
 #ifdef __cplusplus

@@ -22,12 +22,44 @@ TR_FN float tr_scale_one(float x, float mean, float inv_std)
     return (x - mean) * inv_std;
 }
 
-/* (z - t)^2; *dz receives its derivative. */
-TR_FN float tr_squared_row(float z, float target, float *dz)
+/* A loss of d = z - t; *dz receives its derivative. */
+TR_FN float tr_distance_row(enum tr_loss loss, float d, float parameter, float *dz)
 {
-    float difference = z - target;
-    *dz = 2.0F * difference;
-    return difference * difference;
+    float size = fabsf(d);
+    float sign = d > 0.0F ? 1.0F : (d < 0.0F ? -1.0F : 0.0F);
+    float outside = fmaxf(size - parameter, 0.0F);
+    float slope = d > 0.0F ? 1.0F - parameter : -parameter;
+    if (loss == TR_LOSS_SQUARED) {
+        *dz = 2.0F * d;
+        return d * d;
+    }
+    if (loss == TR_LOSS_HUBER) {
+        *dz = size <= parameter ? d : parameter * sign;
+        return size <= parameter ? 0.5F * d * d : parameter * (size - 0.5F * parameter);
+    }
+    if (loss == TR_LOSS_QUANTILE) {
+        *dz = sign == 0.0F ? 0.0F : slope;
+        return d * slope;
+    }
+    if (loss == TR_LOSS_EPS_SQUARED) {
+        *dz = 2.0F * outside * sign;
+        return outside * outside;
+    }
+    if (loss == TR_LOSS_EPS_ABSOLUTE) {
+        *dz = outside > 0.0F ? sign : 0.0F;
+        return outside;
+    }
+    *dz = sign;
+    return size;
+}
+
+/* max(0, margin - y z), y = 1 for label 1 and -1 for label 0; *dz receives its derivative. */
+TR_FN float tr_hinge_row(float z, float label, float margin, float *dz)
+{
+    float y = label > 0.5F ? 1.0F : -1.0F;
+    float missing = margin - y * z;
+    *dz = missing > 0.0F ? -y : 0.0F;
+    return missing > 0.0F ? missing : 0.0F;
 }
 
 /* log(1 + exp(z)) - label z without overflow; *dz receives sigmoid(z) - label. */
@@ -40,15 +72,17 @@ TR_FN float tr_logistic_row(float z, float label, float *dz)
 }
 
 /* Cross entropy of softmax(z) with class `label`. dz (outputs) receives scale * (p - onehot), or is
- * NULL. *hit receives 1 when the first largest z is the label's, else 0. */
+ * NULL. *before receives how many classes come before the label's, by z and then by number. */
 TR_FN float tr_softmax_row(const float *z, uint32_t outputs, uint32_t label, float scale, float *dz,
-                           float *hit)
+                           uint32_t *before)
 {
     uint32_t best = 0;
+    uint32_t higher = 0;
     float sum = 0.0F;
-    for (uint32_t j = 1; j < outputs; j++) {
+    for (uint32_t j = 0; j < outputs; j++) {
         if (z[j] > z[best])
             best = j;
+        higher += z[j] > z[label] || (z[j] == z[label] && j < label) ? 1U : 0U;
     }
     float top = z[best];
     for (uint32_t j = 0; j < outputs; j++) {
@@ -63,52 +97,121 @@ TR_FN float tr_softmax_row(const float *z, uint32_t outputs, uint32_t label, flo
             dz[j] *= factor;
         dz[label] -= scale;
     }
-    *hit = best == label ? 1.0F : 0.0F;
+    *before = higher;
     return logf(sum) - (z[label] - top);
 }
 
-/* Loss of row `row`; fills its dz, *hit. */
-TR_FN float tr_loss_row(const struct tr_loss_args *a, uint32_t row, float *hit)
+TR_FN float tr_row_weight(const struct tr_loss_args *a, uint32_t row, uint32_t label)
 {
-    float label = a->labels[(size_t)row * a->label_dim];
-    const float *z = a->z + (size_t)row * a->outputs;
-    float *dz = a->dz ? a->dz + (size_t)row * a->outputs : NULL;
-    float derivative;
-    float loss;
-    if (a->loss == TR_LOSS_SOFTMAX)
-        return tr_softmax_row(z, a->outputs, (uint32_t)label, a->gradient_scale, dz, hit);
-    if (a->loss == TR_LOSS_LOGISTIC) {
-        loss = tr_logistic_row(z[0], label, &derivative);
-        *hit = (z[0] > 0.0F) == (label > 0.5F) ? 1.0F : 0.0F;
-    } else {
-        float target = (label - a->label_mean) * a->label_inv_std;
-        loss = tr_squared_row(z[0], target, &derivative);
-        *hit = 0.0F;
-    }
-    if (dz)
-        dz[0] = derivative * a->gradient_scale;
-    return loss;
+    float weight = a->weights ? a->weights[row] : 1.0F;
+    return a->class_weights ? weight * a->class_weights[label] : weight;
 }
 
-/* One weight's step. The penalties' gradients are wd * w and l1 * sign(w), with sign(0) = 0.
+TR_FN float tr_class_row(const struct tr_loss_args *a, uint32_t row, const float *z, float *dz,
+                         float *flags)
+{
+    uint32_t label = (uint32_t)a->labels[(size_t)row * a->label_dim];
+    uint32_t before;
+    float weight = tr_row_weight(a, row, label);
+    float loss = tr_softmax_row(z, a->outputs, label, weight * a->gradient_scale, dz, &before);
+    *flags =
+        (float)((before == 0 ? TR_ROW_CORRECT : 0) + (before < a->top_k ? TR_ROW_CORRECT_TOP : 0));
+    return weight * loss;
+}
+
+TR_FN float tr_binary_row(const struct tr_loss_args *a, uint32_t row, float z, float *dz,
+                          float *flags)
+{
+    float label = a->labels[(size_t)row * a->label_dim];
+    bool said = z > 0.0F;
+    bool is = label > 0.5F;
+    float derivative;
+    float weight = tr_row_weight(a, row, is ? 1 : 0);
+    float loss = a->loss == TR_LOSS_HINGE ? tr_hinge_row(z, label, a->parameter, &derivative)
+                                          : tr_logistic_row(z, label, &derivative);
+    *flags = (float)((said == is ? TR_ROW_CORRECT : 0) + (said ? TR_ROW_SAID_POSITIVE : 0) +
+                     (is ? TR_ROW_IS_POSITIVE : 0));
+    if (dz)
+        dz[0] = derivative * (weight * a->gradient_scale);
+    return weight * loss;
+}
+
+/* Weighted loss of row `row`; fills its dz and *flags, and row_error. */
+TR_FN float tr_loss_row(const struct tr_loss_args *a, uint32_t row, float *flags)
+{
+    uint32_t stride = a->z_stride > 0 ? a->z_stride : a->outputs;
+    const float *z = a->z + (size_t)row * stride;
+    float *dz = a->dz ? a->dz + (size_t)row * stride : NULL;
+    float derivative;
+    if (a->loss == TR_LOSS_SOFTMAX)
+        return tr_class_row(a, row, z, dz, flags);
+    if (a->loss == TR_LOSS_LOGISTIC || a->loss == TR_LOSS_HINGE)
+        return tr_binary_row(a, row, z[0], dz, flags);
+    float weight = a->weights ? a->weights[row] : 1.0F;
+    float label = a->labels[(size_t)row * a->label_dim];
+    float d = z[0] - (label - a->label_mean) * a->label_inv_std;
+    float loss = tr_distance_row(a->loss, d, a->parameter, &derivative);
+    *flags = 0.0F;
+    if (a->row_error)
+        a->row_error[row] = d;
+    if (dz)
+        dz[0] = derivative * (weight * a->gradient_scale);
+    return weight * loss;
+}
+
+/* Adds what a row was to the sums. */
+TR_FN void tr_count_row(const struct tr_loss_args *a, uint32_t row, float loss, float flags,
+                        struct tr_stats *sums)
+{
+    uint32_t is = (uint32_t)flags;
+    bool said = (is & TR_ROW_SAID_POSITIVE) != 0;
+    bool positive = (is & TR_ROW_IS_POSITIVE) != 0;
+    double d = a->row_error ? (double)a->row_error[row] : 0.0;
+    sums->loss_sum += (double)loss;
+    sums->rows += 1.0;
+    sums->correct += (is & TR_ROW_CORRECT) != 0 ? 1.0 : 0.0;
+    sums->correct_top += (is & TR_ROW_CORRECT_TOP) != 0 ? 1.0 : 0.0;
+    sums->true_positive += said && positive ? 1.0 : 0.0;
+    sums->false_positive += said && !positive ? 1.0 : 0.0;
+    sums->false_negative += !said && positive ? 1.0 : 0.0;
+    sums->squared += d * d;
+    sums->absolute += fabs(d);
+}
+
+TR_FN void tr_add_stats(struct tr_stats *to, const struct tr_stats *sums)
+{
+    to->loss_sum += sums->loss_sum;
+    to->rows += sums->rows;
+    to->correct += sums->correct;
+    to->correct_top += sums->correct_top;
+    to->true_positive += sums->true_positive;
+    to->false_positive += sums->false_positive;
+    to->false_negative += sums->false_negative;
+    to->squared += sums->squared;
+    to->absolute += sums->absolute;
+}
+
+/* One weight's step with gradient g: returns the weight and replaces the optimizer's memory of it,
+ * *m and *v. The penalties' gradients are wd * w and l1 * sign(w), with sign(0) = 0.
  * Adam as in Kingma and Ba (2015), algorithm 1; SGD with momentum: m = momentum m + g. */
+TR_FN float tr_update_value(const struct tr_update_args *a, float w, float g, float *m, float *v)
+{
+    float sign = w > 0.0F ? 1.0F : (w < 0.0F ? -1.0F : 0.0F);
+    g = g + a->wd * w + a->l1 * sign;
+    if (a->clip > 0.0F) /* NaN stays NaN */
+        g = g > a->clip ? a->clip : (g < -a->clip ? -a->clip : g);
+    if (a->optimizer == TR_OPTIMIZER_ADAM) {
+        *m = a->beta1 * *m + (1.0F - a->beta1) * g;
+        *v = a->beta2 * *v + (1.0F - a->beta2) * g * g;
+        return w - a->learning_rate * (*m * a->inv_bias1) / (sqrtf(*v * a->inv_bias2) + a->epsilon);
+    }
+    *m = a->momentum * *m + g;
+    return w - a->learning_rate * *m;
+}
+
 TR_FN void tr_update_one(const struct tr_update_args *a, size_t i)
 {
-    float w = a->w[i];
-    float sign = w > 0.0F ? 1.0F : (w < 0.0F ? -1.0F : 0.0F);
-    float g = a->g[i] + a->wd * w + a->l1 * sign;
-    if (a->optimizer == TR_OPTIMIZER_ADAM) {
-        float m = a->beta1 * a->m[i] + (1.0F - a->beta1) * g;
-        float v = a->beta2 * a->v[i] + (1.0F - a->beta2) * g * g;
-        a->m[i] = m;
-        a->v[i] = v;
-        w -= a->learning_rate * (m * a->inv_bias1) / (sqrtf(v * a->inv_bias2) + a->epsilon);
-    } else {
-        float m = a->momentum * a->m[i] + g;
-        a->m[i] = m;
-        w -= a->learning_rate * m;
-    }
-    a->w[i] = w;
+    a->w[i] = tr_update_value(a, a->w[i], a->g[i], &a->m[i], &a->v[i]);
 }
 
 #endif

@@ -195,30 +195,32 @@ static int evaluate(struct tr_model *model, const struct tr_device_batch *batch,
 /* --- results -------------------------------------------------------------------------------------
  */
 
+static bool is_classes(enum tr_loss loss)
+{
+    return loss == TR_LOSS_SOFTMAX || loss == TR_LOSS_LOGISTIC || loss == TR_LOSS_HINGE;
+}
+
 static const char *objective(const struct tr_model *model)
 {
-    switch (seen(model)->config.loss) {
-    case TR_LOSS_SOFTMAX:
-        return "multiclass_cross_entropy_objective";
-    case TR_LOSS_LOGISTIC:
-        return "binary_classification_cross_entropy_objective";
-    case TR_LOSS_SQUARED:
-        break;
-    }
-    return "mse_objective";
+    static const char *const names[TR_LOSS_COUNT] = {
+        [TR_LOSS_SQUARED] = "mse_objective",
+        [TR_LOSS_LOGISTIC] = "binary_classification_cross_entropy_objective",
+        [TR_LOSS_SOFTMAX] = "multiclass_cross_entropy_objective",
+        [TR_LOSS_HINGE] = "hinge_loss_objective",
+        [TR_LOSS_ABSOLUTE] = "absolute_loss_objective",
+        [TR_LOSS_HUBER] = "huber_loss_objective",
+        [TR_LOSS_QUANTILE] = "quantile_loss_objective",
+        [TR_LOSS_EPS_SQUARED] = "eps_insensitive_squared_loss_objective",
+        [TR_LOSS_EPS_ABSOLUTE] = "eps_insensitive_absolute_loss_objective",
+    };
+    return names[seen(model)->config.loss];
 }
 
 static const char *score_name(enum tr_loss loss)
 {
-    switch (loss) {
-    case TR_LOSS_SOFTMAX:
+    if (loss == TR_LOSS_SOFTMAX)
         return "multiclass_accuracy";
-    case TR_LOSS_LOGISTIC:
-        return "binary_classification_accuracy";
-    case TR_LOSS_SQUARED:
-        break;
-    }
-    return "mse";
+    return is_classes(loss) ? "binary_classification_accuracy" : "mse";
 }
 
 static int results(struct tr_model *model, enum tr_sums which, struct tr_results *out,
@@ -247,15 +249,10 @@ static int peek_loss(struct tr_model *model, double *loss, struct tr_error *erro
 
 static const char *prediction_of(enum tr_loss loss)
 {
-    switch (loss) {
-    case TR_LOSS_SOFTMAX:
+    if (loss == TR_LOSS_SOFTMAX)
         return "argmax(x @ weights + bias), x raw features";
-    case TR_LOSS_LOGISTIC:
-        return "1 if x @ weights + bias > 0 else 0, x raw features";
-    case TR_LOSS_SQUARED:
-        break;
-    }
-    return "x @ weights + bias, x raw features";
+    return is_classes(loss) ? "1 if x @ weights + bias > 0 else 0, x raw features"
+                            : "x @ weights + bias, x raw features";
 }
 
 static int export_arrays(struct tr_model *model, struct tr_export *out, struct tr_error *error)

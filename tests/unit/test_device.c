@@ -177,7 +177,7 @@ static void check_loss(struct tr_device *device, const struct loss_case *c)
     uint64_t random = 11;
     double loss_sum = 0.0;
     double hits = 0.0;
-    struct tr_stats before = {10.0, 3.0, 7.0};
+    struct tr_stats before = {.loss_sum = 10.0, .rows = 7.0, .correct = 3.0};
     float stats_bits[sizeof before / sizeof(float)];
     memcpy(stats_bits, &before, sizeof before);
     for (uint32_t j = 0; j < s->outputs; j++)
@@ -240,7 +240,8 @@ static void check_loss(struct tr_device *device, const struct loss_case *c)
     free(want);
 }
 
-static void check_update(struct tr_device *device, enum tr_optimizer optimizer, size_t n)
+static void check_update(struct tr_device *device, enum tr_optimizer optimizer, size_t n,
+                         float clip)
 {
     float *w = random_host(n, 12, 1.0F);
     float *g = random_host(n, 13, 1.0F);
@@ -266,6 +267,7 @@ static void check_update(struct tr_device *device, enum tr_optimizer optimizer, 
         .epsilon = 1e-8F,
         .wd = 0.5F,
         .l1 = 0.25F,
+        .clip = clip,
     };
     assert_int_equal(tr_launch_update(device, &args), 0);
     fixture_take(device, args.w, out, n);
@@ -275,6 +277,8 @@ static void check_update(struct tr_device *device, enum tr_optimizer optimizer, 
     for (size_t i = 0; i < n; i++) {
         double sign = (w[i] > 0.0F) - (w[i] < 0.0F);
         double gi = (double)g[i] + 0.5 * (double)w[i] + 0.25 * sign;
+        if (clip > 0.0F)
+            gi = fmin(fmax(gi, -(double)clip), (double)clip);
         double mi = 0.75 * (double)m[i] + gi;
         double vi = (double)v[i];
         double wi = (double)w[i] - 0.125 * mi;
@@ -316,9 +320,10 @@ static void check_kernels(const char *name)
     }
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         check_loss(device, &cases[i]);
-    check_update(device, TR_OPTIMIZER_SGD, 1);
-    check_update(device, TR_OPTIMIZER_SGD, 1000);
-    check_update(device, TR_OPTIMIZER_ADAM, 7841);
+    check_update(device, TR_OPTIMIZER_SGD, 1, 0.0F);
+    check_update(device, TR_OPTIMIZER_SGD, 1000, 0.5F);
+    check_update(device, TR_OPTIMIZER_ADAM, 7841, 0.0F);
+    check_update(device, TR_OPTIMIZER_ADAM, 500, 0.75F);
     tr_device_close(&device);
     assert_null(device);
 }

@@ -310,7 +310,7 @@ static void test_evaluation_leaves_training_alone(void **state)
     struct tr_error error;
     struct tr_stats train;
     struct tr_stats evaluate;
-    struct tr_stats peek = {1.0, 1.0, 1.0};
+    struct tr_stats peek = {.loss_sum = 1.0, .rows = 1.0};
     float w0[DIM_MAX];
     float w1[DIM_MAX];
     float bias[1];
