@@ -7,9 +7,24 @@
 #ifndef BENCH_PERF_H
 #define BENCH_PERF_H
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+
+static inline _Noreturn void perf_die(const char *what, const char *why)
+{
+    fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, what, why);
+    exit(1);
+}
+
+/* What is not NULL. */
+static inline void *perf_need(void *memory)
+{
+    if (memory == NULL)
+        perf_die("memory", "there is none left");
+    return memory;
+}
 
 static inline double perf_seconds(clockid_t clock)
 {
@@ -17,6 +32,12 @@ static inline double perf_seconds(clockid_t clock)
 
     clock_gettime(clock, &now);
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* CPU time of all threads. */
+static inline double perf_process_seconds(void)
+{
+    return perf_seconds(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 /* CPU time of the calling thread: what the machine does besides does not count. */

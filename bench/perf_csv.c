@@ -7,7 +7,7 @@
  * thread CPU time, medians of ROUNDS (default 11); "x" is the ratio of medians to the strtof loop,
  * and to fast_float's from_chars where the library is installed (libfast-float-dev).
  */
-#include "bench/perf.h"
+#include "bench/perf_text.h"
 #include "formats/csv.h"
 
 #include <stdio.h>
@@ -34,59 +34,35 @@ struct text {
     uint32_t columns;
 };
 
-static uint64_t seed = 88172645463325252u;
-
-static uint64_t next_random(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
-}
-
-static double uniform(void)
-{
-    return (double)(next_random() >> 11) / 9007199254740992.0;
-}
-
 static size_t pixel(char *out, size_t size)
 {
-    unsigned value = next_random() % 100 < 81 ? 0 : (unsigned)(next_random() % 256);
+    unsigned value = perf_random() % 100 < 81 ? 0 : (unsigned)(perf_random() % 256);
     return (size_t)snprintf(out, size, "%u", value);
 }
 
 static size_t fixed6(char *out, size_t size)
 {
-    return (size_t)snprintf(out, size, "%.6f", uniform() * 2 - 1);
+    return (size_t)snprintf(out, size, "%.6f", perf_uniform() * 2 - 1);
 }
 
 static size_t general9(char *out, size_t size)
 {
-    return (size_t)snprintf(out, size, "%.9g", (double)(float)(uniform() * 2 - 1));
+    return (size_t)snprintf(out, size, "%.9g", (double)(float)(perf_uniform() * 2 - 1));
 }
 
 static size_t general17(char *out, size_t size)
 {
-    return (size_t)snprintf(out, size, "%.17g", uniform());
+    return (size_t)snprintf(out, size, "%.17g", perf_uniform());
 }
 
 static size_t exponent8(char *out, size_t size)
 {
-    return (size_t)snprintf(out, size, "%.8e", uniform() * 2 - 1);
-}
-
-static void *need(void *p)
-{
-    if (p == NULL) {
-        fprintf(stderr, "perf_csv: no memory\n");
-        exit(1);
-    }
-    return p;
+    return (size_t)snprintf(out, size, "%.8e", perf_uniform() * 2 - 1);
 }
 
 static struct text make_text(const struct data_set *set)
 {
-    struct text text = {.bytes = need(malloc(TEXT_BYTES)), .columns = set->columns};
+    struct text text = {.bytes = perf_need(malloc(TEXT_BYTES)), .columns = set->columns};
     size_t row_max = (size_t)set->columns * 32 + 4;
     while (text.len + row_max < TEXT_BYTES) {
         for (uint32_t i = 0; i < set->columns; i++) {
@@ -119,19 +95,6 @@ static void run_strtof(const struct text *text)
             p++;
     }
     sink = sum;
-}
-
-static void run_memchr(const struct text *text)
-{
-    const char *p = text->bytes;
-    const char *end = text->bytes + text->len;
-    size_t rows = 0;
-    while (p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
-        rows++;
-        p++;
-    }
-    if (rows != text->rows)
-        exit(1);
 }
 
 static bool decode(struct fmt_decoder *decoder, const uint8_t *in, const struct fmt_cut *cut,
@@ -174,7 +137,7 @@ static void run_method(enum method method, const struct text *text, struct fmt_d
 {
     switch (method) {
     case MEMCHR:
-        run_memchr(text);
+        perf_find_lines(text->bytes, text->len, text->rows);
         break;
     case CUT:
         run_csv(text, NULL, NULL, NULL);
@@ -201,9 +164,9 @@ static void measure(const struct data_set *set, size_t rounds)
     struct fmt_csv_options own = {.label_size = 1};
     struct fmt_options options = {.ops = &fmt_csv, .own = &own};
     struct fmt_shape shape = {.feature_dim = text.columns - 1, .label_dim = 1};
-    struct fmt_decoder *decoder = need(fmt_csv.decoder_new(&options, &shape));
-    float *features = need(malloc((size_t)BLOCK_ROWS * text.columns * sizeof(float)));
-    float *labels = need(malloc(BLOCK_ROWS * sizeof(float)));
+    struct fmt_decoder *decoder = perf_need(fmt_csv.decoder_new(&options, &shape));
+    float *features = perf_need(malloc((size_t)BLOCK_ROWS * text.columns * sizeof(float)));
+    float *labels = perf_need(malloc(BLOCK_ROWS * sizeof(float)));
     for (size_t i = 0; i < rounds; i++) {
         for (enum method m = 0; m < METHODS; m++) {
             double start = perf_thread_seconds();

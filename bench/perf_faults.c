@@ -11,7 +11,7 @@
  * connection to so many megabits a second: S3 gives about 700. Without a limit it is this machine's
  * CPUs that are measured.
  */
-#include "bench/perf.h"
+#include "bench/perf_folder.h"
 #include "pipe/penstock.h"
 
 #include <errno.h>
@@ -27,34 +27,14 @@
 
 enum { ROUNDS_MAX = 51, EPOCHS = 2 };
 
-static char root[] = "/tmp/penstock-perf-XXXXXX";
 static pid_t servers[2]; /* clean, faulty */
 static char endpoints[2][64];
 
-static void clean_up(void)
+static void end_servers(void)
 {
-    char command[256];
-
     for (int i = 0; i < 2; i++)
         if (servers[i] > 0)
             kill(servers[i], SIGTERM);
-    snprintf(command, sizeof command, "rm -rf '%s'", root);
-    if (system(command) != 0)
-        perror(command);
-}
-
-static void die(const char *what, const char *why)
-{
-    fprintf(stderr, "perf_faults: %s: %s\n", what, why);
-    exit(1);
-}
-
-static double seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
 /* ---- data and servers ---- */
@@ -63,14 +43,14 @@ static void make_object(off_t len_bytes)
 {
     char path[256];
 
-    snprintf(path, sizeof path, "%s/data", root);
+    snprintf(path, sizeof path, "%s/data", perf_folder);
     if (mkdir(path, 0700) != 0)
-        die(path, strerror(errno));
-    snprintf(path, sizeof path, "%s/data/object", root);
+        perf_die(path, strerror(errno));
+    snprintf(path, sizeof path, "%s/data/object", perf_folder);
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
     if (fd < 0 || ftruncate(fd, len_bytes) != 0)
-        die(path, strerror(errno));
+        perf_die(path, strerror(errno));
     close(fd);
 }
 
@@ -91,7 +71,7 @@ static void run_server(const char *program, const char *port_file, bool faulty, 
         words[count++] = "--fault";
         words[count++] = faults[i];
     }
-    words[count] = root;
+    words[count] = perf_folder;
     if (freopen("/dev/null", "w", stdout) && freopen("/dev/null", "w", stderr))
         execv(program, (char *const *)(uintptr_t)words);
     _exit(127);
@@ -108,9 +88,9 @@ static void start_server(bool faulty, const char *mbps)
     char *slash = strstr(program, "/bench/");
 
     if (!slash)
-        die("cannot find the program beside", program);
+        perf_die("cannot find the program beside", program);
     memcpy(slash, "/penstock", sizeof "/penstock");
-    snprintf(port_file, sizeof port_file, "%s/port-%d", root, faulty);
+    snprintf(port_file, sizeof port_file, "%s/port-%d", perf_folder, faulty);
     fflush(stdout);
     servers[faulty] = fork();
     if (servers[faulty] == 0)
@@ -125,7 +105,7 @@ static void start_server(bool faulty, const char *mbps)
         nanosleep(&(struct timespec){.tv_nsec = 25000000}, NULL);
     }
     if (port[0] == '\0')
-        die(program, "the server did not start");
+        perf_die(program, "the server did not start");
     port[strcspn(port, "\n")] = '\0';
     snprintf(endpoints[faulty], sizeof endpoints[faulty], "http://127.0.0.1:%s", port);
 }
@@ -148,7 +128,7 @@ static void run(const struct variant *variant, size_t part_bytes, double figures
     static struct penstock_error error;
     const struct penstock_span *span;
     struct penstock_counters counters;
-    double start = seconds();
+    double start = perf_seconds(CLOCK_MONOTONIC);
     int rc;
 
     penstock_config_init(&config);
@@ -165,13 +145,13 @@ static void run(const struct variant *variant, size_t part_bytes, double figures
     channel.epochs = EPOCHS;
     channel.content_type = "application/octet-stream";
     if (penstock_open(&config, &stream, &error) != PENSTOCK_OK)
-        die(uri, error.message);
+        perf_die(uri, error.message);
     while ((rc = penstock_next_span(stream, 0, -1, &span)) == PENSTOCK_OK ||
            rc == PENSTOCK_EPOCH_END)
         penstock_release_span(stream, span);
     if (rc < 0)
-        die(uri, penstock_last_error(stream, 0)->message);
-    double took = seconds() - start;
+        perf_die(uri, penstock_last_error(stream, 0)->message);
+    double took = perf_seconds(CLOCK_MONOTONIC) - start;
 
     penstock_get_counters(stream, 0, &counters);
     penstock_close(&stream);
@@ -226,10 +206,9 @@ int main(int argc, char **argv)
     long part_kib = argc > 3 ? strtol(argv[3], NULL, 10) : 8192;
 
     if (rounds < 1 || rounds > ROUNDS_MAX || parts < 1 || part_kib < 64)
-        die("usage", "perf_faults [ROUNDS (1 to 51) [PARTS [PART_KIB [MBPS]]]]");
-    if (!mkdtemp(root))
-        die(root, strerror(errno));
-    atexit(clean_up);
+        perf_die("usage", "perf_faults [ROUNDS (1 to 51) [PARTS [PART_KIB [MBPS]]]]");
+    perf_folder_make("/tmp");
+    atexit(end_servers);
     make_object((off_t)parts * part_kib << 10);
     start_server(false, argc > 4 ? argv[4] : NULL);
     start_server(true, argc > 4 ? argv[4] : NULL);

@@ -12,7 +12,6 @@
  */
 #include <dirent.h>
 #include <dlfcn.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +19,7 @@
 #include <jpeglib.h>
 #include <png.h>
 
-#include "bench/perf.h"
+#include "bench/perf_picture.h"
 #include "formats/image_read.h"
 #include "formats/image_resize.h"
 #include "formats/jpeg.h"
@@ -30,14 +29,9 @@
 
 enum { ROUNDS_MAX = 101, FILES_MAX = 13, SMALL = 224, WIDE = 500, HIGH = 375 };
 
-struct file {
-    uint8_t *bytes;
-    size_t len;
-};
-
 /* One kind of file, of every photograph. */
 struct set {
-    struct file files[FILES_MAX];
+    struct perf_file files[FILES_MAX];
     uint32_t width, height;
 };
 
@@ -51,25 +45,21 @@ static struct fmt_options to_bytes, to_floats;
 static struct jpeg_decompress_struct libjpeg;
 static struct jpeg_error_mgr libjpeg_messages;
 
-static void die(const char *what)
+static void die(const char *why)
 {
-    fprintf(stderr, "perf_image: %s\n", what);
-    exit(1);
+    perf_die("pictures", why);
 }
 
 static void *allocate(size_t size)
 {
-    void *memory = calloc(1, size);
-    if (memory == NULL)
-        die("out of memory");
-    return memory;
+    return perf_need(calloc(1, size));
 }
 
 /* ---- photographs ---- */
 
-static struct file read_file(const char *path)
+static struct perf_file read_file(const char *path)
 {
-    struct file file = {NULL, 0};
+    struct perf_file file = {NULL, 0};
     FILE *in = fopen(path, "rb");
     if (in == NULL || fseek(in, 0, SEEK_END) != 0)
         die(path);
@@ -82,24 +72,8 @@ static struct file read_file(const char *path)
     return file;
 }
 
-/* Waves and noise, where there are no photographs. */
-static uint8_t *paint(uint32_t width, uint32_t height, uint32_t number)
-{
-    uint8_t *pixels = allocate((size_t)width * height * 3);
-    uint32_t chance = number + 1;
-    for (uint32_t y = 0; y < height; y++)
-        for (uint32_t x = 0; x < width; x++)
-            for (uint32_t c = 0; c < 3; c++) {
-                chance = chance * 1664525u + 1013904223u;
-                double value = 120 + 80 * sin((x + number * 31) * 0.05 + c) * cos(y * 0.04) +
-                               (double)(chance >> 28);
-                pixels[((size_t)y * width + x) * 3 + c] = (uint8_t)value;
-            }
-    return pixels;
-}
-
 /* A photograph's middle, of the proportions of width x height, in that size. */
-static uint8_t *shrink(struct file photo, uint32_t width, uint32_t height)
+static uint8_t *shrink(struct perf_file photo, uint32_t width, uint32_t height)
 {
     char type[100];
     struct fmt_options options;
@@ -115,51 +89,26 @@ static uint8_t *shrink(struct file photo, uint32_t width, uint32_t height)
     return pixels;
 }
 
-static struct file make_jpeg(const uint8_t *pixels, uint32_t width, uint32_t height)
-{
-    struct jpeg_compress_struct jpeg;
-    struct jpeg_error_mgr messages;
-    struct file file = {NULL, 0};
-    unsigned long len = 0;
-    jpeg.err = jpeg_std_error(&messages);
-    jpeg_create_compress(&jpeg);
-    jpeg_mem_dest(&jpeg, &file.bytes, &len);
-    jpeg.image_width = width;
-    jpeg.image_height = height;
-    jpeg.input_components = 3;
-    jpeg.in_color_space = JCS_RGB;
-    jpeg_set_defaults(&jpeg); /* 4:2:0 */
-    jpeg_set_quality(&jpeg, 90, TRUE);
-    jpeg_start_compress(&jpeg, TRUE);
-    while (jpeg.next_scanline < height) {
-        JSAMPROW row = (JSAMPROW)(uintptr_t)(pixels + (size_t)jpeg.next_scanline * width * 3);
-        (void)jpeg_write_scanlines(&jpeg, &row, 1);
-    }
-    jpeg_finish_compress(&jpeg);
-    jpeg_destroy_compress(&jpeg);
-    file.len = len;
-    return file;
-}
-
-static struct file make_png(const uint8_t *pixels, uint32_t width, uint32_t height)
+static struct perf_file make_png(const uint8_t *pixels, uint32_t width, uint32_t height)
 {
     png_image image = {
         .version = PNG_IMAGE_VERSION, .width = width, .height = height, .format = PNG_FORMAT_RGB};
     png_alloc_size_t len = PNG_IMAGE_PNG_SIZE_MAX(image);
-    struct file file = {allocate(len), 0};
+    struct perf_file file = {allocate(len), 0};
     if (!png_image_write_to_memory(&image, file.bytes, &len, 0, pixels, 0, NULL))
         die("libpng cannot write");
     file.len = len;
     return file;
 }
 
-static void add_photo(struct file photo)
+static void add_photo(struct perf_file photo)
 {
-    uint8_t *small = photo.len > 0 ? shrink(photo, SMALL, SMALL) : paint(SMALL, SMALL, file_count);
-    uint8_t *wide = photo.len > 0 ? shrink(photo, WIDE, HIGH) : paint(WIDE, HIGH, file_count);
-    small_jpegs.files[file_count] = make_jpeg(small, SMALL, SMALL);
+    uint8_t *small =
+        photo.len > 0 ? shrink(photo, SMALL, SMALL) : perf_paint(SMALL, SMALL, file_count);
+    uint8_t *wide = photo.len > 0 ? shrink(photo, WIDE, HIGH) : perf_paint(WIDE, HIGH, file_count);
+    small_jpegs.files[file_count] = perf_make_jpeg(small, SMALL, SMALL);
     small_pngs.files[file_count] = make_png(small, SMALL, SMALL);
-    wide_jpegs.files[file_count] = make_jpeg(wide, WIDE, HIGH);
+    wide_jpegs.files[file_count] = perf_make_jpeg(wide, WIDE, HIGH);
     file_count++;
     free(small);
     free(wide);
@@ -175,7 +124,7 @@ static void make_files(void)
         if (len < 4 || strcmp(entry->d_name + len - 4, ".jpg") != 0)
             continue;
         snprintf(path, sizeof(path), "%s/%s", PHOTOS_DIR, entry->d_name);
-        struct file photo = read_file(path);
+        struct perf_file photo = read_file(path);
         add_photo(photo);
         free(photo.bytes);
     }
@@ -183,7 +132,7 @@ static void make_files(void)
         closedir(directory);
     printf("%s\n", file_count > 0 ? "photographs of mate-backgrounds" : "painted pictures");
     while (file_count < FILES_MAX)
-        add_photo((struct file){NULL, 0});
+        add_photo((struct perf_file){NULL, 0});
     small_jpegs.width = small_jpegs.height = small_pngs.width = small_pngs.height = SMALL;
     wide_jpegs.width = WIDE;
     wide_jpegs.height = HIGH;
@@ -191,7 +140,7 @@ static void make_files(void)
 
 /* ---- methods: one file each ---- */
 
-static void by_libjpeg(struct file file, uint32_t reduction)
+static void by_libjpeg(struct perf_file file, uint32_t reduction)
 {
     jpeg_mem_src(&libjpeg, file.bytes, file.len);
     (void)jpeg_read_header(&libjpeg, TRUE);
@@ -207,12 +156,12 @@ static void by_libjpeg(struct file file, uint32_t reduction)
     (void)jpeg_finish_decompress(&libjpeg);
 }
 
-static void libjpeg_whole(struct file file)
+static void libjpeg_whole(struct perf_file file)
 {
     by_libjpeg(file, 1);
 }
 
-static void own_jpeg_part(struct file file, uint32_t reduction, struct fmt_picture_box want)
+static void own_jpeg_part(struct perf_file file, uint32_t reduction, struct fmt_picture_box want)
 {
     struct fmt_picture_head head;
     struct fmt_picture picture;
@@ -226,17 +175,17 @@ static void own_jpeg_part(struct file file, uint32_t reduction, struct fmt_pictu
         die(error.text);
 }
 
-static void own_jpeg_whole(struct file file)
+static void own_jpeg_whole(struct perf_file file)
 {
     own_jpeg_part(file, 1, (struct fmt_picture_box){0, 0, 0, 0});
 }
 
-static void own_jpeg_half(struct file file)
+static void own_jpeg_half(struct perf_file file)
 {
     own_jpeg_part(file, 2, (struct fmt_picture_box){0, 0, 0, 0});
 }
 
-static void own_jpeg_center(struct file file)
+static void own_jpeg_center(struct perf_file file)
 {
     own_jpeg_part(file, 1,
                   (struct fmt_picture_box){(WIDE - SMALL) / 2, (HIGH - SMALL) / 2, SMALL, SMALL});
@@ -284,7 +233,7 @@ static bool load_turbo(void)
 }
 
 /* The part begins at a block of 16: a whole one is cut, as FFCV does. */
-static void turbo_center(struct file file)
+static void turbo_center(struct perf_file file)
 {
     enum { CROP = 4, NO_REALLOC = 1024, RGB = 0, FAST_DCT = 2048 };
     struct turbo_transform transform = {
@@ -309,7 +258,7 @@ static void take(png_structp png, png_bytep to, size_t count)
     source->at += count;
 }
 
-static void libpng_whole(struct file file)
+static void libpng_whole(struct perf_file file)
 {
     struct source source = {file.bytes};
     png_bytep rows[SMALL];
@@ -324,7 +273,7 @@ static void libpng_whole(struct file file)
     png_destroy_read_struct(&png, &info, NULL);
 }
 
-static void own_png_whole(struct file file)
+static void own_png_whole(struct perf_file file)
 {
     struct fmt_picture_head head;
     struct fmt_picture picture;
@@ -335,7 +284,7 @@ static void own_png_whole(struct file file)
         die(error.text);
 }
 
-static void read_row(struct file file, const struct fmt_options *options)
+static void read_row(struct perf_file file, const struct fmt_options *options)
 {
     struct fmt_error error;
     if (fmt_image_read(reader, options->own, (struct fmt_lot){0}, file.bytes, file.len, room,
@@ -343,12 +292,12 @@ static void read_row(struct file file, const struct fmt_options *options)
         die(error.text);
 }
 
-static void row_of_bytes(struct file file)
+static void row_of_bytes(struct perf_file file)
 {
     read_row(file, &to_bytes);
 }
 
-static void row_of_floats(struct file file)
+static void row_of_floats(struct perf_file file)
 {
     read_row(file, &to_floats);
 }
@@ -358,7 +307,7 @@ static void row_of_floats(struct file file)
 static struct method {
     const char *name;
     const struct set *set;
-    void (*run)(struct file);
+    void (*run)(struct perf_file);
     int beside;   /* the method it is compared with; -1: none */
     double floor; /* of the ratio; 0: none */
     double seconds[ROUNDS_MAX];

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/perf.h"
+#include "bench/perf_text.h"
 #include "formats/jsonl.h"
 
 enum { BLOCK_ROWS = 256, ROUNDS_MAX = 101, TEXT_BYTES = 8 << 20, SPARE_BYTES = 64, NAMES_MAX = 40 };
@@ -44,30 +44,6 @@ struct perf_simdjson_sum {
 struct perf_simdjson_sum perf_simdjson(const char *in, size_t len, size_t room,
                                        const char *const *names) __attribute__((weak));
 
-static uint64_t seed = 88172645463325252u;
-
-static uint64_t next_random(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
-}
-
-static double uniform(void)
-{
-    return (double)(next_random() >> 11) / 9007199254740992.0;
-}
-
-static void *need(void *p)
-{
-    if (p == NULL) {
-        fprintf(stderr, "perf_jsonl: no memory\n");
-        exit(1);
-    }
-    return p;
-}
-
 /* Text on its way into a line. */
 struct out {
     char *at;
@@ -89,11 +65,11 @@ enum number { PIXEL, FIXED6, REPR };
 static void put_number(struct out *out, enum number kind)
 {
     if (kind == PIXEL)
-        put(out, "%u", next_random() % 100 < 81 ? 0 : (unsigned)(next_random() % 256));
+        put(out, "%u", perf_random() % 100 < 81 ? 0 : (unsigned)(perf_random() % 256));
     else if (kind == FIXED6)
-        put(out, "%.6f", uniform() * 2 - 1);
+        put(out, "%.6f", perf_uniform() * 2 - 1);
     else
-        put(out, "%.17g", uniform());
+        put(out, "%.17g", perf_uniform());
 }
 
 static void put_features(struct out *out, unsigned count, enum number kind, const char *comma)
@@ -103,7 +79,7 @@ static void put_features(struct out *out, unsigned count, enum number kind, cons
         put(out, "%s", i == 0 ? "" : comma);
         put_number(out, kind);
     }
-    put(out, "]%s\"label\":%s%u}", comma, comma + 1, (unsigned)(next_random() % 10));
+    put(out, "]%s\"label\":%s%u}", comma, comma + 1, (unsigned)(perf_random() % 10));
 }
 
 static void pixels(struct out *out)
@@ -129,7 +105,7 @@ static void repr_30(struct out *out)
 /* 30 numbers by name, and some text that nobody asks for. */
 static void put_named(struct out *out, unsigned first)
 {
-    put(out, "{\"id\": \"%016llx\", ", (unsigned long long)next_random());
+    put(out, "{\"id\": \"%016llx\", ", (unsigned long long)perf_random());
     for (unsigned i = 0; i < 30; i++) {
         put(out, "\"f%u\": ", (first + i) % 30);
         put_number(out, FIXED6);
@@ -145,42 +121,42 @@ static void named(struct out *out)
 
 static void named_any_order(struct out *out)
 {
-    put_named(out, (unsigned)(next_random() % 30));
+    put_named(out, (unsigned)(perf_random() % 30));
 }
 
 static void reviews(struct out *out)
 {
     put(out, "{\"source\": \"");
-    for (unsigned words = 20 + (unsigned)(next_random() % 40); words > 0; words--)
-        put(out, "%.*s ", (int)(2 + next_random() % 9), "international");
-    put(out, "\", \"label\": %u, \"stars\": %u}", (unsigned)(next_random() % 2),
-        (unsigned)(next_random() % 6));
+    for (unsigned words = 20 + (unsigned)(perf_random() % 40); words > 0; words--)
+        put(out, "%.*s ", (int)(2 + perf_random() % 9), "international");
+    put(out, "\", \"label\": %u, \"stars\": %u}", (unsigned)(perf_random() % 2),
+        (unsigned)(perf_random() % 6));
 }
 
 static void reviews_escaped(struct out *out)
 {
     put(out, "{\"source\": \"");
-    for (unsigned words = 20 + (unsigned)(next_random() % 40); words > 0; words--)
-        put(out, "%.*s%s ", (int)(2 + next_random() % 9), "international",
-            next_random() % 8 == 0 ? "\\n" : "");
-    put(out, "\", \"label\": %u, \"stars\": %u}", (unsigned)(next_random() % 2),
-        (unsigned)(next_random() % 6));
+    for (unsigned words = 20 + (unsigned)(perf_random() % 40); words > 0; words--)
+        put(out, "%.*s%s ", (int)(2 + perf_random() % 9), "international",
+            perf_random() % 8 == 0 ? "\\n" : "");
+    put(out, "\", \"label\": %u, \"stars\": %u}", (unsigned)(perf_random() % 2),
+        (unsigned)(perf_random() % 6));
 }
 
 static void sparse(struct out *out)
 {
     put(out, "{\"features\": {\"keys\": [");
     for (unsigned i = 0; i < 40; i++)
-        put(out, "%s%u", i == 0 ? "" : ", ", i * 250 + (unsigned)(next_random() % 250));
+        put(out, "%s%u", i == 0 ? "" : ", ", i * 250 + (unsigned)(perf_random() % 250));
     put(out, "], \"values\": [");
     for (unsigned i = 0; i < 40; i++)
-        put(out, "%s%.6f", i == 0 ? "" : ", ", uniform());
+        put(out, "%s%.6f", i == 0 ? "" : ", ", perf_uniform());
     put(out, "], \"shape\": [10000]}, \"label\": 1}");
 }
 
 static struct text make_text(const struct data_set *set)
 {
-    struct text text = {.bytes = need(malloc(TEXT_BYTES + SPARE_BYTES))};
+    struct text text = {.bytes = perf_need(malloc(TEXT_BYTES + SPARE_BYTES))};
     struct out out = {text.bytes, text.bytes + TEXT_BYTES};
 
     for (size_t most = 0; (size_t)(out.end - out.at) > 2 * most + 16384; text.rows++) {
@@ -195,19 +171,6 @@ static struct text make_text(const struct data_set *set)
 }
 
 static volatile double sink;
-
-static void run_memchr(const struct text *text)
-{
-    const char *p = text->bytes;
-    const char *end = text->bytes + text->len;
-    size_t rows = 0;
-    while (p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
-        rows++;
-        p++;
-    }
-    if (rows != text->rows)
-        exit(1);
-}
 
 static void add(const json_t *value, double *sum, size_t *text_bytes)
 {
@@ -232,7 +195,7 @@ static void run_jansson(const struct text *text, const char *const *names)
     size_t text_bytes = 0;
     for (const char *p = text->bytes; p < end;) {
         const char *newline = memchr(p, '\n', (size_t)(end - p));
-        json_t *line = need(json_loadb(p, (size_t)(newline - p), 0, NULL));
+        json_t *line = perf_need(json_loadb(p, (size_t)(newline - p), 0, NULL));
         for (const char *const *name = names; *name != NULL; name++)
             add(json_object_get(line, *name), &sum, &text_bytes);
         json_decref(line);
@@ -267,15 +230,15 @@ static void job_open(struct job *job, const struct data_set *set)
         fmt_jsonl.learn(&job->options, (const uint8_t *)job->text.bytes, job->text.len, &job->shape,
                         &error) != FMT_OK)
         fail(&error);
-    job->decoder = need(fmt_jsonl.decoder_new(&job->options, &job->shape));
+    job->decoder = perf_need(fmt_jsonl.decoder_new(&job->options, &job->shape));
     const struct fmt_shape *shape = &job->shape;
     if (!shape->sparse)
-        job->rows.features = need(calloc((size_t)BLOCK_ROWS * shape->feature_dim + 1, 4));
+        job->rows.features = perf_need(calloc((size_t)BLOCK_ROWS * shape->feature_dim + 1, 4));
     job->rows.labels =
-        shape->label_dim == 0 ? NULL : need(calloc(BLOCK_ROWS * shape->label_dim, 4));
-    job->rows.entry_ends = shape->sparse ? need(calloc(BLOCK_ROWS, 4)) : NULL;
+        shape->label_dim == 0 ? NULL : perf_need(calloc(BLOCK_ROWS * shape->label_dim, 4));
+    job->rows.entry_ends = shape->sparse ? perf_need(calloc(BLOCK_ROWS, 4)) : NULL;
     job->rows.text_ends =
-        shape->text_dim == 0 ? NULL : need(calloc((size_t)BLOCK_ROWS * shape->text_dim, 4));
+        shape->text_dim == 0 ? NULL : perf_need(calloc((size_t)BLOCK_ROWS * shape->text_dim, 4));
 }
 
 static void job_close(struct job *job)
@@ -320,7 +283,7 @@ static void run_method(enum method method, struct job *job, const struct data_se
 {
     switch (method) {
     case MEMCHR:
-        run_memchr(&job->text);
+        perf_find_lines(job->text.bytes, job->text.len, job->text.rows);
         break;
     case CUT:
         run_jsonl(job, false);
@@ -330,7 +293,7 @@ static void run_method(enum method method, struct job *job, const struct data_se
         break;
     case WALK: {
         struct fmt_decoder *learnt = job->decoder;
-        job->decoder = need(fmt_jsonl.decoder_new(&job->options, &job->shape));
+        job->decoder = perf_need(fmt_jsonl.decoder_new(&job->options, &job->shape));
         job->decoder->walk_only = true;
         run_jsonl(job, true);
         fmt_jsonl.decoder_free(job->decoder);

@@ -7,7 +7,7 @@
  * Generated rows in memory, blocks of 256 rows as a decode thread gets them. Methods take turns,
  * thread CPU time, medians of ROUNDS (default 11).
  */
-#include "bench/perf.h"
+#include "bench/perf_text.h"
 #include "formats/libsvm.h"
 
 #include <stdio.h>
@@ -34,28 +34,14 @@ struct text {
     uint64_t entries;
 };
 
-static uint64_t seed = 88172645463325252u;
-
 static uint32_t below(uint32_t n)
 {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return (uint32_t)((seed >> 11) % n);
-}
-
-static void *need(void *p)
-{
-    if (p == NULL) {
-        fprintf(stderr, "perf_libsvm: no memory\n");
-        exit(1);
-    }
-    return p;
+    return (uint32_t)((perf_random() >> 11) % n);
 }
 
 static struct text make_text(const struct data_set *set)
 {
-    struct text text = {.bytes = need(malloc(TEXT_BYTES))};
+    struct text text = {.bytes = perf_need(malloc(TEXT_BYTES))};
     while (text.len + ROW_BYTES_MAX < TEXT_BYTES) {
         char *row = text.bytes + text.len;
         uint32_t index = 0;
@@ -98,19 +84,6 @@ static void run_strtof(const struct text *text)
     sink = sum;
 }
 
-static void run_memchr(const struct text *text)
-{
-    const char *p = text->bytes;
-    const char *end = text->bytes + text->len;
-    size_t rows = 0;
-    while (p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
-        rows++;
-        p++;
-    }
-    if (rows != text->rows)
-        exit(1);
-}
-
 /* Cuts blocks of rows; decodes them too if there is a decoder. */
 static void run_libsvm(const struct text *text, const struct fmt_options *options,
                        struct fmt_decoder *decoder, struct fmt_rows *out)
@@ -144,7 +117,7 @@ static void run(enum method method, const struct text *text, const struct fmt_op
 {
     switch (method) {
     case MEMCHR:
-        run_memchr(text);
+        perf_find_lines(text->bytes, text->len, text->rows);
         break;
     case CUT:
         run_libsvm(text, options, NULL, out);
@@ -176,7 +149,7 @@ static void measure(const struct data_set *set, size_t rounds)
         fprintf(stderr, "perf_libsvm: %s\n", error.text);
         exit(1);
     }
-    struct fmt_decoder *decoder = need(fmt_libsvm.decoder_new(&options, &shape));
+    struct fmt_decoder *decoder = perf_need(fmt_libsvm.decoder_new(&options, &shape));
     struct fmt_rows out = {.labels = labels, .groups = groups, .entry_ends = ends};
     for (size_t i = 0; i < rounds; i++) {
         for (enum method m = 0; m < METHODS; m++) {

@@ -8,7 +8,7 @@
  * ROUNDS (default 9). The ratio is of the CPU time of the whole process for as many bytes, against
  * the variant named; what the clock shows depends on the other jobs of the machine.
  */
-#include "bench/perf.h"
+#include "bench/perf_folder.h"
 #include "pipe/penstock.h"
 
 #include <errno.h>
@@ -20,41 +20,24 @@
 
 enum { ROUNDS_MAX = 51, EPOCHS = 2 };
 
-static char root[] = "/dev/shm/penstock-perf-XXXXXX";
-
-static void clean_up(void)
-{
-    char command[256];
-
-    snprintf(command, sizeof command, "rm -rf '%s'", root);
-    if (system(command) != 0)
-        perror(command);
-}
-
-static void die(const char *what, const char *why)
-{
-    fprintf(stderr, "perf_stage: %s: %s\n", what, why);
-    exit(1);
-}
-
 /* ---- data ---- */
 
 static FILE *create(const char *name)
 {
     char path[300];
 
-    snprintf(path, sizeof path, "%s/%s", root, name);
+    snprintf(path, sizeof path, "%s/%s", perf_folder, name);
     FILE *out = fopen(path, "wb");
 
     if (!out)
-        die(path, strerror(errno));
+        perf_die(path, strerror(errno));
     return out;
 }
 
 static void finish(FILE *out)
 {
     if (fclose(out) != 0)
-        die(root, strerror(errno));
+        perf_die(perf_folder, strerror(errno));
 }
 
 /* A record of `dim` float32 and a label: `bad` ones end in the middle of the features. */
@@ -88,7 +71,7 @@ static void put_record(FILE *out, unsigned dim, unsigned number, bool bad)
     at += 4;
     memcpy(bytes + 4, &(unsigned){at - 8}, 4);
     if (fwrite(bytes, at, 1, out) != 1)
-        die(root, strerror(errno));
+        perf_die(perf_folder, strerror(errno));
 }
 
 static void put_csv(FILE *out, unsigned dim, unsigned number, bool bad)
@@ -165,7 +148,7 @@ static struct result run(const struct variant *variant)
     const char *uri = path;
     int rc;
 
-    snprintf(path, sizeof path, "%s/%s", root, variant->file);
+    snprintf(path, sizeof path, "%s/%s", perf_folder, variant->file);
     penstock_config_init(&config);
     penstock_channel_config_init(&channel);
     config.channels = &channel;
@@ -182,18 +165,18 @@ static struct result run(const struct variant *variant)
     double cpu_start = perf_seconds(CLOCK_PROCESS_CPUTIME_ID);
 
     if (penstock_open(&config, &stream, &error) != PENSTOCK_OK)
-        die(path, error.message);
+        perf_die(path, error.message);
     while ((rc = penstock_next(stream, 0, -1, &batch)) == PENSTOCK_OK || rc == PENSTOCK_EPOCH_END)
         penstock_release(stream, batch);
     if (rc < 0)
-        die(path, penstock_last_error(stream, 0)->message);
+        perf_die(path, penstock_last_error(stream, 0)->message);
     double took = perf_seconds(CLOCK_MONOTONIC) - start;
     double cpu = perf_seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu_start;
 
     penstock_get_counters(stream, 0, &counters);
     penstock_close(&stream);
     if ((counters.records_bad > 0) != (strstr(variant->file, ".bad") != NULL))
-        die(path, "other records are bad than should be");
+        perf_die(path, "other records are bad than should be");
     return (struct result){.cpu_ns_per_byte = cpu * 1e9 / (double)counters.bytes_received,
                            .gb_per_s = (double)counters.bytes_received / took / 1e9};
 }
@@ -213,10 +196,8 @@ int main(int argc, char **argv)
     long rounds = argc > 1 ? strtol(argv[1], NULL, 10) : 9;
 
     if (rounds < 1 || rounds > ROUNDS_MAX)
-        die("rounds", "must be 1 to 51");
-    if (!mkdtemp(root))
-        die(root, strerror(errno));
-    atexit(clean_up);
+        perf_die("rounds", "must be 1 to 51");
+    perf_folder_make("/dev/shm");
     make("wide", put_record, 784, 60000);
     make("narrow", put_record, 32, 600000);
     make("csv", put_csv, 32, 150000);

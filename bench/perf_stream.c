@@ -8,7 +8,7 @@
  * time is this process's own; the server is another process. Loopback: the ratios mean something,
  * the rates little.
  */
-#include "bench/perf.h"
+#include "bench/perf_folder.h"
 #include "pipe/penstock.h"
 
 #include <errno.h>
@@ -24,41 +24,12 @@
 
 enum { DIM = 784, RECORD_BYTES = 3184, ROUNDS_MAX = 51, EPOCHS = 3 };
 
-static char root[] = "/tmp/penstock-perf-XXXXXX";
 static pid_t server;
 
-static void clean_up(void)
+static void end_server(void)
 {
-    char command[256];
-
     if (server > 0)
         kill(server, SIGTERM);
-    snprintf(command, sizeof command, "rm -rf '%s'", root);
-    if (system(command) != 0)
-        perror(command);
-}
-
-static void die(const char *what, const char *why)
-{
-    fprintf(stderr, "perf_stream: %s: %s\n", what, why);
-    exit(1);
-}
-
-static double seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
-static double cpu_seconds(void)
-{
-    struct rusage usage;
-
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec * 1e-6 +
-           (double)usage.ru_stime.tv_sec + (double)usage.ru_stime.tv_usec * 1e-6;
 }
 
 /* ---- data and server ---- */
@@ -86,22 +57,22 @@ static void make_bucket(const char *name, unsigned shards, unsigned records_per_
     unsigned char record[RECORD_BYTES];
     char path[256];
 
-    snprintf(path, sizeof path, "%s/%s", root, name);
+    snprintf(path, sizeof path, "%s/%s", perf_folder, name);
     if (mkdir(path, 0700) != 0)
-        die(path, strerror(errno));
+        perf_die(path, strerror(errno));
     for (unsigned s = 0; s < shards; s++) {
-        snprintf(path, sizeof path, "%s/%s/part_%04u.pbr", root, name, s);
+        snprintf(path, sizeof path, "%s/%s/part_%04u.pbr", perf_folder, name, s);
         FILE *out = fopen(path, "wb");
 
         if (!out)
-            die(path, strerror(errno));
+            perf_die(path, strerror(errno));
         for (unsigned r = 0; r < records_per_shard; r++) {
             make_record(record, r);
             if (fwrite(record, sizeof record, 1, out) != 1)
-                die(path, strerror(errno));
+                perf_die(path, strerror(errno));
         }
         if (fclose(out) != 0)
-            die(path, strerror(errno));
+            perf_die(path, strerror(errno));
     }
 }
 
@@ -117,16 +88,16 @@ static void start_server(const char *latency_ms)
     char *slash = strstr(program, "/bench/");
 
     if (!slash)
-        die("cannot find the program beside", program);
+        perf_die("cannot find the program beside", program);
     memcpy(slash, "/penstock", sizeof "/penstock");
-    snprintf(port_file, sizeof port_file, "%s/port-%s", root, latency_ms);
+    snprintf(port_file, sizeof port_file, "%s/port-%s", perf_folder, latency_ms);
     fflush(stdout);
     server = fork();
     if (server == 0) {
         if (!freopen("/dev/null", "w", stdout))
             _exit(127);
         execl(program, "penstock", "serve", "--port-file", port_file, "--latency-ms", latency_ms,
-              "--access-key", "AKIDEXAMPLE", "--secret-key", "wJalrXUtnFEMIEXAMPLEKEY", root,
+              "--access-key", "AKIDEXAMPLE", "--secret-key", "wJalrXUtnFEMIEXAMPLEKEY", perf_folder,
               (char *)NULL);
         _exit(127);
     }
@@ -140,7 +111,7 @@ static void start_server(const char *latency_ms)
         nanosleep(&(struct timespec){.tv_nsec = 25000000}, NULL);
     }
     if (port[0] == '\0')
-        die(program, "the server did not start");
+        perf_die(program, "the server did not start");
     port[strcspn(port, "\n")] = '\0';
     snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%s", port);
     setenv("AWS_ENDPOINT_URL", endpoint, 1);
@@ -174,8 +145,8 @@ static struct result run(const char *uri, const char *io, const char *verify, ui
     static struct penstock_error error;
     const struct penstock_batch *batch;
     struct penstock_counters counters;
-    double start = seconds();
-    double cpu_start = cpu_seconds();
+    double start = perf_seconds(CLOCK_MONOTONIC);
+    double cpu_start = perf_process_seconds();
     int rc;
 
     penstock_config_init(&config);
@@ -192,16 +163,16 @@ static struct result run(const char *uri, const char *io, const char *verify, ui
     /* Small enough that new pages are soon no part of the cost. */
     config.memory_limit_bytes = (size_t)128 << 20;
     if (penstock_open(&config, &stream, &error) != PENSTOCK_OK)
-        die(uri, error.message);
+        perf_die(uri, error.message);
     while ((rc = penstock_next(stream, 0, -1, &batch)) == PENSTOCK_OK || rc == PENSTOCK_EPOCH_END) {
         penstock_release(stream, batch);
         if (epochs == 0)
             break;
     }
     if (rc < 0)
-        die(uri, penstock_last_error(stream, 0)->message);
-    double took = seconds() - start;
-    double cpu = cpu_seconds() - cpu_start;
+        perf_die(uri, penstock_last_error(stream, 0)->message);
+    double took = perf_seconds(CLOCK_MONOTONIC) - start;
+    double cpu = perf_process_seconds() - cpu_start;
 
     penstock_get_counters(stream, 0, &counters);
     penstock_close(&stream);
@@ -250,7 +221,7 @@ static void measure_rate(int rounds)
     start_server("0");
     for (int i = 0; i < rounds; i++)
         for (int v = 0; v < VARIANTS; v++) {
-            snprintf(path, sizeof path, "%s/bulk", root);
+            snprintf(path, sizeof path, "%s/bulk", perf_folder);
             setenv("PENSTOCK_TRANSPORT", variants[v].transport, 1);
             struct result result = run(variants[v].uri[0] == 's' ? variants[v].uri : path,
                                        variants[v].io, NULL, 1000, EPOCHS);
@@ -317,10 +288,9 @@ int main(int argc, char **argv)
     long rounds = argc > 1 ? strtol(argv[1], NULL, 10) : 5;
 
     if (rounds < 1 || rounds > ROUNDS_MAX)
-        die("rounds", "must be 1 to 51");
-    if (!mkdtemp(root))
-        die(root, strerror(errno));
-    atexit(clean_up);
+        perf_die("rounds", "must be 1 to 51");
+    perf_folder_make("/tmp");
+    atexit(end_server);
     make_bucket("one", 1, 80000);
     make_bucket("many", 400, 200);
     make_bucket("bulk", 16, 20000);
