@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <time.h>
 
+/* A link that was idle catches up on so much, as a router with a queue does: else a server that is
+ * late to wake on a busy machine carries less than its rate. */
+#define CATCH_UP_NS 20e6
+
 struct serve_link {
     double rate_bytes_ns;
     uint32_t slow_beyond;
@@ -60,9 +64,9 @@ uint32_t serve_link_take_ms(struct serve_link *link, size_t len_bytes)
 
     if (link->slow_beyond > 0 && link->answers > link->slow_beyond)
         rate_bytes_ns *= (double)link->slow_beyond / link->answers;
-    if (link->free_ns < now_ns)
-        link->free_ns = now_ns;
-    double wait_ns = link->free_ns - now_ns;
+    if (link->free_ns < now_ns - CATCH_UP_NS)
+        link->free_ns = now_ns - CATCH_UP_NS;
+    double wait_ns = link->free_ns > now_ns ? link->free_ns - now_ns : 0;
 
     link->free_ns += (double)len_bytes / rate_bytes_ns;
     pthread_mutex_unlock(&link->mutex);

@@ -20,7 +20,8 @@ void serve_link_free(struct serve_link *link);
 void serve_link_enter(struct serve_link *link);
 void serve_link_leave(struct serve_link *link);
 
-/* Books room for len_bytes more. Returns how long to wait before they are sent. */
+/* Books room for len_bytes more. Returns how long to wait before they are sent. What an idle link
+ * could have carried in the last 20 ms waits not. */
 uint32_t serve_link_take_ms(struct serve_link *link, size_t len_bytes);
 
 #endif
