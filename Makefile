@@ -32,7 +32,7 @@ PACKAGES := gcc make pkg-config curl ca-certificates \
             dataset-fashion-mnist
 TEST_PACKAGES := g++ clang-14 clang-format-14 libclang-rt-14-dev libcmocka-dev libfast-float-dev \
                  python3 python3-venv git patch mandoc shellcheck iproute2 \
-                 radosgw ceph-mon ceph-osd ceph-common
+                 radosgw ceph-mon ceph-osd ceph-common chromium-headless-shell
 
 comma   := ,
 VERSION := $(shell sed -n 's/^\#define PENSTOCK_VERSION "\(.*\)"/\1/p' pipe/penstock.h 2>/dev/null)

@@ -7,7 +7,7 @@
 #define WIDTH 900
 #define HEIGHT 260
 #define LEFT 60
-#define RIGHT 20
+#define RIGHT 36
 #define TOP 20
 #define BOTTOM 36
 #define PLOT_WIDTH (WIDTH - LEFT - RIGHT)
