@@ -21,8 +21,8 @@
 
 const char *bench_limit_name(enum bench_limit limit)
 {
-    static const char *const names[] = {"unknown", "network", "server",  "storage",
-                                        "CPU",     "decoder", "consumer"};
+    static const char *const names[] = {"unknown", "network", "server",   "storage",
+                                        "CPU",     "decoder", "consumer", "device"};
 
     return names[limit];
 }
@@ -61,6 +61,13 @@ static void find_behind(struct bench_run *run, const struct busy *busy)
 
     /* Decoders that wait for a batch to come back seem to work. */
     if (busy->consumer >= CONSUMER_SHARE * most) {
+        if (known(run->figures[BENCH_UTILISATION]) >= IDLE_PERCENT) {
+            run->limit = BENCH_LIMIT_DEVICE;
+            snprintf(run->why, sizeof run->why,
+                     "its steps took %.0f %% of the time; the ring was full for %.0f %%",
+                     run->figures[BENCH_UTILISATION], known(run->figures[BENCH_WAIT_ROOM]));
+            return;
+        }
         run->limit = BENCH_LIMIT_CONSUMER;
         snprintf(run->why, sizeof run->why,
                  "it was busy %.0f %% of the time; the ring was full for %.0f %%", busy->consumer,

@@ -25,6 +25,7 @@ struct session {
     uint64_t progress_ns;
     struct bench_device device;
     uint64_t step_left_bytes; /* until the device has a step's */
+    uint64_t late_ns;         /* by which the last sleep was too long */
     uint64_t due_ns;          /* when the consumer takes the next bytes */
     bool started;             /* something was delivered */
     uint64_t started_ns;
@@ -188,11 +189,25 @@ static bool feed_device(struct session *s, size_t len_bytes)
         return true;
     }
     s->step_left_bytes += plan->step_bytes - (s->plain ? len_bytes : plan->step_bytes);
-    if (plan->inject_every > 0 && (s->device.steps + 1) % plan->inject_every == 0 &&
-        !wait_until(s, now_ns() + plan->inject_ns))
-        return false;
+    uint64_t ready_ns = now_ns() - s->late_ns;
+
+    if (plan->inject_every > 0 && (s->device.steps + 1) % plan->inject_every == 0) {
+        ready_ns += plan->inject_ns;
+        if (!wait_until(s, ready_ns))
+            return false;
+    }
     s->device.step_ns = plan->step_ns;
-    return wait_until(s, bench_device_step(&s->device, now_ns()));
+    uint64_t begin_ns = bench_device_step(&s->device, ready_ns);
+    bool asleep = begin_ns > now_ns();
+    bool go_on = wait_until(s, begin_ns);
+    uint64_t woke_ns = now_ns();
+
+    /* A device has its next step queued by then: what counts is when the data came, unless the host
+     * is late by more than that step. */
+    s->late_ns = asleep && woke_ns > begin_ns ? woke_ns - begin_ns : 0;
+    if (s->late_ns > plan->step_ns)
+        s->late_ns = 0;
+    return go_on;
 }
 
 /* A consumer of a set rate takes what is due. */

@@ -21,7 +21,8 @@ enum bench_limit {
     BENCH_LIMIT_STORAGE,
     BENCH_LIMIT_CPU,
     BENCH_LIMIT_DECODER,
-    BENCH_LIMIT_CONSUMER
+    BENCH_LIMIT_CONSUMER,
+    BENCH_LIMIT_DEVICE
 };
 
 /* What a run is to do. */

@@ -149,6 +149,49 @@ static int run_finals(struct sweep *s, struct penstock_error *error)
     return PENSTOCK_OK;
 }
 
+/* Whether the connections that a cell has more than the one before it still brought at least half
+ * of what as many had brought there: even more of them would bring more. */
+static bool still_grows(const struct bench_result *result, const struct bench_variant *cell)
+{
+    const struct bench_variant *before = NULL;
+
+    for (size_t v = 0; v < result->variant_count; v++) {
+        const struct bench_variant *other = &result->variants[v];
+
+        if (other->part_bytes == cell->part_bytes && other->connections < cell->connections &&
+            (!before || other->connections > before->connections))
+            before = other;
+    }
+    if (!before)
+        return true;
+    double more = (double)cell->connections / before->connections - 1;
+
+    return rate_of(cell) >= (1 + more / 2) * rate_of(before);
+}
+
+static void tell_met(struct bench_result *result, const struct bench_variant *chosen, bool at_edge)
+{
+    const struct bench_run *limit = bench_variant_limit(chosen);
+    bool grows = at_edge && still_grows(result, chosen);
+
+    if (!limit)
+        return;
+    if (grows && limit->limit == BENCH_LIMIT_SERVER)
+        snprintf(result->met, sizeof result->met,
+                 "latency x window: even %u requests of %llu KiB at once mostly wait",
+                 chosen->connections, (unsigned long long)chosen->part_bytes >> 10);
+    else if (grows && limit->limit == BENCH_LIMIT_NETWORK)
+        snprintf(result->met, sizeof result->met,
+                 "network: %.3g MiB/s for each of %u connections; more of them may bring more",
+                 1024 * rate_of(chosen) / chosen->connections, chosen->connections);
+    else if (limit->limit == BENCH_LIMIT_SERVER && limit->figures[BENCH_RETRIES_THROTTLED] <= 0)
+        snprintf(result->met, sizeof result->met,
+                 "network, or the server's own rate: more connections bring no more");
+    else
+        snprintf(result->met, sizeof result->met, "%s: %.150s", bench_limit_name(limit->limit),
+                 limit->why);
+}
+
 static void recommend(struct bench_result *result, const struct grid *grid)
 {
     const struct bench_variant *chosen = NULL;
@@ -166,21 +209,8 @@ static void recommend(struct bench_result *result, const struct grid *grid)
     }
     if (!chosen)
         return;
-    const struct bench_run *limit = bench_variant_limit(chosen);
-    bool at_the_edge = chosen->connections == grid->connections[grid->connection_count - 1];
-
     snprintf(result->recommended, sizeof result->recommended, "%s", chosen->name);
-    if (limit && limit->limit == BENCH_LIMIT_SERVER && at_the_edge)
-        snprintf(result->met, sizeof result->met,
-                 "latency x window: even %u requests of %llu KiB at once mostly wait",
-                 chosen->connections, (unsigned long long)chosen->part_bytes >> 10);
-    else if (limit && limit->limit == BENCH_LIMIT_SERVER &&
-             limit->figures[BENCH_RETRIES_THROTTLED] <= 0)
-        snprintf(result->met, sizeof result->met,
-                 "network, or the server's own rate: more connections bring no more");
-    else if (limit)
-        snprintf(result->met, sizeof result->met, "%s: %.150s", bench_limit_name(limit->limit),
-                 limit->why);
+    tell_met(result, chosen, chosen->connections == grid->connections[grid->connection_count - 1]);
 }
 
 int bench_sweep(struct bench_result *result, struct penstock_error *error)

@@ -90,6 +90,10 @@ static void test_behind_the_ring(void **state)
     f[BENCH_STALL] = 1;
     f[BENCH_WAIT_CHUNKS] = 0; /* decoders that wait for a batch to come back */
     assert_int_equal(limit_of(run, "s3://a/"), BENCH_LIMIT_CONSUMER);
+    f[BENCH_UTILISATION] = 30; /* a device that waits for what the consumer holds back */
+    assert_int_equal(limit_of(run, "s3://a/"), BENCH_LIMIT_CONSUMER);
+    f[BENCH_UTILISATION] = 95;
+    assert_int_equal(limit_of(run, "s3://a/"), BENCH_LIMIT_DEVICE);
     run = run_of_records();
     f[BENCH_WAIT_ROOM] = 80;
     run.after.bytes_inflated = 1;
