@@ -176,7 +176,9 @@ static void tell_met(struct bench_result *result, const struct bench_variant *ch
 
     if (!limit)
         return;
-    if (grows && limit->limit == BENCH_LIMIT_SERVER)
+    bool late = limit->limit == BENCH_LIMIT_SERVER && limit->figures[BENCH_RETRIES_THROTTLED] <= 0;
+
+    if (grows && late)
         snprintf(result->met, sizeof result->met,
                  "latency x window: even %u requests of %llu KiB at once mostly wait",
                  chosen->connections, (unsigned long long)chosen->part_bytes >> 10);
@@ -184,7 +186,7 @@ static void tell_met(struct bench_result *result, const struct bench_variant *ch
         snprintf(result->met, sizeof result->met,
                  "network: %.3g MiB/s for each of %u connections; more of them may bring more",
                  1024 * rate_of(chosen) / chosen->connections, chosen->connections);
-    else if (limit->limit == BENCH_LIMIT_SERVER && limit->figures[BENCH_RETRIES_THROTTLED] <= 0)
+    else if (late)
         snprintf(result->met, sizeof result->met,
                  "network, or the server's own rate: more connections bring no more");
     else

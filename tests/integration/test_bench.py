@@ -9,6 +9,8 @@ import copy
 import csv
 import json
 import os
+import pty
+import re
 import signal
 import socket
 import subprocess
@@ -185,7 +187,16 @@ def test_every_kind_of_output(run_penstock, s3_server, data, tmp_path):
                             env=server.env).ok()
     assert "caches: warm" in done.stdout
     result = json.loads(paths[0].read_text())
-    jsonschema.validate(result, json.loads((REPO / "bench/bench.schema.json").read_text()))
+    schema = json.loads((REPO / "bench/bench.schema.json").read_text())
+    jsonschema.validate(result, schema)
+    for spoil in (lambda r: r.pop("environment"), lambda r: r.update(schema="penstock-bench/2"),
+                  lambda r: r.update(surprise=1), lambda r: r["variants"][0].update(limit="moon"),
+                  lambda r: r["variants"][0]["repeats"][0]["figures"].update(gib_per_s="1"),
+                  lambda r: r["variants"][0]["latency_ns"]["part"].append([-1, 1])):
+        bad = copy.deepcopy(result)
+        spoil(bad)
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(bad, schema)
     assert result["label"] == 'a "label" <&>' and result["environment"]["version"]
     with open(paths[1], newline="") as file:
         rows = list(csv.DictReader(file))
@@ -228,21 +239,15 @@ def test_start_compares_pipe_with_file(bench, s3_server, data, tmp_path):
     assert [entry for entry in os.listdir(tmp_path) if entry.startswith("penstock-bench")] == []
 
 
-@pytest.mark.plain_build
-def test_sweep_recommends_few_connections(bench, s3_server, data, tmp_path):
-    """40 Mbit/s a connection and 150 in all: four connections are enough."""
-    server = s3_server(data, "--rate-mbps", "40", "--rate-total-mbps", "150")
+def test_a_sweep_has_a_grid(bench, s3_server, data, tmp_path):
+    """What it finds: tests/integration/test_bench_truth.py."""
+    server = s3_server(data, "--rate-total-mbps", "160")
     page = tmp_path / "sweep.html"
-    said, result = bench("sweep", "s3://bytes/", "--grid", "2,4,8x128KiB", "--seconds", "0.6",
-                         "--warmup-s", "0.3", "--repeats", "2", "--report", page, env=server.env)
-    rates = {v["connections"]: v["summary"]["received_gib_per_s"]["median"]
-             for v in result["variants"]}
-    assert rates[2] < 0.7 * rates[4]
-    assert result["recommended"] in [f"--connections {n} --part-size 128KiB" for n in (4, 8)]
-    assert f"recommended: {result['recommended']}" in said and limit_of(said).startswith("network")
-    assert 'id="grid"' in page.read_text()
-    _, again = bench("read", "s3://bytes/", *result["recommended"].split(), *SHORT, env=server.env)
-    assert median(again, "received_gib_per_s") == pytest.approx(max(rates.values()), rel=0.1)
+    said, result = bench("sweep", "s3://bytes/", "--grid", "1,4x128KiB,1MiB", "--seconds", "0.2",
+                         "--warmup-s", "0.1", "--repeats", "2", "--report", page, env=server.env)
+    assert "0.125 MiB" in said and "1 MiB" in said and 'id="grid"' in page.read_text()
+    assert f"recommended: {result['recommended']}\n" in said
+    assert re.fullmatch(r"--connections [14] --part-size (128|1024)KiB", result["recommended"])
 
 
 @pytest.mark.plain_build
@@ -367,19 +372,57 @@ def test_bad_input(run_penstock, s3_server, data, tmp_path):
     assert "records_per_s was not measured" in done.stderr and "limited by" in done.stdout
 
 
-def test_an_endpoint_that_is_not_there(penstock):
-    """Refused connections are tried again for a while: an interrupt ends that, with nothing to tell."""
+@pytest.fixture
+def nowhere():
+    """The environment of an endpoint that refuses connections."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    env = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ACCESS_KEY_ID": "a",
-           "AWS_SECRET_ACCESS_KEY": "b"}
-    process = subprocess.Popen([penstock, "bench", "read", "s3://bytes/"], env=clean_env(env),
+    return {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ACCESS_KEY_ID": "a",
+            "AWS_SECRET_ACCESS_KEY": "b"}
+
+
+@pytest.mark.plain_build
+def test_an_endpoint_that_is_not_there(run_penstock, nowhere):
+    """Refused connections are tried again for a quarter of a minute."""
+    done = run_penstock(["bench", "read", "s3://bytes/"], env=nowhere)
+    assert (done.rc, done.stdout) == (1, "")
+    said = done.stderr.splitlines()[-1]
+    assert "listing s3://bytes/ failed after" in said and nowhere["AWS_ENDPOINT_URL"] in said
+
+
+def test_an_interrupt_while_nothing_comes(penstock, nowhere):
+    """There is nothing to tell."""
+    process = subprocess.Popen([penstock, "bench", "read", "s3://bytes/"], env=clean_env(nowhere),
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     time.sleep(0.7)
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=30)
     assert (process.returncode, said) == (130, "")
+
+
+def test_progress_is_one_line_on_a_terminal(penstock, data):
+    """And a line for each 10 s elsewhere; none with --quiet."""
+    words = [penstock, "bench", "read", data / "bytes", "--seconds", "1.5", "--warmup-s", "0",
+             "--repeats", "1", "--memory-limit", "16MiB"]
+
+    def stderr_of(*more):
+        ours, theirs = pty.openpty()
+        subprocess.run([str(word) for word in (*words, *more)], env=clean_env(), check=True,
+                       stdout=subprocess.DEVNULL, stderr=theirs, timeout=60)
+        os.set_blocking(ours, False)
+        os.close(theirs)
+        try:
+            return os.read(ours, 1 << 16).decode()
+        except OSError:
+            return ""
+        finally:
+            os.close(ours)
+
+    shown = re.findall(r"\r(read, repeat 1 of 1: measuring, \d\.\d s, \d+\.\d+ GiB/s, \d+ requests,"
+                       r" 0 retries)\033\[K", said := stderr_of())
+    assert len(shown) >= 2 and "\n" not in said and said.endswith("\r\033[K")
+    assert stderr_of("--quiet") == ""
 
 
 def test_an_interrupt_prints_what_there_is(penstock, data, tmp_path):
