@@ -58,11 +58,13 @@ int tr_cpu_gradient(const struct tr_blas *blas, const void *args)
     blasint outputs = (blasint)a->outputs;
     blas->sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, dim, outputs, rows, 1.0F, a->x, dim, a->dz,
                 outputs, a->accumulate ? 1.0F : 0.0F, a->dw, outputs);
+    float *restrict db = a->db;
     if (!a->accumulate)
-        memset(a->db, 0, a->outputs * sizeof(float));
+        memset(db, 0, a->outputs * sizeof(float));
     for (uint32_t i = 0; i < a->rows; i++) {
+        const float *restrict dz = a->dz + (size_t)i * a->outputs;
         for (uint32_t j = 0; j < a->outputs; j++)
-            a->db[j] += a->dz[(size_t)i * a->outputs + j];
+            db[j] += dz[j];
     }
     return 0;
 }

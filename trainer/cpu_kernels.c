@@ -12,4 +12,12 @@ const tr_cpu_kernel_fn tr_cpu_kernels[TR_KERNEL_COUNT] = {
     [TR_KERNEL_CSR_ORDER] = tr_cpu_csr_order,
     [TR_KERNEL_CSR_UPDATE] = tr_cpu_csr_update,
     [TR_KERNEL_FM_FORWARD] = tr_cpu_fm_forward,
+    [TR_KERNEL_LOAD] = tr_cpu_load,
+    [TR_KERNEL_FINISH] = tr_cpu_finish,
+    [TR_KERNEL_UNFINISH] = tr_cpu_unfinish,
+    [TR_KERNEL_BACKWARD] = tr_cpu_backward,
+    [TR_KERNEL_PATCHES] = tr_cpu_patches,
+    [TR_KERNEL_UNPATCH] = tr_cpu_unpatch,
+    [TR_KERNEL_MEAN] = tr_cpu_mean,
+    [TR_KERNEL_SPREAD] = tr_cpu_spread,
 };

@@ -30,4 +30,14 @@ int tr_cpu_csr_update(const struct tr_blas *blas, const void *args);
 /* trainer/cpu_fm.c */
 int tr_cpu_fm_forward(const struct tr_blas *blas, const void *args);
 
+/* trainer/cpu_net.c */
+int tr_cpu_load(const struct tr_blas *blas, const void *args);
+int tr_cpu_finish(const struct tr_blas *blas, const void *args);
+int tr_cpu_unfinish(const struct tr_blas *blas, const void *args);
+int tr_cpu_backward(const struct tr_blas *blas, const void *args);
+int tr_cpu_patches(const struct tr_blas *blas, const void *args);
+int tr_cpu_unpatch(const struct tr_blas *blas, const void *args);
+int tr_cpu_mean(const struct tr_blas *blas, const void *args);
+int tr_cpu_spread(const struct tr_blas *blas, const void *args);
+
 #endif

@@ -87,4 +87,14 @@ int tr_cuda_csr_update(struct cuda_device *d, const void *args);
 /* trainer/cuda_fm.cu */
 int tr_cuda_fm_forward(struct cuda_device *d, const void *args);
 
+/* trainer/cuda_net.cu */
+int tr_cuda_load(struct cuda_device *d, const void *args);
+int tr_cuda_finish(struct cuda_device *d, const void *args);
+int tr_cuda_unfinish(struct cuda_device *d, const void *args);
+int tr_cuda_backward(struct cuda_device *d, const void *args);
+int tr_cuda_patches(struct cuda_device *d, const void *args);
+int tr_cuda_unpatch(struct cuda_device *d, const void *args);
+int tr_cuda_mean(struct cuda_device *d, const void *args);
+int tr_cuda_spread(struct cuda_device *d, const void *args);
+
 #endif

@@ -33,7 +33,8 @@ extern "C" {
 
 enum tr_stream { TR_STREAM_COPY = 0, TR_STREAM_COMPUTE = 1, TR_STREAM_COUNT = 2 };
 
-/* A piece of the arithmetic of models: trainer/kernels.h says what each does and takes. */
+/* A piece of the arithmetic of models: the headers of kernels
+ * (trainer/kernels.h, trainer/net_kernels.h) say what each does and takes. */
 enum tr_kernel {
     TR_KERNEL_SCALE,
     TR_KERNEL_FORWARD,
@@ -44,6 +45,14 @@ enum tr_kernel {
     TR_KERNEL_CSR_ORDER, /* trainer/sparse_kernels.h, as the next */
     TR_KERNEL_CSR_UPDATE,
     TR_KERNEL_FM_FORWARD, /* trainer/fm_kernels.h */
+    TR_KERNEL_LOAD,       /* trainer/net_kernels.h, as the following */
+    TR_KERNEL_FINISH,
+    TR_KERNEL_UNFINISH,
+    TR_KERNEL_BACKWARD,
+    TR_KERNEL_PATCHES,
+    TR_KERNEL_UNPATCH,
+    TR_KERNEL_MEAN,
+    TR_KERNEL_SPREAD,
     TR_KERNEL_COUNT
 };
 
