@@ -113,7 +113,7 @@ format: ## run clang-format on every C file
 
 bench: all $(PERF) ## run the benchmark programs
 	@$(if $(PERF),,echo "penstock: there is no bench/perf_*.c") \
-	for p in $(filter-out %/perf_transport %/perf_fifo,$(PERF)); do echo "== $$p"; $$p || exit 1; done
+	for p in $(filter-out %/perf_transport,$(PERF)); do echo "== $$p"; $$p || exit 1; done
 
 bench-transport: all $B/bench/perf_transport ## what it costs to read from S3, beside other clients
 	@python3 bench/transport.py --build $B
@@ -124,7 +124,7 @@ bench-formats: all $(PERF) ## the decoders, beside the libraries they replace an
 bench-parquet: all $B/bench/perf_parquet build/venv/ready ## Parquet files to rows, beside pyarrow
 	@build/venv/bin/python bench/parquet.py --build $B
 
-bench-fifo: all $B/bench/perf_fifo ## what Pipe mode's FIFOs carry, what that costs, how soon it starts
+bench-fifo: all ## what Pipe mode's FIFOs carry, what that costs, how soon it starts
 	@python3 bench/fifo.py --build $B
 
 soak: all unit build/venv/ready ## read 100,000 objects and 20 GiB, and watch memory

@@ -14,7 +14,10 @@
 /* One variant, over and over. */
 int bench_measure(struct bench_result *result, struct penstock_error *error);
 
-/* Pipe mode and File mode to the first batch, in turn. */
+/* Whether the list of --modes names one ("pipe"); NULL: whether it names nothing else. */
+bool bench_start_has(const char *list, const char *mode);
+
+/* Pipe mode, File mode and FIFOs to the first batch, in turn. */
 int bench_start(struct bench_result *result, struct penstock_error *error);
 
 /* Numbers of connections times part sizes. */
@@ -26,9 +29,16 @@ int bench_rivals(struct bench_result *result, struct penstock_error *error);
 /* Whether "s5cmd,boto3" names rivals that there are. */
 bool bench_rivals_are(const char *list);
 
+/* FIFOs beside what a pipe carries of memory. */
+int bench_fifo(struct bench_result *result, struct penstock_error *error);
+
 /* One run of a variant, as the options say, with config's connections and part size. */
 int bench_add_run(struct bench_result *result, struct bench_variant *variant,
                   struct bench_plan *plan, struct penstock_error *error);
+
+/* One run that read no stream of ours. */
+int bench_add_totals(struct bench_variant *variant, const struct bench_totals *totals,
+                     struct penstock_error *error);
 
 /* penstock bench cmp: its own command line. Returns the exit code. */
 int bench_compare(int argc, char **argv);

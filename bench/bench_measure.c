@@ -56,6 +56,17 @@ int bench_add_run(struct bench_result *result, struct bench_variant *variant,
     return rc;
 }
 
+int bench_add_totals(struct bench_variant *variant, const struct bench_totals *totals,
+                     struct penstock_error *error)
+{
+    struct bench_run *run = bench_variant_add(variant);
+
+    if (!run)
+        return no_memory(error);
+    bench_sum_totals(run, totals);
+    return PENSTOCK_OK;
+}
+
 /* One repeat of variant `number`. */
 static int measure_once(struct bench_result *result, const struct bench_options *o, size_t number,
                         uint32_t repeat, struct penstock_error *error)

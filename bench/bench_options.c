@@ -36,7 +36,7 @@ const char bench_options_help[] =
     "  --step-bytes SIZE              that takes so many bytes (a batch, with --content-type)\n"
     "  --inject-ms N, --inject-every M\n"
     "                                 train: hold back every Mth batch for N ms\n"
-    "  --modes pipe|file|pipe,file    start: which (both)\n"
+    "  --modes pipe,file,fifo         start: which (all)\n"
     "  --dir DIR                      start, rivals: where the download goes ($TMPDIR, /tmp)\n"
     "  --grid N,...xSIZE,...          sweep: connections and part sizes\n"
     "                                 (4,8,16,32,64,128,256x1MiB,2MiB,4MiB,8MiB,16MiB)\n"
@@ -383,7 +383,9 @@ static int check(const struct bench_options *o, const char **why)
     bool records = o->content_type && strcmp(o->content_type, "application/octet-stream") != 0;
 
     *why = NULL;
-    if (o->uri_count == 0)
+    if (o->command == BENCH_FIFO && o->uri_count > 0)
+        *why = "fifo makes its own data: leave out the URI";
+    else if (o->command != BENCH_FIFO && o->uri_count == 0)
         *why = "no URI is given";
     else if (o->command == BENCH_DECODE && !records)
         *why = "decode needs --content-type, e.g. application/x-recordio-protobuf";
@@ -400,9 +402,8 @@ static int check(const struct bench_options *o, const char **why)
         *why = "sweep finds --connections and --part-size itself: leave them out";
     else if (o->vary && !can_vary(o))
         *why = "--vary is OPTION=VALUE,VALUE,... of read, decode and train, e.g. io=uring,epoll";
-    else if (o->modes && strcmp(o->modes, "pipe") != 0 && strcmp(o->modes, "file") != 0 &&
-             strcmp(o->modes, "pipe,file") != 0)
-        *why = "--modes is pipe, file or pipe,file";
+    else if (o->modes && !bench_start_has(o->modes, NULL))
+        *why = "--modes is some of pipe, file and fifo, e.g. pipe,file";
     else if (o->rivals && (o->command != BENCH_RIVALS || !bench_rivals_are(o->rivals)))
         *why = "--rivals is a list of s5cmd, boto3, s3torchconnector, mount-s3 and fio, of rivals";
     else if (o->command == BENCH_RIVALS && (o->content_type || o->compression || o->bytes))

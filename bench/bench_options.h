@@ -15,7 +15,8 @@ enum bench_command {
     BENCH_TRAIN,
     BENCH_START,
     BENCH_SWEEP,
-    BENCH_RIVALS
+    BENCH_RIVALS,
+    BENCH_FIFO
 };
 
 struct bench_options {

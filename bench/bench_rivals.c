@@ -223,17 +223,6 @@ static int gather(struct rivals *r, struct penstock_error *error)
 
 /* ---- runs ---- */
 
-static int add_measured(struct bench_variant *variant, const struct bench_totals *totals,
-                        struct penstock_error *error)
-{
-    struct bench_run *run = bench_variant_add(variant);
-
-    if (!run)
-        return fail(error, PENSTOCK_E_MEMORY, "out of memory");
-    bench_sum_totals(run, totals);
-    return PENSTOCK_OK;
-}
-
 /* File mode: the download, and reading the files in every pass. */
 static int run_file_mode(struct rivals *r, struct penstock_error *error)
 {
@@ -257,7 +246,7 @@ static int run_file_mode(struct rivals *r, struct penstock_error *error)
     totals.user_s = after.user_s - before.user_s;
     totals.system_s = after.system_s - before.system_s;
     totals.peak_rss_bytes = (double)after.peak_rss_bytes;
-    rc = add_measured(&r->result->variants[1], &totals, error);
+    rc = bench_add_totals(&r->result->variants[1], &totals, error);
     if (rc == PENSTOCK_OK) {
         struct bench_variant *variant = &r->result->variants[1];
 
@@ -294,7 +283,7 @@ static int run_rival(struct rivals *r, size_t number, struct penstock_error *err
 
     json_decref(said);
     if (child.code == 0 && totals.bytes > 0 && totals.wall_s > 0)
-        return add_measured(variant, &totals, error);
+        return bench_add_totals(variant, &totals, error);
     bench_result_note(r->result, "%s cannot read this: %s", variant->name,
                       child.said[0] ? child.said : "it said nothing");
     r->of_variant[number] = NULL;

@@ -154,6 +154,8 @@ static bool look(struct session *s)
     s->run->after = c;
     s->run->device_after = s->device;
     s->run->end_ns = tick.at_ns;
+    if (s->plan->feed && penstock_last_error(s->plan->feed, 0)->rc != PENSTOCK_OK)
+        return false;
     return !reached(s, &c, tick.at_ns);
 }
 

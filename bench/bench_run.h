@@ -36,10 +36,11 @@ struct bench_plan {
     uint64_t step_bytes;   /* plain bytes that a step takes; of records a step takes a batch */
     uint64_t inject_ns;    /* hold back every inject_every-th batch so long */
     uint32_t inject_every;
-    struct ps_metrics *metrics; /* is told of the stream; NULL */
-    bool first_batch_only;      /* ends with the first batch */
-    bool quiet;                 /* no progress line */
-    char what[64];              /* for the progress line, e.g. "repeat 2 of 5" */
+    const struct penstock *feed; /* that the stream hangs on: if it fails, the run ends; NULL */
+    struct ps_metrics *metrics;  /* is told of the stream; NULL */
+    bool first_batch_only;       /* ends with the first batch */
+    bool quiet;                  /* no progress line */
+    char what[64];               /* for the progress line, e.g. "repeat 2 of 5" */
 };
 
 /* A look at the stream. */

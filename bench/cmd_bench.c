@@ -23,11 +23,12 @@ static const char help[] =
     "                                 batches, as a program that trains reads them\n"
     "  train URI... --workload NAME   the same, by an emulated device that needs so long a step\n"
     "  start URI...                   time to the first byte, record and batch: Pipe mode beside\n"
-    "                                 File mode, which downloads first\n"
+    "                                 File mode, which downloads first, and a FIFO\n"
     "  sweep URI...                   connections times part size, and which to use\n"
     "  rivals URI...                  whole objects beside s5cmd, boto3, s3torchconnector, "
     "mount-s3\n"
     "                                 and fio, those that are installed, and beside File mode\n"
+    "  fifo                           what a FIFO carries beside bare vmsplice and write\n"
     "  cmp A.json B.json              what changed from A to B beyond noise\n"
     "\n";
 
@@ -45,6 +46,7 @@ static const struct command {
     {"read", BENCH_READ, bench_measure},   {"decode", BENCH_DECODE, bench_measure},
     {"train", BENCH_TRAIN, bench_measure}, {"start", BENCH_START, bench_start},
     {"sweep", BENCH_SWEEP, bench_sweep},   {"rivals", BENCH_RIVALS, bench_rivals},
+    {"fifo", BENCH_FIFO, bench_fifo},
 };
 
 static int show_help(void)

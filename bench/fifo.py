@@ -4,7 +4,7 @@
 
     make bench-fifo
 
-First bench/perf_fifo: one FIFO beside a program that vsplices memory. Then, from `penstock serve` on
+First penstock bench fifo: one FIFO beside a program that vsplices memory. Then, from `penstock serve` on
 loopback: CPU seconds per GiB of `penstock run` with its reader (dd, 1 MiB at a time), with pages and
 with copies, beside `curl | dd`; the time between the end of an epoch and the first byte of the next;
 and the time from the start of `penstock agent` to a reader's first
@@ -173,7 +173,7 @@ def main():
     parser.add_argument("--mib", type=int, default=1024, help="of data")
     args = parser.parse_args()
     args.penstock = args.build / "penstock"
-    subprocess.run([args.build / "bench/perf_fifo", str(args.rounds)], check=True)
+    subprocess.run([args.penstock, "bench", "fifo", "--repeats", str(args.rounds)], check=True)
     with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
         root, work = Path(directory) / "root", Path(directory) / "work"
         root.mkdir()

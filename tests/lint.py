@@ -105,7 +105,7 @@ QUOTED_FROM = {  # which "..." includes each room may have, beside its own
     "bench": r"formats/|trainer/|pipe/(metrics|penstock|stop|stream_options)\.h$|[\w-]+\.pb-c\.h$",  # the reference
 }
 PARTS_MEASURED = {  # benchmark programs of a part that is no program's whole
-    "bench/perf_fifo.c": r"delivery"
+    "bench/bench_feed.c": r"delivery"
 }
 CUDA_HEADER = r"cuda|cublas|nv|driver_types"
 SYSTEM_NOT_IN = {  # which <...> includes each room may not have

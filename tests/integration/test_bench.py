@@ -225,15 +225,18 @@ def test_whole_passes_tell_the_first_and_the_last_done(bench, s3_server, data):
     assert figures["gb_per_s"] * figures["measured_s"] * 1e9 == pytest.approx(16 << 20)
 
 
-def test_start_compares_pipe_with_file(bench, s3_server, data, tmp_path):
+def test_start_compares_pipe_file_and_fifo(bench, s3_server, data, tmp_path):
     server = s3_server(data, "--rate-total-mbps", "400", "--latency-ms", "10")
     said, result = bench("start", "s3://csv/", "--content-type", "text/csv", "--repeats", "2",
                          "--dir", tmp_path, "--batch-size", "100", env=server.env)
-    pipe, file = (variant["summary"] for variant in result["variants"])
-    assert [variant["name"] for variant in result["variants"]] == ["pipe", "file"]
+    pipe, file, fifo = (variant["summary"] for variant in result["variants"])
+    assert [variant["name"] for variant in result["variants"]] == ["pipe", "file", "fifo"]
     assert pipe["first_batch_s"]["median"] < file["download_s"]["median"]
     assert file["download_s"]["median"] < file["first_batch_s"]["median"]
     assert pipe["first_object_s"]["min"] >= 0.01 and "all is downloaded" in said
+    for figure in ("first_byte_s", "first_record_s", "first_batch_s"):
+        assert 0.01 < fifo[figure]["median"] < file["download_s"]["median"]
+    assert 0.01 <= fifo["first_object_s"]["min"] <= fifo["first_connection_s"]["min"]
     _, alone = bench("start", "s3://csv/", "--modes", "pipe", "--repeats", "1", env=server.env)
     assert [variant["name"] for variant in alone["variants"]] == ["pipe"]
     assert [entry for entry in os.listdir(tmp_path) if entry.startswith("penstock-bench")] == []
@@ -262,6 +265,18 @@ def test_values_of_an_option_in_turn(bench, s3_server, data):
     rates = [v["summary"]["gib_per_s"]["median"] for v in (four, eight)]
     assert rates[1] / rates[0] == pytest.approx(2, rel=0.25)
     assert "99 % confidence" in said and "connections=8 is limited by: " in said
+
+
+@pytest.mark.plain_build
+def test_a_fifo_beside_bare_copies(bench, tmp_path):
+    said, result = bench("fifo", "--bytes", "24MiB", "--repeats", "1", "--dir", tmp_path)
+    names = [variant["name"] for variant in result["variants"]]
+    assert names[:4] == ["memory, vmsplice", "memory, write", "stream in memory, pages",
+                         "stream in memory, copied"] and len(names) == 8
+    for number, name in enumerate(names):
+        assert name in said and median(result, "gb_per_s", number) > 0
+        assert median(result, "bytes", number) == (24 << 20) * (1 if number < 4 else 4)
+    assert os.listdir(tmp_path) == ["bench.json"]
 
 
 # ---- cmp ----
@@ -357,10 +372,13 @@ def test_bad_input(run_penstock, s3_server, data, tmp_path):
         (["read", "s3://csv/", "--step-ms", "5"], 2, "are train's"),
         (["decode", "s3://bytes/", "--content-type", "text/csv"], 1, "part-0"),
         (["sweep", "s3://bytes/", "--grid", "8,4x1MiB"], 1, "--grid"),
-        (["start", "s3://csv/", "--modes", "fifo"], 2, "--modes is"),
+        (["start", "s3://csv/", "--modes", "pipe,tape"], 2, "--modes is"),
         (["read", "s3://csv/", "--vary", "io=uring"], 2, "--vary is"),
         (["read", "s3://csv/", "--vary", "connections=4,many"], 2, "--vary is"),
         (["read", "s3://csv/", "--metrics", "nowhere:80"], 1, "is not [IPv4 ADDRESS]:PORT"),
+        (["start", "s3://absent/", "--modes", "fifo"], 1, "NoSuchBucket"),
+        (["fifo", "s3://csv/"], 2, "fifo makes its own data"),
+        (["fifo", "--dir", tmp_path / "absent"], 1, "cannot make a directory in"),
         (["read"], 2, "no URI"),
         (["fly", "s3://bytes/"], 2, "there is no command 'fly'"),
     ):
