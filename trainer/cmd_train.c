@@ -15,9 +15,9 @@
 #define EXIT_USAGE 2
 
 static const char help[] =
-    "Usage: penstock train --algorithm linear-learner --train URI --hp NAME=VALUE... [OPTION]...\n"
+    "Usage: penstock train --algorithm NAME --train URI --hp NAME=VALUE... [OPTION]...\n"
     "       penstock train [--base DIR] [OPTION]...\n"
-    "Train a linear, logistic or softmax regression on a stream of records.\n"
+    "Train a model on a stream of records.\n"
     "In a training container of SageMaker, or under penstock run, no option is needed: channels "
     "and\n"
     "hyperparameters are those of DIR/input/config, and the model goes to DIR/model.\n"
@@ -39,10 +39,11 @@ static const char help[] =
     "                                 that do not overlap, of other records\n"
     "\n"
     "Model:\n"
-    "  --algorithm linear-learner     required with --train\n"
-    "  --hp NAME=VALUE                hyperparameter under SageMaker's name; predictor_type is\n"
-    "                                 required: regressor, binary_classifier or\n"
-    "                                 multiclass_classifier (with num_classes)\n"
+    "  --algorithm NAME               required with --train, under SageMaker's name:\n"
+    "                                 linear-learner\n"
+    "                                 factorization-machines\n"
+    "  --hp NAME=VALUE                hyperparameter under SageMaker's name: see\n"
+    "                                 penstock-train(1) for those of each algorithm\n"
     "  --device auto|cpu|cuda|delayed where to compute; auto (the default) takes a GPU if there is "
     "one\n"
     "  --base DIR                     the container's directory ($SAGEMAKER_BASE_DIR, /opt/ml)\n"

@@ -159,5 +159,6 @@ const struct tr_model_ops *tr_model_find(const char *name);
 extern const struct tr_model_ops *const tr_models[];
 
 extern const struct tr_model_ops tr_model_linear; /* trainer/linear_model.c */
+extern const struct tr_model_ops tr_model_fm;     /* trainer/fm_model.c */
 
 #endif

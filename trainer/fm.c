@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trainer/fm.c - see trainer/fm.h.
+ *
+ * Dense rows are taken for sparse ones that have every column: their offsets and columns are the
+ * same for every batch and are made once.
+ */
+#include "trainer/fm.h"
+
+#include "trainer/fm_kernels.h"
+#include "trainer/random.h"
+#include "trainer/sparse_kernels.h"
+#include "trainer/tally.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A group of weights and the optimizer's memory of them; device arrays of n floats. */
+struct group {
+    float *value;
+    float *m;
+    float *v;
+    size_t n;
+};
+
+/* Room for the entries of a batch, sorted; device arrays. */
+struct order {
+    uint32_t *columns;
+    uint32_t *entries;
+    uint32_t *rows;
+    uint32_t *spare_columns;
+    uint32_t *spare_entries;
+    uint32_t *counts;
+    uint32_t room; /* entries */
+};
+
+struct tr_fm {
+    struct tr_device *device;
+    struct tr_fm_config config;
+    uint64_t steps;
+    struct group groups[TR_FM_GROUP_COUNT];
+    float *bias_gradient; /* (1) */
+    float *z;             /* (batch_rows), as the next ones */
+    float *dz;
+    float *row_loss;
+    float *row_hit;
+    float *row_error;
+    float *sums; /* (batch_rows, factor_count) */
+    struct order order;
+    uint32_t *dense_offsets; /* (batch_rows + 1); NULL before the first dense batch */
+    uint32_t *dense_columns; /* (batch_rows, dim) */
+    struct tr_tally tally;
+};
+
+/* A batch's entries. */
+struct rows {
+    const uint32_t *offsets;
+    const uint32_t *columns;
+    const float *values;
+    const float *labels;
+    uint32_t label_dim;
+    uint32_t count;
+    uint32_t entries;
+};
+
+static int device_failed(const struct tr_fm *model, struct tr_error *error)
+{
+    return tr_fail(error, "device %s: %s", model->device->ops->name, model->device->error);
+}
+
+/* --- memory --------------------------------------------------------------------------------------
+ */
+
+static int allocate(struct tr_fm *model, void *out, size_t n, struct tr_error *error)
+{
+    void *memory;
+    if (model->device->ops->alloc(model->device, n * sizeof(float), &memory) < 0)
+        return device_failed(model, error);
+    *(void **)out = memory;
+    return 0;
+}
+
+/* Copies host memory to the device and waits for that. */
+static int put(struct tr_fm *model, void *to, const void *from, size_t len_bytes,
+               struct tr_error *error)
+{
+    const struct tr_device_ops *ops = model->device->ops;
+    struct tr_event *copied;
+    if (ops->event_new(model->device, &copied) < 0)
+        return device_failed(model, error);
+    int rc = ops->upload(model->device, to, from, len_bytes);
+    if (rc == 0)
+        rc = ops->event_record(model->device, copied, TR_STREAM_COPY);
+    if (rc == 0)
+        rc = ops->event_wait(model->device, copied);
+    if (rc < 0) {
+        device_failed(model, error);
+        ops->drain(model->device);
+    }
+    ops->event_free(model->device, copied);
+    return rc;
+}
+
+void tr_fm_draw(const struct tr_fm_config *config, enum tr_fm_group_no group, float *weights,
+                size_t n)
+{
+    const struct tr_fm_group *g = &config->groups[group];
+    for (size_t i = 0; i < n; i++) {
+        double value = g->value;
+        if (g->init == TR_FM_NORMAL)
+            value = g->sigma * tr_random_normal(config->seed, group, i);
+        else if (g->init == TR_FM_UNIFORM)
+            value = g->scale * (2.0 * tr_random_uniform(config->seed, group, i) - 1.0);
+        weights[i] = (float)value;
+    }
+}
+
+static int make_group(struct tr_fm *model, enum tr_fm_group_no group, size_t n,
+                      struct tr_error *error)
+{
+    struct group *g = &model->groups[group];
+    float *drawn = malloc(n * sizeof *drawn);
+    int rc = drawn ? 0 : tr_fail(error, "no memory");
+    g->n = n;
+    if (rc == 0 && (allocate(model, &g->value, n, error) < 0 ||
+                    allocate(model, &g->m, n, error) < 0 || allocate(model, &g->v, n, error) < 0))
+        rc = -1;
+    if (rc == 0) {
+        tr_fm_draw(&model->config, group, drawn, n);
+        rc = put(model, g->value, drawn, n * sizeof *drawn, error);
+    }
+    free(drawn);
+    return rc;
+}
+
+static int make(struct tr_fm *model, struct tr_error *error)
+{
+    const struct tr_fm_config *c = &model->config;
+    size_t rows = c->batch_rows;
+    if (make_group(model, TR_FM_BIAS, 1, error) < 0 ||
+        make_group(model, TR_FM_LINEAR, c->dim, error) < 0 ||
+        make_group(model, TR_FM_FACTORS, (size_t)c->dim * c->factor_count, error) < 0)
+        return -1;
+    if (allocate(model, &model->bias_gradient, 1, error) < 0 ||
+        allocate(model, &model->z, rows, error) < 0 ||
+        allocate(model, &model->dz, rows, error) < 0 ||
+        allocate(model, &model->row_loss, rows, error) < 0 ||
+        allocate(model, &model->row_hit, rows, error) < 0 ||
+        allocate(model, &model->row_error, rows, error) < 0 ||
+        allocate(model, &model->sums, rows * c->factor_count, error) < 0)
+        return -1;
+    return tr_tally_open(&model->tally, model->device, 1, error);
+}
+
+int tr_fm_new(struct tr_device *device, const struct tr_fm_config *config, struct tr_fm **out,
+              struct tr_error *error)
+{
+    struct tr_fm *model = calloc(1, sizeof *model);
+    *out = model;
+    if (!model)
+        return tr_fail(error, "no memory");
+    model->device = device;
+    model->config = *config;
+    if (make(model, error) == 0)
+        return 0;
+    tr_fm_free(out);
+    return -1;
+}
+
+static void free_order(struct tr_fm *model)
+{
+    struct order *o = &model->order;
+    uint32_t *arrays[] = {o->columns,       o->entries,       o->rows,
+                          o->spare_columns, o->spare_entries, o->counts};
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+        model->device->ops->dealloc(model->device, arrays[i]);
+    *o = (struct order){0};
+}
+
+void tr_fm_free(struct tr_fm **model)
+{
+    struct tr_fm *m = model ? *model : NULL;
+    if (!m)
+        return;
+    const struct tr_device_ops *ops = m->device->ops;
+    ops->drain(m->device);
+    for (int i = 0; i < TR_FM_GROUP_COUNT; i++) {
+        ops->dealloc(m->device, m->groups[i].value);
+        ops->dealloc(m->device, m->groups[i].m);
+        ops->dealloc(m->device, m->groups[i].v);
+    }
+    void *arrays[] = {m->bias_gradient, m->z,         m->dz,   m->row_loss,
+                      m->row_hit,       m->row_error, m->sums, m->dense_offsets,
+                      m->dense_columns};
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+        ops->dealloc(m->device, arrays[i]);
+    free_order(m);
+    tr_tally_close(&m->tally);
+    free(m);
+    *model = NULL;
+}
+
+/* Room to sort a batch of so many entries; half as much again, since others may be larger. */
+static int make_room(struct tr_fm *model, uint32_t entries, struct tr_error *error)
+{
+    struct order *o = &model->order;
+    if (entries <= o->room)
+        return 0;
+    size_t room = (size_t)entries + entries / 2;
+    if (room > INT32_MAX)
+        room = INT32_MAX; /* the most that a batch has */
+    if (tr_tally_wait(&model->tally, error) < 0)
+        return -1;
+    free_order(model);
+    if (allocate(model, &o->columns, room, error) < 0 ||
+        allocate(model, &o->entries, room, error) < 0 ||
+        allocate(model, &o->rows, room, error) < 0 ||
+        allocate(model, &o->spare_columns, room, error) < 0 ||
+        allocate(model, &o->spare_entries, room, error) < 0 ||
+        allocate(model, &o->counts, TR_CSR_COUNTS(room), error) < 0)
+        return -1;
+    o->room = (uint32_t)room;
+    return 0;
+}
+
+/* Offsets and columns of rows that have every column. */
+static int make_dense_rows(struct tr_fm *model, struct tr_error *error)
+{
+    size_t rows = model->config.batch_rows;
+    uint32_t dim = model->config.dim;
+    size_t entries = rows * dim;
+    if (entries > INT32_MAX)
+        return tr_fail(error,
+                       "a batch of %zu rows of %u features has more than 2^31 - 1 values: lower "
+                       "mini_batch_size, or give sparse rows",
+                       rows, dim);
+    uint32_t *host = malloc((entries + rows + 1) * sizeof *host);
+    if (!host)
+        return tr_fail(error, "no memory");
+    for (size_t i = 0; i < entries; i++)
+        host[i] = (uint32_t)(i % dim);
+    for (size_t i = 0; i <= rows; i++)
+        host[entries + i] = (uint32_t)(i * dim);
+    int rc = -1;
+    if (allocate(model, &model->dense_columns, entries, error) == 0 &&
+        allocate(model, &model->dense_offsets, rows + 1, error) == 0 &&
+        put(model, model->dense_columns, host, entries * sizeof *host, error) == 0)
+        rc = put(model, model->dense_offsets, host + entries, (rows + 1) * sizeof *host, error);
+    free(host);
+    return rc;
+}
+
+/* --- one batch -----------------------------------------------------------------------------------
+ */
+
+static int rows_of(struct tr_fm *model, const struct tr_device_batch *batch, struct rows *rows,
+                   struct tr_error *error)
+{
+    const struct penstock_batch *host = batch->host;
+    *rows =
+        (struct rows){.labels = batch->labels, .label_dim = host->label_dim, .count = host->rows};
+    if (batch->row_offsets) {
+        rows->offsets = batch->row_offsets;
+        rows->columns = batch->columns;
+        rows->values = batch->values;
+        rows->entries = host->row_offsets[host->rows];
+        return 0;
+    }
+    if (!model->dense_offsets && make_dense_rows(model, error) < 0)
+        return -1;
+    rows->offsets = model->dense_offsets;
+    rows->columns = model->dense_columns;
+    rows->values = batch->features;
+    rows->entries = host->rows * model->config.dim;
+    return 0;
+}
+
+static int predict(struct tr_fm *model, const struct rows *rows, enum tr_sums which)
+{
+    const struct tr_fm_config *c = &model->config;
+    const struct tr_fm_forward_args forward = {
+        .row_offsets = rows->offsets,
+        .columns = rows->columns,
+        .values = rows->values,
+        .bias = model->groups[TR_FM_BIAS].value,
+        .linear = model->groups[TR_FM_LINEAR].value,
+        .factors = model->groups[TR_FM_FACTORS].value,
+        .z = model->z,
+        .sums = model->sums,
+        .rows = rows->count,
+        .factor_count = c->factor_count,
+    };
+    const struct tr_loss_args loss = {
+        .loss = c->loss,
+        .z = model->z,
+        .labels = rows->labels,
+        .label_dim = rows->label_dim,
+        .rows = rows->count,
+        .outputs = 1,
+        .label_inv_std = 1.0F,
+        .gradient_scale = (float)(c->row_rate > 0.0 ? c->row_rate : 1.0 / (double)rows->count),
+        .dz = which == TR_SUMS_TRAIN ? model->dz : NULL,
+        .row_loss = model->row_loss,
+        .row_hit = model->row_hit,
+        .row_error = c->loss == TR_LOSS_SQUARED ? model->row_error : NULL,
+        .stats = tr_tally_at(&model->tally, which, 0),
+    };
+    if (tr_launch_fm_forward(model->device, &forward) < 0)
+        return -1;
+    return tr_launch_loss(model->device, &loss);
+}
+
+static int sort_entries(struct tr_fm *model, const struct rows *rows)
+{
+    const struct order *o = &model->order;
+    const struct tr_csr_order_args args = {
+        .row_offsets = rows->offsets,
+        .columns = rows->columns,
+        .rows = rows->count,
+        .entries = rows->entries,
+        .dim = model->config.dim,
+        .sorted_columns = o->columns,
+        .sorted_entries = o->entries,
+        .entry_rows = o->rows,
+        .spare_columns = o->spare_columns,
+        .spare_entries = o->spare_entries,
+        .counts = o->counts,
+    };
+    return tr_launch_csr_order(model->device, &args);
+}
+
+static struct tr_update_args update_of(const struct tr_fm *model, enum tr_fm_group_no group)
+{
+    const struct tr_fm_config *c = &model->config;
+    const struct group *g = &model->groups[group];
+    double t = (double)model->steps + 1.0;
+    return (struct tr_update_args){
+        .optimizer = c->optimizer,
+        .w = g->value,
+        .m = g->m,
+        .v = g->v,
+        .n = g->n,
+        .learning_rate = (float)c->groups[group].learning_rate,
+        .beta1 = (float)c->beta1,
+        .beta2 = (float)c->beta2,
+        .inv_bias1 = (float)(1.0 / (1.0 - pow(c->beta1, t))),
+        .inv_bias2 = (float)(1.0 / (1.0 - pow(c->beta2, t))),
+        .epsilon = (float)c->epsilon,
+        .wd = (float)c->groups[group].wd,
+        .clip = (float)c->clip,
+    };
+}
+
+static int update_bias(struct tr_fm *model, const struct rows *rows)
+{
+    const struct tr_sum_args sum = {model->dz, model->bias_gradient, rows->count, 1};
+    struct tr_update_args update = update_of(model, TR_FM_BIAS);
+    update.g = model->bias_gradient;
+    if (tr_launch_sum(model->device, &sum) < 0)
+        return -1;
+    return tr_launch_update(model->device, &update);
+}
+
+static int update_columns(struct tr_fm *model, const struct rows *rows, enum tr_fm_group_no group)
+{
+    bool factors = group == TR_FM_FACTORS;
+    const struct tr_csr_update_args args = {
+        .update = update_of(model, group),
+        .sorted_columns = model->order.columns,
+        .sorted_entries = model->order.entries,
+        .entry_rows = model->order.rows,
+        .values = rows->values,
+        .dz = model->dz,
+        .sums = factors ? model->sums : NULL,
+        .entries = rows->entries,
+        .width = factors ? model->config.factor_count : 1,
+    };
+    return tr_launch_csr_update(model->device, &args);
+}
+
+int tr_fm_step(struct tr_fm *model, const struct tr_device_batch *batch, struct tr_error *error)
+{
+    struct rows rows;
+    if (rows_of(model, batch, &rows, error) < 0 || make_room(model, rows.entries, error) < 0)
+        return -1;
+    if (predict(model, &rows, TR_SUMS_TRAIN) < 0 || sort_entries(model, &rows) < 0 ||
+        update_bias(model, &rows) < 0 || update_columns(model, &rows, TR_FM_LINEAR) < 0 ||
+        update_columns(model, &rows, TR_FM_FACTORS) < 0)
+        return device_failed(model, error);
+    model->steps++;
+    return 0;
+}
+
+int tr_fm_evaluate(struct tr_fm *model, const struct tr_device_batch *batch, struct tr_error *error)
+{
+    struct rows rows;
+    if (rows_of(model, batch, &rows, error) < 0)
+        return -1;
+    return predict(model, &rows, TR_SUMS_EVALUATE) < 0 ? device_failed(model, error) : 0;
+}
+
+/* --- results -------------------------------------------------------------------------------------
+ */
+
+int tr_fm_read_sums(struct tr_fm *model, enum tr_sums which, bool reset, struct tr_stats *out,
+                    struct tr_error *error)
+{
+    return tr_tally_read(&model->tally, which, reset, out, error);
+}
+
+int tr_fm_peek_sums(struct tr_fm *model, struct tr_stats *out, struct tr_error *error)
+{
+    return tr_tally_peek(&model->tally, out, error);
+}
+
+int tr_fm_export(struct tr_fm *model, float *bias, float *linear, float *factors,
+                 struct tr_error *error)
+{
+    const struct tr_device_ops *ops = model->device->ops;
+    float *to[TR_FM_GROUP_COUNT] = {bias, linear, factors};
+    int rc = 0;
+    for (int i = 0; i < TR_FM_GROUP_COUNT && rc == 0; i++) {
+        const struct group *g = &model->groups[i];
+        if (ops->download(model->device, to[i], g->value, g->n * sizeof(float)) < 0)
+            rc = device_failed(model, error);
+    }
+    if (rc == 0)
+        rc = tr_tally_wait(&model->tally, error);
+    if (rc < 0)
+        ops->drain(model->device); /* downloads may be under way */
+    return rc;
+}
+
+static void add_state(struct tr_state_item *item, const char *group, const char *what,
+                      float *memory, size_t n)
+{
+    *item =
+        (struct tr_state_item){.memory = memory, .len_bytes = n * sizeof(float), .on_device = true};
+    snprintf(item->name, sizeof item->name, "%s%s", group, what);
+}
+
+size_t tr_fm_state(struct tr_fm *model, struct tr_state_item *items)
+{
+    static const char *const names[TR_FM_GROUP_COUNT] = {"bias", "linear", "factors"};
+    size_t count = 0;
+    for (int i = 0; i < TR_FM_GROUP_COUNT; i++) {
+        const struct group *g = &model->groups[i];
+        add_state(&items[count++], names[i], "", g->value, g->n);
+        add_state(&items[count++], names[i], ".m", g->m, g->n);
+        add_state(&items[count++], names[i], ".v", g->v, g->n);
+    }
+    items[count++] = (struct tr_state_item){"sums", model->tally.sums,
+                                            TR_SUMS_COUNT * sizeof(struct tr_stats), true};
+    items[count++] = (struct tr_state_item){"steps", &model->steps, sizeof model->steps, false};
+    return count;
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trainer/fm_model.c - factorization-machines for the training loop: the model of trainer/fm.h, and
+ * the names of its results.
+ */
+#include "trainer/fm_hyper.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct fm_model {
+    struct tr_model base; /* first: the table is given a struct tr_model */
+    struct tr_fm_hyper hyper;
+    struct tr_fm_config config;
+    struct tr_fm *fm;
+};
+
+static struct fm_model *of(struct tr_model *model)
+{
+    return (struct fm_model *)(void *)model;
+}
+
+static const struct fm_model *seen(const struct tr_model *model)
+{
+    return (const struct fm_model *)(const void *)model;
+}
+
+static uint64_t head_rows(const void *values)
+{
+    (void)values;
+    return 1;
+}
+
+static int create(const struct tr_setup *setup, struct tr_model **out, struct tr_error *error)
+{
+    struct fm_model *m = calloc(1, sizeof *m);
+    *out = NULL;
+    if (!m)
+        return tr_fail(error, "no memory");
+    m->base = (struct tr_model){&tr_model_fm, setup->device};
+    m->hyper = *(const struct tr_fm_hyper *)setup->hyper;
+    tr_fm_hyper_config(&m->hyper, m->hyper.common.feature_dim, setup->seed, &m->config);
+    if (tr_fm_new(setup->device, &m->config, &m->fm, error) < 0) {
+        free(m);
+        return -1;
+    }
+    *out = &m->base;
+    return 0;
+}
+
+static void model_free(struct tr_model *model)
+{
+    tr_fm_free(&of(model)->fm);
+    free(of(model));
+}
+
+static void describe(const struct tr_model *model, char *text, size_t text_bytes)
+{
+    const struct tr_fm_config *c = &seen(model)->config;
+    snprintf(text, text_bytes, "%s, %u features, %u factors, adam",
+             tr_fm_predictor_name(&seen(model)->hyper), c->dim, c->factor_count);
+}
+
+/* --- batches -------------------------------------------------------------------------------------
+ */
+
+static int refuse_row(const char *channel, const struct penstock_batch *batch, uint32_t row,
+                      const char *what, double value, const char *wanted, struct tr_error *error)
+{
+    return tr_fail(
+        error, "channel %s, epoch %u, row %llu (the first row is 0): the %s is %.9g, not %s",
+        channel, batch->epoch, (unsigned long long)(batch->position + row), what, value, wanted);
+}
+
+static int check_columns(const struct tr_fm_config *config, const char *channel,
+                         const struct penstock_batch *batch, struct tr_error *error)
+{
+    for (uint32_t row = 0; row < batch->rows; row++) {
+        for (uint32_t e = batch->row_offsets[row]; e < batch->row_offsets[row + 1]; e++) {
+            if (batch->columns[e] >= config->dim)
+                return refuse_row(channel, batch, row, "column", (double)batch->columns[e],
+                                  "below feature_dim", error);
+        }
+    }
+    return 0;
+}
+
+static int check(const struct tr_model *model, const char *channel,
+                 const struct penstock_batch *batch, struct tr_error *error)
+{
+    const struct tr_fm_config *config = &seen(model)->config;
+    bool binary = config->loss == TR_LOSS_LOGISTIC;
+    for (uint32_t row = 0; row < batch->rows; row++) {
+        float label = batch->labels[(size_t)row * batch->label_dim];
+        if (binary ? label != 0.0F && label != 1.0F : !isfinite(label))
+            return refuse_row(channel, batch, row, "label", (double)label,
+                              binary ? "0 or 1" : "a finite number", error);
+    }
+    return batch->row_offsets ? check_columns(config, channel, batch, error) : 0;
+}
+
+static int step(struct tr_model *model, const struct tr_device_batch *batch, struct tr_error *error)
+{
+    return tr_fm_step(of(model)->fm, batch, error);
+}
+
+static int evaluate(struct tr_model *model, const struct tr_device_batch *batch,
+                    struct tr_error *error)
+{
+    return tr_fm_evaluate(of(model)->fm, batch, error);
+}
+
+/* --- results -------------------------------------------------------------------------------------
+ */
+
+static const char *objective(const struct tr_model *model)
+{
+    return seen(model)->config.loss == TR_LOSS_LOGISTIC
+               ? "binary_classification_cross_entropy_objective"
+               : "mse_objective";
+}
+
+static void add_score(struct tr_results *out, const char *name, bool is_loss, double value)
+{
+    struct tr_score *score = &out->scores[out->score_count++];
+    *score = (struct tr_score){.is_loss = is_loss, .value = value};
+    snprintf(score->name, sizeof score->name, "%s", name);
+}
+
+static int results(struct tr_model *model, enum tr_sums which, struct tr_results *out,
+                   struct tr_error *error)
+{
+    struct tr_stats sums;
+    if (tr_fm_read_sums(of(model)->fm, which, true, &sums, error) < 0)
+        return -1;
+    *out = (struct tr_results){.rows = sums.rows, .loss = sums.loss_sum / sums.rows};
+    if (of(model)->config.loss == TR_LOSS_LOGISTIC) {
+        double wrong = sums.false_positive + sums.false_negative;
+        double all = 2.0 * sums.true_positive + wrong;
+        add_score(out, "binary_classification_accuracy", false, sums.correct / sums.rows);
+        add_score(out, "binary_classification_cross_entropy", true, out->loss);
+        add_score(out, "binary_f_1.000", false, all > 0.0 ? 2.0 * sums.true_positive / all : 0.0);
+    } else {
+        add_score(out, "rmse", true, sqrt(sums.squared / sums.rows));
+        add_score(out, "mse", true, sums.squared / sums.rows);
+        add_score(out, "absolute_loss", true, sums.absolute / sums.rows);
+    }
+    return 0;
+}
+
+static int peek_loss(struct tr_model *model, double *loss, struct tr_error *error)
+{
+    struct tr_stats sums;
+    if (tr_fm_peek_sums(of(model)->fm, &sums, error) < 0)
+        return -1;
+    *loss = sums.rows > 0.0 ? sums.loss_sum / sums.rows : 0.0;
+    return 0;
+}
+
+static int export_arrays(struct tr_model *model, struct tr_export *out, struct tr_error *error)
+{
+    const struct tr_fm_config *c = &of(model)->config;
+    const uint64_t one = 1;
+    const uint64_t shape[] = {c->dim, c->factor_count};
+    float *bias = tr_export_add(out, "bias", 1, &one, error);
+    float *linear = bias ? tr_export_add(out, "linear", 1, shape, error) : NULL;
+    float *factors = linear ? tr_export_add(out, "factors", 2, shape, error) : NULL;
+    tr_export_fact(out, "feature_dim", c->dim);
+    tr_export_fact(out, "num_factors", c->factor_count);
+    out->variant = tr_fm_predictor_name(&of(model)->hyper);
+    out->prediction =
+        c->loss == TR_LOSS_LOGISTIC
+            ? "1 if s > 0 else 0, s = bias + x @ linear + (((x @ factors)**2).sum(-1) - (x**2 @ "
+              "factors**2).sum(-1)) / 2, x raw features"
+            : "bias + x @ linear + (((x @ factors)**2).sum(-1) - (x**2 @ factors**2).sum(-1)) / 2, "
+              "x raw features";
+    return factors ? tr_fm_export(of(model)->fm, bias, linear, factors, error) : -1;
+}
+
+static void put_config(const struct tr_model *model, struct tr_json *json)
+{
+    static const char *const rates[TR_FM_GROUP_COUNT] = {"bias_lr", "linear_lr", "factors_lr"};
+    static const char *const decays[TR_FM_GROUP_COUNT] = {"bias_wd", "linear_wd", "factors_wd"};
+    const struct tr_fm_config *c = &seen(model)->config;
+    tr_json_text(json, "optimizer", "adam");
+    for (int i = 0; i < TR_FM_GROUP_COUNT; i++) {
+        tr_json_number(json, rates[i], c->groups[i].learning_rate);
+        tr_json_number(json, decays[i], c->groups[i].wd);
+    }
+    tr_json_number(json, "eps", c->epsilon);
+    if (c->clip > 0.0)
+        tr_json_number(json, "clip_gradient", c->clip);
+    if (c->row_rate > 0.0)
+        tr_json_number(json, "rescale_grad", c->row_rate);
+}
+
+static size_t state(struct tr_model *model, struct tr_state_item *items)
+{
+    return tr_fm_state(of(model)->fm, items);
+}
+
+const struct tr_model_ops tr_model_fm = {
+    .name = "factorization-machines",
+    .title = "factorization-machines",
+    .hyper = &tr_fm_hyper_table,
+    .takes = TR_TAKES_DENSE | TR_TAKES_SPARSE | TR_NEEDS_LABELS,
+    .head_rows = head_rows,
+    .create = create,
+    .free = model_free,
+    .describe = describe,
+    .check = check,
+    .step = step,
+    .evaluate = evaluate,
+    .objective = objective,
+    .results = results,
+    .peek_loss = peek_loss,
+    .export_arrays = export_arrays,
+    .put_config = put_config,
+    .state = state,
+};
