@@ -48,6 +48,8 @@ static const char help[] =
     "one\n"
     "  --base DIR                     the container's directory ($SAGEMAKER_BASE_DIR, /opt/ml)\n"
     "  --model-dir DIR                write model.safetensors, model.npz and config.json there\n"
+    "  --metrics FILE                 counters for Prometheus; or [ADDRESS]:PORT, to be asked\n"
+    "                                 (127.0.0.1)\n"
     "  --metrics-json FILE            write what was measured as one JSON object\n"
     "\n"
     "Stream:\n" PS_STREAM_HELP
@@ -74,6 +76,7 @@ enum option_id {
     OPTION_DEVICE,
     OPTION_BASE,
     OPTION_MODEL_DIR,
+    OPTION_METRICS,
     OPTION_METRICS_JSON,
     OPTION_DECODE_THREADS,
     OPTION_QUIET,
@@ -96,6 +99,7 @@ static const struct option long_options[] = {
     {"device", required_argument, NULL, OPTION_DEVICE},
     {"base", required_argument, NULL, OPTION_BASE},
     {"model-dir", required_argument, NULL, OPTION_MODEL_DIR},
+    {"metrics", required_argument, NULL, OPTION_METRICS},
     {"metrics-json", required_argument, NULL, OPTION_METRICS_JSON},
     {"decode-threads", required_argument, NULL, OPTION_DECODE_THREADS},
     PS_STREAM_LONG_OPTIONS,
@@ -198,6 +202,9 @@ static int take_option(struct command *command, const char *name, enum option_id
         return 0;
     case OPTION_MODEL_DIR:
         options->model_dir = value;
+        return 0;
+    case OPTION_METRICS:
+        options->metrics = value;
         return 0;
     case OPTION_METRICS_JSON:
         options->metrics_json = value;

@@ -89,6 +89,10 @@ int tr_inputs_open(struct tr_inputs *inputs, const struct tr_train_options *opti
     if (penstock_open(&config, &inputs->stream, &why) != PENSTOCK_OK)
         return tr_fail(error, "%s", why.message);
     ps_stop_watch(inputs->stream);
+    const char *names[TR_CHANNEL_COUNT];
+    for (size_t i = 0; i < config.channel_count; i++)
+        names[i] = channels[i].name;
+    ps_metrics_watch(inputs->metrics, inputs->stream, names, config.channel_count);
     for (int i = 0; i < TR_CHANNEL_COUNT; i++)
         inputs->of[i].stream = inputs->stream;
     return 0;
@@ -97,6 +101,7 @@ int tr_inputs_open(struct tr_inputs *inputs, const struct tr_train_options *opti
 void tr_inputs_close(struct tr_inputs *inputs)
 {
     ps_stop_watch(NULL);
+    ps_metrics_watch(inputs->metrics, NULL, NULL, 0);
     penstock_close(&inputs->stream);
 }
 

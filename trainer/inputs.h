@@ -6,6 +6,7 @@
 #ifndef TRAINER_INPUTS_H
 #define TRAINER_INPUTS_H
 
+#include "pipe/metrics.h"
 #include "trainer/feed.h"
 #include "trainer/report.h"
 #include "trainer/train.h"
@@ -19,6 +20,7 @@ struct tr_input {
 struct tr_inputs {
     const struct tr_train_options *options;
     struct penstock *stream;
+    struct ps_metrics *metrics; /* of the caller, told of the stream; NULL */
     struct tr_input of[TR_CHANNEL_COUNT];
     double opened_s;
 };

@@ -110,6 +110,20 @@ static int show_progress(struct run *run, struct tr_error *error)
     return 0;
 }
 
+static void tell_metrics(struct run *run, const struct tr_pass *done)
+{
+    struct ps_metrics *metrics = run->inputs.metrics;
+    const struct tr_pass *pass = &run->pass;
+    if (!metrics)
+        return;
+    ps_metrics_set(metrics, "train_epoch", "Epoch that runs, the first is 0", run->epoch);
+    ps_metrics_set(metrics, "train_rows_total", "Rows that the model was trained on",
+                   (double)(run->summary.rows + (done ? 0 : pass->rows)));
+    if (done)
+        ps_metrics_set(metrics, "train_loss", "Mean of the objective in the epoch before",
+                       done->results.loss);
+}
+
 static int step(void *cookie, const struct tr_device_batch *batch, struct tr_error *error)
 {
     struct run *run = cookie;
@@ -127,6 +141,7 @@ static int step(void *cookie, const struct tr_device_batch *batch, struct tr_err
         return ops->evaluate(run->model, batch, error);
     if (ops->step(run->model, batch, error) < 0)
         return -1;
+    tell_metrics(run, NULL);
     return show_progress(run, error);
 }
 
@@ -180,6 +195,7 @@ static int run_epoch(struct run *run, uint32_t epoch, struct tr_error *error)
     if (validates && run_pass(run, TR_CHANNEL_VALIDATION, epoch, &validation, error) < 0)
         return -1;
     tr_summary_epoch(summary, &train, validates ? &validation : NULL);
+    tell_metrics(run, &train);
     tr_report_epoch(&run->report, epoch, epochs, &train, validates ? &validation : NULL,
                     summary->rows, summary->batches);
     return 0;
@@ -259,8 +275,22 @@ static void close_run(struct run *run)
     tr_model_free(&run->model);
     tr_head_free(&run->head);
     tr_inputs_close(&run->inputs);
+    ps_metrics_close(run->inputs.metrics);
     tr_device_close(&run->device);
     free(run->summary.history);
+}
+
+static int open_metrics(struct run *run, struct tr_error *error)
+{
+    struct penstock_error why;
+    if (!run->options->metrics)
+        return 0;
+    if (ps_metrics_open(run->options->metrics, &run->inputs.metrics, &why) != PENSTOCK_OK)
+        return tr_fail(error, "%s", why.message);
+    if (ps_metrics_port(run->inputs.metrics) > 0)
+        fprintf(stderr, "penstock train: metrics at port %u\n",
+                ps_metrics_port(run->inputs.metrics));
+    return 0;
 }
 
 int tr_train(const struct tr_train_options *options, struct tr_error *error)
@@ -274,7 +304,8 @@ int tr_train(const struct tr_train_options *options, struct tr_error *error)
                        sizeof run.summary.device_line) < 0)
         return tr_fail(error, "%s", run.summary.device_line);
     tr_report_line(&run.report, "%s", run.summary.device_line);
-    if (tr_inputs_open(&run.inputs, options, run.device, error) == 0) {
+    if (open_metrics(&run, error) == 0 &&
+        tr_inputs_open(&run.inputs, options, run.device, error) == 0) {
         report_io(&run);
         if (read_head(&run, error) == 0 && make_model(&run, error) == 0 &&
             run_all(&run, error) == 0)

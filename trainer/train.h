@@ -35,6 +35,7 @@ struct tr_train_options {
     const char *device;
     const char *model_dir;    /* NULL: no model is written */
     const char *metrics_json; /* NULL: none */
+    const char *metrics;      /* for Prometheus: a file, or an address and port; NULL: none */
     const char *data_type;    /* of every channel; NULL: prefix */
     const char *compression;  /* of every channel; NULL: none */
     bool quiet;

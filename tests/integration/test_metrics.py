@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tests/integration/test_metrics.py - --metrics of penstock run and agent: asked for while they run."""
+"""tests/integration/test_metrics.py - --metrics of penstock run, agent and train: asked for while they run."""
 
 import re
+import subprocess
 import time
 import urllib.request
 
 import pytest
+from conftest import clean_env
 from run_fixtures import data, shell, start  # noqa: F401 (fixtures)
 
 TOTAL = 'penstock_bytes_received_total{channel="train"}'
@@ -67,6 +69,45 @@ def test_an_agent_replaces_its_file(s3_server, data, start, tmp_path):  # noqa: 
     agent.process.terminate()
     assert agent.end() == 0
     assert values(path.read_text())[name] >= taken and not list(tmp_path.glob("*.new"))
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """40,000 rows that a line goes through."""
+    path = tmp_path / "rows.csv"
+    path.write_text("".join(f"{2 * i % 7},{i % 7}\n" for i in range(40_000)))
+    return path
+
+
+def train_words(penstock, rows, epochs, where):
+    return [penstock, "train", "--algorithm", "linear-learner", "--train", rows, "--content-type",
+            "text/csv;label_size=1", "--device", "cpu", "--hp", "predictor_type=regressor", "--hp",
+            f"epochs={epochs}", "--metrics", where]
+
+
+def test_a_training_is_scraped(penstock, rows):
+    process = subprocess.Popen([str(w) for w in train_words(penstock, rows, 100000, ":0")],
+                               env=clean_env(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                               text=True)
+    try:
+        url = f"http://127.0.0.1:{process.stderr.readline().rsplit(None, 1)[1]}/metrics"
+        seen = until(lambda: (now := scrape(url)).get("penstock_train_epoch", 0) >= 2 and now)
+        assert seen["penstock_train_rows_total"] >= 80_000 and seen["penstock_train_loss"] >= 0
+        assert seen['penstock_records_total{channel="train"}'] >= seen["penstock_train_rows_total"]
+        more = until(lambda: (now := scrape(url))["penstock_train_epoch"] > 2 and now)
+        assert more["penstock_train_rows_total"] > seen["penstock_train_rows_total"]
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def test_a_training_leaves_its_file(run_penstock, penstock, rows, tmp_path):
+    path = tmp_path / "train.prom"
+    run_penstock(train_words(penstock, rows, 2, path)[1:]).ok()
+    left = values(path.read_text())
+    assert left["penstock_train_rows_total"] == 80_000 == left['penstock_records_total{channel="train"}']
+    done = run_penstock(train_words(penstock, rows, 2, "nowhere:80")[1:])
+    assert done.rc == 1 and "is not [IPv4 ADDRESS]:PORT" in done.stderr
 
 
 @pytest.mark.parametrize("where, why", [
