@@ -127,6 +127,12 @@ bench-parquet: all $B/bench/perf_parquet build/venv/ready ## Parquet files to ro
 bench-fifo: all ## what Pipe mode's FIFOs carry, what that costs, how soon it starts
 	@python3 bench/fifo.py --build $B
 
+bench-profiles: all ## penstock bench beside servers of known rate and latency
+	@python3 bench/profiles.py --build $B
+
+bench-start: all ## time to the first batch of 1, 10 and 100 GB, Pipe mode beside File mode
+	@python3 bench/start.py --build $B
+
 soak: all unit build/venv/ready ## read 100,000 objects and 20 GiB, and watch memory
 	@build/venv/bin/python tests/soak.py
 
@@ -299,4 +305,4 @@ install: all ## install program, library, header and manual pages under PREFIX=/
 
 -include $(shell find $B -name '*.d' 2>/dev/null)
 
-.PHONY: all unit deps test-deps demo test lint format bench bench-fifo bench-parquet bench-formats bench-transport soak fuzz fuzz-run help clean install
+.PHONY: all unit deps test-deps demo test lint format bench bench-fifo bench-parquet bench-formats bench-transport bench-profiles bench-start soak fuzz fuzz-run help clean install
