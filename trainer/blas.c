@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define LIBRARY "libopenblas.so.0"
+#define LAPACK "liblapack.so.3"
 #define THREADS_MAX 64L
 
 static int wanted_threads(void)
@@ -28,6 +29,16 @@ static bool find(void *library, const char *name, void *function)
 
 static __typeof__(&openblas_set_num_threads) set_num_threads;
 
+/* OpenBLAS as distributions build it has LAPACK inside. */
+static void find_lapack(struct tr_blas *blas, void *library)
+{
+    if (find(library, "dsyevd_", &blas->dsyevd))
+        return;
+    void *lapack = dlopen(LAPACK, RTLD_NOW | RTLD_LOCAL);
+    if (lapack)
+        find(lapack, "dsyevd_", &blas->dsyevd);
+}
+
 static bool load(struct tr_blas *blas, char *text, size_t text_bytes)
 {
     /* As many threads as this says are started when it is loaded. */
@@ -39,8 +50,10 @@ static bool load(struct tr_blas *blas, char *text, size_t text_bytes)
         return false;
     }
     if (find(library, "openblas_set_num_threads", &set_num_threads) &&
-        find(library, "cblas_sgemm", &blas->sgemm))
+        find(library, "cblas_ssyrk", &blas->ssyrk) && find(library, "cblas_sgemm", &blas->sgemm)) {
+        find_lapack(blas, library);
         return true;
+    }
     snprintf(text, text_bytes, "%s is not OpenBLAS: it lacks cblas_sgemm", LIBRARY);
     return false;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* trainer/blas.h - the matrix product of the cpu device: OpenBLAS, opened when a device is, for its
- * threads start with it, and other commands have no use for them.
+/* trainer/blas.h - matrix products of the cpu device, and LAPACK: OpenBLAS, opened when a device
+ * is, for its threads start with it, and other commands have no use for them.
  *
  * Threads: tr_blas_open from one thread at a time.
  */
@@ -14,6 +14,12 @@
 /* What we use of it; the same until the program ends. */
 struct tr_blas {
     __typeof__(&cblas_sgemm) sgemm;
+    __typeof__(&cblas_ssyrk) ssyrk;
+    /* LAPACK's eigenvalues and eigenvectors of a symmetric matrix; NULL where the library has no
+     * LAPACK inside and there is no other. */
+    void (*dsyevd)(const char *job, const char *triangle, const blasint *n, double *a,
+                   const blasint *lda, double *values, double *work, const blasint *work_n,
+                   blasint *iwork, const blasint *iwork_n, blasint *info);
     int threads; /* $OPENBLAS_NUM_THREADS, or 1 */
 };
 

@@ -20,4 +20,9 @@ const tr_cpu_kernel_fn tr_cpu_kernels[TR_KERNEL_COUNT] = {
     [TR_KERNEL_UNPATCH] = tr_cpu_unpatch,
     [TR_KERNEL_MEAN] = tr_cpu_mean,
     [TR_KERNEL_SPREAD] = tr_cpu_spread,
+    [TR_KERNEL_MOMENTS] = tr_cpu_moments,
+    [TR_KERNEL_CHECKSUM] = tr_cpu_checksum,
+    [TR_KERNEL_NEAREST] = tr_cpu_nearest,
+    [TR_KERNEL_COLLECT] = tr_cpu_collect,
+    [TR_KERNEL_MOVE] = tr_cpu_move,
 };

@@ -40,4 +40,13 @@ int tr_cpu_unpatch(const struct tr_blas *blas, const void *args);
 int tr_cpu_mean(const struct tr_blas *blas, const void *args);
 int tr_cpu_spread(const struct tr_blas *blas, const void *args);
 
+/* trainer/cpu_moments.c */
+int tr_cpu_moments(const struct tr_blas *blas, const void *args);
+int tr_cpu_checksum(const struct tr_blas *blas, const void *args);
+
+/* trainer/cpu_cluster.c */
+int tr_cpu_nearest(const struct tr_blas *blas, const void *args);
+int tr_cpu_collect(const struct tr_blas *blas, const void *args);
+int tr_cpu_move(const struct tr_blas *blas, const void *args);
+
 #endif

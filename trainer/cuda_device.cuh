@@ -97,4 +97,13 @@ int tr_cuda_unpatch(struct cuda_device *d, const void *args);
 int tr_cuda_mean(struct cuda_device *d, const void *args);
 int tr_cuda_spread(struct cuda_device *d, const void *args);
 
+/* trainer/cuda_moments.cu */
+int tr_cuda_moments(struct cuda_device *d, const void *args);
+int tr_cuda_checksum(struct cuda_device *d, const void *args);
+
+/* trainer/cuda_cluster.cu */
+int tr_cuda_nearest(struct cuda_device *d, const void *args);
+int tr_cuda_collect(struct cuda_device *d, const void *args);
+int tr_cuda_move(struct cuda_device *d, const void *args);
+
 #endif

@@ -53,6 +53,11 @@ enum tr_kernel {
     TR_KERNEL_UNPATCH,
     TR_KERNEL_MEAN,
     TR_KERNEL_SPREAD,
+    TR_KERNEL_MOMENTS, /* trainer/moments.h, as the next */
+    TR_KERNEL_CHECKSUM,
+    TR_KERNEL_NEAREST, /* trainer/cluster.h, as the following */
+    TR_KERNEL_COLLECT,
+    TR_KERNEL_MOVE,
     TR_KERNEL_COUNT
 };
 
