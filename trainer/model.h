@@ -138,6 +138,10 @@ struct tr_model_ops {
     /* Lists everything that decides what further steps do; *count is at most TR_TENSORS_MAX. The
      * memory is read and written by trainer/checkpoint.c while the device is idle. */
     size_t (*state)(struct tr_model *model, struct tr_state_item *items);
+
+    /* After results: how many rows of training were seen, and a checksum of them that does not
+     * depend on their order. NULL: the model keeps none. */
+    void (*seen)(const struct tr_model *model, uint64_t *rows, uint64_t *checksum);
 };
 
 /* Frees and clears *model; accepts NULL. */
@@ -160,5 +164,6 @@ extern const struct tr_model_ops *const tr_models[];
 
 extern const struct tr_model_ops tr_model_linear; /* trainer/linear_model.c */
 extern const struct tr_model_ops tr_model_fm;     /* trainer/fm_model.c */
+extern const struct tr_model_ops tr_model_pca;    /* trainer/pca.c */
 
 #endif

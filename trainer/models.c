@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct tr_model_ops *const tr_models[] = {&tr_model_linear, &tr_model_fm, NULL};
+const struct tr_model_ops *const tr_models[] = {&tr_model_linear, &tr_model_fm, &tr_model_pca,
+                                                NULL};
 
 const struct tr_model_ops *tr_model_find(const char *name)
 {

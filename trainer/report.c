@@ -227,3 +227,11 @@ void tr_report_data(struct tr_report *report, double first_batch_s, double waite
            first_batch_s, 100.0 * per_second(waited_s, seconds));
     fflush(stdout);
 }
+
+void tr_report_seen(struct tr_report *report, uint64_t rows, uint64_t checksum)
+{
+    clear_progress(report);
+    printf("#data_metric: host=%s, records=%" PRIu64 ", checksum=%016" PRIx64 "\n", report->host,
+           rows, checksum);
+    fflush(stdout);
+}

@@ -72,4 +72,7 @@ void tr_report_quality(struct tr_report *report, const char *channel, const stru
 void tr_report_data(struct tr_report *report, double first_batch_s, double waited_s,
                     double seconds);
 
+/* Which rows were seen: their number, and a checksum that does not depend on their order. */
+void tr_report_seen(struct tr_report *report, uint64_t rows, uint64_t checksum);
+
 #endif

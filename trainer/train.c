@@ -245,6 +245,12 @@ static void report_data(struct run *run)
         "data",
         gigabytes, seconds, gigabytes / seconds, 100.0 * waited_s / seconds);
     tr_report_data(&run->report, (double)counters->first_batch_ns * 1e-9, waited_s, seconds);
+    if (run->model->ops->seen) {
+        uint64_t rows;
+        uint64_t checksum;
+        run->model->ops->seen(run->model, &rows, &checksum);
+        tr_report_seen(&run->report, rows, checksum);
+    }
 }
 
 static int finish(struct run *run, struct tr_error *error)

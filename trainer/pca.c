@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trainer/pca.c - principal components of a stream in one pass.
+ *
+ * What is learnt are moments (trainer/moments.h), from which components are found on the host after
+ * the pass (trainer/pca_solve.h). Moments do not depend on the rows' order, but for rounding, and
+ * the checksum not even for that: two runs that print the same have seen the same rows.
+ */
+#include "trainer/eigen.h"
+#include "trainer/model.h"
+#include "trainer/moments_math.h"
+#include "trainer/pca_hyper.h"
+#include "trainer/pca_solve.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Rows that are multiplied at once, at most: where the cache counts, and where it does not. */
+#define BLOCK_ROWS_HOST 1024U
+#define BLOCK_ROWS_DEVICE 4096U
+
+/* Features for which all products of two are kept and solved for: 16 GiB of memory. */
+#define REGULAR_DIM_MAX 32768U
+
+#define STREAM_OMEGA 1U
+
+/* Moments of a pass over rows: device arrays, but for the number of rows. */
+struct moments {
+    double *mean;    /* (dim) */
+    double *square;  /* (dim) */
+    double *product; /* (dim, width) */
+    float *omega;    /* (dim, width); NULL: the identity */
+    uint32_t width;
+    double rows;
+};
+
+struct pca {
+    struct tr_model base; /* first: the table is given a struct tr_model */
+    struct tr_pca_hyper hyper;
+    uint32_t dim;
+    uint32_t block_rows;
+    struct moments moments[TR_SUMS_COUNT]; /* of training; of a held-out channel, whose omega are
+                                              the components */
+    float *y; /* scratch of trainer/moments.h, on the device, as what follows */
+    float *z;
+    float *gram;
+    float *shift;
+    double *block;
+    double *projected;
+    uint64_t *key;
+    uint64_t *checksum;
+    struct tr_event *ready;
+    float *omega; /* (dim, width), host; NULL: the identity */
+    /* What was found, on the host. */
+    double *origin;     /* (dim) */
+    double *components; /* (num_components, dim) */
+    double *values;     /* (num_components) */
+    double total;
+    uint64_t checksum_seen;
+};
+
+static struct pca *of(struct tr_model *model)
+{
+    return (struct pca *)(void *)model;
+}
+
+static const struct pca *seen(const struct tr_model *model)
+{
+    return (const struct pca *)(const void *)model;
+}
+
+static int device_failed(const struct pca *m, struct tr_error *error)
+{
+    return tr_fail(error, "device %s: %s", m->base.device->ops->name, m->base.device->error);
+}
+
+/* --- life ----------------------------------------------------------------------------------------
+ */
+
+static uint64_t head_rows(const void *values)
+{
+    (void)values;
+    return 1;
+}
+
+static void free_pca(struct tr_model *model)
+{
+    struct pca *m = of(model);
+    const struct tr_device_ops *ops = m->base.device->ops;
+    ops->drain(m->base.device);
+    for (int i = 0; i < TR_SUMS_COUNT; i++) {
+        void *arrays[] = {m->moments[i].mean, m->moments[i].square, m->moments[i].product,
+                          m->moments[i].omega};
+        for (size_t j = 0; j < sizeof arrays / sizeof *arrays; j++)
+            ops->dealloc(m->base.device, arrays[j]);
+    }
+    void *arrays[] = {m->y, m->z, m->gram, m->shift, m->block, m->projected, m->key, m->checksum};
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+        ops->dealloc(m->base.device, arrays[i]);
+    ops->event_free(m->base.device, m->ready);
+    free(m->omega);
+    free(m->origin);
+    free(m);
+}
+
+static void *allocate(struct pca *m, size_t n, size_t element_bytes, struct tr_error *error)
+{
+    void *memory = NULL;
+    if (m->base.device->ops->alloc(m->base.device, n * element_bytes, &memory) < 0) {
+        device_failed(m, error);
+        return NULL;
+    }
+    return memory;
+}
+
+/* Uploads and waits. */
+static int put(struct pca *m, void *to, const void *from, size_t len_bytes, struct tr_error *error)
+{
+    const struct tr_device_ops *ops = m->base.device->ops;
+    if (ops->upload(m->base.device, to, from, len_bytes) < 0 ||
+        ops->event_record(m->base.device, m->ready, TR_STREAM_COPY) < 0 ||
+        ops->event_wait(m->base.device, m->ready) < 0)
+        return device_failed(m, error);
+    return 0;
+}
+
+static int allocate_moments(struct pca *m, struct moments *moments, uint32_t width, bool with_omega,
+                            struct tr_error *error)
+{
+    size_t n = (size_t)m->dim * width;
+    moments->width = width;
+    moments->mean = allocate(m, m->dim, sizeof(double), error);
+    moments->square = moments->mean ? allocate(m, m->dim, sizeof(double), error) : NULL;
+    moments->product = moments->square ? allocate(m, n, sizeof(double), error) : NULL;
+    if (!moments->product)
+        return -1;
+    if (with_omega)
+        moments->omega = allocate(m, n, sizeof(float), error);
+    return with_omega && !moments->omega ? -1 : 0;
+}
+
+static int allocate_scratch(struct pca *m, uint32_t width, struct tr_error *error)
+{
+    if (!(m->y = allocate(m, (size_t)m->block_rows * m->dim, sizeof(float), error)) ||
+        !(m->z = allocate(m, (size_t)m->block_rows * width, sizeof(float), error)) ||
+        !(m->gram = allocate(m, (size_t)m->dim * width, sizeof(float), error)) ||
+        !(m->shift = allocate(m, m->dim, sizeof(float), error)) ||
+        !(m->block = allocate(m, 2 * (size_t)m->dim, sizeof(double), error)) ||
+        !(m->projected = allocate(m, 2 * (size_t)width, sizeof(double), error)) ||
+        !(m->key = allocate(m, m->dim, sizeof(uint64_t), error)) ||
+        !(m->checksum = allocate(m, 1, sizeof(uint64_t), error)))
+        return -1;
+    return 0;
+}
+
+static int upload_key(struct pca *m, struct tr_error *error)
+{
+    uint64_t *key = malloc(m->dim * sizeof *key);
+    if (!key)
+        return tr_fail(error, "no memory");
+    for (uint32_t i = 0; i < m->dim; i++)
+        key[i] = tr_checksum_key(i);
+    int rc = put(m, m->key, key, m->dim * sizeof *key, error);
+    free(key);
+    return rc;
+}
+
+/* Normal numbers: no direction is favoured. */
+static int draw_omega(struct pca *m, uint64_t seed, struct tr_error *error)
+{
+    struct moments *moments = &m->moments[TR_SUMS_TRAIN];
+    size_t n = (size_t)m->dim * moments->width;
+    m->omega = malloc(n * sizeof *m->omega);
+    if (!m->omega)
+        return tr_fail(error, "no memory");
+    for (size_t i = 0; i < n; i++)
+        m->omega[i] = (float)tr_random_normal(seed, STREAM_OMEGA, i);
+    return put(m, moments->omega, m->omega, n * sizeof *m->omega, error);
+}
+
+static int make(struct pca *m, uint64_t seed, struct tr_error *error)
+{
+    uint32_t count = m->hyper.num_components;
+    uint32_t width = tr_pca_width(&m->hyper, m->dim);
+    bool randomized = m->hyper.algorithm_mode == TR_PCA_RANDOMIZED;
+    uint32_t most = m->base.device->ops->block_floats > 0 ? BLOCK_ROWS_HOST : BLOCK_ROWS_DEVICE;
+    uint32_t rows = m->hyper.common.mini_batch_size;
+    m->block_rows = rows < most ? rows : most;
+    if (count > m->dim)
+        return tr_fail(error,
+                       "hyperparameter num_components: %u components of %u features are too many",
+                       count, m->dim);
+    if (!randomized && m->dim > REGULAR_DIM_MAX)
+        return tr_fail(error,
+                       "%u features are too many for algorithm_mode regular, which takes up to %u: "
+                       "choose randomized",
+                       m->dim, REGULAR_DIM_MAX);
+    m->origin = calloc(m->dim + (size_t)count * (m->dim + 1), sizeof *m->origin);
+    if (!m->origin)
+        return tr_fail(error, "no memory");
+    m->components = m->origin + m->dim;
+    m->values = m->components + (size_t)count * m->dim;
+    if (tr_eigen_available(error) < 0)
+        return -1;
+    if (m->base.device->ops->event_new(m->base.device, &m->ready) < 0)
+        return device_failed(m, error);
+    if (allocate_moments(m, &m->moments[TR_SUMS_TRAIN], width, randomized, error) < 0 ||
+        allocate_moments(m, &m->moments[TR_SUMS_EVALUATE], count, true, error) < 0 ||
+        allocate_scratch(m, width > count ? width : count, error) < 0 || upload_key(m, error) < 0)
+        return -1;
+    return randomized ? draw_omega(m, seed, error) : 0;
+}
+
+static int create(const struct tr_setup *setup, struct tr_model **out, struct tr_error *error)
+{
+    struct pca *m = calloc(1, sizeof *m);
+    *out = NULL;
+    if (!m)
+        return tr_fail(error, "no memory");
+    m->base = (struct tr_model){&tr_model_pca, setup->device};
+    m->hyper = *(const struct tr_pca_hyper *)setup->hyper;
+    m->dim = tr_head_batch(setup->head, 0)->feature_dim;
+    if (make(m, setup->seed, error) < 0) {
+        free_pca(&m->base);
+        return -1;
+    }
+    *out = &m->base;
+    return 0;
+}
+
+static void describe(const struct tr_model *model, char *text, size_t text_bytes)
+{
+    const struct pca *m = seen(model);
+    snprintf(text, text_bytes, "%s, %u components of %u features", tr_pca_mode_name(&m->hyper),
+             m->hyper.num_components, m->dim);
+}
+
+/* --- batches -------------------------------------------------------------------------------------
+ */
+
+static int check(const struct tr_model *model, const char *channel,
+                 const struct penstock_batch *batch, struct tr_error *error)
+{
+    (void)model;
+    (void)channel;
+    (void)batch;
+    (void)error;
+    return 0;
+}
+
+static int add_rows(struct pca *m, struct moments *moments, const float *x, uint32_t rows,
+                    struct tr_error *error)
+{
+    for (uint32_t at = 0; at < rows; at += m->block_rows) {
+        uint32_t n = rows - at < m->block_rows ? rows - at : m->block_rows;
+        const struct tr_moments_args args = {
+            .x = x + (size_t)at * m->dim,
+            .omega = moments->omega,
+            .mean = moments->mean,
+            .square = moments->square,
+            .product = moments->product,
+            .y = m->y,
+            .z = m->z,
+            .gram = m->gram,
+            .shift = m->shift,
+            .block = m->block,
+            .projected = m->projected,
+            .rows_before = moments->rows,
+            .rows = n,
+            .dim = m->dim,
+            .width = moments->width,
+        };
+        if (tr_launch_moments(m->base.device, &args) < 0)
+            return device_failed(m, error);
+        moments->rows += (double)n;
+    }
+    return 0;
+}
+
+static int step(struct tr_model *model, const struct tr_device_batch *batch, struct tr_error *error)
+{
+    struct pca *m = of(model);
+    const struct tr_checksum_args args = {batch->features, m->key, m->checksum, batch->host->rows,
+                                          m->dim};
+    if (tr_launch_checksum(m->base.device, &args) < 0)
+        return device_failed(m, error);
+    return add_rows(m, &m->moments[TR_SUMS_TRAIN], batch->features, batch->host->rows, error);
+}
+
+static int evaluate(struct tr_model *model, const struct tr_device_batch *batch,
+                    struct tr_error *error)
+{
+    struct pca *m = of(model);
+    return add_rows(m, &m->moments[TR_SUMS_EVALUATE], batch->features, batch->host->rows, error);
+}
+
+/* --- results -------------------------------------------------------------------------------------
+ */
+
+static const char *objective(const struct tr_model *model)
+{
+    (void)model;
+    return "reconstruction_mse_objective";
+}
+
+/* Reads moments into host memory: *memory, which the caller frees, holds what `out` points to. */
+static int take(struct pca *m, const struct moments *moments, const float *omega, double **memory,
+                struct tr_pca_moments *out, struct tr_error *error)
+{
+    const struct tr_device_ops *ops = m->base.device->ops;
+    size_t n = (size_t)m->dim * moments->width;
+    double *host = malloc((2 * (size_t)m->dim + n) * sizeof *host);
+    *memory = host;
+    if (!host)
+        return tr_fail(error, "no memory for the moments");
+    *out = (struct tr_pca_moments){.dim = m->dim,
+                                   .width = moments->width,
+                                   .rows = moments->rows,
+                                   .omega = omega,
+                                   .mean = host,
+                                   .square = host + m->dim,
+                                   .product = host + 2 * (size_t)m->dim};
+    if (ops->download(m->base.device, host, moments->mean, m->dim * sizeof *host) < 0 ||
+        ops->download(m->base.device, host + m->dim, moments->square, m->dim * sizeof *host) < 0 ||
+        ops->download(m->base.device, host + 2 * (size_t)m->dim, moments->product,
+                      n * sizeof *host) < 0 ||
+        ops->download(m->base.device, &m->checksum_seen, m->checksum, sizeof m->checksum_seen) <
+            0 ||
+        ops->event_record(m->base.device, m->ready, TR_STREAM_COMPUTE) < 0 ||
+        ops->event_wait(m->base.device, m->ready) < 0)
+        return device_failed(m, error);
+    for (uint32_t i = 0; i < m->dim; i++) {
+        if (!isfinite(out->square[i]))
+            return tr_fail(error, "feature column %u holds values that are not finite numbers", i);
+    }
+    return 0;
+}
+
+/* The components as omega of a held-out channel's moments: (dim, num_components); the caller frees
+ * it. */
+static float *transposed_components(const struct pca *m, struct tr_error *error)
+{
+    uint32_t count = m->hyper.num_components;
+    float *omega = malloc((size_t)m->dim * count * sizeof *omega);
+    if (!omega)
+        tr_fail(error, "no memory for the components");
+    for (uint32_t i = 0; omega && i < m->dim; i++) {
+        for (uint32_t k = 0; k < count; k++)
+            omega[(size_t)i * count + k] = (float)m->components[(size_t)k * m->dim + i];
+    }
+    return omega;
+}
+
+static int find_components(struct pca *m, struct tr_error *error)
+{
+    struct tr_pca_moments moments;
+    double *memory;
+    int rc = take(m, &m->moments[TR_SUMS_TRAIN], m->omega, &memory, &moments, error);
+    for (uint32_t i = 0; i < m->dim && rc == 0; i++)
+        m->origin[i] = m->hyper.subtract_mean == TR_FALSE ? 0.0 : moments.mean[i];
+    if (rc == 0)
+        rc = tr_pca_solve(&moments, m->origin, m->hyper.num_components, m->components, m->values,
+                          &m->total, error);
+    free(memory);
+    return rc;
+}
+
+static int solve(struct pca *m, struct tr_error *error)
+{
+    if (find_components(m, error) < 0)
+        return -1;
+    size_t n = (size_t)m->dim * m->hyper.num_components;
+    float *omega = transposed_components(m, error);
+    int rc =
+        omega ? put(m, m->moments[TR_SUMS_EVALUATE].omega, omega, n * sizeof *omega, error) : -1;
+    free(omega);
+    return rc;
+}
+
+static int explain_held_out(struct pca *m, double *total, double *explained, double *rows,
+                            struct tr_error *error)
+{
+    struct moments *held_out = &m->moments[TR_SUMS_EVALUATE];
+    const struct tr_device_ops *ops = m->base.device->ops;
+    size_t n = (size_t)m->dim * held_out->width;
+    struct tr_pca_moments moments;
+    double *memory;
+    float *omega = transposed_components(m, error);
+    if (!omega)
+        return -1;
+    int rc = take(m, held_out, omega, &memory, &moments, error);
+    if (rc == 0)
+        tr_pca_explained(&moments, m->origin, total, explained);
+    *rows = held_out->rows;
+    free(omega);
+    free(memory);
+    if (rc < 0)
+        return -1;
+    held_out->rows = 0.0;
+    if (ops->zero(m->base.device, held_out->mean, m->dim * sizeof(double)) < 0 ||
+        ops->zero(m->base.device, held_out->square, m->dim * sizeof(double)) < 0 ||
+        ops->zero(m->base.device, held_out->product, n * sizeof(double)) < 0)
+        return device_failed(m, error);
+    return 0;
+}
+
+static int results(struct tr_model *model, enum tr_sums which, struct tr_results *out,
+                   struct tr_error *error)
+{
+    struct pca *m = of(model);
+    double explained = 0.0;
+    double total;
+    double rows = m->moments[TR_SUMS_TRAIN].rows;
+    if (which == TR_SUMS_TRAIN) {
+        if (solve(m, error) < 0)
+            return -1;
+        total = m->total;
+        for (uint32_t k = 0; k < m->hyper.num_components; k++)
+            explained += m->values[k];
+    } else if (explain_held_out(m, &total, &explained, &rows, error) < 0) {
+        return -1;
+    }
+    *out = (struct tr_results){.rows = rows, .loss = fmax(total - explained, 0.0) / rows};
+    struct tr_score *score = &out->scores[out->score_count++];
+    snprintf(score->name, sizeof score->name, "explained_variance_ratio");
+    score->value = total > 0.0 ? explained / total : 1.0;
+    return 0;
+}
+
+static void seen_rows(const struct tr_model *model, uint64_t *rows, uint64_t *checksum)
+{
+    *rows = (uint64_t)seen(model)->moments[TR_SUMS_TRAIN].rows;
+    *checksum = seen(model)->checksum_seen;
+}
+
+/* --- the trained model ---------------------------------------------------------------------------
+ */
+
+static int export_arrays(struct tr_model *model, struct tr_export *out, struct tr_error *error)
+{
+    struct pca *m = of(model);
+    uint32_t count = m->hyper.num_components;
+    const uint64_t shape[] = {count, m->dim};
+    double rows = m->moments[TR_SUMS_TRAIN].rows;
+    double freedom = m->hyper.subtract_mean == TR_FALSE ? rows : rows - 1.0;
+    float *components = tr_export_add(out, "components", 2, shape, error);
+    float *mean = components ? tr_export_add(out, "mean", 1, shape + 1, error) : NULL;
+    float *singular = mean ? tr_export_add(out, "singular_values", 1, shape, error) : NULL;
+    float *variance = singular ? tr_export_add(out, "explained_variance", 1, shape, error) : NULL;
+    float *ratio =
+        variance ? tr_export_add(out, "explained_variance_ratio", 1, shape, error) : NULL;
+    if (!ratio)
+        return -1;
+    for (size_t i = 0; i < (size_t)count * m->dim; i++)
+        components[i] = (float)m->components[i];
+    for (uint32_t i = 0; i < m->dim; i++)
+        mean[i] = (float)m->origin[i];
+    for (uint32_t k = 0; k < count; k++) {
+        singular[k] = (float)sqrt(m->values[k]);
+        variance[k] = (float)(m->values[k] / fmax(freedom, 1.0));
+        ratio[k] = m->total > 0.0 ? (float)(m->values[k] / m->total) : 0.0F;
+    }
+    tr_export_fact(out, "feature_dim", m->dim);
+    tr_export_fact(out, "num_components", count);
+    out->prediction = "(x - mean) @ components.T, x raw features";
+    return 0;
+}
+
+static void put_config(const struct tr_model *model, struct tr_json *json)
+{
+    const struct pca *m = seen(model);
+    char text[24];
+    tr_json_text(json, "algorithm_mode", tr_pca_mode_name(&m->hyper));
+    tr_json_truth(json, "subtract_mean", m->hyper.subtract_mean != TR_FALSE);
+    if (m->hyper.algorithm_mode == TR_PCA_RANDOMIZED) {
+        tr_json_count(json, "extra_components",
+                      m->moments[TR_SUMS_TRAIN].width - m->hyper.num_components);
+        tr_json_count(json, "seed", m->hyper.common.seed);
+    }
+    snprintf(text, sizeof text, "%016llx", (unsigned long long)m->checksum_seen);
+    tr_json_text(json, "checksum", text);
+}
+
+static size_t state(struct tr_model *model, struct tr_state_item *items)
+{
+    struct pca *m = of(model);
+    struct moments *moments = &m->moments[TR_SUMS_TRAIN];
+    size_t n = (size_t)m->dim * moments->width;
+    items[0] = (struct tr_state_item){"rows", &moments->rows, sizeof moments->rows, false};
+    items[1] = (struct tr_state_item){"mean", moments->mean, m->dim * sizeof(double), true};
+    items[2] = (struct tr_state_item){"square", moments->square, m->dim * sizeof(double), true};
+    items[3] = (struct tr_state_item){"product", moments->product, n * sizeof(double), true};
+    items[4] = (struct tr_state_item){"checksum", m->checksum, sizeof *m->checksum, true};
+    return 5;
+}
+
+const struct tr_model_ops tr_model_pca = {
+    .name = "pca",
+    .title = "PCA",
+    .hyper = &tr_pca_hyper_table,
+    .takes = TR_TAKES_DENSE,
+    .head_rows = head_rows,
+    .create = create,
+    .free = free_pca,
+    .describe = describe,
+    .check = check,
+    .step = step,
+    .evaluate = evaluate,
+    .objective = objective,
+    .results = results,
+    .export_arrays = export_arrays,
+    .put_config = put_config,
+    .state = state,
+    .seen = seen_rows,
+};
