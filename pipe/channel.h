@@ -147,10 +147,11 @@ struct ps_layout {
     size_t groups;
     size_t row_offsets;
     size_t text_offsets;
-    size_t entries;       /* three times entries_max words: see variable.h */
+    size_t entries;       /* three times entries_max words: see slot_rows.h */
     uint32_t entries_max; /* in a batch; a multiple of 16 */
     size_t texts;
     uint32_t texts_max; /* bytes in a batch */
+    size_t begins;      /* of each row, of a window: see slot_rows.h; 0: there are none */
     size_t end;
 };
 
@@ -169,7 +170,7 @@ struct ps_slot {
     bool dropped;          /* it is not delivered: the last batch, not full */
     uint32_t entries;      /* given a place */
     uint32_t texts;
-    uint32_t values_at; /* where values begin: see variable.h */
+    uint32_t values_at; /* where values begin: see slot_rows.h */
     bool bad;           /* a record was malformed: `error` is the earliest in row order */
     uint32_t bad_row;
     struct penstock_error error;

@@ -261,15 +261,7 @@ static enum step learn_shape(struct framer *f, const uint8_t *in, bool *learnt)
     pthread_mutex_lock(&ch->lock);
     ch->shape = shape;
     pthread_mutex_unlock(&ch->lock);
-    bool variable = ch->shape.sparse || ch->shape.text_dim > 0;
-
-    if (variable && ch->shaping.window_rows > 0) {
-        ps_fail(&ch->frame_error, PENSTOCK_E_ARGUMENT,
-                "channel %s: shuffle_rows is for dense rows, and these %s: shuffle objects instead",
-                ch->name, ch->shape.sparse ? "are sparse" : "hold texts");
-        return STEP_ERROR;
-    }
-    ch->staged |= variable;
+    ch->staged |= ch->shape.sparse || ch->shape.text_dim > 0;
     if (ch->staged)
         ps_stage_plan(ch);
     if (ps_slots_open(ch, &ch->frame_error) != PENSTOCK_OK)

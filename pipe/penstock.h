@@ -240,9 +240,10 @@ struct penstock_channel_config {
     /* Rows are shuffled within windows of so many, rounded up to whole batches; 0: they are not.
      * Row i of an epoch becomes row ps_permute(i mod W, W) of its window, with a key of seed, epoch
      * and window alone, whatever the threads and parts; of the last, shorter window the rows keep
-     * the order that these places are in. For dense rows without texts. All batches of a window and
-     * four more have to fit in half the channel's share of the memory limit, and only those besides
-     * a window's may be on loan at a time (see penstock_counters.slot_count). */
+     * the order that these places are in. All batches of a window and four more have to fit in half
+     * the channel's share of the memory limit, and only those besides a window's may be on loan at
+     * a time (see penstock_counters.slot_count). Sparse rows and texts, whose length is not known
+     * beforehand, share that half between the batches of two windows and four more. */
     uint64_t shuffle_rows;
 
     /* The sample: a record belongs to it if its hash, a number from 0 up to but not including 1

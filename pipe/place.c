@@ -64,8 +64,10 @@ static void book_block(struct ps_channel *ch, struct ps_block *block, uint32_t c
     if (block->copied < ch->shaping.window_rows)
         return;
     pthread_mutex_unlock(&ch->lock);
-    for (uint64_t i = 0; i < ps_window_slots(ch); i++)
+    for (uint64_t i = 0; i < ps_window_slots(ch); i++) {
+        ps_slot_gather(block->slots[i]);
         finish(block->slots[i]);
+    }
     pthread_mutex_lock(&ch->lock);
     for (uint64_t i = 0; i < ps_window_slots(ch); i++)
         tell_finished(block->slots[i]);
@@ -129,24 +131,25 @@ static struct ps_slot *take_slot(struct ps_channel *ch, struct ps_stage *stage, 
     if (!slot)
         return NULL;
     ps_slots_fill(slot, epoch, position);
-    ps_slot_begin(slot, ch->placing.entries_guess);
+    ps_slot_begin(slot, ch->placing.blocks ? ch->layout.entries_max : ch->placing.entries_guess);
     slot->unfinished = true;
     return slot;
 }
 
-/* The first `rows` rows take more than there is room for; `wanted` is how much. */
+/* `rows` rows take more than there is room for; `wanted` is how much. */
 static void refuse_rows(struct ps_channel *ch, uint32_t rows, const struct ps_place *wanted)
 {
     const struct ps_layout *layout = &ch->layout;
     bool entries = wanted->entries > layout->entries_max;
 
     ps_fail(&ch->placing.error, PENSTOCK_E_MEMORY,
-            "channel %s: a batch of %u rows does not fit: its first %u rows take %u %s, and there "
-            "is room for %u in the %zu bytes that the memory limit leaves for a batch: raise the "
-            "memory limit or lower batch_rows",
+            "channel %s: a batch of %u rows does not fit: %u rows take %u %s, and there is room "
+            "for %u in the %zu bytes that the memory limit leaves for a batch: raise the memory "
+            "limit or lower batch_rows%s",
             ch->name, ch->config.batch_rows, rows, entries ? wanted->entries : wanted->texts,
             entries ? "entries" : "bytes of text",
-            entries ? layout->entries_max : layout->texts_max, ch->slot_bytes);
+            entries ? layout->entries_max : layout->texts_max, ch->slot_bytes,
+            ch->placing.blocks ? " or shuffle_rows" : "");
 }
 
 /* Gives rows of the stage the next places in a slot, from row `row` on. */
@@ -224,6 +227,24 @@ static bool begin_block(struct ps_channel *ch, struct ps_stage *stage, uint32_t 
     return true;
 }
 
+/* Room in their batches for what grows of rows, as far as there is any. Lock held. */
+static bool reserve_in_window(struct ps_channel *ch, const struct ps_stage *stage, uint32_t first,
+                              uint32_t count)
+{
+    struct ps_placing *p = &ch->placing;
+    struct ps_place place;
+
+    if (ch->layout.begins == 0)
+        return true;
+    pthread_mutex_unlock(&ch->lock);
+    bool fits = ps_window_reserve(p->block, p->block_rows, &stage->rows, first, count, &place);
+
+    pthread_mutex_lock(&ch->lock);
+    if (!fits)
+        refuse_rows(ch, place.slot->rows_framed + 1, &place);
+    return fits;
+}
+
 /* Every row anywhere in its window. Lock held. */
 static bool place_in_window(struct ps_channel *ch, struct ps_stage *stage,
                             const struct ps_chunk *chunk)
@@ -239,6 +260,8 @@ static bool place_in_window(struct ps_channel *ch, struct ps_stage *stage,
         uint64_t left = ch->shaping.window_rows - p->block_rows;
         uint32_t count = stage->count - next < left ? stage->count - next : (uint32_t)left;
 
+        if (!reserve_in_window(ch, stage, next, count))
+            return false;
         stage->pieces[stage->piece_count++] = (struct ps_piece){
             .block = p->block, .block_row = p->block_rows, .first = next, .count = count};
         p->block_rows += count;
@@ -279,13 +302,16 @@ static bool end_short_block(struct ps_channel *ch)
     if (broken_off(ch))
         return false;
     pthread_mutex_unlock(&ch->lock);
-    bool closed = ps_window_close_gaps(block, p->block_rows);
+    struct ps_place place;
+    int rc = ps_window_close_gaps(block, p->block_rows, &place);
 
     pthread_mutex_lock(&ch->lock);
-    if (!closed) {
-        ps_fail(&ch->placing.error, PENSTOCK_E_MEMORY, "out of memory");
+    if (rc != PENSTOCK_OK && place.slot)
+        refuse_rows(ch, place.row + 1, &place);
+    else if (rc != PENSTOCK_OK)
+        ps_fail(&p->error, PENSTOCK_E_MEMORY, "out of memory");
+    if (rc != PENSTOCK_OK)
         return false;
-    }
     p->rows = (uint32_t)(p->block_rows % batch_rows);
     for (uint64_t i = 0; i < ps_window_slots(ch); i++) {
         struct ps_slot *slot = block->slots[i];

@@ -13,6 +13,11 @@
  * Columns for which there is no room before the values lie behind, and ps_slot_finish makes one
  * piece of them.
  *
+ * In a window rows come in another order than they will have. What grows lies in the order of
+ * coming, `begins` says where that of each row does, and ps_slot_gather puts it in the order of
+ * rows. It needs room for as much again: of the entries that is the last part, as values then begin
+ * behind all columns; of the texts, half of their area.
+ *
  * Threads: a place belongs to the thread that was given it; finishing, to one that knows that all
  * rows are in place.
  */
@@ -21,11 +26,12 @@
 
 #include "pipe/channel.h"
 
-/* Where the parts that grow lie, in a slot of `slot_bytes` of which layout->end are taken. */
+/* Where the parts that grow lie, in a slot of `slot_bytes` of which layout->end are taken.
+ * window_rows: rows of a batch that is part of a window; 0: it is not. */
 void ps_slot_lay_out_variable(const struct fmt_shape *shape, size_t slot_bytes,
-                              struct ps_layout *layout);
+                              uint32_t window_rows, struct ps_layout *layout);
 
-/* Begins a batch in the slot. */
+/* Begins a batch in the slot; of a window, all of its rows are without entries and texts. */
 void ps_slot_begin(struct ps_slot *slot, uint32_t entries_guess);
 
 /* Where some rows go. */
@@ -41,9 +47,24 @@ struct ps_place {
 bool ps_slot_reserve(struct ps_slot *slot, uint32_t row, const struct fmt_rows *from,
                      uint32_t first, uint32_t count, struct ps_place *place);
 
+/* The same for one row of a window, which goes to `row` of the slot: its place is then where
+ * ps_slot_place finds it. */
+bool ps_slot_reserve_row(struct ps_slot *slot, uint32_t row, const struct fmt_rows *from,
+                         uint32_t no, struct ps_place *place);
+struct ps_place ps_slot_place(struct ps_slot *slot, uint32_t row);
+
 /* Copies from[first] and the rows behind it there. */
 void ps_slot_put(const struct ps_place *place, const struct fmt_rows *from, uint32_t first,
                  uint32_t count);
+
+/* Every row of the window is in place: puts what grows in the order of the rows. */
+void ps_slot_gather(struct ps_slot *slot);
+
+/* Moves row `from` of a slot that is gathered to row `to` of this one or another, in which rows
+ * before it have their places, and that begins no later in the window; row 0 empties it. False if
+ * it does not fit, and then *place tells how large it would be. */
+bool ps_slot_move_row(const struct ps_slot *from_slot, uint32_t from, struct ps_slot *slot,
+                      uint32_t to, struct ps_place *place);
 
 /* Fills [rows, rows + count) with zeros, and the label. */
 void ps_slot_pad(struct ps_slot *slot, uint32_t rows, uint32_t count, float label);

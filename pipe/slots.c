@@ -122,14 +122,20 @@ static size_t slots_least(const struct ps_channel *ch)
     return window > 0 ? window + SLOTS_BESIDES : SLOTS_LEAST;
 }
 
-/* As many as are of use. */
-static size_t slots_most(const struct ps_channel *ch)
+/* One window fills while another is read. */
+static size_t slots_of_windows(const struct ps_channel *ch)
 {
     size_t two_windows = 2 * (size_t)ps_window_slots(ch) + SLOTS_BESIDES;
 
-    if (two_windows < PS_SLOTS_MAX)
-        return PS_SLOTS_MAX;
     return two_windows < PS_WINDOW_SLOTS_MAX ? two_windows : PS_WINDOW_SLOTS_MAX;
+}
+
+/* As many as are of use. */
+static size_t slots_most(const struct ps_channel *ch)
+{
+    size_t of_windows = slots_of_windows(ch);
+
+    return of_windows > PS_SLOTS_MAX ? of_windows : PS_SLOTS_MAX;
 }
 
 static int refuse_slots(const struct ps_channel *ch, size_t budget_bytes,
@@ -177,12 +183,15 @@ static int size_slots(struct ps_channel *ch, size_t kept, size_t *count,
     ch->slot_bytes = round_up(ch->layout.end, page);
     if (ch->shape.sparse || ch->shape.text_dim > 0) {
         /* What rows bring is not known: a few slots share all there is. */
-        size_t share_bytes = budget_bytes / (VARIABLE_SLOTS + kept) / page * page;
+        uint32_t window_rows = ch->shaping.window_rows > 0 ? ch->config.batch_rows : 0;
+        size_t wanted = window_rows > 0 ? slots_of_windows(ch) : VARIABLE_SLOTS;
+        size_t share_bytes = budget_bytes / (wanted + kept) / page * page;
+        size_t least_bytes = ch->slot_bytes + window_rows * 2 * sizeof(uint32_t) + page;
 
-        if (share_bytes < ch->slot_bytes + page)
+        if (share_bytes < least_bytes)
             return refuse_slots(ch, budget_bytes, error);
         ch->slot_bytes = share_bytes;
-        ps_slot_lay_out_variable(&ch->shape, share_bytes, &ch->layout);
+        ps_slot_lay_out_variable(&ch->shape, share_bytes, window_rows, &ch->layout);
     }
     *count = budget_bytes / ch->slot_bytes;
     if (*count < slots_least(ch) + kept)

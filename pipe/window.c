@@ -3,7 +3,6 @@
 #include "pipe/window.h"
 
 #include "pipe/permute.h"
-#include "pipe/slot_rows.h"
 
 #include <stdlib.h>
 
@@ -40,32 +39,62 @@ void ps_window_close(struct ps_channel *ch)
     free(ch->placing.block_slots);
 }
 
+/* Where row `row` of the block goes. */
+static struct ps_place place_of(const struct ps_block *block, uint64_t row)
+{
+    const struct ps_channel *ch = block->slots[0]->channel;
+    uint64_t at = ps_permute(row, ch->shaping.window_rows, block->key);
+
+    return ps_slot_place(block->slots[at / ch->config.batch_rows],
+                         (uint32_t)(at % ch->config.batch_rows));
+}
+
+bool ps_window_reserve(const struct ps_block *block, uint64_t row, const struct fmt_rows *from,
+                       uint32_t first, uint32_t count, struct ps_place *place)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct ps_place to = place_of(block, row + i);
+
+        if (!ps_slot_reserve_row(to.slot, to.row, from, first + i, place))
+            return false;
+    }
+    return true;
+}
+
 void ps_window_put(const struct ps_block *block, uint64_t row, const struct fmt_rows *from,
                    uint32_t first, uint32_t count)
 {
-    const struct ps_channel *ch = block->slots[0]->channel;
-    uint64_t window_rows = ch->shaping.window_rows;
-    uint32_t batch_rows = ch->config.batch_rows;
-
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t at = ps_permute(row + i, window_rows, block->key);
-        struct ps_place place = {.slot = block->slots[at / batch_rows],
-                                 .row = (uint32_t)(at % batch_rows)};
+        struct ps_place place = place_of(block, row + i);
 
         ps_slot_put(&place, from, first + i, 1);
     }
 }
 
-bool ps_window_close_gaps(const struct ps_block *block, uint64_t rows)
+/* Moves the row at `from` of the block to `to`, which is not behind it. */
+static bool move_row(const struct ps_block *block, uint64_t from, uint64_t to,
+                     struct ps_place *place)
+{
+    uint32_t batch_rows = block->slots[0]->channel->config.batch_rows;
+    struct ps_slot *from_slot = block->slots[from / batch_rows];
+    struct ps_slot *slot = block->slots[to / batch_rows];
+
+    return ps_slot_move_row(from_slot, (uint32_t)(from % batch_rows), slot,
+                            (uint32_t)(to % batch_rows), place);
+}
+
+int ps_window_close_gaps(const struct ps_block *block, uint64_t rows, struct ps_place *place)
 {
     const struct ps_channel *ch = block->slots[0]->channel;
     uint64_t window_rows = ch->shaping.window_rows;
-    uint32_t batch_rows = ch->config.batch_rows;
     uint8_t *taken = calloc(window_rows / 8 + 1, 1);
     uint64_t to = 0;
 
+    *place = (struct ps_place){.slot = NULL};
     if (!taken)
-        return false;
+        return PENSTOCK_E_MEMORY;
+    for (uint64_t i = 0; i < ps_window_slots(ch); i++)
+        ps_slot_gather(block->slots[i]);
     for (uint64_t i = 0; i < rows; i++) {
         uint64_t at = ps_permute(i, window_rows, block->key);
 
@@ -74,15 +103,10 @@ bool ps_window_close_gaps(const struct ps_block *block, uint64_t rows)
     for (uint64_t from = 0; from < window_rows; from++) {
         if ((taken[from / 8] >> from % 8 & 1) == 0)
             continue;
-        if (from != to) {
-            struct ps_place place = {.slot = block->slots[to / batch_rows],
-                                     .row = (uint32_t)(to % batch_rows)};
-            struct fmt_rows view = ps_slot_view(block->slots[from / batch_rows]);
-
-            ps_slot_put(&place, &view, (uint32_t)(from % batch_rows), 1);
-        }
+        if (!move_row(block, from, to, place))
+            break;
         to++;
     }
     free(taken);
-    return true;
+    return to == rows ? PENSTOCK_OK : PENSTOCK_E_MEMORY;
 }

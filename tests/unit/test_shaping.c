@@ -95,6 +95,95 @@ static void test_window_that_does_not_fit_is_refused(void **state)
     corpus_close(c);
 }
 
+/* Row `id` has up to 8 entries; some rows are malformed. */
+enum { LIBSVM_OBJECTS = 3, LIBSVM_ROWS = 900 };
+
+static bool libsvm_is_bad(uint32_t id)
+{
+    return id % 37 == 5;
+}
+
+static void libsvm_write(struct scratch *scratch)
+{
+    for (uint32_t o = 0; o < LIBSVM_OBJECTS; o++) {
+        struct bytes b = {.at = NULL};
+        char text[64];
+
+        for (uint32_t id = o * LIBSVM_ROWS; id < (o + 1) * LIBSVM_ROWS; id++) {
+            snprintf(text, sizeof text, "%u", id);
+            bytes_add_text(&b, text);
+            for (uint32_t i = 0; i < id % 9; i++) {
+                snprintf(text, sizeof text, " %u:%u.5", i * 100 + id % 50, id + i);
+                bytes_add_text(&b, text);
+            }
+            bytes_add_text(&b, libsvm_is_bad(id) ? " x:1\n" : "\n");
+        }
+        scratch_file(scratch, data_name(o).text, b.at, b.len);
+        free(b.at);
+    }
+}
+
+static void libsvm_check_batch(const struct penstock_batch *b, const uint32_t *ids)
+{
+    assert_int_equal(b->row_offsets[0], 0);
+    for (uint32_t row = 0; row < b->rows; row++) {
+        uint32_t begin = b->row_offsets[row];
+
+        assert_true(b->labels[row] == (float)ids[row]);
+        assert_int_equal(b->row_offsets[row + 1] - begin, ids[row] % 9);
+        for (uint32_t i = 0; i < ids[row] % 9; i++) {
+            assert_int_equal(b->columns[begin + i], i * 100 + ids[row] % 50);
+            assert_true(b->values[begin + i] == (float)(ids[row] + i) + 0.5f);
+        }
+    }
+}
+
+static void libsvm_check(const struct scratch *scratch, struct how how)
+{
+    static uint32_t ids[LIBSVM_OBJECTS * LIBSVM_ROWS];
+    struct penstock *stream = open_path(scratch->path, false, how);
+    const struct penstock_batch *batch;
+
+    for (uint32_t epoch = 0; epoch < how.epochs; epoch++) {
+        uint32_t count = 0;
+        uint32_t done = 0;
+
+        for (uint32_t id = 0; id < LIBSVM_OBJECTS * LIBSVM_ROWS; id++)
+            if (!libsvm_is_bad(id))
+                ids[count++] = id;
+        model_shuffle(ids, count, &how, epoch);
+        while (done < count) {
+            assert_int_equal(penstock_next(stream, 0, -1, &batch), PENSTOCK_OK);
+            assert_int_equal(batch->rows, count - done < 100 ? count - done : 100);
+            libsvm_check_batch(batch, ids + done);
+            done += batch->rows;
+            penstock_release(stream, batch);
+        }
+        assert_int_equal(penstock_next(stream, 0, -1, &batch), PENSTOCK_EPOCH_END);
+    }
+    penstock_close(&stream);
+}
+
+static void test_sparse_rows_are_shuffled_whatever_the_threads(void **state)
+{
+    static const uint64_t windows[] = {100, 800, 1000, 9000};
+    struct scratch scratch = scratch_open();
+
+    (void)state;
+    libsvm_write(&scratch);
+    for (size_t w = 0; w < sizeof windows / sizeof *windows; w++)
+        for (size_t i = 0; i < SETTINGS; i++)
+            libsvm_check(&scratch, (struct how){.content_type = "text/libsvm",
+                                                .bad_records = "skip",
+                                                .shuffle_rows = windows[w],
+                                                .seed = w,
+                                                .epochs = 2,
+                                                .memory_bytes = 64 * MIB,
+                                                .decode_threads = settings[i].threads,
+                                                .part_bytes = settings[i].part_bytes});
+    scratch_close(&scratch);
+}
+
 /* ---- samples ---- */
 
 static void test_samples_are_disjoint_and_stay_the_same(void **state)
@@ -183,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_bad_record_in_a_dropped_batch_is_an_error),
         cmocka_unit_test(test_rows_are_shuffled_in_windows),
         cmocka_unit_test(test_window_that_does_not_fit_is_refused),
+        cmocka_unit_test(test_sparse_rows_are_shuffled_whatever_the_threads),
         cmocka_unit_test(test_samples_are_disjoint_and_stay_the_same),
         cmocka_unit_test(test_sample_is_as_published),
         cmocka_unit_test(test_unusable_settings_are_named),
