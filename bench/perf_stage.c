@@ -82,6 +82,15 @@ static void put_csv(FILE *out, unsigned dim, unsigned number, bool bad)
     fputs(bad ? ",x\n" : "\n", out);
 }
 
+static void put_libsvm(FILE *out, unsigned dim, unsigned number, bool bad)
+{
+    fprintf(out, "%u", number % 10);
+    for (unsigned i = 0; i < dim; i++)
+        fprintf(out, " %u:%u.%04u", i * 1000 + (number * 31 + i) % 1000, number % 7,
+                (number * 7919 + i * 104729) % 10000);
+    fputs(bad ? " x:1\n" : "\n", out);
+}
+
 typedef void (*put_fn)(FILE *out, unsigned dim, unsigned number, bool bad);
 
 /* `name`, and `name`.bad, of whose records one in a thousand is bad. */
@@ -112,6 +121,7 @@ struct variant {
 
 static const char PB[] = "application/x-recordio-protobuf";
 static const char CSV[] = "text/csv;label_size=1";
+static const char LIBSVM[] = "text/libsvm";
 
 static const struct variant variants[] = {
     {"recordio-protobuf 784 f32, direct", "wide", PB, "error", 0, 1, 0},
@@ -128,6 +138,8 @@ static const struct variant variants[] = {
     {"  staged (skip, none bad)", "csv", CSV, "skip", 0, 1, 10},
     {"  0.1 % bad", "csv.bad", CSV, "skip", 0, 1, 11},
     {"  rows shuffled in windows of 8000", "csv", CSV, "skip", 8000, 1, 11},
+    {"libsvm of 20 entries a row (staged)", "libsvm", LIBSVM, "error", 0, 1, 14},
+    {"  rows shuffled in windows of 8000", "libsvm", LIBSVM, "error", 8000, 1, 14},
 };
 enum { VARIANTS = sizeof variants / sizeof *variants };
 
@@ -201,6 +213,7 @@ int main(int argc, char **argv)
     make("wide", put_record, 784, 60000);
     make("narrow", put_record, 32, 600000);
     make("csv", put_csv, 32, 150000);
+    make("libsvm", put_libsvm, 20, 150000);
     for (int i = 0; i < rounds; i++)
         for (int v = 0; v < VARIANTS; v++) {
             struct result result = run(&variants[v]);
