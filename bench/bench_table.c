@@ -296,6 +296,18 @@ static void print_variants(const struct bench_result *result)
     }
 }
 
+/* Requests that begin together end together: rates of less than ten times that long jump. */
+static void print_coarseness(const struct bench_variant *variant)
+{
+    double request_s = bench_variant_figure(variant, BENCH_PART_P50).median;
+    double measured_s = bench_variant_figure(variant, BENCH_MEASURED).median;
+
+    if (measured_s < 10 * request_s && !(bench_variant_figure(variant, BENCH_LAST_DONE).count > 0))
+        printf("note: a request takes %.3g s: rates are coarse; use --seconds %.0f, or smaller "
+               "--part-size\n",
+               request_s, ceil(10 * request_s));
+}
+
 static void print_environment(const struct bench_result *result)
 {
     const struct bench_environment *e = &result->environment;
@@ -324,6 +336,7 @@ void bench_print_table(const struct bench_result *result)
     } else if (result->variant_count > 0) {
         printf("%zu repeats; median (least to most)\n", result->variants[0].run_count);
         print_variant(&result->variants[0]);
+        print_coarseness(&result->variants[0]);
     }
     if (result->interrupted)
         printf("interrupted: what was measured until then\n");

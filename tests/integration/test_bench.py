@@ -106,6 +106,7 @@ def test_the_network_is_named(bench, s3_server, data):
     said, _ = bench("read", "s3://bytes/", "--connections", "4", "--part-size", "1MiB", *SHORT,
                     env=server.env)
     assert limit_of(said) == "network"
+    assert re.search(r"^note: a request takes 0\.\d+ s: rates are coarse; use --seconds \d,", said, re.M)
 
 
 def test_the_server_is_named_for_its_latency_and_its_refusals(bench, s3_server, data):

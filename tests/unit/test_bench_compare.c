@@ -80,6 +80,47 @@ static void test_the_factor_is_the_middle_ratio(void **state)
     assert_false(bench_factor_of(a, 0, b, 3, 0.95, &factor));
 }
 
+/* About normal: a sum of uniform ones. */
+static double noise(uint64_t *random)
+{
+    double sum = -6;
+
+    for (int i = 0; i < 12; i++) {
+        *random = *random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        sum += (double)(*random >> 32) / 4294967296.0;
+    }
+    return sum;
+}
+
+/* Of 2000 comparisons of five repeats each, which vary by 2 %, those that found a change. */
+static int changes_found(double times)
+{
+    uint64_t random = 7;
+    int found = 0;
+
+    for (int trial = 0; trial < 2000; trial++) {
+        double a[5], b[5];
+        struct bench_factor factor;
+
+        for (int i = 0; i < 5; i++) {
+            a[i] = 1 + 0.02 * noise(&random);
+            b[i] = times * (1 + 0.02 * noise(&random));
+        }
+        assert_true(bench_factor_of(a, 5, b, 5, 0.99, &factor));
+        assert_true(factor.sure);
+        found += factor.least > 1 || factor.most < 1;
+    }
+    return found;
+}
+
+static void test_a_tenth_is_told_from_noise(void **state)
+{
+    (void)state;
+    assert_in_range(changes_found(0.9), 1940, 2000);
+    assert_in_range(changes_found(1.1), 1940, 2000);
+    assert_in_range(changes_found(1), 0, 30); /* 1 % of them by chance */
+}
+
 static void test_spread(void **state)
 {
     const double values[] = {NAN, 4, 1, 2, INFINITY, 3};
@@ -150,6 +191,7 @@ int main(void)
         cmocka_unit_test(test_intervals_are_those_of_the_tables),
         cmocka_unit_test(test_many_measurements_have_about_the_normal_interval),
         cmocka_unit_test(test_the_factor_is_the_middle_ratio),
+        cmocka_unit_test(test_a_tenth_is_told_from_noise),
         cmocka_unit_test(test_spread),
         cmocka_unit_test(test_figures_are_found_with_and_without_their_unit),
         cmocka_unit_test(test_conditions),
