@@ -25,6 +25,7 @@ uint64_t bench_device_step(struct bench_device *device, uint64_t now_ns)
         device->idle_ns += now_ns - device->free_ns;
     device->free_ns = begin_ns + device->step_ns;
     device->steps++;
+    device->work_ns += device->step_ns;
     return begin_ns;
 }
 

@@ -17,6 +17,7 @@ struct bench_device {
     uint64_t step_ns;
     uint64_t free_ns; /* when the last step given to it ends; 0: none was */
     uint64_t steps;
+    uint64_t work_ns; /* of those steps */
     uint64_t idle_ns; /* between steps; waiting for the first one is the start, no stall */
 };
 

@@ -20,6 +20,7 @@ struct bench_environment {
     char compiler[96];
     char build[48];                      /* "optimized", with sanitizers said */
     char io_backend[16], io_reason[160]; /* "" until a stream was open */
+    char device[160];                    /* that trained a model; else "" */
 };
 
 void bench_environment_take(struct bench_environment *environment);

@@ -33,14 +33,19 @@ enum bench_better { BENCH_MORE, BENCH_LESS, BENCH_NEITHER };
     X(FIRST_BYTE, "first_byte_s", LESS, "from the start until a byte had come")                    \
     X(FIRST_RECORD, "first_record_s", LESS, "from the start until a record was decoded")           \
     X(FIRST_BATCH, "first_batch_s", LESS, "from the start until a batch was delivered")            \
+    X(ON_DEVICE, "first_on_device_s", LESS, "from the start until a batch was on the device")      \
+    X(FIRST_STEP, "first_step_s", LESS, "from the start until a step of the model was done")       \
     X(DOWNLOAD, "download_s", LESS, "File mode: from the start until all was downloaded")          \
     X(FIRST_DONE, "first_done_s", LESS,                                                            \
       "from the start until a request slot had nothing left to ask for")                           \
     X(LAST_DONE, "last_done_s", LESS, "from the start until the last batch was delivered")         \
     X(STALL, "stall_percent", LESS, "share of the time that the consumer waited for data")         \
-    X(STEPS_PER_S, "steps_per_s", MORE, "steps of the emulated device a second")                   \
+    X(STEPS_PER_S, "steps_per_s", MORE, "steps of the device a second")                            \
     X(DEVICE_STALL, "device_stall_percent", LESS, "share of the time that the device was idle")    \
     X(UTILISATION, "au_percent", MORE, "AU by MLPerf Storage's public formula, unofficial")        \
+    X(HEADROOM, "headroom", MORE,                                                                  \
+      "steps a second, by those with one batch over and over: 1, and data is free")                \
+    X(REPLAY, "replay_steps_per_s", MORE, "steps a second with one batch over and over")           \
     X(CPU, "cpu_s_per_gib", LESS, "CPU-seconds for a GiB")                                         \
     X(CPU_USER, "cpu_user_s_per_gib", LESS, "in user code")                                        \
     X(CPU_SYSTEM, "cpu_system_s_per_gib", LESS, "in the kernel")                                   \
@@ -56,6 +61,9 @@ enum bench_better { BENCH_MORE, BENCH_LESS, BENCH_NEITHER };
     X(RSS, "peak_rss_bytes", LESS, "most memory resident")                                         \
     X(RING, "ring_bytes", NEITHER, "of stream rings")                                              \
     X(SLOTS, "slot_bytes", NEITHER, "of batch slots")                                              \
+    X(PINNED, "pinned_bytes", NEITHER, "of host memory registered with the device")                \
+    X(PIN, "pin_s", LESS, "time that registering it took")                                         \
+    X(DEVICE_MEMORY, "device_bytes", NEITHER, "allocated on the device")                           \
     X(LISTS, "list_requests", NEITHER, "requests for listings")                                    \
     X(GETS, "get_requests", NEITHER, "GETs")                                                       \
     X(RETRIES, "retries", LESS, "requests sent again, in all:")                                    \

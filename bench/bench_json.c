@@ -20,6 +20,7 @@ static void write_environment(struct tr_json *j, const struct bench_environment 
     tr_json_text(j, "cpu_model", e->cpu_model);
     tr_json_count(j, "cpus", (uint64_t)e->cpus);
     tr_json_count(j, "memory_bytes", e->memory_bytes);
+    tr_json_text(j, "device", e->device);
     tr_json_text(j, "io_backend", e->io_backend);
     tr_json_text(j, "io_reason", e->io_reason);
     tr_json_close(j, '}');

@@ -45,6 +45,8 @@ int bench_add_run(struct bench_result *result, struct bench_variant *variant,
                  run->after.io_backend);
         snprintf(environment->io_reason, sizeof environment->io_reason, "%s", run->after.io_reason);
     }
+    if (run->device_line[0])
+        snprintf(environment->device, sizeof environment->device, "%s", run->device_line);
     if (rc == PENSTOCK_OK && run->tick_count == 0)
         rc = no_memory(error);
     if (run->tick_count == 0 || (rc != PENSTOCK_OK && run->figures[BENCH_MEASURED] <= 0)) {
@@ -79,6 +81,7 @@ static int measure_once(struct bench_result *result, const struct bench_options 
                               .seconds = o->seconds,
                               .bytes = o->bytes,
                               .consume_rate = o->consume_rate,
+                              .model = o->model.ops ? &o->model : NULL,
                               .step_ns = (uint64_t)(o->step_s * 1e9),
                               .step_bytes = o->step_bytes,
                               .inject_ns = (uint64_t)(o->inject_s * 1e9),

@@ -34,6 +34,10 @@ const char bench_options_help[] =
     "                                 them for an H100\n"
     "  --step-ms N                    train: or so long a step of the emulated device,\n"
     "  --step-bytes SIZE              that takes so many bytes (a batch, with --content-type)\n"
+    "  --model NAME                   train, start: a real model, as --algorithm of penstock "
+    "train\n"
+    "  --hp NAME=VALUE                its hyperparameter; --batch-size is its mini_batch_size\n"
+    "  --device auto|cpu|cuda         where it computes (auto)\n"
     "  --inject-ms N, --inject-every M\n"
     "                                 train: hold back every Mth batch for N ms\n"
     "  --modes pipe,file,fifo         start: which (all)\n"
@@ -71,6 +75,9 @@ enum {
     OPTION_DATA_TYPE,
     OPTION_CONSUME_RATE,
     OPTION_WORKLOAD,
+    OPTION_MODEL,
+    OPTION_HP,
+    OPTION_DEVICE,
     OPTION_STEP_MS,
     OPTION_STEP_BYTES,
     OPTION_INJECT_MS,
@@ -107,6 +114,9 @@ static const struct option long_options[] = {
     {"data-type", required_argument, NULL, OPTION_DATA_TYPE},
     {"consume-rate", required_argument, NULL, OPTION_CONSUME_RATE},
     {"workload", required_argument, NULL, OPTION_WORKLOAD},
+    {"model", required_argument, NULL, OPTION_MODEL},
+    {"hp", required_argument, NULL, OPTION_HP},
+    {"device", required_argument, NULL, OPTION_DEVICE},
     {"step-ms", required_argument, NULL, OPTION_STEP_MS},
     {"step-bytes", required_argument, NULL, OPTION_STEP_BYTES},
     {"inject-ms", required_argument, NULL, OPTION_INJECT_MS},
@@ -207,6 +217,10 @@ static const char **text_of(struct bench_options *o, int id)
         return &o->modes;
     case OPTION_GRID:
         return &o->grid;
+    case OPTION_MODEL:
+        return &o->model_name;
+    case OPTION_DEVICE:
+        return &o->model.device;
     case OPTION_RIVALS:
         return &o->rivals;
     case OPTION_PYTHON:
@@ -301,6 +315,11 @@ static int take_option(struct bench_options *o, int id, const char *name, const 
     case OPTION_SEED:
         o->has_seed = true;
         return ps_option_number(name, value, 0, UINT64_MAX, &o->seed, error);
+    case OPTION_HP:
+        if (o->hyper_count == BENCH_HYPER_MAX)
+            return refuse(error, name, value, "among the first 64 hyperparameters");
+        o->hyper[o->hyper_count++] = value;
+        return PENSTOCK_OK;
     case OPTION_REQUIRE:
         o->require = value;
         return bench_require_check(value, error->message, sizeof error->message)
@@ -389,12 +408,18 @@ static int check(const struct bench_options *o, const char **why)
         *why = "no URI is given";
     else if (o->command == BENCH_DECODE && !records)
         *why = "decode needs --content-type, e.g. application/x-recordio-protobuf";
-    else if (o->command == BENCH_TRAIN && o->step_s <= 0)
-        *why = "train needs --workload or --step-ms";
-    else if (o->command == BENCH_TRAIN && !records && o->step_bytes == 0)
+    else if (o->command == BENCH_TRAIN && o->step_s <= 0 && !o->model_name)
+        *why = "train needs --workload, --step-ms or --model";
+    else if (o->command == BENCH_TRAIN && !records && o->step_bytes == 0 && !o->model_name)
         *why = "train needs --step-bytes or --content-type";
     else if (o->command != BENCH_TRAIN && (o->step_s > 0 || o->inject_every > 0))
         *why = "--workload, --step-ms and --inject-every are train's";
+    else if (!o->model_name && (o->hyper_count > 0 || o->model.device))
+        *why = "--hp and --device are of --model";
+    else if (o->model_name && o->command != BENCH_TRAIN && o->command != BENCH_START)
+        *why = "--model is train's and start's";
+    else if (o->model_name && (!records || o->step_s > 0 || o->consume_rate > 0))
+        *why = "--model needs --content-type, and neither --workload, --step-ms nor --consume-rate";
     else if (o->command == BENCH_READ && o->content_type)
         *why = "read takes the bytes as they are: use decode with --content-type";
     else if (o->command == BENCH_SWEEP &&
@@ -414,6 +439,31 @@ static int check(const struct bench_options *o, const char **why)
     else if (o->has_seed && o->stream.shuffle && o->stream.seed)
         *why = "give --seed or --shuffle-seed, not both";
     return *why ? EXIT_USAGE : 0;
+}
+
+/* What --model and --hp ask for. */
+static int make_model(struct bench_options *o, struct tr_error *error)
+{
+    struct bench_model *model = &o->model;
+    char size[64];
+
+    if (!o->model_name)
+        return 0;
+    model->ops = tr_model_find(o->model_name);
+    if (!model->ops)
+        return tr_fail(error, "--model: there is no model '%s': see penstock train --help",
+                       o->model_name);
+    const struct tr_hyper_table *table = model->ops->hyper;
+
+    table->init(model->hyper);
+    snprintf(size, sizeof size, "mini_batch_size=%u", o->batch_rows ? o->batch_rows : 1000);
+    if (tr_hyper_set(table, model->hyper, size, error) < 0)
+        return -1;
+    for (size_t i = 0; i < o->hyper_count; i++)
+        if (tr_hyper_set(table, model->hyper, o->hyper[i], error) < 0)
+            return -1;
+    o->batch_rows = ((const struct tr_hyper_common *)(const void *)model->hyper)->mini_batch_size;
+    return table->check(model->hyper, error);
 }
 
 int bench_options_parse(struct bench_options *o, enum bench_command command, int argc, char **argv)
@@ -439,9 +489,11 @@ int bench_options_parse(struct bench_options *o, enum bench_command command, int
     o->uris = (const char *const *)(argv + optind);
     o->uri_count = (size_t)(argc - optind);
     resolve(o);
-    if (check(o, &why) == 0)
+    struct tr_error refused;
+
+    if (check(o, &why) == 0 && make_model(o, &refused) == 0)
         return 0;
-    fprintf(stderr, "%s: %s\n", argv[0], why);
+    fprintf(stderr, "%s: %s\n", argv[0], why ? why : refused.text);
     return EXIT_USAGE;
 }
 

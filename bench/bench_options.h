@@ -33,6 +33,10 @@ struct bench_options {
     double warmup_s;
     uint64_t bytes;
     uint64_t consume_rate;
+    struct bench_model model; /* that is trained, if any */
+    const char *model_name;
+    const char *hyper[BENCH_HYPER_MAX]; /* "NAME=VALUE" */
+    size_t hyper_count;
     double step_s; /* of an emulated device */
     uint64_t step_bytes;
     double inject_s;

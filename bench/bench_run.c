@@ -13,6 +13,7 @@
 
 #define TICK_NS UINT64_C(100000000)
 #define PROGRESS_NS UINT64_C(500000000)
+#define REPLAY_S 0.5
 #define SLOW_PROGRESS_NS UINT64_C(10000000000)
 
 struct session {
@@ -24,10 +25,13 @@ struct session {
     uint64_t tick_ns;   /* the next look */
     uint64_t progress_ns;
     struct bench_device device;
-    uint64_t step_left_bytes; /* until the device has a step's */
-    uint64_t late_ns;         /* by which the last sleep was too long */
-    uint64_t due_ns;          /* when the consumer takes the next bytes */
-    bool started;             /* something was delivered */
+    struct bench_trainer *trainer; /* NULL: nothing is trained */
+    uint64_t brought;              /* batches given to it */
+    bool over;                     /* it gets no more */
+    uint64_t step_left_bytes;      /* until the device has a step's */
+    uint64_t late_ns;              /* by which the last sleep was too long */
+    uint64_t due_ns;               /* when the consumer takes the next bytes */
+    bool started;                  /* something was delivered */
     uint64_t started_ns;
     bool measuring;
     struct penstock_counters last;
@@ -250,6 +254,107 @@ static int take(struct session *s, int timeout_ms, bool *go_on)
     return rc;
 }
 
+/* ---- a model that is trained ---- */
+
+/* Until the next look. */
+static int until_tick_ms(const struct session *s)
+{
+    uint64_t time_ns = now_ns();
+
+    return s->tick_ns > time_ns ? (int)((s->tick_ns - time_ns) / 1000000) + 1 : 0;
+}
+
+static void bring(struct session *s)
+{
+    const struct bench_plan *plan = s->plan;
+
+    s->brought++;
+    if (plan->inject_every > 0 && s->brought % plan->inject_every == 0)
+        s->over = !wait_until(s, now_ns() + plan->inject_ns);
+}
+
+/* What the trainer's feed asks for batches: penstock_next, with looks in between. */
+static int training_next(void *cookie, int timeout_ms, const struct penstock_batch **batch)
+{
+    struct session *s = cookie;
+    const struct bench_trained *trained = bench_trainer_trained(s->trainer);
+
+    /* The warm-up begins with the first step: what the model learns from before is the start. */
+    if (!s->started && trained->first_step_ns != 0) {
+        s->started = true;
+        s->started_ns = trained->first_step_ns;
+    }
+    for (;;) {
+        if (now_ns() >= s->tick_ns && !look(s))
+            s->over = true;
+        if (s->over || (s->plan->first_batch_only && trained->first_step_ns != 0))
+            return PENSTOCK_END;
+        int left_ms = until_tick_ms(s);
+        int rc = penstock_next(
+            s->stream, 0, timeout_ms >= 0 && timeout_ms < left_ms ? timeout_ms : left_ms, batch);
+
+        if (rc == PENSTOCK_OK)
+            bring(s);
+        if (rc == PENSTOCK_EPOCH_END && s->brought == 0)
+            return PENSTOCK_END;
+        if (rc != PENSTOCK_AGAIN || timeout_ms >= 0)
+            return rc;
+    }
+}
+
+static void training_release(void *cookie, const struct penstock_batch *batch)
+{
+    struct session *s = cookie;
+
+    penstock_release(s->stream, batch);
+}
+
+static size_t training_bytes_max(void *cookie)
+{
+    const struct session *s = cookie;
+    struct penstock_counters counters;
+
+    penstock_get_counters(s->stream, 0, &counters);
+    return counters.slot_count > 0 ? (size_t)(counters.slot_bytes / counters.slot_count) : 0;
+}
+
+static int train(struct session *s, struct penstock_error *error)
+{
+    const struct tr_source source = {s, training_next, training_release, training_bytes_max};
+
+    if (s->plan->warmup_s <= 0 && !s->plan->first_batch_only)
+        s->started_ns = s->opened_ns, s->started = true;
+    int rc = bench_trainer_run(s->trainer, &source, &s->device, error);
+
+    if (rc == PENSTOCK_END || rc == PENSTOCK_EPOCH_END)
+        return s->brought > 0 ? PENSTOCK_OK : PENSTOCK_E_EMPTY;
+    return rc;
+}
+
+/* Then one batch over and over, and what else the trainer knows. */
+static int sum_training(struct session *s, struct penstock_error *error)
+{
+    const struct bench_trained *trained = bench_trainer_trained(s->trainer);
+    double *f = s->run->figures;
+    int rc = PENSTOCK_OK;
+
+    snprintf(s->run->device_line, sizeof s->run->device_line, "%s", trained->device_line);
+    f[BENCH_PINNED] = (double)trained->pinned_bytes;
+    f[BENCH_PIN] = trained->pin_s;
+    if (trained->on_device_ns > 0)
+        f[BENCH_ON_DEVICE] = (double)(trained->on_device_ns - s->opened_ns) * 1e-9;
+    if (trained->first_step_ns > 0)
+        f[BENCH_FIRST_STEP] = (double)(trained->first_step_ns - s->opened_ns) * 1e-9;
+    if (!s->plan->first_batch_only && !ps_stop_signal())
+        rc = bench_trainer_replay(s->trainer, REPLAY_S, error);
+    f[BENCH_DEVICE_MEMORY] = (double)trained->device_bytes;
+    if (trained->replay_steps_per_s > 0) {
+        f[BENCH_REPLAY] = trained->replay_steps_per_s;
+        f[BENCH_HEADROOM] = f[BENCH_STEPS_PER_S] / trained->replay_steps_per_s;
+    }
+    return rc;
+}
+
 static int consume(struct session *s)
 {
     bool go_on = true, delivered = false;
@@ -289,34 +394,56 @@ static void end_session(struct session *s, int rc)
     bench_sum_up(run);
 }
 
-int bench_run(struct bench_run *run, const struct bench_plan *plan, struct penstock_error *error)
+static int run_stream(struct session *s, const struct penstock_config *config,
+                      struct penstock_error *error)
 {
-    struct session s = {.plan = plan, .run = run};
-    const char *type = plan->config->channels[0].content_type;
+    const struct bench_plan *plan = s->plan;
 
-    *run = (struct bench_run){.tick_count = 0};
-    s.plain = strncmp(type, "application/octet-stream", 24) == 0;
-    s.step_left_bytes = plan->step_bytes;
-    bench_usage_forget_peak();
-    bench_usage_take(&run->usage_before);
-    s.opened_ns = now_ns();
-    int rc = penstock_open(plan->config, &s.stream, error);
+    s->opened_ns = now_ns();
+    int rc = penstock_open(config, &s->stream, error);
 
     if (rc != PENSTOCK_OK)
         return rc;
-    ps_stop_watch(s.stream);
-    ps_metrics_watch(plan->metrics, s.stream, &plan->config->channels[0].name, 1);
-    rc = consume(&s);
-    end_session(&s, rc);
+    ps_stop_watch(s->stream);
+    ps_metrics_watch(plan->metrics, s->stream, &config->channels[0].name, 1);
+    rc = s->trainer ? train(s, error) : consume(s);
+    end_session(s, rc);
+    if (rc == PENSTOCK_OK && s->trainer)
+        rc = sum_training(s, error);
     if (!plan->quiet && isatty(STDERR_FILENO) == 1)
         fputs("\r\033[K", stderr);
-    if (rc != PENSTOCK_OK)
-        *error = *penstock_last_error(s.stream, 0);
+    if (rc != PENSTOCK_OK && !error->message[0])
+        *error = *penstock_last_error(s->stream, 0);
     if (rc == PENSTOCK_E_EMPTY && !error->message[0])
         snprintf(error->message, sizeof error->message, "there is no object in this shard");
     ps_stop_watch(NULL);
     ps_metrics_watch(plan->metrics, NULL, NULL, 0);
-    penstock_close(&s.stream);
+    penstock_close(&s->stream);
+    return rc;
+}
+
+int bench_run(struct bench_run *run, const struct bench_plan *plan, struct penstock_error *error)
+{
+    struct session s = {.plan = plan, .run = run};
+    struct penstock_config config = *plan->config;
+    const char *type = config.channels[0].content_type;
+
+    *run = (struct bench_run){.tick_count = 0};
+    error->message[0] = '\0';
+    s.plain = strncmp(type, "application/octet-stream", 24) == 0;
+    s.step_left_bytes = plan->step_bytes;
+    if (plan->model) {
+        int rc = bench_trainer_open(plan->model, &s.trainer, error);
+
+        if (rc != PENSTOCK_OK)
+            return rc;
+        bench_trainer_pin(s.trainer, &config);
+    }
+    bench_usage_forget_peak();
+    bench_usage_take(&run->usage_before);
+    int rc = run_stream(&s, &config, error);
+
+    bench_trainer_close(&s.trainer);
     return ps_stop_signal() ? PENSTOCK_E_STOPPED : rc;
 }
 

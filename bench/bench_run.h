@@ -10,6 +10,7 @@
 
 #include "bench/bench_device.h"
 #include "bench/bench_figures.h"
+#include "bench/bench_trainer.h"
 #include "bench/bench_usage.h"
 #include "pipe/metrics.h"
 #include "pipe/penstock.h"
@@ -29,12 +30,13 @@ enum bench_limit {
 struct bench_plan {
     const struct penstock_config *config; /* one channel */
     double warmup_s;
-    double seconds;        /* 0: no limit */
-    uint64_t bytes;        /* 0: no limit */
-    uint64_t consume_rate; /* bytes a second that the consumer takes; 0: no limit */
-    uint64_t step_ns;      /* of an emulated device; 0: there is none */
-    uint64_t step_bytes;   /* plain bytes that a step takes; of records a step takes a batch */
-    uint64_t inject_ns;    /* hold back every inject_every-th batch so long */
+    double seconds;                  /* 0: no limit */
+    uint64_t bytes;                  /* 0: no limit */
+    uint64_t consume_rate;           /* bytes a second that the consumer takes; 0: no limit */
+    const struct bench_model *model; /* that is trained; NULL: none */
+    uint64_t step_ns;                /* of an emulated device; 0: there is none */
+    uint64_t step_bytes; /* plain bytes that a step takes; of records a step takes a batch */
+    uint64_t inject_ns;  /* hold back every inject_every-th batch so long */
     uint32_t inject_every;
     const struct penstock *feed; /* that the stream hangs on: if it fails, the run ends; NULL */
     struct ps_metrics *metrics;  /* is told of the stream; NULL */
@@ -62,6 +64,7 @@ struct bench_run {
     struct penstock_counters before, after;
     struct bench_usage usage_before, usage_after;
     struct bench_device device_before, device_after;
+    char device_line[160];                        /* of a model that was trained; else "" */
     struct penstock_latencies first_bytes, parts; /* of the whole run */
     enum bench_limit limit;
     char why[200];

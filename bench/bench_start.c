@@ -44,7 +44,7 @@ static void come_later(const struct bench_variant *variant, double later_s, doub
 {
     double *figures = variant->runs[variant->run_count - 1].figures;
 
-    for (int f = BENCH_FIRST_BYTE; f <= BENCH_FIRST_BATCH; f++)
+    for (int f = BENCH_FIRST_BYTE; f <= BENCH_FIRST_STEP; f++)
         figures[f] += later_s;
     figures[BENCH_FIRST_OBJECT] = first_object_s;
     figures[BENCH_FIRST_CONNECTION] = first_connection_s > 0 ? first_connection_s : NAN;
@@ -170,7 +170,10 @@ int bench_start(struct bench_result *result, struct penstock_error *error)
     const struct bench_options *o = result->options;
     struct penstock_channel_config channel;
     struct penstock_config config = o->stream.config;
-    struct bench_plan plan = {.config = &config, .first_batch_only = true, .quiet = o->quiet};
+    struct bench_plan plan = {.config = &config,
+                              .first_batch_only = true,
+                              .quiet = o->quiet,
+                              .model = o->model.ops ? &o->model : NULL};
     int rc = PENSTOCK_OK;
 
     for (int m = 0; m < MODES; m++)

@@ -128,11 +128,15 @@ static void sum_device(struct bench_run *run, double seconds)
     const struct bench_device *b = &run->device_before, *a = &run->device_after;
     double steps = diff(a->steps, b->steps);
     double idle_s = diff(a->idle_ns, b->idle_ns) * 1e-9;
-    double work_s = steps * (double)a->step_ns * 1e-9;
+    double work_s = diff(a->work_ns, b->work_ns) * 1e-9;
 
     if (seconds <= 0 || steps <= 0)
         return;
     run->figures[BENCH_STEPS_PER_S] = steps / seconds;
+    if (a->step_ns > 0) /* a batch that is there already takes this device no more than its step */
+        run->figures[BENCH_HEADROOM] = run->figures[BENCH_STEPS_PER_S] * (double)a->step_ns * 1e-9;
+    if (work_s <= 0)
+        return;
     run->figures[BENCH_DEVICE_STALL] = 100 * idle_s / (work_s + idle_s);
     run->figures[BENCH_UTILISATION] = 100 * work_s / (work_s + idle_s);
 }

@@ -89,12 +89,15 @@ static const struct row throughput[] = {
 static const struct row start[] = {
     {BENCH_FIRST_OBJECT, "object listed", ""}, {BENCH_FIRST_CONNECTION, "connected, TLS", ""},
     {BENCH_FIRST_BYTE, "first byte", ""},      {BENCH_FIRST_RECORD, "first record", ""},
-    {BENCH_FIRST_BATCH, "first batch", ""},
+    {BENCH_FIRST_BATCH, "first batch", ""},    {BENCH_ON_DEVICE, "first batch on device", ""},
+    {BENCH_FIRST_STEP, "first step", ""},
 };
 static const struct row device[] = {
     {BENCH_STEPS_PER_S, "steps a second", ""},
     {BENCH_UTILISATION, "AU (MLPerf-style formula), unofficial", ""},
     {BENCH_DEVICE_STALL, "idle, waiting for data", ""},
+    {BENCH_HEADROOM, "headroom (1: data is free)", ""},
+    {BENCH_REPLAY, "steps a second, one batch", ""},
 };
 static const struct row cost[] = {
     {BENCH_CPU, "CPU-seconds for a GiB", "s"},
@@ -108,6 +111,9 @@ static const struct row cost[] = {
     {BENCH_SWITCHES, "context switches", ""},
     {BENCH_PREEMPTIONS, "  involuntary", ""},
     {BENCH_RSS, "peak memory", ""},
+    {BENCH_PINNED, "registered with device", ""},
+    {BENCH_PIN, "  which took", ""},
+    {BENCH_DEVICE_MEMORY, "device memory", ""},
 };
 static const struct row requests[] = {
     {BENCH_GETS, "GETs", ""},
@@ -192,6 +198,8 @@ static void print_start_table(const struct bench_result *result)
         {BENCH_FIRST_BYTE, BENCH_FIRST_CONNECTION, "first byte"},
         {BENCH_FIRST_RECORD, BENCH_FIRST_BYTE, "first record is decoded"},
         {BENCH_FIRST_BATCH, BENCH_FIRST_BYTE, "first batch"},
+        {BENCH_ON_DEVICE, BENCH_FIRST_BATCH, "first batch on device"},
+        {BENCH_FIRST_STEP, BENCH_ON_DEVICE, "first step"},
     };
 
     printf("From the start until (and of that, the step)\n%28s", "");
@@ -254,7 +262,7 @@ static void print_variant(const struct bench_variant *variant)
 {
     PRINT_ROWS(variant, "Throughput", throughput);
     PRINT_ROWS(variant, "Start, from opening the stream", start);
-    PRINT_ROWS(variant, "Emulated device", device);
+    PRINT_ROWS(variant, "Device", device);
     PRINT_ROWS(variant, "Cost", cost);
     PRINT_ROWS(variant, "Requests", requests);
     print_causes(variant);
@@ -316,6 +324,8 @@ static void print_environment(const struct bench_result *result)
            *e->commit ? " " : "", e->commit, e->build, e->compiler);
     printf("%s, %d CPUs (%s), %.1f GiB, I/O by %s\n", e->kernel, e->cpus, e->cpu_model,
            (double)e->memory_bytes / (double)(1 << 30), *e->io_backend ? e->io_backend : "-");
+    if (*e->device)
+        printf("%s\n", e->device);
     printf("caches: %s\n",
            result->options->cache ? result->options->cache : "not declared (--cache cold|warm)");
 }

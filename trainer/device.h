@@ -29,7 +29,7 @@ extern "C" {
 #endif
 
 /* Raised with every change of this file; a plug-in of another number is refused. */
-#define TR_DEVICE_ABI 4
+#define TR_DEVICE_ABI 5
 
 enum tr_stream { TR_STREAM_COPY = 0, TR_STREAM_COMPUTE = 1, TR_STREAM_COUNT = 2 };
 
@@ -113,6 +113,12 @@ struct tr_device_ops {
     int (*event_wait)(struct tr_device *device, struct tr_event *event); /* blocks the host */
     /* Later work on `stream` starts after the event as recorded last. */
     int (*stream_wait)(struct tr_device *device, enum tr_stream stream, struct tr_event *event);
+
+    /* An event that knows when it was; and the seconds from one to another, both done, by the
+     * device's own clock. NULL, both: this device tells no times. */
+    int (*timer_new)(struct tr_device *device, struct tr_event **out);
+    int (*elapsed)(struct tr_device *device, struct tr_event *from, struct tr_event *to,
+                   double *seconds);
 
     /* Waits until all work given to both streams is done, or can no longer happen. */
     void (*drain)(struct tr_device *device);

@@ -208,7 +208,7 @@ static int cuda_zero(struct tr_device *device, void *memory, size_t len_bytes)
 /* --- events --------------------------------------------------------------------------------------
  */
 
-static int cuda_event_new(struct tr_device *device, struct tr_event **out)
+static int new_event(struct tr_device *device, unsigned flags, struct tr_event **out)
 {
     struct tr_event *event = (struct tr_event *)calloc(1, sizeof *event);
     *out = NULL;
@@ -217,13 +217,33 @@ static int cuda_event_new(struct tr_device *device, struct tr_event **out)
         return -1;
     }
     /* A host that waits sleeps instead of spinning: the decoders need its core. */
-    unsigned flags = cudaEventDisableTiming | cudaEventBlockingSync;
+    flags |= cudaEventBlockingSync;
     if (check(device, cudaEventCreateWithFlags(&event->handle, flags), "cudaEventCreate") < 0) {
         free(event);
         return -1;
     }
     *out = event;
     return 0;
+}
+
+static int cuda_event_new(struct tr_device *device, struct tr_event **out)
+{
+    return new_event(device, cudaEventDisableTiming, out);
+}
+
+static int cuda_timer_new(struct tr_device *device, struct tr_event **out)
+{
+    return new_event(device, 0, out);
+}
+
+static int cuda_elapsed(struct tr_device *device, struct tr_event *from, struct tr_event *to,
+                        double *seconds)
+{
+    float milliseconds = 0;
+    int rc = check(device, cudaEventElapsedTime(&milliseconds, from->handle, to->handle),
+                   "cudaEventElapsedTime");
+    *seconds = (double)milliseconds * 1e-3;
+    return rc;
 }
 
 static void cuda_event_free(struct tr_device *, struct tr_event *event)
@@ -286,6 +306,8 @@ penstock_cuda_device_ops(void)
     ops.event_record = cuda_event_record;
     ops.event_query = cuda_event_query;
     ops.event_wait = cuda_event_wait;
+    ops.timer_new = cuda_timer_new;
+    ops.elapsed = cuda_elapsed;
     ops.stream_wait = cuda_stream_wait;
     ops.drain = cuda_drain;
     ops.launch = cuda_launch;

@@ -159,6 +159,35 @@ def test_a_device_waits_for_what_is_held_back(bench, data):
         assert figures["stall_percent"] < 50 and figures["steps_per_s"] < 60
 
 
+MODEL = ["--content-type", "text/csv;label_size=1", "--model", "linear-learner", "--hp",
+         "predictor_type=regressor", "--batch-size", "500", "--memory-limit", "16MiB"]
+
+
+@pytest.mark.parametrize("device", ["cpu", "delayed"])
+def test_a_real_model_is_trained(bench, data, device):
+    said, result = bench("train", data / "csv", *MODEL, "--device", device, *SHORT)
+    assert f"device: {device}" in said and "headroom" in said
+    assert result["environment"]["device"].startswith(f"device: {device}")
+    for repeat in result["variants"][0]["repeats"]:
+        figures = repeat["figures"]
+        assert figures["first_batch_s"] <= figures["first_on_device_s"] <= figures["first_step_s"]
+        assert figures["headroom"] * figures["replay_steps_per_s"] == pytest.approx(
+            figures["steps_per_s"])
+        assert figures["records_per_s"] > 0 and figures["device_bytes"] > 0
+        if device == "cpu":
+            assert figures["pinned_bytes"] == 0
+            assert figures["au_percent"] + figures["device_stall_percent"] == pytest.approx(100)
+        else:  # its copies are from registered memory, and it tells no times
+            assert figures["pinned_bytes"] > 100_000 and figures["au_percent"] is None
+
+
+def test_a_real_model_waits_for_what_is_held_back(bench, data):
+    _, result = bench("train", data / "csv", *MODEL, "--device", "cpu", "--inject-ms", "100",
+                      "--inject-every", "2", *SHORT)
+    assert median(result, "device_stall_percent") > 90 and median(result, "headroom") < 0.5
+    assert median(result, "stall_percent") < 50  # the host did not wait for the stream
+
+
 # ---- what is written ----
 
 
@@ -238,6 +267,12 @@ def test_start_compares_pipe_file_and_fifo(bench, s3_server, data, tmp_path):
     for figure in ("first_byte_s", "first_record_s", "first_batch_s"):
         assert 0.01 < fifo[figure]["median"] < file["download_s"]["median"]
     assert 0.01 <= fifo["first_object_s"]["min"] <= fifo["first_connection_s"]["min"]
+    said, step = bench("start", "s3://csv/", "--repeats", "1", "--dir", tmp_path, *MODEL,
+                       env=server.env)
+    assert "first batch on device" in said and len(step["variants"]) == 3
+    for number in range(3):
+        assert (median(step, "first_batch_s", number) <= median(step, "first_on_device_s", number)
+                <= median(step, "first_step_s", number))
     _, alone = bench("start", "s3://csv/", "--modes", "pipe", "--repeats", "1", env=server.env)
     assert [variant["name"] for variant in alone["variants"]] == ["pipe"]
     assert [entry for entry in os.listdir(tmp_path) if entry.startswith("penstock-bench")] == []
@@ -368,7 +403,15 @@ def test_bad_input(run_penstock, s3_server, data, tmp_path):
         (["read", "s3://bytes/", "--require", "first_batch=2s"], 2, "has no < or >"),
         (["read", "s3://bytes/", "--report", tmp_path / "no/such.html"], 1, "cannot write"),
         (["decode", "s3://csv/"], 2, "decode needs --content-type"),
-        (["train", "s3://csv/"], 2, "train needs --workload or --step-ms"),
+        (["train", "s3://csv/"], 2, "train needs --workload, --step-ms or --model"),
+        (["train", "s3://csv/", *MODEL, "--step-ms", "5"], 2, "--model needs --content-type"),
+        (["train", "s3://csv/", "--model", "linear-learner"], 2, "--model needs --content-type"),
+        (["train", "s3://csv/", *MODEL[:2], "--model", "bert"], 2, "there is no model 'bert'"),
+        (["train", "s3://csv/", *MODEL, "--hp", "epoch=3"], 2, "epoch"),
+        (["train", "s3://csv/", *MODEL, "--device", "tpu"], 1, "tpu"),
+        (["train", "s3://csv/", "--step-ms", "5", "--step-bytes", "1MB", "--device", "cpu"], 2, "are of --model"),
+        (["read", "s3://csv/", "--model", "linear-learner"], 2, "--model is train's and start's"),
+        (["train", "s3://bytes/", *MODEL], 1, "part-0"),
         (["train", "s3://csv/", "--workload", "bert"], 2, "is not unet3d, resnet50 or cosmoflow"),
         (["read", "s3://csv/", "--step-ms", "5"], 2, "are train's"),
         (["decode", "s3://bytes/", "--content-type", "text/csv"], 1, "part-0"),
