@@ -46,6 +46,23 @@ static enum fmt_rc csv_decode(struct fmt_decoder *decoder, const struct fmt_span
     return FMT_OK;
 }
 
+/* Rows have so many columns. */
+static enum fmt_rc learn_columns(struct fmt_csv_options *own, uint32_t columns, size_t offset,
+                                 struct fmt_shape *shape, struct fmt_error *error)
+{
+    struct csv_plan *plan;
+    enum fmt_rc rc = fmt_csv_plan_new(own, columns, offset, &plan, error);
+    if (rc != FMT_OK)
+        return rc;
+    own->column_count = columns;
+    *shape = (struct fmt_shape){.label_dim = plan->label_dim,
+                                .feature_dim = plan->feature_dim,
+                                .text_dim = plan->text_dim,
+                                .weighted = plan->weighted};
+    fmt_csv_plan_free(plan);
+    return FMT_OK;
+}
+
 static enum fmt_rc csv_learn(const struct fmt_options *options, const uint8_t *in, size_t len,
                              struct fmt_shape *shape, struct fmt_error *error)
 {
@@ -55,19 +72,25 @@ static enum fmt_rc csv_learn(const struct fmt_options *options, const uint8_t *i
     const uint8_t *row = csv_skip_blank_lines(&d, in, end);
     size_t columns = row == end ? 0 : fmt_csv_count_fields(&d, row, end);
     size_t offset = (size_t)(row - in);
-    struct csv_plan *plan;
     if (columns > INT32_MAX)
         return fmt_fail(error, offset, 0, "the row has %zu columns: too many", columns);
-    enum fmt_rc rc = fmt_csv_plan_new(own, (uint32_t)columns, offset, &plan, error);
-    if (rc != FMT_OK)
-        return rc;
-    own->column_count = (uint32_t)columns;
-    *shape = (struct fmt_shape){.label_dim = plan->label_dim,
-                                .feature_dim = plan->feature_dim,
-                                .text_dim = plan->text_dim,
-                                .weighted = plan->weighted};
-    fmt_csv_plan_free(plan);
-    return FMT_OK;
+    return learn_columns(own, (uint32_t)columns, offset, shape, error);
+}
+
+static size_t csv_learnt(const struct fmt_options *options, const struct fmt_shape *shape,
+                         uint32_t *words)
+{
+    (void)shape;
+    words[0] = ((const struct fmt_csv_options *)options->own)->column_count;
+    return 1;
+}
+
+static enum fmt_rc csv_learn_again(const struct fmt_options *options, const uint32_t *words,
+                                   size_t count, struct fmt_shape *shape, struct fmt_error *error)
+{
+    if (count != 1 || words[0] > INT32_MAX)
+        return fmt_fail(error, 0, 0, "not what a first row of CSV tells");
+    return learn_columns(options->own, words[0], 0, shape, error);
 }
 
 static void csv_decoder_free(struct fmt_decoder *decoder)
@@ -111,6 +134,8 @@ const struct fmt_ops fmt_csv = {
     .options_clear = fmt_csv_options_clear,
     .cut = fmt_csv_cut,
     .learn = csv_learn,
+    .learnt = csv_learnt,
+    .learn_again = csv_learn_again,
     .decoder_new = csv_decoder_new,
     .decoder_free = csv_decoder_free,
     .decode = csv_decode,

@@ -113,6 +113,8 @@ struct fmt_cut {
     uint32_t scan_state;  /* private */
 };
 
+enum { FMT_LEARNT_MAX = 128 };
+
 struct fmt_codec_ops;
 struct fmt_decoder; /* one thread's decoder: options, shape and what was learnt of the records */
 
@@ -169,6 +171,15 @@ struct fmt_ops {
      * (lead removed). */
     enum fmt_rc (*learn)(const struct fmt_options *options, const uint8_t *in, size_t len,
                          struct fmt_shape *shape, struct fmt_error *error);
+
+    /* Where records that go together need not tell the same, e.g. the base of libsvm's indices:
+     * what `learn` found, in up to FMT_LEARNT_MAX words[]. Returns how many; more: they do not fit.
+     * learn_again does as `learn` did, from those words alone, which may be anything; FMT_E_FORMAT
+     * if they cannot be learn's. NULL: every good record tells the same. */
+    size_t (*learnt)(const struct fmt_options *options, const struct fmt_shape *shape,
+                     uint32_t *words);
+    enum fmt_rc (*learn_again)(const struct fmt_options *options, const uint32_t *words,
+                               size_t count, struct fmt_shape *shape, struct fmt_error *error);
 
     /* Makes a decoder for records of `shape`; NULL when memory is out. free accepts NULL. */
     struct fmt_decoder *(*decoder_new)(const struct fmt_options *options,

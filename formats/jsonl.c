@@ -53,6 +53,19 @@ static enum fmt_rc jsonl_learn(const struct fmt_options *options, const uint8_t 
     return rc == FMT_OK ? rc : fail_line(rc, &cause, grammar, (size_t)(line - in), 0, error);
 }
 
+static size_t jsonl_learnt(const struct fmt_options *options, const struct fmt_shape *shape,
+                           uint32_t *words)
+{
+    (void)shape;
+    return fmt_jsonl_fitted(options->own, words);
+}
+
+static enum fmt_rc jsonl_learn_again(const struct fmt_options *options, const uint32_t *words,
+                                     size_t count, struct fmt_shape *shape, struct fmt_error *error)
+{
+    return fmt_jsonl_fit_again(options->own, words, count, shape, error);
+}
+
 static void jsonl_decoder_free(struct fmt_decoder *decoder)
 {
     if (decoder == NULL)
@@ -193,6 +206,8 @@ const struct fmt_ops fmt_jsonl = {
     .options_clear = fmt_jsonl_options_clear,
     .cut = fmt_jsonl_cut,
     .learn = jsonl_learn,
+    .learnt = jsonl_learnt,
+    .learn_again = jsonl_learn_again,
     .decoder_new = jsonl_decoder_new,
     .decoder_free = jsonl_decoder_free,
     .decode = jsonl_decode,

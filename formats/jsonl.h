@@ -148,6 +148,11 @@ const jsonl_slot *fmt_jsonl_value(const struct jsonl_target *target, const jsonl
 enum fmt_rc fmt_jsonl_fit(struct fmt_jsonl_options *options, const jsonl_slot *slots,
                           uint32_t feature_dim, struct fmt_shape *shape, struct fmt_error *error);
 
+/* What that found, and the same once more from it: fmt_ops.learnt and .learn_again. */
+size_t fmt_jsonl_fitted(const struct fmt_jsonl_options *options, uint32_t *words);
+enum fmt_rc fmt_jsonl_fit_again(struct fmt_jsonl_options *options, const uint32_t *words,
+                                size_t count, struct fmt_shape *shape, struct fmt_error *error);
+
 /* Writes the slots to the row. FMT_E_FORMAT leaves nothing of it in entries and texts. */
 enum fmt_rc fmt_jsonl_put(const struct fmt_jsonl_options *options, const jsonl_slot *slots,
                           const struct jsonl_row *row, struct fmt_error *error);

@@ -273,20 +273,16 @@ static enum fmt_rc no_features(struct fmt_error *error)
                     "\"application/jsonlines;features=NAME,NAME;label=NAME\"");
 }
 
-enum fmt_rc fmt_jsonl_fit(struct fmt_jsonl_options *options, const jsonl_slot *slots,
-                          uint32_t feature_dim, struct fmt_shape *shape, struct fmt_error *error)
+/* Gives each target its place in a row. */
+static enum fmt_rc place_targets(struct fmt_jsonl_options *options, struct fmt_shape *shape,
+                                 struct fmt_error *error)
 {
     uint64_t columns[JSONL_KINDS] = {0};
     uint32_t counts[JSONL_KINDS] = {0};
 
-    options->sparse = false;
     for (uint32_t i = 0; i < options->target_count; i++) {
         struct jsonl_target *target = &options->targets[i];
-        enum fmt_rc rc =
-            fit_target(options, target, fmt_jsonl_value(target, slots), feature_dim, error);
 
-        if (rc != FMT_OK)
-            return rc;
         target->column = (uint32_t)columns[target->kind];
         columns[target->kind] += target->absent ? 0 : target->dim;
         counts[target->kind] += !target->absent;
@@ -304,6 +300,51 @@ enum fmt_rc fmt_jsonl_fit(struct fmt_jsonl_options *options, const jsonl_slot *s
                                 .sparse = options->sparse,
                                 .weighted = counts[JSONL_WEIGHT] > 0};
     return FMT_OK;
+}
+
+enum fmt_rc fmt_jsonl_fit(struct fmt_jsonl_options *options, const jsonl_slot *slots,
+                          uint32_t feature_dim, struct fmt_shape *shape, struct fmt_error *error)
+{
+    options->sparse = false;
+    for (uint32_t i = 0; i < options->target_count; i++) {
+        struct jsonl_target *target = &options->targets[i];
+        enum fmt_rc rc =
+            fit_target(options, target, fmt_jsonl_value(target, slots), feature_dim, error);
+
+        if (rc != FMT_OK)
+            return rc;
+    }
+    return place_targets(options, shape, error);
+}
+
+size_t fmt_jsonl_fitted(const struct fmt_jsonl_options *options, uint32_t *words)
+{
+    if (options->target_count >= FMT_LEARNT_MAX)
+        return FMT_LEARNT_MAX + 1;
+    words[0] = options->sparse;
+    for (uint32_t i = 0; i < options->target_count; i++)
+        words[1 + i] = options->targets[i].absent ? JSONL_NONE : options->targets[i].dim;
+    return 1 + (size_t)options->target_count;
+}
+
+enum fmt_rc fmt_jsonl_fit_again(struct fmt_jsonl_options *options, const uint32_t *words,
+                                size_t count, struct fmt_shape *shape, struct fmt_error *error)
+{
+    if (count != 1 + (size_t)options->target_count)
+        return fmt_fail(error, 0, 0, "not what a first line tells: %zu numbers", count);
+    options->sparse = words[0] != 0;
+    for (uint32_t i = 0; i < options->target_count; i++) {
+        struct jsonl_target *target = &options->targets[i];
+        bool is_one = target->kind == JSONL_TEXT || target->kind == JSONL_WEIGHT;
+        uint32_t dim = words[1 + i];
+
+        target->absent = dim == JSONL_NONE;
+        target->dim = target->absent ? 1 : dim;
+        if ((target->absent && !target->optional) || target->dim > INT32_MAX ||
+            (is_one && target->dim != 1) || (target->kind == JSONL_LABEL && target->dim == 0))
+            return fmt_fail(error, 0, 0, "not what a first line tells of %s", target->name);
+    }
+    return place_targets(options, shape, error);
 }
 
 /* ---- rows ---- */

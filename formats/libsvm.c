@@ -60,6 +60,19 @@ static uint32_t learn_base(enum libsvm_base base, const struct fmt_entries *entr
     return 1;
 }
 
+static struct fmt_shape shape_of(const struct fmt_options *options, bool weighted, bool grouped)
+{
+    const struct fmt_libsvm_options *own = options->own;
+
+    return (struct fmt_shape){
+        .feature_dim = options->feature_dim,
+        .label_dim = 1,
+        .sparse = true,
+        .weighted = settle(own->weights, weighted) == LIBSVM_ON,
+        .grouped = settle(own->groups, grouped) == LIBSVM_ON,
+    };
+}
+
 static enum fmt_rc libsvm_learn(const struct fmt_options *options, const uint8_t *in, size_t len,
                                 struct fmt_shape *shape, struct fmt_error *error)
 {
@@ -73,17 +86,35 @@ static enum fmt_rc libsvm_learn(const struct fmt_options *options, const uint8_t
     enum fmt_rc rc = fmt_libsvm_row(&anything, in, end, row, &next, 0, &head, &entries, error);
     if (rc == FMT_OK) {
         own->learnt_base = learn_base(own->index_base, &entries);
-        *shape = (struct fmt_shape){
-            .feature_dim = options->feature_dim,
-            .label_dim = 1,
-            .sparse = true,
-            .weighted = settle(own->weights, head.weighted) == LIBSVM_ON,
-            .grouped = settle(own->groups, head.grouped) == LIBSVM_ON,
-        };
+        *shape = shape_of(options, head.weighted, head.grouped);
     }
     free(entries.columns);
     free(entries.values);
     return rc;
+}
+
+static size_t libsvm_learnt(const struct fmt_options *options, const struct fmt_shape *shape,
+                            uint32_t *words)
+{
+    const struct fmt_libsvm_options *own = options->own;
+
+    words[0] = own->learnt_base;
+    words[1] = shape->weighted;
+    words[2] = shape->grouped;
+    return 3;
+}
+
+static enum fmt_rc libsvm_learn_again(const struct fmt_options *options, const uint32_t *words,
+                                      size_t count, struct fmt_shape *shape,
+                                      struct fmt_error *error)
+{
+    struct fmt_libsvm_options *own = options->own;
+
+    if (count != 3 || words[0] > 1)
+        return fmt_fail(error, 0, 0, "not what libsvm's first record tells");
+    own->learnt_base = words[0];
+    *shape = shape_of(options, words[1] != 0, words[2] != 0);
+    return FMT_OK;
 }
 
 static void libsvm_decoder_free(struct fmt_decoder *decoder)
@@ -172,6 +203,8 @@ const struct fmt_ops fmt_libsvm = {
     .set_option = libsvm_set_option,
     .cut = libsvm_cut,
     .learn = libsvm_learn,
+    .learnt = libsvm_learnt,
+    .learn_again = libsvm_learn_again,
     .decoder_new = libsvm_decoder_new,
     .decoder_free = libsvm_decoder_free,
     .decode = libsvm_decode,

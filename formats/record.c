@@ -110,6 +110,26 @@ static enum fmt_rc learn(const struct fmt_options *options, const uint8_t *in, s
     return rc;
 }
 
+/* Records that are not decoded are all like the first one. */
+static size_t learnt(const struct fmt_options *options, const struct fmt_shape *shape,
+                     uint32_t *words)
+{
+    const struct fmt_record_options *wanted = fmt_record_options(options);
+    if (wanted->framed)
+        return 0;
+    words[0] = shape->sparse;
+    words[1] = shape->label_dim;
+    memcpy(words + 2, wanted->dims, wanted->feature_count * sizeof(words[0]));
+    return 2 + (size_t)wanted->feature_count;
+}
+
+static enum fmt_rc learn_again(const struct fmt_options *options, const uint32_t *words,
+                               size_t count, struct fmt_shape *shape, struct fmt_error *error)
+{
+    struct fmt_record_options *wanted = options->own;
+    return fmt_record_learn_again(wanted, words, count, shape, wanted->dims, error);
+}
+
 static struct fmt_decoder *decoder_new(const struct fmt_options *options,
                                        const struct fmt_shape *shape)
 {
@@ -216,6 +236,8 @@ const struct fmt_ops fmt_recordio_protobuf = {
     .cut = fmt_recordio_cut,
     .resync = fmt_recordio_resync,
     .learn = learn,
+    .learnt = learnt,
+    .learn_again = learn_again,
     .decoder_new = decoder_new,
     .decoder_free = decoder_free,
     .decode = decode,

@@ -199,6 +199,28 @@ enum fmt_rc fmt_record_learn(const struct fmt_record_options *options,
     return rc;
 }
 
+enum fmt_rc fmt_record_learn_again(const struct fmt_record_options *options, const uint32_t *words,
+                                   size_t count, struct fmt_shape *shape, uint32_t *dims,
+                                   struct fmt_error *error)
+{
+    bool sparse = count > 0 && words[0] != 0;
+    uint64_t all = 0;
+
+    if (count != 2 + (size_t)options->feature_count)
+        return fmt_fail(error, 0, 0, "not what a first record tells: %zu numbers", count);
+    for (uint32_t i = 0; i < options->feature_count; i++)
+        all += dims[i] = words[2 + i];
+    if (all > DIM_MAX || (sparse && (options->type != FMT_F32 || all == 0)))
+        return fmt_fail(error, 0, 0, "not what a first record tells: %" PRIu64 " values", all);
+    *shape = (struct fmt_shape){.feature_dim = (uint32_t)all,
+                                .label_dim = words[1],
+                                .text_dim = options->text_count,
+                                .sparse = sparse,
+                                .type = sparse ? FMT_F32 : options->type,
+                                .weighted = options->weight != NULL};
+    return FMT_OK;
+}
+
 /* --- rows ----------------------------------------------------------------------------------------
  */
 

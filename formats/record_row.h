@@ -30,6 +30,11 @@ enum fmt_rc fmt_record_learn(const struct fmt_record_options *options,
                              const struct fmt_record_value *values, struct fmt_shape *shape,
                              uint32_t *dims, struct fmt_error *error);
 
+/* The same from words[2 + feature_count]: whether rows are sparse, label_dim, and dims. */
+enum fmt_rc fmt_record_learn_again(const struct fmt_record_options *options, const uint32_t *words,
+                                   size_t count, struct fmt_shape *shape, uint32_t *dims,
+                                   struct fmt_error *error);
+
 /* Writes row `row` of *rows. dims[i] is 0 if it is not known. On failure entries and texts are as
  * before. */
 enum fmt_rc fmt_record_put_row(const struct fmt_record_options *options,
