@@ -8,6 +8,7 @@
 #include "pipe/pipe_reader.h"
 #include "pipe/references.h"
 #include "pipe/slots.h"
+#include "pipe/state.h"
 #include "pipe/window.h"
 
 #include <stdlib.h>
@@ -371,6 +372,7 @@ int ps_channel_open(struct penstock *stream, const struct penstock_channel_confi
     ch->config.bad_records = ch->config.last_batch = ch->config.key_suffix = NULL;
     ch->config.attribute_names = NULL;
     ch->config.uris = NULL;
+    ch->config.resume = NULL;
     ch->name = strdup(config->name ? config->name : "train");
     if (config->key_suffix)
         ch->key_suffix = strdup(config->key_suffix);
@@ -409,6 +411,8 @@ int ps_channel_open(struct penstock *stream, const struct penstock_channel_confi
         rc = open_memory(ch, codec, share_bytes, error);
     if (rc == PENSTOCK_OK && has_fifos(ch))
         rc = ps_pipe_reader_open(ch, &ch->pipe, error);
+    if (rc == PENSTOCK_OK)
+        rc = ps_state_open(ch, config, error);
     return rc;
 }
 
@@ -417,6 +421,7 @@ void ps_channel_close(struct ps_channel *ch)
     if (!ch)
         return;
     ps_slots_close(ch);
+    ps_state_close(ch);
     ps_inflater_close(ch);
     ps_pipe_reader_close(ch->pipe);
     ps_ring_close(&ch->ring);

@@ -116,6 +116,18 @@ enum ps_chunk_kind {
     PS_CHUNK_ERROR, /* frame_error */
 };
 
+/* A place between two records of an epoch: behind one that is in a batch, or at its beginning. */
+struct ps_anchor {
+    uint32_t epoch;
+    uint64_t index;                  /* of the object, as in struct ps_cursor */
+    uint64_t object_row;             /* records of the object that lie before */
+    uint64_t position;               /* and of the epoch */
+    uint64_t drop;                   /* so many batches that begin behind it are out already */
+    uint64_t window_no;              /* in the epoch, of the window that begins behind it */
+    uint64_t bad_records, bad_bytes; /* of the epoch, before it */
+    const struct ps_object *object;  /* NULL: no record lies before */
+};
+
 /* Whole records of one object, contiguous in memory, with their place in a batch; of a staged
  * channel without one, and then what is no record is a chunk too. */
 struct ps_chunk {
@@ -126,6 +138,7 @@ struct ps_chunk {
     const struct ps_object *object;
     const struct ps_object *value; /* the next item of its line in a manifest; NULL: none */
     uint32_t epoch;
+    uint64_t index;    /* of the object, as in struct ps_cursor */
     uint64_t position; /* of the first row in the epoch */
     struct ps_slot *slot;
     uint32_t first_row;
@@ -174,6 +187,7 @@ struct ps_slot {
     bool bad;           /* a record was malformed: `error` is the earliest in row order */
     uint32_t bad_row;
     struct penstock_error error;
+    struct ps_anchor after; /* set before it is queued: the stream goes on here behind it */
 
     /* Of a channel that lends records where they lie: see framed.h. */
     struct penstock_run runs[PS_RUNS_MAX];
@@ -191,7 +205,8 @@ struct ps_event {
 /* Batches that are filled all at once, with rows in any order. */
 struct ps_block {
     struct ps_slot **slots;
-    uint64_t key;    /* of the permutation */
+    uint64_t key; /* of the permutation */
+    struct ps_anchor before;
     uint64_t copied; /* rows in place; lock */
     bool used;       /* not all of its slots are finished; lock */
 };
@@ -207,6 +222,8 @@ struct ps_placing {
     uint32_t rows;        /* placed in it */
     uint64_t epoch_rows;  /* placed in this epoch, and in sealed batches or the one being filled */
     uint32_t entries_guess; /* of a batch */
+    struct ps_anchor after; /* the last row that has its place */
+    uint64_t epoch_batches; /* sealed in this epoch, where last_batch is "wrap" */
 
     /* The window: see window.h. */
     struct ps_block *blocks; /* block_places of them; NULL: no window */
@@ -321,6 +338,7 @@ struct ps_channel {
     size_t attribute_count;
     bool skip_bad_lines;
     struct ps_plan *plan;
+    struct ps_state *state;      /* what is told of the configuration, and where the stream began */
     struct ps_pipe_reader *pipe; /* fills the ring from FIFOs, instead of parts; NULL: no FIFOs */
     struct ps_ring ring;         /* bytes are guarded by positions, not by the lock */
     size_t part_bytes;           /* 0: the I/O threads choose */
@@ -391,7 +409,10 @@ struct ps_channel {
     uint64_t event_next;
     struct penstock_error frame_error; /* what an ERROR event is about; set before it is queued */
     struct ps_bytes bytes;             /* of a plain channel, instead of all from framing on */
-    bool ended;                        /* the end or an error was delivered: ended_rc from now on */
+    struct ps_anchor delivered;        /* behind the last batch or end of an epoch; no `drop` of
+                                          batches that are not to be delivered again counts */
+    uint64_t drop_left; /* batches that were delivered before the stream was opened */
+    bool ended;         /* the end or an error was delivered: ended_rc from now on */
     int ended_rc;
     struct penstock_error error; /* ps_last_error; written once, before ended */
 

@@ -6,6 +6,7 @@
 
 #include "pipe/cat_rows.h"
 #include "pipe/outlet.h"
+#include "pipe/replace_file.h"
 #include "pipe/stop.h"
 #include "pipe/stream_options.h"
 
@@ -40,8 +41,11 @@ static const char help[] =
     "                                 the records, a line each: as CSV, sparse ones as libsvm\n"
     "  --content-type TYPE            what to decode, e.g. 'text/csv;label_size=1'\n"
     "  --rows N                       decode no more than N rows (all)\n"
-    "  --bad-records error|warn|skip  what becomes of records that cannot be decoded "
-    "(error)\n" PS_ORDER_HELP "\n" PS_STREAM_HELP "\n"
+    "  --bad-records error|warn|skip  what becomes of records that cannot be decoded (error)\n"
+    "  --state FILE                   with --decode: go on where FILE says, if there is one, and\n"
+    "                                 write there how far this came\n"
+    "  --changed-data                 go on even if the data are not those of FILE\n" PS_ORDER_HELP
+    "\n" PS_STREAM_HELP "\n"
     "  --verbose                      say on standard error what is retried, and what was read\n"
     "  --help                         show this text and exit\n"
     "\n"
@@ -58,6 +62,8 @@ enum {
     OPTION_CONTENT_TYPE,
     OPTION_ROWS,
     OPTION_BAD_RECORDS,
+    OPTION_STATE,
+    OPTION_CHANGED_DATA,
     OPTION_VERBOSE,
     OPTION_HELP
 };
@@ -72,6 +78,8 @@ static const struct option long_options[] = {
     {"content-type", required_argument, NULL, OPTION_CONTENT_TYPE},
     {"rows", required_argument, NULL, OPTION_ROWS},
     {"bad-records", required_argument, NULL, OPTION_BAD_RECORDS},
+    {"state", required_argument, NULL, OPTION_STATE},
+    {"changed-data", no_argument, NULL, OPTION_CHANGED_DATA},
     PS_STREAM_LONG_OPTIONS,
     {"verbose", no_argument, NULL, OPTION_VERBOSE},
     {"help", no_argument, NULL, OPTION_HELP},
@@ -89,6 +97,8 @@ struct command {
     const char *content_type; /* with decode, and only then */
     uint64_t rows;
     const char *bad_records;
+    const char *state_file; /* or NULL */
+    bool changed_data;
     bool verbose;
     bool help;
 };
@@ -148,6 +158,12 @@ static int take_option(struct command *command, int id, const char *name, char *
     case OPTION_BAD_RECORDS:
         command->bad_records = value;
         return PENSTOCK_OK;
+    case OPTION_STATE:
+        command->state_file = value;
+        return PENSTOCK_OK;
+    case OPTION_CHANGED_DATA:
+        command->changed_data = true;
+        return PENSTOCK_OK;
     case OPTION_VERBOSE:
         command->verbose = true;
         return PENSTOCK_OK;
@@ -186,11 +202,13 @@ static int parse(struct command *command, int argc, char **argv)
         return EXIT_USAGE;
     }
     if (command->decode == (command->content_type != NULL) &&
-        (command->decode || (command->rows == UINT64_MAX && !command->bad_records)))
+        (command->decode ||
+         (command->rows == UINT64_MAX && !command->bad_records && !command->state_file)))
         return 0;
     fputs(command->decode
               ? "penstock cat: --decode needs a --content-type, e.g. text/csv;label_size=1\n"
-              : "penstock cat: --content-type, --rows and --bad-records go with --decode\n",
+              : "penstock cat: --content-type, --rows, --bad-records and --state go with "
+                "--decode\n",
           stderr);
     return EXIT_USAGE;
 }
@@ -273,13 +291,56 @@ static int copy_to_output(struct penstock *stream)
     return code;
 }
 
-/* Decoded rows, as text. */
-static int decode_to_output(struct penstock *stream, uint64_t rows)
+/* How far the output came. Returns the exit code. */
+static int write_state(struct penstock *stream, const char *path)
 {
-    int rc = ps_cat_rows(stream, rows, stdout);
+    char text[PENSTOCK_STATE_BYTES];
+    struct penstock_error error;
+    int rc = penstock_get_state(stream, 0, NULL, text, sizeof text - 1, &error);
+
+    if (rc == PENSTOCK_OK) {
+        size_t len = strlen(text);
+
+        text[len] = '\n';
+        text[len + 1] = '\0';
+        rc = ps_replace_file(path, text, strlen(text), &error);
+    }
+    return rc == PENSTOCK_OK ? EXIT_SUCCESS : fail(error.message);
+}
+
+/* The state to go on from, "" if there is no file yet. Returns the exit code. */
+static int read_state(const char *path, char text[PENSTOCK_STATE_BYTES])
+{
+    FILE *file = fopen(path, "re");
+    char message[600];
+
+    text[0] = '\0';
+    if (!file && errno == ENOENT)
+        return EXIT_SUCCESS;
+    if (file) {
+        size_t len = fread(text, 1, PENSTOCK_STATE_BYTES - 1, file);
+        bool failed = ferror(file) != 0;
+
+        text[len] = '\0';
+        fclose(file);
+        if (!failed)
+            return EXIT_SUCCESS;
+    }
+    snprintf(message, sizeof message, "cannot read %.400s: %s", path, strerror(errno));
+    return fail(message);
+}
+
+/* Decoded rows, as text. */
+static int decode_to_output(struct penstock *stream, const struct command *command)
+{
+    int rc = ps_cat_rows(stream, command->rows, stdout);
 
     if (rc == PENSTOCK_OK)
         return fail_to_write(errno);
+    int code = command->state_file ? write_state(stream, command->state_file) : EXIT_SUCCESS;
+
+    if (code != EXIT_SUCCESS)
+        return code;
     return rc == PENSTOCK_END ? EXIT_SUCCESS : fail(penstock_last_error(stream, 0)->message);
 }
 
@@ -326,7 +387,10 @@ static int run(struct command *command, const char *const *uris, size_t uri_coun
     struct penstock_config config = command->stream.config;
     struct penstock_error error;
     struct penstock *stream;
+    char state[PENSTOCK_STATE_BYTES] = "";
 
+    if (command->state_file && read_state(command->state_file, state) != EXIT_SUCCESS)
+        return EXIT_FAILURE;
     penstock_channel_config_init(&channel);
     channel.name = "cat";
     channel.uris = uris;
@@ -341,6 +405,8 @@ static int run(struct command *command, const char *const *uris, size_t uri_coun
     channel.bad_lines = command->bad_lines;
     channel.attribute_names = command->attributes;
     channel.attribute_count = command->attribute_count;
+    channel.resume = *state ? state : NULL;
+    channel.resume_changed_data = command->changed_data;
     ps_stream_options_order(&command->stream, &channel);
     config.channels = &channel;
     config.channel_count = 1;
@@ -348,7 +414,7 @@ static int run(struct command *command, const char *const *uris, size_t uri_coun
     if (penstock_open(&config, &stream, &error) != PENSTOCK_OK)
         return fail(error.message);
     ps_stop_watch(stream);
-    int code = command->decode ? decode_to_output(stream, command->rows) : copy_to_output(stream);
+    int code = command->decode ? decode_to_output(stream, command) : copy_to_output(stream);
 
     report_unverified(command, stream);
     if (command->verbose)

@@ -14,7 +14,7 @@
 #include "pipe/error.h"
 #include "pipe/slot_rows.h"
 #include "pipe/slots.h"
-#include "pipe/stage.h"
+#include "pipe/state.h"
 #include "pipe/tap.h"
 #include "pipe/text.h"
 
@@ -33,12 +33,16 @@ struct framer {
     struct ps_slot *slot; /* being filled, or NULL */
     uint32_t rows;        /* placed in it */
     uint64_t position;    /* rows placed in this epoch; of a staged channel all records */
-    uint64_t object_row;  /* the same, in this object */
+    uint64_t object_row;  /* the same, in this object, */
+    uint64_t index;       /* which is at this place of the epoch */
+    uint64_t pass_rows;   /* so many records to come were delivered before the stream was opened */
     uint64_t epoch_objects;
     const struct ps_object *value; /* that a manifest gives with the object it is in, or NULL */
     bool lost;    /* after bytes that are no record: the next one has to be found */
     bool seeking; /* the same, and the bytes are not bad: a slice begins anywhere */
 };
+
+enum { PASS_ROWS_MAX = 1 << 20 };
 
 enum step { STEP_GO_ON, STEP_BROKEN_OFF, STEP_ERROR };
 
@@ -55,30 +59,6 @@ static const uint8_t *view(const struct framer *f, size_t *run_bytes)
     }
     *run_bytes = ps_ring_run_bytes(ring, f->pos);
     return ps_ring_at(ring, f->pos);
-}
-
-/* Where f->pos is in the object. */
-static uint64_t offset_of(const struct framer *f)
-{
-    const struct ps_slice *slice = f->view.object->slice;
-
-    return f->pos - f->view.object_pos + (slice ? slice->from : 0);
-}
-
-/* Whether the object goes on behind what is read of it. */
-static bool is_cut_off(const struct framer *f)
-{
-    const struct ps_object *object = f->view.object;
-
-    return object->slice && object->slice->to < object->size_bytes;
-}
-
-/* Records that begin here or later are other streams'. */
-static uint64_t own_end_pos(const struct framer *f)
-{
-    const struct ps_slice *slice = f->view.object->slice;
-
-    return slice ? f->view.object_pos + (slice->own_to - slice->from) : UINT64_MAX;
 }
 
 /* Waits for bytes past `pos`, or for the object's end if that is not known; translates the ways a
@@ -104,9 +84,15 @@ static enum step wait_bytes(struct framer *f, uint64_t pos)
 static enum step push(struct framer *f, struct ps_chunk *chunk, size_t len_bytes)
 {
     struct ps_channel *ch = f->ch;
+    uint32_t rows = chunk->rows;
 
+    if (f->pass_rows > 0) { /* it counts, and that is all */
+        f->pass_rows -= rows;
+        *chunk = (struct ps_chunk){.in = chunk->in, .object_offset = chunk->object_offset};
+    }
     chunk->end_pos = f->pos + len_bytes;
     chunk->object = f->view.object;
+    chunk->index = f->index;
     chunk->value = f->value;
     chunk->epoch = f->cursor.epoch;
     chunk->position = f->position;
@@ -117,8 +103,8 @@ static enum step push(struct framer *f, struct ps_chunk *chunk, size_t len_bytes
     if (f->pos < f->carried_lap_pos && len_bytes > 0)
         f->carried_end_pos = chunk->end_pos;
     f->pos = chunk->end_pos;
-    f->position += chunk->rows;
-    f->object_row += chunk->rows;
+    f->position += rows;
+    f->object_row += rows;
     f->cut = (struct fmt_cut){.rows = 0};
     f->limit_bytes = ch->chunk_bytes;
     return STEP_GO_ON;
@@ -142,7 +128,7 @@ static enum step leave_out(struct framer *f, const uint8_t *in, size_t len_bytes
 /* Passes over bytes that are not this stream's. */
 static enum step pass_over(struct framer *f, const uint8_t *in, size_t len_bytes)
 {
-    struct ps_chunk chunk = {.in = in, .object_offset = offset_of(f)};
+    struct ps_chunk chunk = {.in = in, .object_offset = ps_view_offset(&f->view, f->pos)};
 
     return push(f, &chunk, len_bytes);
 }
@@ -166,19 +152,19 @@ static enum step bad_record(struct framer *f, uint64_t offset, const char *cause
 static enum step widen(struct framer *f, size_t seen_bytes, size_t run_bytes, size_t have_bytes)
 {
     struct ps_channel *ch = f->ch;
-    uint64_t offset = offset_of(f);
+    uint64_t offset = ps_view_offset(&f->view, f->pos);
 
     if (seen_bytes < have_bytes) {
         f->limit_bytes *= 4;
         return STEP_GO_ON;
     }
-    if (is_cut_off(f) && f->pos + have_bytes == f->view.object_end_pos) {
+    if (ps_view_is_cut_off(&f->view) && f->pos + have_bytes == f->view.object_end_pos) {
         char cause[160];
 
         snprintf(cause, sizeof cause,
                  "the record goes on for more than %llu bytes behind this shard's range, the most "
                  "that is read: %s",
-                 (unsigned long long)(f->view.object_end_pos - own_end_pos(f)),
+                 (unsigned long long)(f->view.object_end_pos - ps_view_own_end(&f->view)),
                  f->ch->split == PS_SPLIT_INDEX ? "the index is not of this object"
                                                 : "leave out split_objects");
         return bad_record(f, offset, cause);
@@ -210,6 +196,8 @@ static uint32_t rows_most(const struct framer *f)
 {
     const struct ps_channel *ch = f->ch;
 
+    if (f->pass_rows > 0)
+        return f->pass_rows < PASS_ROWS_MAX ? (uint32_t)f->pass_rows : PASS_ROWS_MAX;
     if (ch->staged)
         return ch->shape_known ? ch->stage_rows : 1;
     return ch->config.batch_rows - (f->slot ? f->rows : 0);
@@ -228,10 +216,11 @@ static enum step leave_out_first(struct framer *f, const uint8_t *in, const char
     struct fmt_error ignored;
     const struct fmt_options *options = &f->ch->options;
 
-    if (options->ops->cut(options, in, f->cut.len_bytes, offset_of(f) == 0, true, 1, &cut,
-                          &ignored) != FMT_OK)
+    if (options->ops->cut(options, in, f->cut.len_bytes, ps_view_offset(&f->view, f->pos) == 0,
+                          true, 1, &cut, &ignored) != FMT_OK)
         cut.len_bytes = f->cut.len_bytes;
-    return leave_out(f, in, cut.len_bytes, offset_of(f) + cut.lead_bytes, cause);
+    return leave_out(f, in, cut.len_bytes, ps_view_offset(&f->view, f->pos) + cut.lead_bytes,
+                     cause);
 }
 
 /* The first record of the channel tells the shape; the slots follow from it. *learnt: it did. */
@@ -240,9 +229,14 @@ static enum step learn_shape(struct framer *f, const uint8_t *in, bool *learnt)
     struct ps_channel *ch = f->ch;
     struct fmt_error cause = {.text = ""};
     struct fmt_shape shape = {.feature_dim = 0};
-    uint64_t offset = offset_of(f) + f->cut.lead_bytes;
-    enum fmt_rc rc = ch->options.ops->learn(&ch->options, in + f->cut.lead_bytes,
-                                            f->cut.len_bytes - f->cut.lead_bytes, &shape, &cause);
+    uint64_t offset = ps_view_offset(&f->view, f->pos) + f->cut.lead_bytes;
+    enum fmt_rc rc = FMT_OK;
+
+    if (!ps_state_tells_shape(ch))
+        rc = ch->options.ops->learn(&ch->options, in + f->cut.lead_bytes,
+                                    f->cut.len_bytes - f->cut.lead_bytes, &shape, &cause);
+    else if (ps_state_learn(ch, &shape, &ch->frame_error) != PENSTOCK_OK)
+        return STEP_ERROR;
     bool wrong = rc != FMT_OK;
 
     if (rc == FMT_E_MEMORY)
@@ -253,21 +247,28 @@ static enum step learn_shape(struct framer *f, const uint8_t *in, bool *learnt)
                  ch->config.feature_dim);
         wrong = true;
     }
+    if (!wrong && !ps_state_fits(ch, &shape)) {
+        snprintf(cause.text, sizeof cause.text, "the record has another shape than the first one");
+        wrong = true;
+    }
     offset += cause.offset_bytes;
     if (wrong)
         return ch->shaping.bad == PS_BAD_ERROR ? bad_record(f, offset, cause.text)
                                                : leave_out_first(f, in, cause.text);
-    /* Bad records may have been handed on before: their ring space is released meanwhile. */
-    pthread_mutex_lock(&ch->lock);
-    ch->shape = shape;
-    pthread_mutex_unlock(&ch->lock);
-    ch->staged |= ch->shape.sparse || ch->shape.text_dim > 0;
-    if (ch->staged)
-        ps_stage_plan(ch);
-    if (ps_slots_open(ch, &ch->frame_error) != PENSTOCK_OK)
+    if (ps_slots_take_shape(ch, &shape, &ch->frame_error) != PENSTOCK_OK)
         return STEP_ERROR;
-    ch->shape_known = *learnt = true;
+    *learnt = true;
     return STEP_GO_ON;
+}
+
+/* Where the stream goes on behind the records that have been handed on. */
+static struct ps_anchor anchor(const struct framer *f)
+{
+    return (struct ps_anchor){.epoch = f->cursor.epoch,
+                              .index = f->index,
+                              .object_row = f->object_row,
+                              .position = f->position,
+                              .object = f->view.object};
 }
 
 /* A full batch goes out as soon as its last record has a place. */
@@ -278,6 +279,7 @@ static bool seal_if_full(struct framer *f)
     if (!slot || f->rows < f->ch->config.batch_rows)
         return true;
     f->slot = NULL;
+    slot->after = anchor(f);
     return ps_slots_queue(f->ch, PS_EVENT_BATCH, slot);
 }
 
@@ -287,7 +289,9 @@ static enum step place_records(struct framer *f, const uint8_t *in)
     struct ps_channel *ch = f->ch;
     struct fmt_cut cut = f->cut;
 
-    if (cut.rows > 0 && !ch->shape_known) {
+    bool passed = f->pass_rows > 0;
+
+    if (cut.rows > 0 && !ch->shape_known && !passed) {
         bool learnt = false;
         enum step step = learn_shape(f, in, &learnt);
 
@@ -299,7 +303,7 @@ static enum step place_records(struct framer *f, const uint8_t *in)
             return STEP_GO_ON; /* cut anew, as small as it should be */
         }
     }
-    if (cut.rows > 0 && !f->slot && !ch->staged) {
+    if (cut.rows > 0 && !f->slot && !ch->staged && !passed) {
         f->slot = ps_slots_take(ch, f->cursor.epoch, f->position);
         f->rows = 0;
         if (!f->slot)
@@ -307,12 +311,12 @@ static enum step place_records(struct framer *f, const uint8_t *in)
     }
     struct ps_chunk chunk = {.in = in + cut.lead_bytes,
                              .len_bytes = cut.len_bytes - cut.lead_bytes,
-                             .object_offset = offset_of(f) + cut.lead_bytes,
+                             .object_offset = ps_view_offset(&f->view, f->pos) + cut.lead_bytes,
                              .slot = f->slot,
                              .first_row = f->rows,
                              .rows = cut.rows};
 
-    f->rows += cut.rows;
+    f->rows += passed ? 0 : cut.rows;
     enum step step = push(f, &chunk, cut.len_bytes);
 
     if (step != STEP_GO_ON || ch->staged)
@@ -329,11 +333,12 @@ static enum step find_record(struct framer *f, const uint8_t *in, size_t seen_by
     enum fmt_rc rc = FMT_MORE;
 
     if (options->ops->resync)
-        rc = options->ops->resync(options, in, seen_bytes, offset_of(f), at_end, &skip_bytes);
+        rc = options->ops->resync(options, in, seen_bytes, ps_view_offset(&f->view, f->pos), at_end,
+                                  &skip_bytes);
     f->lost = rc != FMT_OK;
     if (f->lost && skip_bytes == 0 && is_all && f->seeking) {
         f->seeking = false;
-        return bad_record(f, offset_of(f) + 1,
+        return bad_record(f, ps_view_offset(&f->view, f->pos) + 1,
                           "whether this shard's first record begins here is not told by the bytes "
                           "that can be looked at: records are too long for split_objects, or for "
                           "the memory limit");
@@ -348,36 +353,13 @@ static enum step find_record(struct framer *f, const uint8_t *in, size_t seen_by
     return rc == FMT_OK ? STEP_GO_ON : widen(f, seen_bytes, run_bytes, have_bytes);
 }
 
-/* The last record of ours has been cut, the whole of f->cut: whether the stream that reads on from
- * there will find the next one where it is. FMT_MORE: the bytes at hand do not tell. */
-static enum fmt_rc check_next(const struct framer *f, const uint8_t *in, size_t seen_bytes,
-                              bool at_end, struct fmt_error *cause)
-{
-    const struct fmt_options *options = &f->ch->options;
-    size_t before_bytes = (size_t)(own_end_pos(f) - f->pos) - 1;
-    uint64_t offset = offset_of(f) + before_bytes;
-    size_t skip_bytes = 0;
-    enum fmt_rc rc = options->ops->resync(options, in + before_bytes, seen_bytes - before_bytes,
-                                          offset, at_end, &skip_bytes);
-    uint64_t found = offset + skip_bytes + (rc == FMT_MORE); /* or later */
-    uint64_t next = offset_of(f) + f->cut.len_bytes;
-
-    if (found == next || (rc == FMT_MORE && found < next))
-        return rc;
-    return fmt_fail(cause, 0, 0,
-                    "the record runs into another shard's range, and behind its start there the "
-                    "next one seems to begin at offset %llu, not %llu: a record that holds others, "
-                    "or damage; leave out split_objects",
-                    (unsigned long long)found, (unsigned long long)next);
-}
-
 /* Cuts records off, but none that is another stream's. `is_all`: more will not be shown. */
 static enum fmt_rc cut_own(struct framer *f, const uint8_t *in, size_t seen_bytes, bool at_end,
                            bool is_all, struct fmt_error *cause)
 {
     const struct fmt_options *options = &f->ch->options;
-    bool at_start = offset_of(f) == 0;
-    uint64_t own_bytes = own_end_pos(f) - f->pos;
+    bool at_start = ps_view_offset(&f->view, f->pos) == 0;
+    uint64_t own_bytes = ps_view_own_end(&f->view) - f->pos;
 
     if (seen_bytes <= own_bytes)
         return options->ops->cut(options, in, seen_bytes, at_start, at_end, rows_most(f), &f->cut,
@@ -392,7 +374,8 @@ static enum fmt_rc cut_own(struct framer *f, const uint8_t *in, size_t seen_byte
     rc = options->ops->cut(options, in, seen_bytes, at_start, at_end, 1, &f->cut, cause);
     if (rc != FMT_OK || f->ch->shaping.bad != PS_BAD_ERROR)
         return rc;
-    rc = check_next(f, in, seen_bytes, at_end, cause);
+    rc = ps_slice_check_next(options, in, seen_bytes, (size_t)own_bytes - 1,
+                             ps_view_offset(&f->view, f->pos), f->cut.len_bytes, at_end, cause);
     return rc == FMT_MORE && is_all ? FMT_OK : rc;
 }
 
@@ -415,11 +398,11 @@ static enum step frame_some(struct framer *f)
     size_t most_bytes = run_bytes < headroom_bytes ? run_bytes : headroom_bytes;
     size_t have_bytes = limit_pos - f->pos < most_bytes ? (size_t)(limit_pos - f->pos) : most_bytes;
     size_t seen_bytes = have_bytes < f->limit_bytes ? have_bytes : f->limit_bytes;
-    bool at_end = f->pos + seen_bytes == object_end_pos && !is_cut_off(f);
+    bool at_end = f->pos + seen_bytes == object_end_pos && !ps_view_is_cut_off(&f->view);
     bool is_all = have_bytes == seen_bytes &&
                   (have_bytes == headroom_bytes || f->pos + seen_bytes == object_end_pos);
 
-    if (f->pos + f->lost >= own_end_pos(f))
+    if (f->pos + f->lost >= ps_view_own_end(&f->view))
         return pass_over(f, in, have_bytes);
     if (f->lost)
         return find_record(f, in, seen_bytes, run_bytes, have_bytes, at_end, is_all);
@@ -434,7 +417,7 @@ static enum step frame_some(struct framer *f)
     case FMT_E_ARGUMENT:
         break;
     }
-    return bad_record(f, offset_of(f) + cause.offset_bytes, cause.text);
+    return bad_record(f, ps_view_offset(&f->view, f->pos) + cause.offset_bytes, cause.text);
 }
 
 static void pass_object(struct framer *f)
@@ -461,8 +444,16 @@ static enum step frame_object(struct framer *f, const struct ps_object *object)
     f->lost = f->seeking =
         object->slice && object->slice->from > 0 && f->ch->split == PS_SPLIT_BYTES;
     f->epoch_objects++;
+    f->index = f->cursor.index - 1;
+    if (f->pass_rows > 0 &&
+        ps_state_check_object(f->ch, object, &f->ch->frame_error) != PENSTOCK_OK)
+        return STEP_ERROR;
     while (step == STEP_GO_ON && f->pos < f->view.object_end_pos)
         step = frame_some(f);
+    if (step == STEP_GO_ON && f->pass_rows > 0 &&
+        ps_state_fell_short(f->ch, object, &f->ch->frame_error) != PENSTOCK_OK)
+        return STEP_ERROR;
+    f->pass_rows = 0;
     if (step == STEP_GO_ON)
         pass_object(f);
     return step;
@@ -492,6 +483,7 @@ static bool end_last(struct framer *f)
         ps_slot_pad(slot, f->rows, slot->batch.rows_padded, ch->shaping.pad_label);
     }
     slot->dropped = ch->shaping.last == PS_LAST_DROP;
+    slot->after = anchor(f);
     return ps_slots_queue(f->ch, PS_EVENT_BATCH, slot);
 }
 
@@ -517,7 +509,7 @@ static enum step end_epoch(struct framer *f)
     ch->consumed_epoch = f->cursor.epoch;
     pthread_mutex_unlock(&ch->lock);
     ps_engine_wake_io(ch->stream);
-    f->position = 0;
+    f->position = f->pass_rows = 0;
     f->epoch_objects = 0;
     return STEP_GO_ON;
 }
@@ -579,9 +571,18 @@ static enum step frame_next(struct framer *f, bool *last)
 
 void *ps_framer_main(void *channel)
 {
-    struct framer f = {.ch = channel};
+    struct ps_channel *ch = channel;
+    const struct ps_anchor *begin = &ch->state->begin;
+    struct framer f = {.ch = ch,
+                       .cursor = ps_state_begin(ch),
+                       .index = begin->index,
+                       .position = begin->position - begin->object_row,
+                       .pass_rows = begin->object_row};
     enum step step = STEP_GO_ON;
     bool last = false;
+
+    if (ps_state_check_data(ch, &ch->frame_error) != PENSTOCK_OK)
+        step = STEP_ERROR;
 
     while (step == STEP_GO_ON && !last)
         step = frame_next(&f, &last);

@@ -254,7 +254,20 @@ struct penstock_channel_config {
     double sample_from;
     double sample_to;
     uint64_t sample_seed;
+
+    /* A text that penstock_get_state wrote, of a stream with the same settings: this one goes on
+     * behind it, with the bytes that the other would have brought. NULL (default): it begins at the
+     * beginning. Settings may differ that order and contents do not follow from: epochs, the name,
+     * limits of bad records, where the data are, threads, memory and all of struct penstock_config.
+     * penstock_open is PENSTOCK_E_ARGUMENT for one that differs, or an unknown version, and names
+     * it. When the listing has shown that the data are others, penstock_next is PENSTOCK_E_CHANGED,
+     * unless resume_changed_data. */
+    const char *resume;
+    bool resume_changed_data;
 };
+
+/* No state is longer, with its NUL. */
+#define PENSTOCK_STATE_BYTES 4096
 
 /* Use penstock_config_init for defaults: zero or NULL in any field below means the default. */
 struct penstock_config {
@@ -529,6 +542,23 @@ PENSTOCK_API PENSTOCK_MUST_CHECK int penstock_next(struct penstock *stream, size
 
 /* Gives a batch back. Its memory may be overwritten at once. NULL is ignored. */
 PENSTOCK_API void penstock_release(struct penstock *stream, const struct penstock_batch *batch);
+
+/* Writes where a channel of records is, as a text to go on from (penstock_channel_config.resume):
+ * JSON of one line, the same size whatever the data.
+ *   batch  on loan: behind it. NULL: behind what penstock_next last returned, batch or end of an
+ *          epoch
+ *   state  room for state_bytes; PENSTOCK_STATE_BYTES suffice
+ * A stream that goes on lists the objects, of which the state holds a hash (of keys and ETags; of
+ * files paths and sizes; of what a manifest names the names), and begins with the object that the
+ * state lies in: its records up to there are fetched and cut, not decoded, and no object before it
+ * is asked for. Windows of shuffle_rows are made again from their first row; with last_batch "wrap"
+ * the whole epoch is. Counters and penstock_bad_records begin anew; limits of bad records go on.
+ * Any thread. Returns PENSTOCK_OK, or PENSTOCK_E_ARGUMENT (plain bytes, FIFOs, or too little room)
+ * or PENSTOCK_E_MEMORY, with *error, which may be NULL. */
+PENSTOCK_API PENSTOCK_MUST_CHECK int penstock_get_state(struct penstock *stream, size_t channel_no,
+                                                        const struct penstock_batch *batch,
+                                                        char *state, size_t state_bytes,
+                                                        struct penstock_error *error);
 
 /* The same for a channel of plain bytes ("application/octet-stream", on which penstock_next is
  * PENSTOCK_E_ARGUMENT, as this is on all others): waits for the next span. Up to 64 spans may be on

@@ -107,11 +107,37 @@ static void copy_placed(struct ps_channel *ch, struct ps_stage *stage)
 
 /* ---- places ---- */
 
-/* The batch is to be delivered, once its last row is in place. Lock held. */
-static void seal(struct ps_slot *slot)
+/* Behind row `row` of the stage, which has its place; what is bad behind it is booked already. */
+static struct ps_anchor anchor_behind(const struct ps_channel *ch, const struct ps_stage *stage,
+                                      const struct ps_chunk *chunk, uint32_t row)
+{
+    uint32_t rows = stage->row_nos[row] + 1;
+    struct ps_anchor anchor = {.epoch = chunk->epoch,
+                               .index = chunk->index,
+                               .object_row = chunk->object_row + rows,
+                               .position = chunk->position + rows,
+                               .window_no = ch->placing.block_no,
+                               .bad_records = ch->bad.records,
+                               .bad_bytes = ch->bad.bytes,
+                               .object = chunk->object};
+
+    for (size_t i = stage->bad_count; i > 0 && stage->bad[i - 1].row >= rows; i--) {
+        anchor.bad_records--;
+        anchor.bad_bytes -= stage->bad[i - 1].len_bytes;
+    }
+    return anchor;
+}
+
+/* The batch is to be delivered, once its last row is in place; the stream goes on at `after` behind
+ * it. Lock held. */
+static void seal(struct ps_slot *slot, const struct ps_anchor *after)
 {
     struct ps_channel *ch = slot->channel;
 
+    slot->after = *after;
+    if (ch->shaping.last == PS_LAST_WRAP) /* which needs the epoch's first batch in any case */
+        slot->after =
+            (struct ps_anchor){.epoch = after->epoch, .drop = ++ch->placing.epoch_batches};
     slot->sealed = true;
     ps_slots_push(ch, (struct ps_event){.kind = PS_EVENT_BATCH, .slot = slot});
 }
@@ -195,9 +221,10 @@ static bool place_in_order(struct ps_channel *ch, struct ps_stage *stage,
         p->rows += count;
         p->epoch_rows += count;
         next += count;
+        p->after = anchor_behind(ch, stage, chunk, next - 1);
         if (p->rows == batch_rows) {
             p->entries_guess = p->slot->entries;
-            seal(p->slot);
+            seal(p->slot, &p->after);
             p->slot = NULL;
         }
     }
@@ -222,6 +249,8 @@ static bool begin_block(struct ps_channel *ch, struct ps_stage *stage, uint32_t 
     block->slots[0]->first = p->epoch_rows == 0 && ch->shaping.last == PS_LAST_WRAP;
     block->key = ps_permute_key(ps_permute_key(ch->config.seed, epoch), p->block_no++);
     block->copied = 0;
+    block->before = p->after;
+    block->before.epoch = epoch;
     p->block = block;
     p->block_rows = 0;
     return true;
@@ -243,6 +272,16 @@ static bool reserve_in_window(struct ps_channel *ch, const struct ps_stage *stag
     if (!fits)
         refuse_rows(ch, place.slot->rows_framed + 1, &place);
     return fits;
+}
+
+/* Batch `no` of a window is out: it takes the whole window to make the next. */
+static struct ps_anchor anchor_in_window(const struct ps_channel *ch, const struct ps_block *block,
+                                         uint64_t no)
+{
+    struct ps_anchor anchor = block->before;
+
+    anchor.drop = no + 1;
+    return anchor.drop < ps_window_slots(ch) ? anchor : ch->placing.after;
 }
 
 /* Every row anywhere in its window. Lock held. */
@@ -267,13 +306,15 @@ static bool place_in_window(struct ps_channel *ch, struct ps_stage *stage,
         p->block_rows += count;
         p->epoch_rows += count;
         next += count;
+        p->after = anchor_behind(ch, stage, chunk, next - 1);
         if (count < left)
             continue;
         for (uint64_t i = 0; i < ps_window_slots(ch); i++) {
             struct ps_slot *slot = p->block->slots[i];
+            struct ps_anchor after = anchor_in_window(ch, p->block, i);
 
             slot->rows_framed = slot->rows_decoded = ch->config.batch_rows;
-            seal(slot);
+            seal(slot, &after);
         }
         p->block = NULL;
     }
@@ -315,15 +356,18 @@ static bool end_short_block(struct ps_channel *ch)
     p->rows = (uint32_t)(p->block_rows % batch_rows);
     for (uint64_t i = 0; i < ps_window_slots(ch); i++) {
         struct ps_slot *slot = block->slots[i];
+        struct ps_anchor after = block->before;
 
+        after.drop = i + 1;
         slot->rows_framed = slot->rows_decoded = i < full ? batch_rows : i == full ? p->rows : 0;
         if (slot->rows_framed == 0) {
             slot->state = PS_SLOT_FREE;
         } else if (i < full) {
-            seal(slot);
+            seal(slot, &after);
             complete(slot);
         } else {
             p->slot = slot;
+            p->after = after;
         }
     }
     block->used = false;
@@ -388,7 +432,7 @@ static bool end_last(struct ps_channel *ch, struct ps_slot *slot)
         return false;
     slot->batch.rows_padded = last == PS_LAST_KEEP ? 0 : missing;
     slot->unfinished = false;
-    seal(slot);
+    seal(slot, &ch->placing.after);
     return true;
 }
 
@@ -412,7 +456,8 @@ static bool end_epoch(struct ps_channel *ch, const struct ps_chunk *chunk)
     if (p->slot && !end_last(ch, p->slot))
         return false;
     p->slot = NULL;
-    p->epoch_rows = p->block_no = 0;
+    p->epoch_rows = p->block_no = p->epoch_batches = 0;
+    p->after = (struct ps_anchor){.epoch = chunk->epoch + 1};
     p->kept_whole = false;
     pthread_mutex_unlock(&ch->lock);
     int rc = ps_bad_end_epoch(ch, chunk->epoch, chunk->position, &p->error);

@@ -3,6 +3,7 @@
  * moves one, and block number and offset of index i follow from the position of i's highest bit. */
 #include "pipe/plan.h"
 
+#include "pipe/fnv.h"
 #include "pipe/permute.h"
 
 #include <pthread.h>
@@ -28,6 +29,8 @@ struct ps_plan {
     uint64_t left_out_count;
     uint64_t empty_count;
     struct text_block *texts;
+    uint64_t hashed_count;
+    uint64_t hashed; /* of so many objects */
     bool complete;
     bool failed;
     struct penstock_error error;
@@ -377,6 +380,26 @@ uint64_t ps_plan_unsized(struct ps_plan *plan)
 
     pthread_mutex_unlock(&plan->lock);
     return count;
+}
+
+uint64_t ps_plan_hash(struct ps_plan *plan, ps_plan_hash_fn hash, const void *cookie,
+                      uint64_t *count, bool *complete)
+{
+    pthread_mutex_lock(&plan->lock);
+    uint64_t most = *count < plan->count ? *count : plan->count;
+
+    if (plan->hashed_count == 0 || plan->hashed_count > most) {
+        plan->hashed_count = 0;
+        plan->hashed = PS_FNV_BASIS;
+    }
+    for (; plan->hashed_count < most; plan->hashed_count++)
+        plan->hashed = hash(cookie, plan->hashed, object_no(plan, plan->hashed_count));
+    uint64_t hashed = plan->hashed;
+
+    *count = most;
+    *complete = plan->complete;
+    pthread_mutex_unlock(&plan->lock);
+    return hashed;
 }
 
 const struct penstock_error *ps_plan_error(const struct ps_plan *plan)

@@ -131,6 +131,14 @@ static inline uint64_t ps_object_ring_bytes(const struct ps_object *object)
     return object->slice ? object->slice->to - object->slice->from : object->size_bytes;
 }
 
+/* A number for objects 0 .. *count - 1 of the listing, or for all that there are so far if they are
+ * fewer; then *count tells how many. *complete: there will be no more. Goes on from the last call's
+ * where it can; `hash` takes an object in, with the lock held, and is always the same. */
+typedef uint64_t (*ps_plan_hash_fn)(const void *cookie, uint64_t hash,
+                                    const struct ps_object *object);
+uint64_t ps_plan_hash(struct ps_plan *plan, ps_plan_hash_fn hash, const void *cookie,
+                      uint64_t *count, bool *complete);
+
 /* The listing's error after PS_PLAN_FAILED. */
 const struct penstock_error *ps_plan_error(const struct ps_plan *plan);
 

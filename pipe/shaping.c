@@ -3,6 +3,7 @@
 #include "pipe/shaping.h"
 
 #include "pipe/error.h"
+#include "pipe/fnv.h"
 #include "pipe/permute.h"
 
 #include <string.h>
@@ -117,11 +118,7 @@ bool ps_shaping_is_staged(const struct ps_shaping *shaping)
 
 uint64_t ps_sample_object(const struct ps_shaping *shaping, const char *key)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-    for (; *key; key++)
-        hash = (hash ^ (uint8_t)*key) * UINT64_C(0x100000001b3);
-    return ps_permute_key(shaping->sample_seed, hash);
+    return ps_permute_key(shaping->sample_seed, ps_fnv(PS_FNV_BASIS, key, strlen(key)));
 }
 
 bool ps_sample_has(const struct ps_shaping *shaping, uint64_t object, uint64_t index)

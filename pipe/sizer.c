@@ -8,6 +8,7 @@
 #include "pipe/lister.h"
 #include "pipe/manifest.h"
 #include "pipe/s3_ask.h"
+#include "pipe/state.h"
 
 #include <errno.h>
 
@@ -230,8 +231,10 @@ static void count_requests(struct sizer *sizer)
 
 int ps_sizer_run(struct ps_channel *ch, struct penstock_error *error)
 {
-    struct sizer sizer = {
-        .ch = ch, .limit = ch->stream->has_s3 ? ASKS_FIRST : ASKS_MAX, .error = error};
+    struct sizer sizer = {.ch = ch,
+                          .cursor = ps_state_begin(ch),
+                          .limit = ch->stream->has_s3 ? ASKS_FIRST : ASKS_MAX,
+                          .error = error};
     const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
     int rc = PENSTOCK_OK;
 

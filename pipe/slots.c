@@ -246,6 +246,22 @@ int ps_slots_open(struct ps_channel *ch, struct penstock_error *error)
     return ps_window_open(ch) ? PENSTOCK_OK : ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
 }
 
+int ps_slots_take_shape(struct ps_channel *ch, const struct fmt_shape *shape,
+                        struct penstock_error *error)
+{
+    /* Bad records may have been handed on before: their ring space is released meanwhile. */
+    pthread_mutex_lock(&ch->lock);
+    ch->shape = *shape;
+    pthread_mutex_unlock(&ch->lock);
+    ch->staged |= shape->sparse || shape->text_dim > 0;
+    if (ch->staged)
+        ps_stage_plan(ch);
+    int rc = ps_slots_open(ch, error);
+
+    ch->shape_known = rc == PENSTOCK_OK;
+    return rc;
+}
+
 void ps_slots_close(struct ps_channel *ch)
 {
     const struct penstock_config *config = &ch->stream->config;
@@ -352,10 +368,12 @@ static int lend_batch(struct ps_channel *ch, struct ps_slot *slot,
 
     if (slot->bad)
         return ps_channel_end(ch, slot->error.rc, &slot->error);
-    if (slot->dropped) {
+    if (slot->dropped || ch->drop_left > 0) {
+        ch->drop_left -= ch->drop_left > 0;
         free_slot(slot);
         return EVENT_PASSED;
     }
+    ch->delivered = slot->after;
     batch->rows = slot->rows_framed;
     batch->len_bytes = ps_slot_used_bytes(slot);
     slot->state = PS_SLOT_LENT;
@@ -377,6 +395,7 @@ static int deliver(struct ps_channel *ch, const struct ps_event *ready,
     case PS_EVENT_BATCH:
         return lend_batch(ch, event.slot, out);
     case PS_EVENT_EPOCH_END:
+        ch->delivered = (struct ps_anchor){.epoch = ch->delivered.epoch + 1};
         return PENSTOCK_EPOCH_END;
     case PS_EVENT_END:
         return ps_channel_end(ch, PENSTOCK_END, NULL);

@@ -15,6 +15,10 @@
 int ps_slots_open(struct ps_channel *channel, struct penstock_error *error);
 void ps_slots_close(struct ps_channel *channel);
 
+/* The shape is known: settles what follows from it, and does that. Framer only. */
+int ps_slots_take_shape(struct ps_channel *channel, const struct fmt_shape *shape,
+                        struct penstock_error *error);
+
 /* Waits for a free slot and makes it FILLING for the given epoch and position; NULL when the stream
  * breaks off. Framer only. */
 struct ps_slot *ps_slots_take(struct ps_channel *channel, uint32_t epoch, uint64_t position);

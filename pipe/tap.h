@@ -19,6 +19,30 @@ static inline struct ps_ring *ps_tap_ring(struct ps_channel *channel)
     return channel->inflater ? &channel->inflater->ring : &channel->ring;
 }
 
+/* Where `pos` is in the object. */
+static inline uint64_t ps_view_offset(const struct ps_view *view, uint64_t pos)
+{
+    const struct ps_slice *slice = view->object->slice;
+
+    return pos - view->object_pos + (slice ? slice->from : 0);
+}
+
+/* Whether the object goes on behind what is read of it. */
+static inline bool ps_view_is_cut_off(const struct ps_view *view)
+{
+    const struct ps_object *object = view->object;
+
+    return object->slice && object->slice->to < object->size_bytes;
+}
+
+/* Records that begin here or later are other streams'. */
+static inline uint64_t ps_view_own_end(const struct ps_view *view)
+{
+    const struct ps_slice *slice = view->object->slice;
+
+    return slice ? view->object_pos + (slice->own_to - slice->from) : UINT64_MAX;
+}
+
 /* The consumer begins `object` at `pos`. */
 void ps_tap_begin(struct ps_channel *channel, const struct ps_object *object, uint64_t pos,
                   struct ps_view *view);
