@@ -255,7 +255,7 @@ static int make_model(struct bench_trainer *t, const struct tr_source *source,
 {
     const struct tr_model_ops *ops = t->model->ops;
 
-    t->head = tr_head_new(source);
+    t->head = tr_head_new(t->device, source);
     if (!t->head)
         return tr_fail(error, "no memory");
     if (tr_head_fill(t->head, ops->head_rows(t->model->hyper), HEAD_BYTES_MAX, error) < 0)

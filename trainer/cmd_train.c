@@ -55,6 +55,9 @@ static const char help[] =
     "Stream:\n" PS_STREAM_HELP
     "  --decode-threads N             decoding threads per channel (CPUs, at most 8)\n"
     "\n"
+    "  --headroom                     measure, after the run, the streamed rate over that of one "
+    "batch\n"
+    "                                 trained on again and again\n"
     "  --quiet                        print metric lines only\n"
     "  --help                         show this text and exit\n"
     "\n"
@@ -79,6 +82,7 @@ enum option_id {
     OPTION_METRICS,
     OPTION_METRICS_JSON,
     OPTION_DECODE_THREADS,
+    OPTION_HEADROOM,
     OPTION_QUIET,
     OPTION_HELP
 };
@@ -104,6 +108,7 @@ static const struct option long_options[] = {
     {"decode-threads", required_argument, NULL, OPTION_DECODE_THREADS},
     PS_STREAM_LONG_OPTIONS,
     PS_BATCH_LONG_OPTIONS,
+    {"headroom", no_argument, NULL, OPTION_HEADROOM},
     {"quiet", no_argument, NULL, OPTION_QUIET},
     {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0}};
@@ -211,6 +216,9 @@ static int take_option(struct command *command, const char *name, enum option_id
         return 0;
     case OPTION_DECODE_THREADS:
         return set_decode_threads(options, name, value, error);
+    case OPTION_HEADROOM:
+        options->headroom = true;
+        return 0;
     case OPTION_QUIET:
         options->quiet = true;
         return 0;

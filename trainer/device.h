@@ -67,9 +67,18 @@ enum tr_kernel {
 struct tr_event; /* each implementation has its own */
 struct tr_device_ops;
 
+/* What a device was asked for since it was opened. */
+struct tr_device_counts {
+    uint64_t allocs;
+    uint64_t uploads;
+    uint64_t uploaded_bytes;
+    uint64_t host_waits; /* event_wait calls whose event was not done yet */
+};
+
 /* The start of every implementation's device. */
 struct tr_device {
     const struct tr_device_ops *ops;
+    struct tr_device_counts counts;
     char error[256]; /* reason of the last failure */
 };
 
@@ -114,8 +123,8 @@ struct tr_device_ops {
     /* Later work on `stream` starts after the event as recorded last. */
     int (*stream_wait)(struct tr_device *device, enum tr_stream stream, struct tr_event *event);
 
-    /* An event that knows when it was; and the seconds from one to another, both done, by the
-     * device's own clock. NULL, both: this device tells no times. */
+    /* An event that knows when it was reached, which costs more; and the seconds from one to a
+     * later one of the same stream, both done, by the device's own clock. */
     int (*timer_new)(struct tr_device *device, struct tr_event **out);
     int (*elapsed)(struct tr_device *device, struct tr_event *from, struct tr_event *to,
                    double *seconds);

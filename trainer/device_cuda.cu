@@ -152,6 +152,7 @@ static int cuda_alloc(struct tr_device *device, size_t len_bytes, void **out)
 {
     cudaStream_t stream = cuda_of(device)->streams[TR_STREAM_COMPUTE];
     size_t whole = len_bytes > 0 ? len_bytes : 1;
+    device->counts.allocs++;
     *out = NULL;
     if (check(device, cudaMalloc(out, whole), "cudaMalloc") < 0)
         return -1;
@@ -188,6 +189,8 @@ static void cuda_unpin(struct tr_device *, void *base, size_t)
 static int cuda_upload(struct tr_device *device, void *to, const void *from, size_t len_bytes)
 {
     cudaStream_t stream = cuda_of(device)->streams[TR_STREAM_COPY];
+    device->counts.uploads++;
+    device->counts.uploaded_bytes += len_bytes;
     return check(device, cudaMemcpyAsync(to, from, len_bytes, cudaMemcpyHostToDevice, stream),
                  "copy to the device");
 }
@@ -271,6 +274,8 @@ static int cuda_event_query(struct tr_device *device, struct tr_event *event)
 
 static int cuda_event_wait(struct tr_device *device, struct tr_event *event)
 {
+    if (cudaEventQuery(event->handle) == cudaErrorNotReady)
+        device->counts.host_waits++;
     return check(device, cudaEventSynchronize(event->handle), "cudaEventSynchronize");
 }
 

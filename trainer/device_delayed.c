@@ -12,6 +12,8 @@
  */
 #include "trainer/device_delayed.h"
 
+#include "trainer/clock.h"
+
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +22,7 @@
 /* Queries of an event before its work is started: a loop that polls gets there in the end. */
 #define QUERIES_BEFORE_START 3U
 
-enum command_kind { COMMAND_COPY, COMMAND_ZERO, COMMAND_WAIT, COMMAND_KERNEL };
+enum command_kind { COMMAND_COPY, COMMAND_ZERO, COMMAND_WAIT, COMMAND_STAMP, COMMAND_KERNEL };
 
 struct copy_args {
     void *to;
@@ -46,6 +48,7 @@ struct command {
     union {
         struct copy_args copy;
         struct place wait;
+        double *stamp_s;
         struct kernel_args kernel;
     } args;
 };
@@ -65,6 +68,8 @@ struct stream {
 struct tr_event {
     struct place place; /* caller's thread only */
     uint32_t queries;
+    bool timed;
+    double at_s; /* when a timed one was reached; the stream's thread writes it */
 };
 
 struct delayed {
@@ -74,7 +79,6 @@ struct delayed {
     pthread_cond_t changed;
     bool closing;
     struct stream streams[TR_STREAM_COUNT];
-    struct tr_delayed_counts counts; /* caller's thread only */
 };
 
 static struct delayed *delayed_of(struct tr_device *device)
@@ -120,6 +124,9 @@ static void execute(struct delayed *d, const struct command *command)
         break;
     case COMMAND_KERNEL:
         cpu->launch(d->cpu, kernel->kernel, kernel->bytes, kernel->len_bytes);
+        break;
+    case COMMAND_STAMP:
+        *command->args.stamp_s = tr_now_s();
         break;
     case COMMAND_WAIT:
         pthread_mutex_lock(&d->mutex);
@@ -242,7 +249,7 @@ static int delayed_open(struct tr_device **out, char *text, size_t text_bytes)
 static int delayed_alloc(struct tr_device *device, size_t len_bytes, void **out)
 {
     struct delayed *d = delayed_of(device);
-    d->counts.allocs++;
+    device->counts.allocs++;
     return d->cpu->ops->alloc(d->cpu, len_bytes, out);
 }
 
@@ -270,9 +277,8 @@ static void delayed_unpin(struct tr_device *device, void *base, size_t len_bytes
 static int delayed_upload(struct tr_device *device, void *to, const void *from, size_t len_bytes)
 {
     struct command command = {.kind = COMMAND_COPY, .args.copy = {to, from, len_bytes}};
-    struct delayed *d = delayed_of(device);
-    d->counts.uploads++;
-    d->counts.uploaded_bytes += len_bytes;
+    device->counts.uploads++;
+    device->counts.uploaded_bytes += len_bytes;
     return give(device, TR_STREAM_COPY, &command);
 }
 
@@ -300,6 +306,14 @@ static int delayed_event_new(struct tr_device *device, struct tr_event **out)
     return -1;
 }
 
+static int delayed_timer_new(struct tr_device *device, struct tr_event **out)
+{
+    if (delayed_event_new(device, out) < 0)
+        return -1;
+    (*out)->timed = true;
+    return 0;
+}
+
 static void delayed_event_free(struct tr_device *device, struct tr_event *event)
 {
     (void)device;
@@ -310,6 +324,9 @@ static int delayed_event_record(struct tr_device *device, struct tr_event *event
                                 enum tr_stream stream)
 {
     struct delayed *d = delayed_of(device);
+    const struct command stamp = {.kind = COMMAND_STAMP, .args.stamp_s = &event->at_s};
+    if (event->timed && give(device, stream, &stamp) < 0)
+        return -1;
     pthread_mutex_lock(&d->mutex);
     event->place = (struct place){stream, d->streams[stream].given};
     pthread_mutex_unlock(&d->mutex);
@@ -333,10 +350,24 @@ static int delayed_event_wait(struct tr_device *device, struct tr_event *event)
     struct delayed *d = delayed_of(device);
     pthread_mutex_lock(&d->mutex);
     if (!is_done(d, event->place))
-        d->counts.host_waits++;
+        device->counts.host_waits++;
     wait_until_done(d, event->place);
     pthread_mutex_unlock(&d->mutex);
     return 0;
+}
+
+static int delayed_elapsed(struct tr_device *device, struct tr_event *from, struct tr_event *to,
+                           double *seconds)
+{
+    struct delayed *d = delayed_of(device);
+    pthread_mutex_lock(&d->mutex);
+    bool both = is_done(d, from->place) && is_done(d, to->place);
+    *seconds = both ? to->at_s - from->at_s : 0.0;
+    pthread_mutex_unlock(&d->mutex);
+    if (both)
+        return 0;
+    snprintf(device->error, sizeof device->error, "an event is asked for its time too early");
+    return -1;
 }
 
 static int delayed_stream_wait(struct tr_device *device, enum tr_stream stream,
@@ -378,11 +409,6 @@ void tr_delayed_hold(struct tr_device *device, enum tr_stream stream, bool held)
     pthread_mutex_unlock(&d->mutex);
 }
 
-struct tr_delayed_counts tr_delayed_get_counts(const struct tr_device *device)
-{
-    return ((const struct delayed *)(const void *)device)->counts;
-}
-
 const struct tr_device_ops tr_device_delayed = {
     .abi = TR_DEVICE_ABI,
     .name = "delayed",
@@ -398,10 +424,12 @@ const struct tr_device_ops tr_device_delayed = {
     .download = delayed_download,
     .zero = delayed_zero,
     .event_new = delayed_event_new,
+    .timer_new = delayed_timer_new,
     .event_free = delayed_event_free,
     .event_record = delayed_event_record,
     .event_query = delayed_event_query,
     .event_wait = delayed_event_wait,
+    .elapsed = delayed_elapsed,
     .stream_wait = delayed_stream_wait,
     .drain = delayed_drain,
     .launch = delayed_launch,

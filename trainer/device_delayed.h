@@ -8,19 +8,9 @@
 
 #include "trainer/device.h"
 
-struct tr_delayed_counts {
-    uint64_t allocs;
-    uint64_t uploads;
-    uint64_t uploaded_bytes;
-    uint64_t host_waits; /* event_wait calls whose event was not done yet */
-};
-
 /* Work on a held stream starts only when somebody waits for it: the host or another stream, or the
  * third query of an event that covers it. From the start the copy stream is held, the compute
  * stream is not. Takes effect for work not yet started. */
 void tr_delayed_hold(struct tr_device *device, enum tr_stream stream, bool held);
-
-/* Counts since open. */
-struct tr_delayed_counts tr_delayed_get_counts(const struct tr_device *device);
 
 #endif

@@ -6,8 +6,10 @@
 #include "trainer/feed.h"
 
 #include "trainer/batch.h"
+#include "trainer/clock.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* How long the source may block while copies are in flight whose host slots it may need. */
 #define POLL_MS 1
@@ -19,6 +21,23 @@ struct slot {
     const struct penstock_batch *loan; /* host batch not yet released, or NULL */
 };
 
+/* When the compute stream began and ended the work on a batch. */
+struct mark {
+    struct tr_event *begun;
+    struct tr_event *ended;
+    bool follows; /* a batch of the same pass came before: what lies between is a stall */
+};
+
+/* By the time that a mark is taken again, it was reached: a batch is given when the one slot_count
+ * before has been copied, and that was copied when the one slot_count before it was used. */
+#define MARKS (2U * TR_FEED_SLOTS_MAX + 2U)
+
+/* Steps of a replay between two looks at the clock. */
+#define REPLAY_STEPS 8U
+
+/* Batches before the state is steady. */
+#define WARM_BATCHES 3U
+
 struct tr_feed {
     struct tr_device *device;
     uint32_t slot_count;
@@ -26,6 +45,15 @@ struct tr_feed {
     uint32_t on_loan;  /* slots with a loan: the `on_loan` ones before `next` */
     size_t slot_bytes; /* 0 until the first batch */
     struct slot slots[TR_FEED_SLOTS_MAX];
+    struct mark marks[MARKS];
+    uint64_t given;    /* batches ever given to the compute stream: its mark is given % MARKS */
+    uint64_t measured; /* batches whose marks were read */
+    bool in_pass;
+    struct tr_device_counts warm; /* the device's counts when the state became steady */
+    struct tr_feed_stats stats;
+    bool keeping;
+    void *kept_memory; /* of `kept`; NULL: none */
+    struct penstock_batch kept;
 };
 
 static int device_failed(const struct tr_feed *feed, struct tr_error *error)
@@ -51,6 +79,15 @@ int tr_feed_new(struct tr_device *device, uint32_t slot_count, struct tr_feed **
             return -1;
         }
     }
+    for (uint32_t i = 0; i < MARKS; i++) {
+        struct mark *mark = &feed->marks[i];
+        if (device->ops->timer_new(device, &mark->begun) < 0 ||
+            device->ops->timer_new(device, &mark->ended) < 0) {
+            device_failed(feed, error);
+            tr_feed_free(&feed);
+            return -1;
+        }
+    }
     *out = feed;
     return 0;
 }
@@ -68,6 +105,11 @@ void tr_feed_free(struct tr_feed **feed)
         ops->event_free(f->device, slot->copied);
         ops->dealloc(f->device, slot->memory);
     }
+    for (uint32_t i = 0; i < MARKS; i++) {
+        ops->event_free(f->device, f->marks[i].begun);
+        ops->event_free(f->device, f->marks[i].ended);
+    }
+    free(f->kept_memory);
     free(f);
     *feed = NULL;
 }
@@ -83,6 +125,69 @@ static int allocate_slots(struct tr_feed *feed, size_t slot_bytes, struct tr_err
     feed->slot_bytes = slot_bytes;
     return 0;
 }
+
+/* --- what the device's clock says
+ * ----------------------------------------------------------------
+ */
+
+/* Reads the marks of the oldest batch that was not measured yet; its work is done. */
+static int measure_one(struct tr_feed *feed, struct tr_error *error)
+{
+    const struct tr_device_ops *ops = feed->device->ops;
+    const struct mark *mark = &feed->marks[feed->measured % MARKS];
+    const struct mark *before = &feed->marks[(feed->measured + MARKS - 1) % MARKS];
+    double busy_s;
+    double stall_s = 0.0;
+    if (ops->elapsed(feed->device, mark->begun, mark->ended, &busy_s) < 0 ||
+        (mark->follows && ops->elapsed(feed->device, before->ended, mark->begun, &stall_s) < 0))
+        return device_failed(feed, error);
+    feed->stats.busy_s += busy_s;
+    feed->stats.stall_s += stall_s;
+    feed->measured++;
+    return 0;
+}
+
+/* Gives the model's work, between two marks. */
+static int give(struct tr_feed *feed, const struct tr_sink *sink,
+                const struct tr_device_batch *batch, struct tr_error *error)
+{
+    struct tr_device *device = feed->device;
+    struct mark *mark = &feed->marks[feed->given % MARKS];
+    /* The one before the oldest is needed for the gap: one mark less than there are. */
+    if (feed->given - feed->measured == MARKS - 1 && measure_one(feed, error) < 0)
+        return -1;
+    mark->follows = feed->in_pass;
+    feed->in_pass = true;
+    if (device->ops->event_record(device, mark->begun, TR_STREAM_COMPUTE) < 0)
+        return device_failed(feed, error);
+    int rc = sink->step(sink->cookie, batch, error);
+    if (device->ops->event_record(device, mark->ended, TR_STREAM_COMPUTE) < 0 && rc == 0)
+        return device_failed(feed, error);
+    feed->given++;
+    if (feed->given == WARM_BATCHES)
+        feed->warm = device->counts;
+    return rc;
+}
+
+struct tr_feed_stats tr_feed_get_stats(struct tr_feed *feed)
+{
+    const struct tr_device_counts *now = &feed->device->counts;
+    const struct tr_device_ops *ops = feed->device->ops;
+    while (feed->measured < feed->given &&
+           ops->event_query(feed->device, feed->marks[feed->measured % MARKS].ended) > 0 &&
+           measure_one(feed, NULL) == 0)
+        continue;
+    feed->stats.batches = feed->given;
+    feed->stats.slot_bytes = feed->slot_bytes;
+    if (feed->given > WARM_BATCHES) {
+        feed->stats.late_allocs = now->allocs - feed->warm.allocs;
+        feed->stats.late_host_waits = now->host_waits - feed->warm.host_waits;
+    }
+    return feed->stats;
+}
+
+/* --- slots ---------------------------------------------------------------------------------------
+ */
 
 static void release_oldest(struct tr_feed *feed, const struct tr_source *source)
 {
@@ -164,19 +269,87 @@ static int submit(struct tr_feed *feed, const struct tr_source *source, const st
         return device_failed(feed, error);
     if (ops->stream_wait(device, TR_STREAM_COMPUTE, slot->copied) < 0)
         return device_failed(feed, error);
-    int rc = sink->step(sink->cookie, &on_device, error);
+    if (!batch->pinned && feed->given >= WARM_BATCHES)
+        feed->stats.late_pageable_copies++;
+    int rc = give(feed, sink, &on_device, error);
     if (ops->event_record(device, slot->used, TR_STREAM_COMPUTE) < 0 && rc == 0)
         return device_failed(feed, error);
     return rc;
 }
 
-static int compute_in_place(const struct tr_source *source, const struct tr_sink *sink,
-                            const struct penstock_batch *batch, struct tr_error *error)
+static int compute_in_place(struct tr_feed *feed, const struct tr_source *source,
+                            const struct tr_sink *sink, const struct penstock_batch *batch,
+                            struct tr_error *error)
 {
     const struct tr_device_batch in_place = view_at(batch, batch->base);
-    int rc = sink->step(sink->cookie, &in_place, error);
+    int rc = give(feed, sink, &in_place, error);
     source->release(source->cookie, batch);
     return rc;
+}
+
+/* --- one batch again and again
+ * --------------------------------------------------------------------
+ */
+
+void tr_feed_keep(struct tr_feed *feed)
+{
+    feed->keeping = true;
+}
+
+/* Without memory there is nothing to replay. */
+static void keep(struct tr_feed *feed, const struct penstock_batch *batch)
+{
+    feed->keeping = false;
+    feed->kept_memory = malloc(batch->len_bytes);
+    if (!feed->kept_memory)
+        return;
+    memcpy(feed->kept_memory, batch->base, batch->len_bytes);
+    tr_batch_at(batch, feed->kept_memory, &feed->kept);
+}
+
+/* Where the kept batch is for the model: in host memory, or in the first slot. */
+static int place_kept(struct tr_feed *feed, void **base, struct tr_error *error)
+{
+    const struct tr_device_ops *ops = feed->device->ops;
+    struct slot *slot = &feed->slots[0];
+    *base = feed->kept_memory;
+    if (ops->reads_host_memory)
+        return 0;
+    *base = slot->memory;
+    if (ops->upload(feed->device, slot->memory, feed->kept_memory, feed->kept.len_bytes) < 0 ||
+        ops->event_record(feed->device, slot->copied, TR_STREAM_COPY) < 0 ||
+        ops->event_wait(feed->device, slot->copied) < 0)
+        return device_failed(feed, error);
+    return 0;
+}
+
+int tr_feed_replay(struct tr_feed *feed, const struct tr_sink *sink, double seconds,
+                   double *rows_per_s, struct tr_error *error)
+{
+    const struct tr_device_ops *ops = feed->device->ops;
+    struct slot *slot = &feed->slots[0];
+    uint64_t steps = 0;
+    void *base;
+    *rows_per_s = 0.0;
+    if (!feed->kept_memory)
+        return 0;
+    if (place_kept(feed, &base, error) < 0)
+        return -1;
+    const struct tr_device_batch batch = view_at(&feed->kept, base);
+    double from_s = tr_now_s();
+    double now_s = from_s;
+    while (now_s - from_s < seconds) {
+        for (uint32_t i = 0; i < REPLAY_STEPS; i++, steps++) {
+            if (sink->step(sink->cookie, &batch, error) < 0)
+                return -1;
+        }
+        if (ops->event_record(feed->device, slot->used, TR_STREAM_COMPUTE) < 0 ||
+            ops->event_wait(feed->device, slot->used) < 0)
+            return device_failed(feed, error);
+        now_s = tr_now_s();
+    }
+    *rows_per_s = (double)(steps * feed->kept.rows) / (now_s - from_s);
+    return 0;
 }
 
 int tr_feed_run(struct tr_feed *feed, const struct tr_source *source, const struct tr_sink *sink,
@@ -184,6 +357,7 @@ int tr_feed_run(struct tr_feed *feed, const struct tr_source *source, const stru
 {
     bool in_place = feed->device->ops->reads_host_memory;
     int rc = 0;
+    feed->in_pass = false;
     while (rc == 0) {
         const struct penstock_batch *batch;
         rc = retire(feed, source, false, error);
@@ -194,7 +368,9 @@ int tr_feed_run(struct tr_feed *feed, const struct tr_source *source, const stru
             continue;
         if (*source_rc != PENSTOCK_OK)
             break;
-        rc = in_place ? compute_in_place(source, sink, batch, error)
+        if (feed->keeping)
+            keep(feed, batch);
+        rc = in_place ? compute_in_place(feed, source, sink, batch, error)
                       : submit(feed, source, sink, batch, error);
     }
     if (rc == 0)

@@ -51,6 +51,19 @@ struct tr_sink {
 
 struct tr_feed;
 
+/* What came of feeding so far. "Late" is what happened after the third batch: in a steady state
+ * nothing is allocated, the host waits for no event and every copy is from pinned memory. A device
+ * that reads host memory copies nothing. */
+struct tr_feed_stats {
+    uint64_t batches;
+    uint64_t late_allocs;
+    uint64_t late_host_waits;
+    uint64_t late_pageable_copies;
+    size_t slot_bytes; /* of one device slot */
+    double busy_s;     /* the device worked on batches, */
+    double stall_s;    /* and waited for one between two of a pass, by its own clock */
+};
+
 #define TR_FEED_SLOTS_MIN 2U
 #define TR_FEED_SLOTS_MAX 4U
 
@@ -68,5 +81,17 @@ void tr_feed_free(struct tr_feed **feed);
  * or the sink failed. */
 int tr_feed_run(struct tr_feed *feed, const struct tr_source *source, const struct tr_sink *sink,
                 int *source_rc, struct tr_error *error);
+
+/* Keeps a copy of the next batch for tr_feed_replay. */
+void tr_feed_keep(struct tr_feed *feed);
+
+/* Gives the batch kept to the sink over and over for about `seconds`: what the model could do if
+ * data never had to be waited for. *rows_per_s receives its rate, 0 when no batch was kept. The
+ * device is idle before and after. */
+int tr_feed_replay(struct tr_feed *feed, const struct tr_sink *sink, double seconds,
+                   double *rows_per_s, struct tr_error *error);
+
+/* The device is idle, or batches that it still works on are left out. */
+struct tr_feed_stats tr_feed_get_stats(struct tr_feed *feed);
 
 #endif

@@ -7,13 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PAGE_BYTES ((size_t)4096)
+
 struct kept {
     struct penstock_batch batch; /* points into `memory` */
-    void *memory;                /* NULL once released */
+    void *memory;                /* NULL once released and freed */
+    size_t memory_bytes;
     struct kept *next;
 };
 
 struct tr_head {
+    struct tr_device *device;
     struct tr_source inner;
     struct kept *first;
     struct kept *last;
@@ -21,11 +25,13 @@ struct tr_head {
     int rc;               /* what ended the filling, not yet passed on; PENSTOCK_OK = nothing */
 };
 
-struct tr_head *tr_head_new(const struct tr_source *inner)
+struct tr_head *tr_head_new(struct tr_device *device, const struct tr_source *inner)
 {
     struct tr_head *head = calloc(1, sizeof *head);
-    if (head)
+    if (head) {
+        head->device = device;
         head->inner = *inner;
+    }
     return head;
 }
 
@@ -33,9 +39,12 @@ void tr_head_free(struct tr_head **head)
 {
     if (!head || !*head)
         return;
+    struct tr_device *device = (*head)->device;
     struct kept *k = (*head)->first;
     while (k) {
         struct kept *next = k->next;
+        if (k->memory && k->batch.pinned)
+            device->ops->unpin(device, k->memory, k->memory_bytes);
         free(k->memory);
         free(k);
         k = next;
@@ -47,7 +56,8 @@ void tr_head_free(struct tr_head **head)
 static int keep(struct tr_head *head, const struct penstock_batch *batch, struct tr_error *error)
 {
     struct kept *k = calloc(1, sizeof *k);
-    void *memory = malloc(batch->len_bytes);
+    size_t memory_bytes = (batch->len_bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    void *memory = aligned_alloc(PAGE_BYTES, memory_bytes); /* pages of its own: they get pinned */
     if (!k || !memory) {
         free(k);
         free(memory);
@@ -56,7 +66,9 @@ static int keep(struct tr_head *head, const struct penstock_batch *batch, struct
     memcpy(memory, batch->base, batch->len_bytes);
     k->memory = memory;
     tr_batch_at(batch, memory, &k->batch);
-    k->batch.pinned = false;
+    k->memory_bytes = memory_bytes;
+    k->batch.pinned =
+        head->device->ops->pin && head->device->ops->pin(head->device, memory, memory_bytes) == 0;
     if (head->last)
         head->last->next = k;
     else
@@ -123,8 +135,10 @@ static void head_release(void *cookie, const struct penstock_batch *batch)
     struct tr_head *head = cookie;
     for (struct kept *k = head->first; k; k = k->next) {
         if (&k->batch == batch) {
-            free(k->memory);
-            k->memory = NULL;
+            if (!k->batch.pinned) {
+                free(k->memory);
+                k->memory = NULL;
+            }
             return;
         }
     }

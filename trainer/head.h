@@ -3,7 +3,8 @@
  * them before the first step, and then plays them and the rest as one source: nothing is fetched
  * twice and no row is left out.
  *
- * Owner: the head owns its copies, freed as they are released. The caller owns the inner source.
+ * Owner: the head owns its copies: pinned ones are freed with it, since to unpin is to wait for the
+ * device, the others as they are released. The caller owns device and inner source.
  * Threads: one.
  */
 #ifndef TRAINER_HEAD_H
@@ -13,8 +14,8 @@
 
 struct tr_head;
 
-/* NULL when memory is out. */
-struct tr_head *tr_head_new(const struct tr_source *inner);
+/* Copies are pinned for the device, as the inner source's batches are. NULL when memory is out. */
+struct tr_head *tr_head_new(struct tr_device *device, const struct tr_source *inner);
 void tr_head_free(struct tr_head **head); /* accepts NULL */
 
 /* Copies batches until they hold rows_max rows or the next like the last would exceed len_bytes_max

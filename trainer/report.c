@@ -17,13 +17,6 @@
 #define PROGRESS_EVERY_S 0.25
 #define GIGA 1e9
 
-double tr_now_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 double tr_calendar_s(void)
 {
     struct timespec now;
@@ -220,11 +213,16 @@ void tr_report_quality(struct tr_report *report, const char *channel, const stru
     fflush(stdout);
 }
 
-void tr_report_data(struct tr_report *report, double first_batch_s, double waited_s, double seconds)
+void tr_report_data(struct tr_report *report, const struct tr_data_figures *figures)
 {
     clear_progress(report);
-    printf("#data_metric: host=%s, time_to_first_batch=%.6f, stall_pct=%.2f\n", report->host,
-           first_batch_s, 100.0 * per_second(waited_s, seconds));
+    printf("#data_metric: host=%s, time_to_first_batch=%.6f, stall_pct=%.2f, device_stall_pct=%.2f",
+           report->host, figures->first_batch_s,
+           100.0 * per_second(figures->waited_s, figures->seconds),
+           100.0 * per_second(figures->device_stalled_s, figures->seconds));
+    if (figures->headroom > 0.0)
+        printf(", headroom=%.4f", figures->headroom);
+    putchar('\n');
     fflush(stdout);
 }
 

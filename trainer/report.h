@@ -10,6 +10,7 @@
 #ifndef TRAINER_REPORT_H
 #define TRAINER_REPORT_H
 
+#include "trainer/clock.h"
 #include "trainer/model.h"
 
 #include <stdbool.h>
@@ -36,8 +37,7 @@ struct tr_pass {
     struct tr_results results;
 };
 
-/* Seconds of a clock that only goes forward, and since 1970. */
-double tr_now_s(void);
+/* Seconds since 1970. */
 double tr_calendar_s(void);
 
 /* The value of "current_host" in SageMaker's resourceconfig.json, when it is an ordinary host name;
@@ -69,8 +69,15 @@ void tr_report_epoch(struct tr_report *report, uint32_t epoch, uint32_t epochs,
 void tr_report_quality(struct tr_report *report, const char *channel, const struct tr_pass *pass);
 
 /* How well the data kept up. */
-void tr_report_data(struct tr_report *report, double first_batch_s, double waited_s,
-                    double seconds);
+struct tr_data_figures {
+    double first_batch_s;
+    double waited_s;         /* the host, for data */
+    double device_stalled_s; /* the device, between two batches, by its own clock */
+    double seconds;          /* of training */
+    double headroom; /* streamed rate over the rate of one batch replayed; 0: not measured */
+};
+
+void tr_report_data(struct tr_report *report, const struct tr_data_figures *figures);
 
 /* Which rows were seen: their number, and a checksum that does not depend on their order. */
 void tr_report_seen(struct tr_report *report, uint64_t rows, uint64_t checksum);

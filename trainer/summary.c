@@ -108,6 +108,17 @@ static int save_metrics(const struct tr_summary *summary, const char *path, cons
     tr_json_number(&json, "received_gb_per_second",
                    (double)summary->counters.bytes_received * 1e-9 / summary->train_seconds);
     put_stream(&json, summary);
+    tr_json_open(&json, "feed", '{');
+    tr_json_count(&json, "batches", summary->feed.batches);
+    tr_json_number(&json, "device_busy_s", summary->feed.busy_s);
+    tr_json_number(&json, "device_stall_s", summary->feed.stall_s);
+    tr_json_count(&json, "slot_bytes", summary->feed.slot_bytes);
+    tr_json_count(&json, "late_allocations", summary->feed.late_allocs);
+    tr_json_count(&json, "late_host_waits", summary->feed.late_host_waits);
+    tr_json_count(&json, "late_pageable_copies", summary->feed.late_pageable_copies);
+    if (summary->headroom > 0.0)
+        tr_json_number(&json, "headroom", summary->headroom);
+    tr_json_close(&json, '}');
     tr_json_open(&json, "epochs", '[');
     for (uint32_t i = 0; summary->history && i < summary->epochs && i < TR_SUMMARY_EPOCHS_MAX;
          i++) {

@@ -34,6 +34,8 @@ struct tr_summary {
     struct tr_pass test;
     double seconds; /* from opening the stream to the end */
     struct penstock_counters counters;
+    struct tr_feed_stats feed;        /* of the training channel */
+    double headroom;                  /* see struct tr_data_figures */
     struct tr_summary_epoch *history; /* (epochs, at most TR_SUMMARY_EPOCHS_MAX) */
 };
 

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #define DEVICE_SLOTS 3U
+#define HEADROOM_S 1.0 /* of replaying one batch */
 
 static const char *const channel_names[TR_CHANNEL_COUNT] = {"train", "validation", "test"};
 
@@ -52,7 +53,7 @@ static int read_head(struct run *run, struct tr_error *error)
 {
     const struct tr_train_options *options = run->options;
     struct tr_source source = tr_inputs_source(&run->inputs, TR_CHANNEL_TRAIN);
-    run->head = tr_head_new(&source);
+    run->head = tr_head_new(run->device, &source);
     if (!run->head)
         return tr_fail(error, "no memory");
     if (tr_head_fill(run->head, options->model->head_rows(options->hyper), TR_HEAD_BYTES_MAX,
@@ -87,6 +88,8 @@ static int make_model(struct run *run, struct tr_error *error)
             tr_feed_new(run->device, DEVICE_SLOTS, &run->feeds[i], error) < 0)
             return -1;
     }
+    if (options->headroom)
+        tr_feed_keep(run->feeds[TR_CHANNEL_TRAIN]);
     options->model->describe(run->model, run->text, sizeof run->text);
     tr_report_line(&run->report, "model: %s %s", options->model->name, run->text);
     tr_report_model(&run->report, options->model->title, options->model->objective(run->model));
@@ -231,6 +234,40 @@ static void report_io(struct run *run)
     tr_report_line(&run->report, "io: %s: %s", counters.io_backend, counters.io_reason);
 }
 
+static int replay_step(void *cookie, const struct tr_device_batch *batch, struct tr_error *error)
+{
+    struct run *run = cookie;
+    return run->model->ops->step(run->model, batch, error);
+}
+
+/* The streamed rate over the rate at which one batch can be trained on again and again; the model
+ * has been exported. */
+static int measure_headroom(struct run *run, struct tr_error *error)
+{
+    const struct tr_sink sink = {run, replay_step};
+    const struct tr_pass *last = &run->summary.train;
+    double rows_per_s;
+    if (tr_feed_replay(run->feeds[TR_CHANNEL_TRAIN], &sink, HEADROOM_S, &rows_per_s, error) < 0)
+        return -1;
+    if (rows_per_s > 0.0)
+        run->summary.headroom = (double)last->rows / last->seconds / rows_per_s;
+    return 0;
+}
+
+static void report_feed(struct run *run)
+{
+    struct tr_feed_stats *stats = &run->summary.feed;
+    *stats = tr_feed_get_stats(run->feeds[TR_CHANNEL_TRAIN]);
+    if (run->device->ops->reads_host_memory)
+        return;
+    tr_report_line(&run->report,
+                   "feed: %u device slots of %zu bytes; after the third batch %llu allocations, "
+                   "%llu copies from pageable memory, %llu waits of the host for the device",
+                   DEVICE_SLOTS, stats->slot_bytes, (unsigned long long)stats->late_allocs,
+                   (unsigned long long)stats->late_pageable_copies,
+                   (unsigned long long)stats->late_host_waits);
+}
+
 static void report_data(struct run *run)
 {
     struct penstock_counters *counters = &run->summary.counters;
@@ -244,7 +281,14 @@ static void report_data(struct run *run)
         "data: %.3f GB in %.2f s of training, %.3f GB/s; %.1f %% of it spent waiting for "
         "data",
         gigabytes, seconds, gigabytes / seconds, 100.0 * waited_s / seconds);
-    tr_report_data(&run->report, (double)counters->first_batch_ns * 1e-9, waited_s, seconds);
+    report_feed(run);
+    tr_report_data(&run->report, &(struct tr_data_figures){
+                                     .first_batch_s = (double)counters->first_batch_ns * 1e-9,
+                                     .waited_s = waited_s,
+                                     .device_stalled_s = run->summary.feed.stall_s,
+                                     .seconds = seconds,
+                                     .headroom = run->summary.headroom,
+                                 });
     if (run->model->ops->seen) {
         uint64_t rows;
         uint64_t checksum;
@@ -258,6 +302,8 @@ static int finish(struct run *run, struct tr_error *error)
     const struct tr_train_options *options = run->options;
     struct tr_export arrays = {0};
     int rc = options->model->export_arrays(run->model, &arrays, error);
+    if (rc == 0 && options->headroom)
+        rc = measure_headroom(run, error);
     report_data(run);
     tr_inputs_report(&run->inputs, &run->report);
     if (rc == 0 && ps_stop_signal())

@@ -39,6 +39,7 @@ struct tr_train_options {
     const char *data_type;    /* of every channel; NULL: prefix */
     const char *compression;  /* of every channel; NULL: none */
     bool quiet;
+    bool headroom;                   /* measure it, after the run */
     const char *base;                /* of a training container; NULL: this is none */
     struct ps_stream_options stream; /* order, shard, sample, window of rows and last batch are the
                                         training channel's; the others are read whole, but for

@@ -4,6 +4,9 @@
  */
 #include "tests/unit/trainer_fixture.h"
 
+#include <time.h>
+
+#include "trainer/clock.h"
 #include "trainer/device_delayed.h"
 #include "trainer/feed.h"
 #include "trainer/head.h"
@@ -18,6 +21,7 @@ struct fake {
     uint32_t made;     /* batches handed out */
     uint32_t released; /* batches given back; they must come back in order */
     uint32_t loan_max;
+    bool pinned;
     int error_rc; /* instead of the epoch's end */
     bool busy[HOST_SLOTS_MAX];
     struct penstock_batch batches[HOST_SLOTS_MAX];
@@ -48,6 +52,7 @@ static int fake_next(void *cookie, int timeout_ms, const struct penstock_batch *
         .position = (uint64_t)fake->made * BATCH_ROWS,
         .slot_no = slot_no,
         .base = memory,
+        .pinned = fake->pinned,
     };
     b->len_bytes = LABELS_AT + b->rows * sizeof(float);
     fixture_fill((float *)(void *)memory, (size_t)b->rows * DIM, fake->made + 1000U, 1.0F);
@@ -130,7 +135,7 @@ static void train(const struct setting *setting, struct result *result)
         tr_delayed_hold(device, TR_STREAM_COMPUTE, setting->hold_compute);
     }
     struct tr_source source = {&fake, fake_next, fake_release, fake_batch_bytes_max};
-    struct tr_head *head = tr_head_new(&source);
+    struct tr_head *head = tr_head_new(device, &source);
     struct trainee trainee = {NULL, 0, 0};
     struct tr_sink sink = {&trainee, step};
     struct tr_feed *feed;
@@ -148,7 +153,7 @@ static void train(const struct setting *setting, struct result *result)
     assert_int_equal(fake.released, BATCHES);
     assert_true(fake.loan_max <= setting->device_slots + 1); /* + 1: in hand */
     if (strcmp(setting->device, "delayed") == 0) /* one copy a batch, and the scaling's none */
-        assert_int_equal(tr_delayed_get_counts(device).uploads, BATCHES);
+        assert_int_equal(device->counts.uploads, BATCHES);
     assert_int_equal(
         tr_linear_read_sums(trainee.model, TR_SUMS_TRAIN, false, &result->sums, &error), 0);
     assert_int_equal(
@@ -232,7 +237,8 @@ static void test_head_keeps_what_it_is_told(void **state)
     memset(&fake, 0, sizeof fake);
     fake.slot_count = 2;
     struct tr_source source = {&fake, fake_next, fake_release, fake_batch_bytes_max};
-    struct tr_head *head = tr_head_new(&source);
+    struct tr_device *device = fixture_device("delayed");
+    struct tr_head *head = tr_head_new(device, &source);
     assert_int_equal(tr_head_fill(head, 3 * BATCH_ROWS, SIZE_MAX, &error), 0);
     assert_int_equal(tr_head_rc(head), PENSTOCK_OK);
     assert_int_equal(fake.made, 3);
@@ -245,6 +251,7 @@ static void test_head_keeps_what_it_is_told(void **state)
         assert_int_equal(batch->position, i * BATCH_ROWS);
         assert_memory_equal(batch->features, want, sizeof want); /* not the spoilt original */
         assert_ptr_equal(batch->labels, (const char *)batch->base + LABELS_AT);
+        assert_true(batch->pinned);
     }
     assert_null(tr_head_batch(head, 3));
     struct tr_source played = tr_head_source(head);
@@ -260,10 +267,146 @@ static void test_head_keeps_what_it_is_told(void **state)
     for (size_t bound = 0; bound <= 2; bound += 2) {
         memset(&fake, 0, sizeof fake);
         fake.slot_count = 1;
-        head = tr_head_new(&source);
+        head = tr_head_new(device, &source);
         assert_int_equal(tr_head_fill(head, UINT64_MAX, bound * SLOT_BYTES, &error), 0);
         assert_int_equal(fake.made, bound > 0 ? bound : 1);
         tr_head_free(&head);
+    }
+    tr_device_close(&device);
+}
+
+/* A source that sleeps before every fourth batch. */
+#define NAP_MS 30L
+#define NAPS (BATCHES / 4U - 1U)
+
+static int drowsy_next(void *cookie, int timeout_ms, const struct penstock_batch **batch)
+{
+    const struct timespec nap = {0, NAP_MS * 1000000L};
+    const struct fake *fake = cookie;
+    if (fake->made > 0 && fake->made % 4 == 0 && fake->made < BATCHES && timeout_ms < 0)
+        nanosleep(&nap, NULL);
+    if (fake->made > 0 && fake->made % 4 == 0 && fake->made < BATCHES && timeout_ms >= 0 &&
+        fake->made > fake->released)
+        return *batch = NULL, PENSTOCK_AGAIN; /* all copies are done before the nap */
+    return fake_next(cookie, timeout_ms, batch);
+}
+
+static int count_step(void *cookie, const struct tr_device_batch *batch, struct tr_error *error)
+{
+    uint64_t *rows = cookie;
+    (void)error;
+    *rows += batch->host->rows;
+    return 0;
+}
+
+/* The device's own clock tells how long it had nothing to do: all of the naps, and no more than the
+ * clock on the wall less the time at work. */
+static void test_stall_is_what_the_source_slept(void **state)
+{
+    (void)state;
+    static const char *const devices[] = {"cpu", "delayed"};
+    for (size_t i = 0; i < 2; i++) {
+        static struct fake fake;
+        struct tr_device *device = fixture_device(devices[i]);
+        struct tr_source source = {&fake, drowsy_next, fake_release, fake_batch_bytes_max};
+        uint64_t rows = 0;
+        struct tr_sink sink = {&rows, count_step};
+        struct tr_feed *feed;
+        struct tr_error error;
+        int source_rc;
+        memset(&fake, 0, sizeof fake);
+        fake.slot_count = 4;
+        assert_int_equal(tr_feed_new(device, 3, &feed, &error), 0);
+        double from_s = tr_now_s();
+        assert_int_equal(tr_feed_run(feed, &source, &sink, &source_rc, &error), 0);
+        device->ops->drain(device);
+        double wall_s = tr_now_s() - from_s;
+        struct tr_feed_stats stats = tr_feed_get_stats(feed);
+        assert_int_equal(stats.batches, BATCHES);
+        assert_int_equal(rows, (BATCHES - 1) * BATCH_ROWS + LAST_ROWS);
+        assert_true(stats.stall_s >= 0.95 * (double)(NAPS * NAP_MS) * 1e-3);
+        assert_true(stats.stall_s + stats.busy_s <= wall_s);
+        tr_feed_free(&feed);
+        tr_device_close(&device);
+    }
+}
+
+/* Pinned batches: nothing is allocated and copied from pageable memory once the state is steady;
+ * batches that are not pinned are counted. */
+static void test_steady_state_is_counted(void **state)
+{
+    (void)state;
+    for (int pinned = 0; pinned <= 1; pinned++) {
+        static struct fake fake;
+        struct tr_device *device = fixture_device("delayed");
+        struct tr_source source = {&fake, fake_next, fake_release, fake_batch_bytes_max};
+        uint64_t rows = 0;
+        struct tr_sink sink = {&rows, count_step};
+        struct tr_feed *feed;
+        struct tr_error error;
+        int source_rc;
+        memset(&fake, 0, sizeof fake);
+        fake.slot_count = 4;
+        fake.pinned = pinned == 1;
+        assert_int_equal(tr_feed_new(device, 3, &feed, &error), 0);
+        assert_int_equal(tr_feed_run(feed, &source, &sink, &source_rc, &error), 0);
+        device->ops->drain(device);
+        struct tr_feed_stats stats = tr_feed_get_stats(feed);
+        assert_int_equal(stats.late_allocs, 0);
+        assert_int_equal(stats.late_pageable_copies, pinned ? 0 : BATCHES - 3);
+        assert_int_equal(stats.slot_bytes, SLOT_BYTES);
+        tr_feed_free(&feed);
+        tr_device_close(&device);
+    }
+}
+
+struct replayed {
+    uint64_t steps;
+    float first[DIM];
+};
+
+static int replay_step(void *cookie, const struct tr_device_batch *batch, struct tr_error *error)
+{
+    struct replayed *replayed = cookie;
+    (void)error;
+    assert_int_equal(batch->host->rows, BATCH_ROWS);
+    memcpy(replayed->first, batch->features, sizeof replayed->first);
+    replayed->steps++;
+    return 0;
+}
+
+/* The batch that was kept, and not what its slots hold by then. */
+static void test_one_batch_is_replayed(void **state)
+{
+    (void)state;
+    static const char *const devices[] = {"cpu", "delayed"};
+    for (size_t i = 0; i < 2; i++) {
+        static struct fake fake;
+        struct tr_device *device = fixture_device(devices[i]);
+        struct tr_source source = {&fake, fake_next, fake_release, fake_batch_bytes_max};
+        uint64_t rows = 0;
+        struct tr_sink sink = {&rows, count_step};
+        struct replayed replayed = {0};
+        struct tr_sink replay = {&replayed, replay_step};
+        struct tr_feed *feed;
+        struct tr_error error;
+        double rows_per_s;
+        float want[DIM];
+        int source_rc;
+        memset(&fake, 0, sizeof fake);
+        fake.slot_count = 4;
+        assert_int_equal(tr_feed_new(device, 3, &feed, &error), 0);
+        assert_int_equal(tr_feed_replay(feed, &replay, 0.01, &rows_per_s, &error), 0);
+        assert_true(rows_per_s == 0.0 && replayed.steps == 0);
+        tr_feed_keep(feed);
+        assert_int_equal(tr_feed_run(feed, &source, &sink, &source_rc, &error), 0);
+        device->ops->drain(device);
+        assert_int_equal(tr_feed_replay(feed, &replay, 0.01, &rows_per_s, &error), 0);
+        assert_true(replayed.steps > 0 && rows_per_s > 0.0);
+        fixture_fill(want, DIM, 1000U, 1.0F);
+        assert_memory_equal(replayed.first, want, sizeof want);
+        tr_feed_free(&feed);
+        tr_device_close(&device);
     }
 }
 
@@ -329,7 +472,7 @@ static void test_steady_state_allocates_nothing(void **state)
         memset(&fake, 0, sizeof fake);
         fake.slot_count = 4;
         assert_int_equal(tr_feed_run(feed, &source, &sink, &source_rc, &error), 0);
-        uint64_t now = tr_delayed_get_counts(device).allocs;
+        uint64_t now = device->counts.allocs;
         assert_true(epoch == 0 || now == allocs);
         allocs = now;
     }
@@ -453,6 +596,9 @@ int main(void)
         cmocka_unit_test(test_delayed_with_one_host_slot_trains_the_same),
         cmocka_unit_test(test_head_changes_nothing),
         cmocka_unit_test(test_head_keeps_what_it_is_told),
+        cmocka_unit_test(test_stall_is_what_the_source_slept),
+        cmocka_unit_test(test_steady_state_is_counted),
+        cmocka_unit_test(test_one_batch_is_replayed),
         cmocka_unit_test(test_source_error_is_passed_on_and_all_is_released),
         cmocka_unit_test(test_steady_state_allocates_nothing),
         cmocka_unit_test(test_every_device_failure_is_reported),
