@@ -138,6 +138,17 @@ AVX2 size_t fmt_count_varints_avx2(const uint8_t *in, size_t len_bytes)
         __m256i bytes = _mm256_loadu_si256((const __m256i *)(in + at));
         continued += (size_t)__builtin_popcount((uint32_t)_mm256_movemask_epi8(bytes));
     }
+    if (at < len_bytes && at > 0) { /* the last 32 once more, but for those counted */
+        __m256i bytes = _mm256_loadu_si256((const __m256i *)(in + len_bytes - 32));
+        continued += (size_t)__builtin_popcount((uint32_t)_mm256_movemask_epi8(bytes) >>
+                                                (32 - (len_bytes - at)));
+        return len_bytes - continued;
+    }
+    for (; at + 8 <= len_bytes; at += 8) {
+        uint64_t bytes;
+        memcpy(&bytes, in + at, sizeof(bytes));
+        continued += (size_t)__builtin_popcountll(bytes & 0x8080808080808080u);
+    }
     for (; at < len_bytes; at++)
         continued += in[at] >> 7;
     return len_bytes - continued;
@@ -149,6 +160,10 @@ AVX2 uint32_t fmt_most_u32_avx2(const uint32_t *in, size_t count)
     size_t i = 0;
     for (; i + 8 <= count; i += 8)
         most = _mm256_max_epu32(most, _mm256_loadu_si256((const __m256i *)(in + i)));
+    if (i < count && i > 0) { /* the last 8, some of them once more */
+        most = _mm256_max_epu32(most, _mm256_loadu_si256((const __m256i *)(in + count - 8)));
+        i = count;
+    }
     uint32_t lanes[8];
     _mm256_storeu_si256((__m256i *)lanes, most);
     uint32_t found = 0;
