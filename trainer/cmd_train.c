@@ -42,6 +42,7 @@ static const char help[] =
     "  --algorithm NAME               required with --train, under SageMaker's name:\n"
     "                                 linear-learner\n"
     "                                 factorization-machines\n"
+    "                                 kmeans, pca\n"
     "  --hp NAME=VALUE                hyperparameter under SageMaker's name: see\n"
     "                                 penstock-train(1) for those of each algorithm\n"
     "  --device auto|cpu|cuda|delayed where to compute; auto (the default) takes a GPU if there is "

@@ -165,5 +165,6 @@ extern const struct tr_model_ops *const tr_models[];
 extern const struct tr_model_ops tr_model_linear; /* trainer/linear_model.c */
 extern const struct tr_model_ops tr_model_fm;     /* trainer/fm_model.c */
 extern const struct tr_model_ops tr_model_pca;    /* trainer/pca.c */
+extern const struct tr_model_ops tr_model_kmeans; /* trainer/kmeans.c */
 
 #endif

@@ -6,7 +6,7 @@
 #include <string.h>
 
 const struct tr_model_ops *const tr_models[] = {&tr_model_linear, &tr_model_fm, &tr_model_pca,
-                                                NULL};
+                                                &tr_model_kmeans, NULL};
 
 const struct tr_model_ops *tr_model_find(const char *name)
 {

@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trainer/kmeans.c - k-means of a stream.
+ *
+ * The first pass moves more centres than are wanted, batch by batch, each towards the mean of its
+ * rows so far; at its end they are merged by Lloyd's algorithm, each with the weight of its rows.
+ * Every further pass is an iteration of Lloyd's algorithm over all rows.
+ *
+ * Places are relative to the mean of the first rows, so that float32 products have digits to tell
+ * rows apart that are far from zero.
+ */
+#include "trainer/cluster.h"
+#include "trainer/kmeans_hyper.h"
+#include "trainer/lloyd.h"
+#include "trainer/model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Blocks are whole multiples of this many rows, when they have that many. */
+#define BLOCK_ROWS_MULTIPLE 16U
+
+enum stream { STREAM_FIRST = 1, STREAM_MERGE = 1000 };
+
+/* How far training has come; part of a checkpoint. */
+struct progress {
+    uint32_t count;  /* of centres now */
+    uint32_t merged; /* 1: they are those that are wanted */
+};
+
+struct kmeans {
+    struct tr_model base; /* first: the table is given a struct tr_model */
+    struct tr_kmeans_hyper hyper;
+    uint32_t dim;
+    uint32_t capacity; /* centres that there is room for */
+    uint32_t block_rows;
+    struct progress progress;
+    uint64_t seed;
+    struct tr_centres centres; /* device; count is not looked at: see progress */
+    double *sum;               /* (capacity, dim), device, as what follows */
+    double *number;            /* (capacity) */
+    float *origin;             /* (dim) */
+    float *ones;               /* (dim) */
+    float *x;                  /* (block_rows, dim): a block less the origin */
+    float *product;            /* (block_rows, capacity) */
+    float *distance;           /* (block_rows) */
+    uint32_t *nearest;         /* (block_rows) */
+    struct tr_stats *sums;     /* (TR_SUMS_COUNT) */
+    struct tr_event *ready;
+};
+
+static struct kmeans *of(struct tr_model *model)
+{
+    return (struct kmeans *)(void *)model;
+}
+
+static const struct kmeans *seen(const struct tr_model *model)
+{
+    return (const struct kmeans *)(const void *)model;
+}
+
+static int device_failed(const struct kmeans *m, struct tr_error *error)
+{
+    return tr_fail(error, "device %s: %s", m->base.device->ops->name, m->base.device->error);
+}
+
+/* --- host and device -----------------------------------------------------------------------------
+ */
+
+static int put(struct kmeans *m, void *to, const void *from, size_t len_bytes,
+               struct tr_error *error)
+{
+    const struct tr_device_ops *ops = m->base.device->ops;
+    if (ops->upload(m->base.device, to, from, len_bytes) < 0 ||
+        ops->event_record(m->base.device, m->ready, TR_STREAM_COPY) < 0 ||
+        ops->event_wait(m->base.device, m->ready) < 0)
+        return device_failed(m, error);
+    return 0;
+}
+
+static int take(struct kmeans *m, void *to, const void *from, size_t len_bytes,
+                struct tr_error *error)
+{
+    const struct tr_device_ops *ops = m->base.device->ops;
+    if (ops->download(m->base.device, to, from, len_bytes) < 0 ||
+        ops->event_record(m->base.device, m->ready, TR_STREAM_COMPUTE) < 0 ||
+        ops->event_wait(m->base.device, m->ready) < 0)
+        return device_failed(m, error);
+    return 0;
+}
+
+static int move(struct kmeans *m, double decay, struct tr_error *error)
+{
+    struct tr_move_args args = {m->centres, m->sum, m->number, decay};
+    args.centres.count = m->progress.count;
+    return tr_launch_move(m->base.device, &args) < 0 ? device_failed(m, error) : 0;
+}
+
+/* Puts `count` centres in the place of all: as if each had one row, and nothing been before. */
+static int set_centres(struct kmeans *m, const double *places, uint32_t count,
+                       struct tr_error *error)
+{
+    const struct tr_device_ops *ops = m->base.device->ops;
+    double *number = malloc(count * sizeof *number);
+    int rc = number ? 0 : tr_fail(error, "no memory for %u centres", count);
+    for (uint32_t i = 0; i < count && rc == 0; i++)
+        number[i] = 1.0;
+    m->progress.count = count;
+    if (rc == 0)
+        rc = put(m, m->number, number, count * sizeof *number, error);
+    free(number);
+    if (rc < 0 || put(m, m->sum, places, (size_t)count * m->dim * sizeof *places, error) < 0 ||
+        move(m, 0.0, error) < 0)
+        return -1;
+    if (ops->zero(m->base.device, m->centres.weight, m->capacity * sizeof(double)) < 0)
+        return device_failed(m, error);
+    return 0;
+}
+
+/* --- life ----------------------------------------------------------------------------------------
+ */
+
+static uint64_t head_rows(const void *values)
+{
+    const struct tr_kmeans_hyper *hyper = values;
+    uint32_t centres = tr_kmeans_centres(hyper);
+    return centres > hyper->common.mini_batch_size ? centres : hyper->common.mini_batch_size;
+}
+
+static void free_kmeans(struct tr_model *model)
+{
+    struct kmeans *m = of(model);
+    const struct tr_device_ops *ops = m->base.device->ops;
+    void *arrays[] = {m->centres.place,
+                      m->centres.transposed,
+                      m->centres.norm,
+                      m->centres.weight,
+                      m->sum,
+                      m->number,
+                      m->origin,
+                      m->ones,
+                      m->x,
+                      m->product,
+                      m->distance,
+                      m->nearest,
+                      m->sums};
+    ops->drain(m->base.device);
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+        ops->dealloc(m->base.device, arrays[i]);
+    ops->event_free(m->base.device, m->ready);
+    free(m);
+}
+
+static uint32_t rows_of_block(const struct kmeans *m)
+{
+    size_t bound = m->base.device->ops->block_floats;
+    uint32_t most = m->hyper.common.mini_batch_size;
+    size_t rows = bound > 0 ? bound / m->dim : most;
+    if (rows > BLOCK_ROWS_MULTIPLE)
+        rows -= rows % BLOCK_ROWS_MULTIPLE;
+    return rows > most ? most : (rows > 0 ? (uint32_t)rows : 1);
+}
+
+static void *allocate(struct kmeans *m, size_t n, size_t element_bytes, struct tr_error *error)
+{
+    void *memory = NULL;
+    if (m->base.device->ops->alloc(m->base.device, n * element_bytes, &memory) < 0) {
+        device_failed(m, error);
+        return NULL;
+    }
+    return memory;
+}
+
+static int allocate_all(struct kmeans *m, struct tr_error *error)
+{
+    size_t n = (size_t)m->capacity * m->dim;
+    size_t rows = m->block_rows;
+    m->centres.dim = m->dim;
+    if (m->base.device->ops->event_new(m->base.device, &m->ready) < 0)
+        return device_failed(m, error);
+    if (!(m->centres.place = allocate(m, n, sizeof(double), error)) ||
+        !(m->centres.transposed = allocate(m, n, sizeof(float), error)) ||
+        !(m->centres.norm = allocate(m, m->capacity, sizeof(float), error)) ||
+        !(m->centres.weight = allocate(m, m->capacity, sizeof(double), error)) ||
+        !(m->sum = allocate(m, n, sizeof(double), error)) ||
+        !(m->number = allocate(m, m->capacity, sizeof(double), error)) ||
+        !(m->origin = allocate(m, m->dim, sizeof(float), error)) ||
+        !(m->ones = allocate(m, m->dim, sizeof(float), error)) ||
+        !(m->x = allocate(m, rows * m->dim, sizeof(float), error)) ||
+        !(m->product = allocate(m, rows * m->capacity, sizeof(float), error)) ||
+        !(m->distance = allocate(m, rows, sizeof(float), error)) ||
+        !(m->nearest = allocate(m, rows, sizeof(uint32_t), error)) ||
+        !(m->sums = allocate(m, TR_SUMS_COUNT, sizeof *m->sums, error)))
+        return -1;
+    return 0;
+}
+
+/* The first rows less their mean, in double. */
+struct first_rows {
+    double *places; /* (count, dim) */
+    float *origin;  /* (dim); 1 in each column after it */
+    size_t count;
+};
+
+static int copy_head(const struct tr_setup *setup, uint32_t dim, struct first_rows *first,
+                     struct tr_error *error)
+{
+    const struct penstock_batch *batch;
+    size_t at = 0;
+    for (size_t i = 0; (batch = tr_head_batch(setup->head, i)); i++)
+        first->count += batch->rows;
+    first->places = calloc(first->count * dim, sizeof *first->places);
+    first->origin = calloc(2 * (size_t)dim, sizeof *first->origin);
+    if (!first->places || !first->origin)
+        return tr_fail(error, "no memory for the first rows: lower mini_batch_size");
+    for (size_t i = 0; (batch = tr_head_batch(setup->head, i)); i++) {
+        for (size_t j = 0; j < (size_t)batch->rows * dim; j++)
+            first->places[at++] = (double)batch->features[j];
+    }
+    for (uint32_t j = 0; j < dim; j++) {
+        double sum = 0.0;
+        for (size_t i = 0; i < first->count; i++)
+            sum += first->places[i * dim + j];
+        first->origin[j] = (float)(sum / (double)first->count);
+        first->origin[dim + j] = 1.0F;
+        if (!isfinite(first->origin[j]))
+            return tr_fail(error,
+                           "feature column %u holds values that are not finite numbers in the "
+                           "first rows",
+                           j);
+        for (size_t i = 0; i < first->count; i++)
+            first->places[i * dim + j] -= (double)first->origin[j];
+    }
+    return 0;
+}
+
+/* Chooses centres among the points: (count, dim), which the caller frees. */
+static double *choose(const struct tr_points *points, int method, struct tr_draw draw,
+                      uint32_t count, struct tr_error *error)
+{
+    double *centres = malloc((size_t)count * points->dim * sizeof *centres);
+    double *distance = malloc(points->count * sizeof *distance);
+    if (!centres || !distance) {
+        tr_fail(error, "no memory for %u centres", count);
+        free(centres);
+        centres = NULL;
+    } else if (method == TR_KMEANS_RANDOM) {
+        tr_choose_random(points, draw, count, centres);
+    } else {
+        tr_choose_apart(points, draw, count, centres, distance);
+    }
+    free(distance);
+    return centres;
+}
+
+static int make_from(struct kmeans *m, const struct first_rows *first, struct tr_error *error)
+{
+    const struct tr_points points = {first->places, NULL, first->count, m->dim};
+    uint32_t wanted = tr_kmeans_centres(&m->hyper);
+    if (first->count < m->hyper.k)
+        return tr_fail(error,
+                       "hyperparameter k: %u clusters need as many first rows, and there are %zu",
+                       m->hyper.k, first->count);
+    m->capacity = first->count < wanted ? (uint32_t)first->count : wanted;
+    m->progress.merged = m->capacity == m->hyper.k;
+    m->block_rows = rows_of_block(m);
+    if (allocate_all(m, error) < 0 ||
+        put(m, m->origin, first->origin, m->dim * sizeof(float), error) < 0 ||
+        put(m, m->ones, first->origin + m->dim, m->dim * sizeof(float), error) < 0)
+        return -1;
+    double *centres = choose(&points, m->hyper.init_method, (struct tr_draw){m->seed, STREAM_FIRST},
+                             m->capacity, error);
+    int rc = centres ? set_centres(m, centres, m->capacity, error) : -1;
+    free(centres);
+    return rc;
+}
+
+static int create(const struct tr_setup *setup, struct tr_model **out, struct tr_error *error)
+{
+    struct kmeans *m = calloc(1, sizeof *m);
+    struct first_rows first = {0};
+    *out = NULL;
+    if (!m)
+        return tr_fail(error, "no memory");
+    m->base = (struct tr_model){&tr_model_kmeans, setup->device};
+    m->hyper = *(const struct tr_kmeans_hyper *)setup->hyper;
+    m->seed = setup->seed;
+    m->dim = tr_head_batch(setup->head, 0)->feature_dim;
+    int rc = copy_head(setup, m->dim, &first, error);
+    if (rc == 0)
+        rc = make_from(m, &first, error);
+    free(first.places);
+    free(first.origin);
+    if (rc < 0)
+        free_kmeans(&m->base);
+    else
+        *out = &m->base;
+    return rc;
+}
+
+static void describe(const struct tr_model *model, char *text, size_t text_bytes)
+{
+    const struct kmeans *m = seen(model);
+    snprintf(text, text_bytes, "%u clusters of %u features, %u centres in the first epoch, %s",
+             m->hyper.k, m->dim, m->capacity, tr_kmeans_init_name(m->hyper.init_method));
+}
+
+/* --- batches -------------------------------------------------------------------------------------
+ */
+
+static int check(const struct tr_model *model, const char *channel,
+                 const struct penstock_batch *batch, struct tr_error *error)
+{
+    (void)model; /* any row will do */
+    (void)channel;
+    (void)batch;
+    (void)error;
+    return 0;
+}
+
+static int run_block(struct kmeans *m, const float *features, uint32_t rows, enum tr_sums which)
+{
+    struct tr_device *device = m->base.device;
+    const struct tr_scale_args shift = {features, m->origin, m->ones, m->x, rows, m->dim};
+    struct tr_nearest_args find = {.centres = m->centres,
+                                   .x = m->x,
+                                   .product = m->product,
+                                   .distance = m->distance,
+                                   .nearest = m->nearest,
+                                   .stats = m->sums + which,
+                                   .rows = rows};
+    const struct tr_collect_args collect = {m->x, m->nearest, m->sum,           m->number,
+                                            rows, m->dim,     m->progress.count};
+    find.centres.count = m->progress.count;
+    if (tr_launch_scale(device, &shift) < 0 || tr_launch_nearest(device, &find) < 0)
+        return -1;
+    return which == TR_SUMS_TRAIN ? tr_launch_collect(device, &collect) : 0;
+}
+
+static int run_batch(struct kmeans *m, const struct tr_device_batch *batch, enum tr_sums which,
+                     struct tr_error *error)
+{
+    uint32_t rows = batch->host->rows;
+    for (uint32_t at = 0; at < rows; at += m->block_rows) {
+        uint32_t n = rows - at < m->block_rows ? rows - at : m->block_rows;
+        if (run_block(m, batch->features + (size_t)at * m->dim, n, which) < 0)
+            return device_failed(m, error);
+    }
+    return 0;
+}
+
+static int step(struct tr_model *model, const struct tr_device_batch *batch, struct tr_error *error)
+{
+    struct kmeans *m = of(model);
+    double decay = 1.0;
+    if (run_batch(m, batch, TR_SUMS_TRAIN, error) < 0)
+        return -1;
+    if (m->progress.merged)
+        return 0;
+    if (m->hyper.half_life_time_size > 0)
+        decay = pow(0.5, (double)batch->host->rows / (double)m->hyper.half_life_time_size);
+    return move(m, decay, error);
+}
+
+static int evaluate(struct tr_model *model, const struct tr_device_batch *batch,
+                    struct tr_error *error)
+{
+    return run_batch(of(model), batch, TR_SUMS_EVALUATE, error);
+}
+
+/* --- the end of a pass ---------------------------------------------------------------------------
+ */
+
+/* The best of several trials: (k, dim), which the caller frees. */
+static double *merged_centres(const struct kmeans *m, const struct tr_points *points,
+                              struct tr_error *error)
+{
+    uint32_t k = m->hyper.k;
+    size_t n = (size_t)k * m->dim;
+    double *sums = malloc((n + k) * sizeof *sums);
+    double *best = NULL;
+    double least = INFINITY;
+    uint32_t trials = tr_kmeans_trials(&m->hyper, (uint32_t)points->count);
+    if (!sums)
+        tr_fail(error, "no memory for %u centres", k);
+    for (uint32_t i = 0; sums && i < trials; i++) {
+        const struct tr_draw draw = {m->seed, STREAM_MERGE + i};
+        double *centres = choose(points, m->hyper.local_lloyd_init_method, draw, k, error);
+        if (!centres)
+            break;
+        double total = tr_lloyd(points, k, m->hyper.local_lloyd_max_iter, m->hyper.local_lloyd_tol,
+                                centres, sums);
+        if (!best || total < least) {
+            double *other = best;
+            least = total;
+            best = centres;
+            centres = other;
+        }
+        free(centres);
+    }
+    free(sums);
+    return best;
+}
+
+static int merge(struct kmeans *m, struct tr_error *error)
+{
+    size_t n = (size_t)m->progress.count * m->dim;
+    double *places = malloc((n + m->progress.count) * sizeof *places);
+    int rc = -1;
+    if (!places)
+        return tr_fail(error, "no memory for %u centres", m->progress.count);
+    if (take(m, places, m->centres.place, n * sizeof *places, error) == 0 &&
+        take(m, places + n, m->centres.weight, m->progress.count * sizeof *places, error) == 0) {
+        const struct tr_points points = {places, places + n, m->progress.count, m->dim};
+        double *centres = merged_centres(m, &points, error);
+        rc = centres ? set_centres(m, centres, m->hyper.k, error) : -1;
+        free(centres);
+    }
+    free(places);
+    m->progress.merged = 1;
+    return rc;
+}
+
+static int epoch_end(struct tr_model *model, uint32_t epoch, bool last, struct tr_error *error)
+{
+    struct kmeans *m = of(model);
+    (void)epoch;
+    (void)last;
+    return m->progress.merged ? move(m, 0.0, error) : merge(m, error);
+}
+
+/* --- results -------------------------------------------------------------------------------------
+ */
+
+static const char *objective(const struct tr_model *model)
+{
+    (void)model;
+    return "msd_objective";
+}
+
+static void add_score(struct tr_results *out, const char *name, double value)
+{
+    struct tr_score *score = &out->scores[out->score_count++];
+    snprintf(score->name, sizeof score->name, "%s", name);
+    score->is_loss = true;
+    score->value = value;
+}
+
+static int results(struct tr_model *model, enum tr_sums which, struct tr_results *out,
+                   struct tr_error *error)
+{
+    struct kmeans *m = of(model);
+    struct tr_stats sums;
+    if (take(m, &sums, m->sums + which, sizeof sums, error) < 0)
+        return -1;
+    if (m->base.device->ops->zero(m->base.device, m->sums + which, sizeof sums) < 0)
+        return device_failed(m, error);
+    *out = (struct tr_results){.rows = sums.rows, .loss = sums.loss_sum / sums.rows};
+    if (m->hyper.eval_metrics & TR_KMEANS_MSD)
+        add_score(out, "msd", out->loss);
+    if (m->hyper.eval_metrics & TR_KMEANS_SSD)
+        add_score(out, "ssd", sums.loss_sum);
+    return 0;
+}
+
+static int export_arrays(struct tr_model *model, struct tr_export *out, struct tr_error *error)
+{
+    struct kmeans *m = of(model);
+    const uint64_t shape[] = {m->hyper.k, m->dim};
+    size_t n = (size_t)m->hyper.k * m->dim;
+    float *centroids = tr_export_add(out, "centroids", 2, shape, error);
+    double *places = malloc(n * sizeof *places);
+    float *origin = malloc(m->dim * sizeof *origin);
+    int rc = -1;
+    if (!places || !origin)
+        tr_fail(error, "no memory for the model");
+    else if (centroids && take(m, places, m->centres.place, n * sizeof *places, error) == 0)
+        rc = take(m, origin, m->origin, m->dim * sizeof *origin, error);
+    for (size_t i = 0; i < n && rc == 0; i++)
+        centroids[i] = (float)(places[i] + (double)origin[i % m->dim]);
+    free(places);
+    free(origin);
+    tr_export_fact(out, "feature_dim", m->dim);
+    tr_export_fact(out, "k", m->hyper.k);
+    out->prediction = "argmin(((x - centroids) ** 2).sum(axis=1)), x raw features of one row";
+    return rc;
+}
+
+static void put_config(const struct tr_model *model, struct tr_json *json)
+{
+    const struct kmeans *m = seen(model);
+    tr_json_text(json, "init_method", tr_kmeans_init_name(m->hyper.init_method));
+    tr_json_count(json, "extra_center_factor", tr_kmeans_centres(&m->hyper) / m->hyper.k);
+    tr_json_count(json, "half_life_time_size", m->hyper.half_life_time_size);
+    tr_json_text(json, "local_lloyd_init_method",
+                 tr_kmeans_init_name(m->hyper.local_lloyd_init_method));
+    tr_json_count(json, "local_lloyd_max_iter", m->hyper.local_lloyd_max_iter);
+    tr_json_count(json, "local_lloyd_num_trials", tr_kmeans_trials(&m->hyper, m->capacity));
+    tr_json_number(json, "local_lloyd_tol", m->hyper.local_lloyd_tol);
+    tr_json_count(json, "seed", m->seed);
+}
+
+static size_t state(struct tr_model *model, struct tr_state_item *items)
+{
+    struct kmeans *m = of(model);
+    size_t n = (size_t)m->capacity * m->dim;
+    size_t numbers = m->capacity * sizeof(double);
+    const struct tr_state_item all[] = {
+        {"progress", &m->progress, sizeof m->progress, false},
+        {"origin", m->origin, m->dim * sizeof(float), true},
+        {"place", m->centres.place, n * sizeof(double), true},
+        {"transposed", m->centres.transposed, n * sizeof(float), true},
+        {"norm", m->centres.norm, m->capacity * sizeof(float), true},
+        {"weight", m->centres.weight, numbers, true},
+        {"sum", m->sum, n * sizeof(double), true},
+        {"number", m->number, numbers, true},
+        {"results", m->sums, TR_SUMS_COUNT * sizeof *m->sums, true},
+    };
+    memcpy(items, all, sizeof all);
+    return sizeof all / sizeof *all;
+}
+
+const struct tr_model_ops tr_model_kmeans = {
+    .name = "kmeans",
+    .title = "AWS/KMeansWebscale",
+    .hyper = &tr_kmeans_hyper_table,
+    .takes = TR_TAKES_DENSE,
+    .head_rows = head_rows,
+    .create = create,
+    .free = free_kmeans,
+    .describe = describe,
+    .check = check,
+    .step = step,
+    .evaluate = evaluate,
+    .epoch_end = epoch_end,
+    .objective = objective,
+    .results = results,
+    .export_arrays = export_arrays,
+    .put_config = put_config,
+    .state = state,
+};
