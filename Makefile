@@ -64,7 +64,9 @@ NVCC_LINK  := -shared -cudart static -Xlinker --exclude-libs=ALL,--as-needed,-z,
 CLANG := $(notdir $(firstword $(shell command -v clang-14 clang 2>/dev/null)))
 
 LIB_C    := $(wildcard formats/*.c pipe/*.c)
-TOOL_C   := $(filter-out bench/main.c bench/perf_%.c,$(wildcard trainer/*.c bench/*.c))
+# What penstock bench formats runs; the other bench/perf_*.c are programs.
+FORMATS_C := $(patsubst %,bench/perf_%.c,formats frames csv libsvm jsonl image inflate crc)
+TOOL_C   := $(filter-out bench/main.c bench/perf_%.c,$(wildcard trainer/*.c bench/*.c)) $(FORMATS_C)
 GEN_C    := $(patsubst formats/%.proto,build/gen/%.pb-c.c,$(wildcard formats/*.proto))
 CUDA_SRC := $(wildcard trainer/*.cu)
 LIB_O    := $(LIB_C:%.c=$B/%.o) $(GEN_C:build/gen/%.c=$B/gen/%.o)
@@ -72,7 +74,7 @@ TOOL_O   := $(TOOL_C:%.c=$B/%.o)
 UNIT     := $(patsubst %.c,$B/%,$(wildcard tests/unit/test_*.c))
 DRIVERS  := $(patsubst %.c,$B/%,$(wildcard tests/drivers/*.c))
 FUZZ     := $(patsubst %.c,$B/%,$(wildcard tests/fuzz/fuzz_*.c))
-PERF     := $(patsubst %.c,$B/%,$(wildcard bench/perf_*.c))
+PERF     := $(patsubst %.c,$B/%,$(filter-out $(FORMATS_C),$(wildcard bench/perf_*.c)))
 PROGRAM  := $(if $(wildcard bench/main.c),$B/penstock)
 MAN_1    := $(wildcard */*.1)
 MAN_3    := $(wildcard */*.3)
@@ -111,14 +113,15 @@ lint: ## check layers, symbols, manual pages, format and house rules
 format: ## run clang-format on every C file
 	clang-format-14 -i $(wildcard */*.[ch] tests/*/*.[ch])
 
-bench: all $(PERF) ## run the benchmark programs
+bench: all $(PERF) $B/bench/penstock-beside ## run the benchmark programs
 	@$(if $(PERF),,echo "penstock: there is no bench/perf_*.c") \
+	$B/bench/penstock-beside bench formats || exit 1; \
 	for p in $(filter-out %/perf_transport,$(PERF)); do echo "== $$p"; $$p || exit 1; done
 
 bench-transport: all $B/bench/perf_transport ## what it costs to read from S3, beside other clients
 	@python3 bench/transport.py --build $B
 
-bench-formats: all $(PERF) ## the decoders, beside the libraries they replace and other readers
+bench-formats: all $(PERF) $B/bench/penstock-beside ## the decoders, beside the libraries they replace and other readers
 	@$(firstword $(wildcard build/venv/bin/python) python3) bench/formats.py --build $B
 
 bench-parquet: all $B/bench/perf_parquet build/venv/ready ## Parquet files to rows, beside pyarrow
@@ -256,15 +259,13 @@ $B/tests/%.so: $B/tests/%.o
 $B/bench/perf_%: $B/bench/perf_%.o $B/libtool.a $B/libpenstock.a
 	$(call say,link) $(CC) $(LD_FLAGS) -o $@ $^ $(TOOL_LIBS) $(LIBS)
 
-# What perf_csv and perf_jsonl compare themselves with, where it is installed (libfast-float-dev,
-# libsimdjson-dev).
-ifneq ($(wildcard /usr/include/fast_float/fast_float.h),)
-$B/bench/perf_csv: $B/bench/perf_csv_fast_float.o
-endif
-ifneq ($(wildcard /usr/include/simdjson.h),)
-$B/bench/perf_jsonl: $B/bench/perf_jsonl_simdjson.o
-$B/bench/perf_jsonl: TOOL_LIBS += -lsimdjson -lstdc++
-endif
+# The program with what bench formats compares CSV and JSON Lines with, where it is installed
+# (libfast-float-dev, libsimdjson-dev): C++, which the program itself does without.
+BESIDE_O := $(if $(wildcard /usr/include/fast_float/fast_float.h),$B/bench/perf_csv_fast_float.o) \
+            $(if $(wildcard /usr/include/simdjson.h),$B/bench/perf_jsonl_simdjson.o)
+$B/bench/penstock-beside: $B/bench/main.o $(BESIDE_O) $B/libtool.a $B/libpenstock.a
+	$(call say,link) $(CC) $(LD_FLAGS) -o $@ $^ $(TOOL_LIBS) $(LIBS) $(if $(wildcard /usr/include/simdjson.h),-lsimdjson) -lstdc++
+
 $B/bench/%.o: bench/%.cc
 	@mkdir -p $(@D)
 	$(call say,c++) g++ -std=c++17 -O3 -march=native -Wall -Wextra -fno-exceptions -fno-rtti -c -o $@ $<

@@ -40,6 +40,9 @@ int bench_add_run(struct bench_result *result, struct bench_variant *variant,
 int bench_add_totals(struct bench_variant *variant, const struct bench_totals *totals,
                      struct penstock_error *error);
 
+/* penstock bench formats: its own command line. Returns the exit code. */
+int bench_formats(int argc, char **argv);
+
 /* penstock bench cmp: its own command line. Returns the exit code. */
 int bench_compare(int argc, char **argv);
 

@@ -30,6 +30,8 @@ static const char help[] =
     "mount-s3\n"
     "                                 and fio, those that are installed, and beside File mode\n"
     "  fifo                           what a FIFO carries beside bare vmsplice and write\n"
+    "  formats [NAME...]              decoders from memory, beside the libraries that they "
+    "replace\n"
     "  cmp A.json B.json              what changed from A to B beyond noise\n"
     "\n";
 
@@ -177,6 +179,8 @@ int penstock_cmd_bench(int argc, char **argv)
 
     if (strcmp(word, "--help") == 0)
         return show_help();
+    if (strcmp(word, "formats") == 0)
+        return bench_formats(argc - 1, argv + 1);
     if (strcmp(word, "cmp") == 0)
         return bench_compare(argc - 1, argv + 1);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """bench/formats.py - the decoders beside the libraries they replace, and beside other readers.
 
-Runs the programs bench/perf_*.c of formats, each of which measures its references in the same
-process, in turns; then, where they are installed, pyarrow, polars and simplejpeg beside
-`penstock bench decode` on the same files: CPU seconds of the reading process per GB, one thread
+Runs `penstock bench formats` with all its references, and the programs bench/perf_stage.c and
+bench/perf_pipe.c, each of which measures its references in the same process, in turns; then, where
+they are installed, pyarrow, polars and simplejpeg beside `penstock bench decode` on the same files: CPU seconds of the reading process per GB, one thread
 each, in turns, medians. Last comes what is required of the decoders, and which of it was missed.
 `make bench-formats` runs it. Exits with 1 when a program fails.
 """
@@ -21,8 +21,7 @@ import tempfile
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[1]
-PROGRAMS = ["formats", "frames", "csv", "libsvm", "jsonl", "image", "parquet", "inflate", "stage",
-            "pipe"]
+PROGRAMS = [["penstock-beside", "bench", "formats"], ["perf_stage"], ["perf_pipe"]]
 REQUIRED = re.compile(r"^\s*(holds|MISSED)\s+(.*)$")
 
 # Prints the CPU seconds that reading argv[2] took, the import left out.
@@ -58,16 +57,19 @@ class Failed(Exception):
     """A measurement could not be made; the text says why."""
 
 
-def run_program(path, required):
+def run_program(command, required):
     """Shows what a program prints, and keeps its lines of what is required."""
-    print(f"== {path.name}", flush=True)
-    process = subprocess.Popen([path], stdout=subprocess.PIPE, text=True)
+    name = command[0].name
+    print(f"== {name}", flush=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
         print(line, end="", flush=True)
+        if line.startswith("== "):
+            name = line.split()[1].rstrip(":")
         if found := REQUIRED.match(line):
-            required.append((found[1], f"{path.name}: {found[2]}"))
+            required.append((found[1], f"{name}: {found[2]}"))
     if process.wait() != 0:
-        raise Failed(f"{path.name} failed")
+        raise Failed(f"{name} failed")
     print()
 
 
@@ -166,9 +168,8 @@ def main():
     args = parser.parse_args()
     required = []
     try:
-        for name in PROGRAMS:
-            if (args.build / f"bench/perf_{name}").exists():
-                run_program(args.build / f"bench/perf_{name}", required)
+        for name, *words in PROGRAMS:
+            run_program([args.build / "bench" / name, *words], required)
         if not args.no_peers:
             if not Path(args.peer_python).exists():
                 args.peer_python = sys.executable

@@ -12,6 +12,17 @@
 #include <stdlib.h>
 #include <time.h>
 
+/* Those that penstock bench formats runs; each takes its name and, where it has a choice, how often
+ * it measures. */
+int perf_formats(int argc, char **argv);
+int perf_frames(int argc, char **argv);
+int perf_csv(int argc, char **argv);
+int perf_libsvm(int argc, char **argv);
+int perf_jsonl(int argc, char **argv);
+int perf_image(int argc, char **argv);
+int perf_inflate(int argc, char **argv);
+int perf_crc(int argc, char **argv);
+
 static inline _Noreturn void perf_die(const char *what, const char *why)
 {
     fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, what, why);

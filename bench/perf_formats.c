@@ -408,7 +408,7 @@ static void judge(const struct kind *kind, const double median[METHOD_COUNT])
 
 /* perf_formats [MIB]: so much input for each method. With 1 all of it is in the core's own cache,
  * and the other users of the machine's memory do not matter. */
-int main(int argc, char **argv)
+int perf_formats(int argc, char **argv)
 {
     if (argc > 1)
         input_bytes = strtoul(argv[1], NULL, 10) << 20;

@@ -170,8 +170,10 @@ static void run(enum method method, const struct input *input)
     }
 }
 
-int main(void)
+int perf_frames(int argc, char **argv)
 {
+    (void)argc;
+    (void)argv;
     static double seconds[METHOD_COUNT][ROUNDS];
     double rates[METHOD_COUNT];
     struct input input = {.equal = make_recordio(0),

@@ -384,7 +384,7 @@ static void parse(const char *type, struct fmt_options *options)
         die(error.text);
 }
 
-int main(int argc, char **argv)
+int perf_image(int argc, char **argv)
 {
     int rounds = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 15;
     if (rounds < 1 || rounds > ROUNDS_MAX)

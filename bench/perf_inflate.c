@@ -322,7 +322,7 @@ static void measure_streams(void)
     free_object(&object);
 }
 
-int main(int argc, char **argv)
+int perf_inflate(int argc, char **argv)
 {
     double rates[KIND_COUNT][METHOD_COUNT];
 

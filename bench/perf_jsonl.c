@@ -353,7 +353,7 @@ static void measure(const struct data_set *set, size_t rounds)
             "f26", "f27", "f28", "f29"                                                             \
     }
 
-int main(int argc, char **argv)
+int perf_jsonl(int argc, char **argv)
 {
     static const struct data_set sets[] = {
         {"0-255, 81% zero, x784", "", pixels, {"features", "label"}},

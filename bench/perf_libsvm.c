@@ -177,7 +177,7 @@ static void measure(const struct data_set *set, size_t rounds)
     free(text.bytes);
 }
 
-int main(int argc, char **argv)
+int perf_libsvm(int argc, char **argv)
 {
     static const struct data_set sets[] = {
         {"one-hot 1, 14 of 123 (a9a)", 14, 17, NULL, "%u", " \n", 4},

@@ -315,6 +315,18 @@ def test_a_fifo_beside_bare_copies(bench, tmp_path):
     assert os.listdir(tmp_path) == ["bench.json"]
 
 
+@pytest.mark.plain_build
+def test_decoders_beside_their_references(run_penstock):
+    """Of one round, so that nothing is said of speed."""
+    done = run_penstock(["bench", "formats", "image", "--rounds", "1"]).ok()
+    assert done.stdout.startswith("== image: ") and "libjpeg" in done.stdout
+    assert "holds " in done.stdout or "MISSED" in done.stdout
+    for words, why in ((["flac"], "there is no format 'flac'"), (["--rounds", "0"], "--rounds is 1"),
+                       (["--json", "-"], "it takes --rounds N alone")):
+        refused = run_penstock(["bench", "formats", *words])
+        assert refused.rc == 2 and why in refused.stderr and refused.stdout == ""
+
+
 # ---- cmp ----
 
 
