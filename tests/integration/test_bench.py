@@ -499,6 +499,40 @@ def test_progress_is_one_line_on_a_terminal(penstock, data):
     assert stderr_of("--quiet") == ""
 
 
+def interrupted(words, env, when):
+    """What a command printed that was interrupted as soon as when() was true."""
+    process = subprocess.Popen([str(word) for word in words], env=clean_env(env), text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    for _ in range(3000):
+        if when() or process.poll() is not None:
+            break
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted: what was measured until then\n" in said
+    return said
+
+
+def test_an_interrupted_sweep_recommends_of_what_there_is(penstock, s3_server, data):
+    """Each cell lists the objects first: in the third two are done."""
+    server = s3_server(data, "--rate-total-mbps", "160")
+    said = interrupted([penstock, "bench", "sweep", "s3://bytes/", "--grid", "1x128KiB,256KiB,512KiB",
+                        "--seconds", "0.3", "--warmup-s", "0.1"], server.env,
+                       lambda: sum("list-type=2" in line for line in server.log()) >= 3)
+    assert "0.125 MiB" in said and "0.25 MiB" in said
+    assert re.search(r"^recommended: --connections 1 --part-size \d+KiB$", said, re.M)
+
+
+def test_an_interrupted_start_leaves_no_files(penstock, s3_server, data, tmp_path):
+    server = s3_server(data, "--rate-total-mbps", "40")
+    said = interrupted([penstock, "bench", "start", "s3://bytes/", "--modes", "pipe,file", "--dir",
+                        tmp_path, "--repeats", "1"], server.env,
+                       lambda: list(tmp_path.glob("penstock-bench-*/*")))
+    assert "first batch" in said
+    assert list(tmp_path.glob("penstock-bench*")) == []
+
+
 def test_an_interrupt_prints_what_there_is(penstock, data, tmp_path):
     out = tmp_path / "bench.json"
     words = [penstock, "bench", "read", data / "bytes", "--seconds", "60", "--warmup-s", "0",

@@ -132,6 +132,17 @@ def test_a_sweep_finds_the_best(bench, s3_server, data, profile):
     patiently(check)
 
 
+def test_a_sweep_meets_the_cpu(bench, data):
+    """Of files in the page cache, by one I/O thread that copies them."""
+
+    def check():
+        said, result = bench("sweep", data / "bytes", "--grid", "1,2x128KiB", "--io", "epoll",
+                             "--seconds", "0.4", "--warmup-s", "0.1", "--repeats", "1")
+        assert limit_of(said).startswith("CPU: ") and result["met"].startswith("CPU: ")
+
+    patiently(check)
+
+
 def test_a_delay_every_ten_steps_is_the_stall(bench, data):
     """A step of 10 ms hides half of the 20 ms: 10 of every 110 ms are idle."""
 
