@@ -69,12 +69,20 @@ int tr_cpu_gradient(const struct tr_blas *blas, const void *args)
     return 0;
 }
 
+static void update_run(const struct tr_update_args *a, size_t from, size_t n)
+{
+    for (size_t i = from; i < from + n; i++)
+        tr_update_one(a, i);
+}
+
 int tr_cpu_update(const struct tr_blas *blas, const void *args)
 {
     const struct tr_update_args *a = args;
     (void)blas;
-    for (size_t i = 0; i < a->n; i++)
-        tr_update_one(a, i);
+    if (a->run == 0)
+        update_run(a, 0, a->n);
+    for (size_t i = 0; a->run > 0 && i < a->n; i += a->run)
+        update_run(a, tr_update_index(a, i), a->run);
     return 0;
 }
 

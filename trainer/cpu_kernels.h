@@ -26,6 +26,8 @@ int tr_cpu_sum(const struct tr_blas *blas, const void *args);
 /* trainer/cpu_sparse.c */
 int tr_cpu_csr_order(const struct tr_blas *blas, const void *args);
 int tr_cpu_csr_update(const struct tr_blas *blas, const void *args);
+int tr_cpu_csr_forward(const struct tr_blas *blas, const void *args);
+int tr_cpu_csr_gradient(const struct tr_blas *blas, const void *args);
 
 /* trainer/cpu_fm.c */
 int tr_cpu_fm_forward(const struct tr_blas *blas, const void *args);

@@ -85,6 +85,15 @@ static void update_chunk(const struct tr_csr_update_args *a, uint32_t from, uint
         w[j] = tr_update_value(update, w[j], gradient[j], &update->m[at + j], &update->v[at + j]);
 }
 
+/* Where the entries of the column at `from` of the sorted ones end. */
+static uint32_t end_of_column(const uint32_t *sorted_columns, uint32_t from, uint32_t entries)
+{
+    uint32_t to = from + 1;
+    while (to < entries && sorted_columns[to] == sorted_columns[from])
+        to++;
+    return to;
+}
+
 int tr_cpu_csr_update(const struct tr_blas *blas, const void *args)
 {
     const struct tr_csr_update_args *a = args;
@@ -92,11 +101,53 @@ int tr_cpu_csr_update(const struct tr_blas *blas, const void *args)
     (void)blas;
     for (uint32_t from = 0; from < a->entries; from = to) {
         uint32_t column = a->sorted_columns[from];
-        for (to = from + 1; to < a->entries && a->sorted_columns[to] == column;)
-            to++;
+        to = end_of_column(a->sorted_columns, from, a->entries);
         for (uint32_t f = 0; f < a->width; f += CHUNK) {
             uint32_t n = a->width - f < CHUNK ? a->width - f : CHUNK;
             update_chunk(a, from, to, (size_t)column * a->width + f, f, n);
+        }
+    }
+    return 0;
+}
+
+/* --- linear
+ * ---------------------------------------------------------------------------------------
+ */
+
+int tr_cpu_csr_forward(const struct tr_blas *blas, const void *args)
+{
+    const struct tr_csr_forward_args *a = args;
+    (void)blas;
+    for (uint32_t row = 0; row < a->rows; row++) {
+        float *restrict z = a->z + (size_t)row * a->width;
+        memcpy(z, a->b, a->width * sizeof *z);
+        for (uint32_t e = a->row_offsets[row]; e < a->row_offsets[row + 1]; e++) {
+            uint32_t column = a->columns[e];
+            const float *restrict w = a->w + (size_t)column * a->width;
+            float x = a->scale ? a->values[e] * a->scale[column] : a->values[e];
+            for (uint32_t j = 0; j < a->width; j++)
+                z[j] += x * w[j];
+        }
+    }
+    return 0;
+}
+
+int tr_cpu_csr_gradient(const struct tr_blas *blas, const void *args)
+{
+    const struct tr_csr_gradient_args *a = args;
+    uint32_t to;
+    (void)blas;
+    for (uint32_t from = 0; from < a->entries; from = to) {
+        uint32_t column = a->sorted_columns[from];
+        float *restrict dw = a->dw + (size_t)column * a->width;
+        to = end_of_column(a->sorted_columns, from, a->entries);
+        memset(dw, 0, a->width * sizeof *dw);
+        for (uint32_t i = from; i < to; i++) {
+            uint32_t entry = a->sorted_entries[i];
+            const float *restrict dz = a->dz + (size_t)a->entry_rows[entry] * a->width;
+            float x = a->scale ? a->values[entry] * a->scale[column] : a->values[entry];
+            for (uint32_t j = 0; j < a->width; j++)
+                dw[j] += x * dz[j];
         }
     }
     return 0;

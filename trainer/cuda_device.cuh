@@ -83,6 +83,8 @@ int tr_cuda_sum(struct cuda_device *d, const void *args);
 /* trainer/cuda_sparse.cu */
 int tr_cuda_csr_order(struct cuda_device *d, const void *args);
 int tr_cuda_csr_update(struct cuda_device *d, const void *args);
+int tr_cuda_csr_forward(struct cuda_device *d, const void *args);
+int tr_cuda_csr_gradient(struct cuda_device *d, const void *args);
 
 /* trainer/cuda_fm.cu */
 int tr_cuda_fm_forward(struct cuda_device *d, const void *args);

@@ -131,7 +131,7 @@ static __global__ void update_kernel(tr_update_args a)
 {
     size_t step = (size_t)gridDim.x * blockDim.x;
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < a.n; i += step)
-        tr_update_one(&a, i);
+        tr_update_one(&a, tr_update_index(&a, i));
 }
 
 #endif

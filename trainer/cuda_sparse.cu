@@ -197,3 +197,62 @@ int tr_cuda_csr_update(struct cuda_device *d, const void *args)
     csr_update_kernel<<<blocks, TR_THREADS, 0, compute_of(d)>>>(*a);
     return check_launch(&d->base, "csr_update_kernel");
 }
+
+/* One warp a row, a lane a column of z. */
+static __global__ void csr_forward_kernel(tr_csr_forward_args a)
+{
+    uint32_t lane = threadIdx.x % WARP;
+    uint32_t warps = gridDim.x * (blockDim.x / WARP);
+    for (uint32_t row = (blockIdx.x * blockDim.x + threadIdx.x) / WARP; row < a.rows;
+         row += warps) {
+        for (uint32_t j = lane; j < a.width; j += WARP) {
+            float z = a.b[j];
+            for (uint32_t e = a.row_offsets[row]; e < a.row_offsets[row + 1]; e++) {
+                uint32_t column = a.columns[e];
+                float x = a.scale ? a.values[e] * a.scale[column] : a.values[e];
+                z += x * a.w[(size_t)column * a.width + j];
+            }
+            a.z[(size_t)row * a.width + j] = z;
+        }
+    }
+}
+
+int tr_cuda_csr_forward(struct cuda_device *d, const void *args)
+{
+    const struct tr_csr_forward_args *a = (const struct tr_csr_forward_args *)args;
+    uint32_t blocks = blocks_for((size_t)a->rows * WARP);
+    csr_forward_kernel<<<blocks, TR_THREADS, 0, compute_of(d)>>>(*a);
+    return check_launch(&d->base, "csr_forward_kernel");
+}
+
+/* One warp a sorted entry, as csr_update_kernel. */
+static __global__ void csr_gradient_kernel(tr_csr_gradient_args a)
+{
+    uint32_t lane = threadIdx.x % WARP;
+    uint32_t warps = gridDim.x * (blockDim.x / WARP);
+    for (uint32_t from = (blockIdx.x * blockDim.x + threadIdx.x) / WARP; from < a.entries;
+         from += warps) {
+        uint32_t column = a.sorted_columns[from];
+        if (from > 0 && a.sorted_columns[from - 1] == column)
+            continue;
+        for (uint32_t j = lane; j < a.width; j += WARP) {
+            float dw = 0.0F;
+            for (uint32_t i = from; i < a.entries && a.sorted_columns[i] == column; i++) {
+                uint32_t entry = a.sorted_entries[i];
+                float x = a.scale ? a.values[entry] * a.scale[column] : a.values[entry];
+                dw += x * a.dz[(size_t)a.entry_rows[entry] * a.width + j];
+            }
+            a.dw[(size_t)column * a.width + j] = dw;
+        }
+    }
+}
+
+int tr_cuda_csr_gradient(struct cuda_device *d, const void *args)
+{
+    const struct tr_csr_gradient_args *a = (const struct tr_csr_gradient_args *)args;
+    if (a->entries == 0)
+        return 0;
+    uint32_t blocks = blocks_for((size_t)a->entries * WARP);
+    csr_gradient_kernel<<<blocks, TR_THREADS, 0, compute_of(d)>>>(*a);
+    return check_launch(&d->base, "csr_gradient_kernel");
+}

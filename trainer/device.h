@@ -42,8 +42,10 @@ enum tr_kernel {
     TR_KERNEL_GRADIENT,
     TR_KERNEL_UPDATE,
     TR_KERNEL_SUM,
-    TR_KERNEL_CSR_ORDER, /* trainer/sparse_kernels.h, as the next */
+    TR_KERNEL_CSR_ORDER, /* trainer/sparse_kernels.h, as the next ones */
     TR_KERNEL_CSR_UPDATE,
+    TR_KERNEL_CSR_FORWARD,
+    TR_KERNEL_CSR_GRADIENT,
     TR_KERNEL_FM_FORWARD, /* trainer/fm_kernels.h */
     TR_KERNEL_LOAD,       /* trainer/net_kernels.h, as the following */
     TR_KERNEL_FINISH,

@@ -6,10 +6,9 @@
  */
 #include "trainer/fm.h"
 
+#include "trainer/entry_order.h"
 #include "trainer/fm_kernels.h"
 #include "trainer/random.h"
-#include "trainer/sparse_kernels.h"
-#include "trainer/tally.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -21,17 +20,6 @@ struct group {
     float *m;
     float *v;
     size_t n;
-};
-
-/* Room for the entries of a batch, sorted; device arrays. */
-struct order {
-    uint32_t *columns;
-    uint32_t *entries;
-    uint32_t *rows;
-    uint32_t *spare_columns;
-    uint32_t *spare_entries;
-    uint32_t *counts;
-    uint32_t room; /* entries */
 };
 
 struct tr_fm {
@@ -46,7 +34,7 @@ struct tr_fm {
     float *row_hit;
     float *row_error;
     float *sums; /* (batch_rows, factor_count) */
-    struct order order;
+    struct tr_entry_order order;
     uint32_t *dense_offsets; /* (batch_rows + 1); NULL before the first dense batch */
     uint32_t *dense_columns; /* (batch_rows, dim) */
     struct tr_tally tally;
@@ -167,16 +155,6 @@ int tr_fm_new(struct tr_device *device, const struct tr_fm_config *config, struc
     return -1;
 }
 
-static void free_order(struct tr_fm *model)
-{
-    struct order *o = &model->order;
-    uint32_t *arrays[] = {o->columns,       o->entries,       o->rows,
-                          o->spare_columns, o->spare_entries, o->counts};
-    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
-        model->device->ops->dealloc(model->device, arrays[i]);
-    *o = (struct order){0};
-}
-
 void tr_fm_free(struct tr_fm **model)
 {
     struct tr_fm *m = model ? *model : NULL;
@@ -194,33 +172,10 @@ void tr_fm_free(struct tr_fm **model)
                       m->dense_columns};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
         ops->dealloc(m->device, arrays[i]);
-    free_order(m);
+    tr_entry_order_free(&m->order, m->device);
     tr_tally_close(&m->tally);
     free(m);
     *model = NULL;
-}
-
-/* Room to sort a batch of so many entries; half as much again, since others may be larger. */
-static int make_room(struct tr_fm *model, uint32_t entries, struct tr_error *error)
-{
-    struct order *o = &model->order;
-    if (entries <= o->room)
-        return 0;
-    size_t room = (size_t)entries + entries / 2;
-    if (room > INT32_MAX)
-        room = INT32_MAX; /* the most that a batch has */
-    if (tr_tally_wait(&model->tally, error) < 0)
-        return -1;
-    free_order(model);
-    if (allocate(model, &o->columns, room, error) < 0 ||
-        allocate(model, &o->entries, room, error) < 0 ||
-        allocate(model, &o->rows, room, error) < 0 ||
-        allocate(model, &o->spare_columns, room, error) < 0 ||
-        allocate(model, &o->spare_entries, room, error) < 0 ||
-        allocate(model, &o->counts, TR_CSR_COUNTS(room), error) < 0)
-        return -1;
-    o->room = (uint32_t)room;
-    return 0;
 }
 
 /* Offsets and columns of rows that have every column. */
@@ -310,25 +265,6 @@ static int predict(struct tr_fm *model, const struct rows *rows, enum tr_sums wh
     return tr_launch_loss(model->device, &loss);
 }
 
-static int sort_entries(struct tr_fm *model, const struct rows *rows)
-{
-    const struct order *o = &model->order;
-    const struct tr_csr_order_args args = {
-        .row_offsets = rows->offsets,
-        .columns = rows->columns,
-        .rows = rows->count,
-        .entries = rows->entries,
-        .dim = model->config.dim,
-        .sorted_columns = o->columns,
-        .sorted_entries = o->entries,
-        .entry_rows = o->rows,
-        .spare_columns = o->spare_columns,
-        .spare_entries = o->spare_entries,
-        .counts = o->counts,
-    };
-    return tr_launch_csr_order(model->device, &args);
-}
-
 static struct tr_update_args update_of(const struct tr_fm *model, enum tr_fm_group_no group)
 {
     const struct tr_fm_config *c = &model->config;
@@ -381,9 +317,12 @@ static int update_columns(struct tr_fm *model, const struct rows *rows, enum tr_
 int tr_fm_step(struct tr_fm *model, const struct tr_device_batch *batch, struct tr_error *error)
 {
     struct rows rows;
-    if (rows_of(model, batch, &rows, error) < 0 || make_room(model, rows.entries, error) < 0)
+    if (rows_of(model, batch, &rows, error) < 0 ||
+        tr_entry_order_room(&model->order, &model->tally, rows.entries, error) < 0)
         return -1;
-    if (predict(model, &rows, TR_SUMS_TRAIN) < 0 || sort_entries(model, &rows) < 0 ||
+    if (predict(model, &rows, TR_SUMS_TRAIN) < 0 ||
+        tr_entry_order_sort(&model->order, model->device, rows.offsets, rows.columns, rows.count,
+                            rows.entries, model->config.dim) < 0 ||
         update_bias(model, &rows) < 0 || update_columns(model, &rows, TR_FM_LINEAR) < 0 ||
         update_columns(model, &rows, TR_FM_FACTORS) < 0)
         return device_failed(model, error);

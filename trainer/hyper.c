@@ -132,6 +132,12 @@ static int set_value(const struct tr_hyper_table *table, void *values,
         *(uint32_t *)field = (uint32_t)number;
         return 0;
     case TR_HYPER_REAL:
+        for (const struct tr_hyper_word *w = p->words; w && w->text; w++) {
+            if (strcmp(value, w->text) == 0) {
+                *(double *)field = (double)w->value;
+                return 0;
+            }
+        }
         return set_number(p, value, field, error);
     }
     return -1;

@@ -50,7 +50,8 @@ struct tr_hyper_parameter {
     bool may_be_auto; /* "auto" puts the default back */
     double least;     /* COUNT and REAL: inclusive bounds */
     double most;
-    const struct tr_hyper_word *words; /* WORD: ends with a NULL text */
+    const struct tr_hyper_word *words; /* ends with a NULL text; REAL: words that stand for a value,
+                                          or NULL */
 };
 
 /* One of SageMaker's with a single value here: another is refused. */

@@ -132,6 +132,8 @@ struct tr_update_args {
     float *m;       /* (n): momentum, or Adam's first moment */
     float *v;       /* (n): Adam's second moment; unused by SGD */
     size_t n;
+    uint32_t run;    /* they lie in runs of so many; 0: in one */
+    uint32_t stride; /* whose starts are so far apart */
     float learning_rate;
     float momentum; /* SGD */
     float beta1;    /* Adam */

@@ -19,6 +19,10 @@ enum tr_predictor {
 
 enum tr_linear_optimizer { TR_LINEAR_OPTIMIZER_AUTO = 0, TR_LINEAR_ADAM, TR_LINEAR_SGD };
 
+/* What the best of several models is best by, and what early stopping looks at, with classes 0 and
+ * 1. Otherwise it is the loss. */
+enum tr_linear_selection { TR_LINEAR_BY_ACCURACY = 0, TR_LINEAR_BY_F_BETA, TR_LINEAR_BY_LOSS };
+
 struct tr_linear_hyper {
     struct tr_hyper_common common;
     int predictor_type; /* enum tr_predictor */
@@ -41,7 +45,21 @@ struct tr_linear_hyper {
     int normalize_label;
     int use_bias;
     int use_lr_scheduler;
+    int balance_multiclass_weights;
+    int selection; /* enum tr_linear_selection */
+    uint32_t num_models;
+    uint32_t accuracy_top_k;
+    uint32_t early_stopping_patience; /* epochs; 0: never */
+    double early_stopping_tolerance;
+    double f_beta;
+    double positive_example_weight_mult; /* TR_LINEAR_BALANCED: as the head has it */
+    double huber_delta;
+    double quantile;
+    double loss_insensitivity;
+    double margin;
 };
+
+#define TR_LINEAR_BALANCED (-1)
 
 extern const struct tr_hyper_table tr_linear_hyper_table;
 
@@ -51,6 +69,9 @@ void tr_linear_hyper_init(void *values);
 /* Model configuration for `dim` features; "auto" becomes a number. Scaling is left unset. */
 void tr_linear_hyper_config(const struct tr_linear_hyper *hyper, uint32_t dim,
                             struct tr_linear_config *config);
+
+/* "squared_loss" and so on, as hyperparameter loss has it. */
+const char *tr_linear_loss_name(enum tr_loss loss);
 
 /* "regressor", "binary_classifier", "multiclass_classifier". */
 const char *tr_linear_predictor_name(const struct tr_linear_hyper *hyper);

@@ -209,6 +209,11 @@ TR_FN float tr_update_value(const struct tr_update_args *a, float w, float g, fl
     return w - a->learning_rate * *m;
 }
 
+TR_FN size_t tr_update_index(const struct tr_update_args *a, size_t i)
+{
+    return a->run > 0 ? i / a->run * a->stride + i % a->run : i;
+}
+
 TR_FN void tr_update_one(const struct tr_update_args *a, size_t i)
 {
     a->w[i] = tr_update_value(a, a->w[i], a->g[i], &a->m[i], &a->v[i]);

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* trainer/linear_model.c - linear-learner for the training loop: scaling learnt from the head of
- * the data, the model of trainer/linear.h, and the names of its results.
+/* trainer/linear_model.c - linear-learner for the training loop: the models of trainer/linear.h,
+ * the best of them, and the names of its results.
  */
-#include "trainer/linear_hyper.h"
-#include "trainer/model.h"
-#include "trainer/scaler.h"
+#include "trainer/linear_head.h"
 
-#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +13,14 @@ struct linear_model {
     struct tr_linear_hyper hyper;
     struct tr_linear_config config;
     struct tr_linear *linear;
+    /* The best of the models by the last validation, or the last epoch where there is none. */
+    struct choice {
+        uint32_t model_no;
+        uint32_t idle_epochs; /* without an improvement */
+        double best;          /* merit so far; NAN before the first epoch */
+        double now;           /* merit of the epoch that is running out */
+    } choice;
+    bool epoch_is_over; /* its training: what is evaluated now is validation */
 };
 
 static struct linear_model *of(struct tr_model *model)
@@ -28,75 +33,6 @@ static const struct linear_model *seen(const struct tr_model *model)
     return (const struct linear_model *)(const void *)model;
 }
 
-/* --- scaling -------------------------------------------------------------------------------------
- */
-
-static bool scales_features(const struct tr_linear_hyper *hyper)
-{
-    return hyper->normalize_data != TR_FALSE;
-}
-
-static bool scales_labels(const struct tr_linear_hyper *hyper)
-{
-    return hyper->predictor_type == TR_PREDICTOR_REGRESSOR && hyper->normalize_label != TR_FALSE;
-}
-
-static uint64_t head_rows(const void *values)
-{
-    const struct tr_linear_hyper *hyper = values;
-    return scales_features(hyper) || scales_labels(hyper) ? hyper->num_point_for_scaler : 1;
-}
-
-/* Adds the first rows to a scaler: their features, or their labels. */
-static void scan_head(const struct tr_setup *setup, struct tr_scaler *scaler, bool labels)
-{
-    uint64_t left = ((const struct tr_linear_hyper *)setup->hyper)->num_point_for_scaler;
-    const struct penstock_batch *batch;
-    for (size_t i = 0; left > 0 && (batch = tr_head_batch(setup->head, i)); i++) {
-        uint32_t rows = batch->rows < left ? batch->rows : (uint32_t)left;
-        if (labels)
-            tr_scaler_add(scaler, batch->labels, rows, batch->label_dim);
-        else
-            tr_scaler_add(scaler, batch->features, rows, batch->feature_dim);
-        left -= rows;
-    }
-}
-
-/* mean and std (dim), each, learnt from the head. */
-static int learn_scaling(const struct tr_setup *setup, bool labels, uint32_t dim, double *mean,
-                         double *std, struct tr_error *error)
-{
-    struct tr_scaler *scaler = tr_scaler_new(dim);
-    if (!scaler)
-        return tr_fail(error, "no memory");
-    scan_head(setup, scaler, labels);
-    tr_scaler_get(scaler, mean, std);
-    tr_scaler_free(&scaler);
-    for (uint32_t i = 0; i < dim; i++) {
-        if (!isfinite(mean[i]) || !isfinite(std[i]))
-            return tr_fail(error,
-                           "%s column %u holds values that are not finite numbers in the first "
-                           "rows",
-                           labels ? "label" : "feature", i);
-    }
-    return 0;
-}
-
-/* scale (dim * 2): the mean, and 1 / std after it. */
-static int learn_feature_scaling(const struct tr_setup *setup, uint32_t dim, float *scale,
-                                 struct tr_error *error)
-{
-    double *mean = calloc((size_t)dim * 2, sizeof *mean);
-    int rc = mean ? learn_scaling(setup, false, dim, mean, mean + dim, error)
-                  : tr_fail(error, "no memory");
-    for (uint32_t i = 0; i < dim && rc == 0; i++) {
-        scale[i] = (float)mean[i];
-        scale[dim + i] = (float)fmin(1.0 / mean[dim + i], (double)FLT_MAX);
-    }
-    free(mean);
-    return rc;
-}
-
 /* --- life ----------------------------------------------------------------------------------------
  */
 
@@ -106,99 +42,185 @@ static void model_free(struct tr_model *model)
     free(of(model));
 }
 
-static int make(const struct tr_setup *setup, struct linear_model *m, float *scale,
-                struct tr_error *error)
+static int make(const struct tr_setup *setup, struct linear_model *m, struct tr_error *error)
 {
-    uint32_t dim = m->config.dim;
-    if (scales_features(&m->hyper)) {
-        if (learn_feature_scaling(setup, dim, scale, error) < 0)
-            return -1;
-        m->config.mean = scale;
-        m->config.inv_std = scale + dim;
-    }
-    if (scales_labels(&m->hyper) &&
-        learn_scaling(setup, true, 1, &m->config.label_mean, &m->config.label_std, error) < 0)
-        return -1;
-    int rc = tr_linear_new(setup->device, &m->config, &m->linear, error);
-    m->config.mean = NULL; /* not looked at again */
+    const struct penstock_batch *first = tr_head_batch(setup->head, 0);
+    struct tr_linear_learnt learnt;
+    if (first->feature_dim == 0)
+        return tr_fail(error, "hyperparameter feature_dim is required: the sparse rows do not tell "
+                              "how many columns there are");
+    tr_linear_hyper_config(&m->hyper, first->feature_dim, &m->config);
+    m->config.sparse = first->row_offsets != NULL;
+    int rc = tr_linear_learn(setup, &m->config, &learnt, error);
+    if (rc == 0)
+        rc = tr_linear_new(setup->device, &m->config, &m->linear, error);
+    tr_linear_forget(&learnt);
+    m->config.mean = NULL;
     m->config.inv_std = NULL;
+    m->config.class_weights = NULL;
     return rc;
 }
 
 static int create(const struct tr_setup *setup, struct tr_model **out, struct tr_error *error)
 {
-    uint32_t dim = tr_head_batch(setup->head, 0)->feature_dim;
     struct linear_model *m = calloc(1, sizeof *m);
-    float *scale = calloc((size_t)dim * 2, sizeof *scale);
-    int rc = -1;
     *out = NULL;
-    if (!m || !scale) {
-        tr_fail(error, "no memory");
-    } else {
-        m->base = (struct tr_model){&tr_model_linear, setup->device};
-        m->hyper = *(const struct tr_linear_hyper *)setup->hyper;
-        tr_linear_hyper_config(&m->hyper, dim, &m->config);
-        rc = make(setup, m, scale, error);
-    }
-    free(scale);
-    if (rc < 0)
+    if (!m)
+        return tr_fail(error, "no memory");
+    m->base = (struct tr_model){&tr_model_linear, setup->device};
+    m->hyper = *(const struct tr_linear_hyper *)setup->hyper;
+    m->choice.best = NAN;
+    if (make(setup, m, error) < 0) {
         free(m);
-    else
-        *out = &m->base;
-    return rc;
+        return -1;
+    }
+    *out = &m->base;
+    return 0;
 }
 
 static void describe(const struct tr_model *model, char *text, size_t text_bytes)
 {
     const struct tr_linear_config *c = &seen(model)->config;
-    snprintf(text, text_bytes, "%s, %u features, %u output%s, %s, learning rate %.4g",
-             tr_linear_predictor_name(&seen(model)->hyper), c->dim, c->outputs,
-             c->outputs == 1 ? "" : "s", c->optimizer == TR_OPTIMIZER_ADAM ? "adam" : "sgd",
-             c->learning_rate);
+    char models[32] = "";
+    if (c->models > 1)
+        snprintf(models, sizeof models, "%u models, ", c->models);
+    snprintf(text, text_bytes, "%s, %s%u%s features, %u output%s, %s, learning rate %.4g",
+             tr_linear_predictor_name(&seen(model)->hyper), models, c->dim,
+             c->sparse ? " sparse" : "", c->outputs, c->outputs == 1 ? "" : "s",
+             c->optimizer == TR_OPTIMIZER_ADAM ? "adam" : "sgd", c->learning_rate);
 }
 
 /* --- batches -------------------------------------------------------------------------------------
  */
+
+static int check_columns(const struct tr_linear_config *config, const char *channel,
+                         const struct penstock_batch *batch, struct tr_error *error)
+{
+    for (uint32_t e = 0; e < batch->row_offsets[batch->rows]; e++) {
+        if (batch->columns[e] >= config->dim)
+            return tr_fail(error, "channel %s, epoch %u: column %u is not below feature_dim, %u",
+                           channel, batch->epoch, batch->columns[e], config->dim);
+    }
+    return 0;
+}
 
 static int check(const struct tr_model *model, const char *channel,
                  const struct penstock_batch *batch, struct tr_error *error)
 {
     const struct tr_linear_config *config = &seen(model)->config;
     uint32_t bad = tr_linear_check_labels(config, batch->labels, batch->label_dim, batch->rows);
+    if (config->sparse != (batch->row_offsets != NULL))
+        return tr_fail(error, "the %s channel's rows are %s, the training channel's are not",
+                       channel, config->sparse ? "dense" : "sparse");
     if (bad == batch->rows)
-        return 0;
+        return config->sparse ? check_columns(config, channel, batch, error) : 0;
     char wanted[64] = "a finite number";
-    if (config->loss == TR_LOSS_LOGISTIC)
-        snprintf(wanted, sizeof wanted, "0 or 1");
-    else if (config->loss == TR_LOSS_SOFTMAX)
+    if (config->loss == TR_LOSS_SOFTMAX)
         snprintf(wanted, sizeof wanted, "a whole number from 0 to %u (num_classes - 1)",
                  config->outputs - 1);
+    else if (tr_loss_is_of_classes(config->loss))
+        snprintf(wanted, sizeof wanted, "0 or 1");
     return tr_fail(error,
                    "channel %s, epoch %u, row %llu (the first row is 0): the label is %.9g, not %s",
                    channel, batch->epoch, (unsigned long long)(batch->position + bad),
                    (double)batch->labels[(size_t)bad * batch->label_dim], wanted);
 }
 
+static struct tr_linear_rows rows_of(const struct tr_device_batch *batch)
+{
+    const struct penstock_batch *host = batch->host;
+    return (struct tr_linear_rows){
+        .features = batch->features,
+        .labels = batch->labels,
+        .label_dim = host->label_dim,
+        .count = host->rows,
+        .weights = batch->weights,
+        .row_offsets = batch->row_offsets,
+        .columns = batch->columns,
+        .values = batch->values,
+        .entries = host->row_offsets ? host->row_offsets[host->rows] : 0,
+    };
+}
+
 static int step(struct tr_model *model, const struct tr_device_batch *batch, struct tr_error *error)
 {
-    return tr_linear_step(of(model)->linear, batch->features, batch->labels, batch->host->label_dim,
-                          batch->host->rows, error);
+    const struct tr_linear_rows rows = rows_of(batch);
+    return tr_linear_step(of(model)->linear, &rows, error);
 }
 
 static int evaluate(struct tr_model *model, const struct tr_device_batch *batch,
                     struct tr_error *error)
 {
-    return tr_linear_evaluate(of(model)->linear, batch->features, batch->labels,
-                              batch->host->label_dim, batch->host->rows, error);
+    const struct tr_linear_rows rows = rows_of(batch);
+    return tr_linear_evaluate(of(model)->linear, &rows, error);
+}
+
+/* --- the best model ------------------------------------------------------------------------------
+ */
+
+static double f_beta_of(const struct tr_stats *sums, double beta)
+{
+    double positives = (1.0 + beta * beta) * sums->true_positive;
+    double all = positives + beta * beta * sums->false_negative + sums->false_positive;
+    return all > 0.0 ? positives / all : 0.0;
+}
+
+/* What is to be small. */
+static double merit(const struct linear_model *m, const struct tr_stats *sums)
+{
+    bool binary = tr_loss_is_of_classes(m->config.loss) && m->config.loss != TR_LOSS_SOFTMAX;
+    double loss = sums->loss_sum / sums->rows;
+    if (!isfinite(loss))
+        return INFINITY;
+    if (binary && m->hyper.selection == TR_LINEAR_BY_ACCURACY)
+        return 1.0 - sums->correct / sums->rows;
+    if (binary && m->hyper.selection == TR_LINEAR_BY_F_BETA)
+        return 1.0 - f_beta_of(sums, m->hyper.f_beta);
+    return loss;
+}
+
+static void choose(struct linear_model *m, const struct tr_stats *sums)
+{
+    m->choice.model_no = 0;
+    m->choice.now = merit(m, &sums[0]);
+    for (uint32_t i = 1; i < m->config.models; i++) {
+        double now = merit(m, &sums[i]);
+        if (now < m->choice.now) {
+            m->choice.model_no = i;
+            m->choice.now = now;
+        }
+    }
+}
+
+static int epoch_end(struct tr_model *model, uint32_t epoch, bool last, struct tr_error *error)
+{
+    (void)epoch;
+    (void)last;
+    (void)error;
+    of(model)->epoch_is_over = true;
+    return 0;
+}
+
+static bool goes_on(struct tr_model *model, const struct tr_results *train,
+                    const struct tr_results *validation)
+{
+    struct linear_model *m = of(model);
+    struct choice *c = &m->choice;
+    (void)train;
+    (void)validation;
+    m->epoch_is_over = false;
+    if (isnan(c->best) || c->now < c->best * (1.0 - m->hyper.early_stopping_tolerance)) {
+        c->best = c->now;
+        c->idle_epochs = 0;
+    } else {
+        c->idle_epochs++;
+    }
+    return m->hyper.early_stopping_patience == 0 ||
+           c->idle_epochs < m->hyper.early_stopping_patience;
 }
 
 /* --- results -------------------------------------------------------------------------------------
  */
-
-static bool is_classes(enum tr_loss loss)
-{
-    return loss == TR_LOSS_SOFTMAX || loss == TR_LOSS_LOGISTIC || loss == TR_LOSS_HINGE;
-}
 
 static const char *objective(const struct tr_model *model)
 {
@@ -216,34 +238,72 @@ static const char *objective(const struct tr_model *model)
     return names[seen(model)->config.loss];
 }
 
-static const char *score_name(enum tr_loss loss)
+static struct tr_score *add_score(struct tr_results *out, const char *name, bool is_loss,
+                                  double value)
 {
-    if (loss == TR_LOSS_SOFTMAX)
-        return "multiclass_accuracy";
-    return is_classes(loss) ? "binary_classification_accuracy" : "mse";
+    struct tr_score *score = &out->scores[out->score_count++];
+    *score = (struct tr_score){.is_loss = is_loss, .value = value};
+    snprintf(score->name, sizeof score->name, "%s", name);
+    return score;
+}
+
+static double ratio(double part, double whole)
+{
+    return whole > 0.0 ? part / whole : 0.0;
+}
+
+static void add_binary_scores(const struct linear_model *m, const struct tr_stats *s,
+                              struct tr_results *out)
+{
+    double tp = s->true_positive;
+    add_score(out, "binary_classification_accuracy", false, s->correct / s->rows);
+    struct tr_score *f = add_score(out, "", false, f_beta_of(s, m->hyper.f_beta));
+    snprintf(f->name, sizeof f->name, "binary_f_%.3f", m->hyper.f_beta);
+    add_score(out, "precision", false, ratio(tp, tp + s->false_positive));
+    add_score(out, "recall", false, ratio(tp, tp + s->false_negative));
+}
+
+static void add_scores(const struct linear_model *m, const struct tr_stats *s,
+                       struct tr_results *out)
+{
+    const struct tr_linear_config *c = &m->config;
+    if (c->loss == TR_LOSS_SOFTMAX) {
+        add_score(out, "multiclass_accuracy", false, s->correct / s->rows);
+        if (c->top_k > 1 && c->top_k < c->outputs) {
+            struct tr_score *top = add_score(out, "", false, s->correct_top / s->rows);
+            snprintf(top->name, sizeof top->name, "multiclass_top_k_accuracy_%u", c->top_k);
+        }
+    } else if (tr_loss_is_of_classes(c->loss)) {
+        add_binary_scores(m, s, out);
+    } else {
+        add_score(out, "mse", true, s->squared / s->rows);
+        add_score(out, "absolute_loss", true, s->absolute / s->rows);
+    }
 }
 
 static int results(struct tr_model *model, enum tr_sums which, struct tr_results *out,
                    struct tr_error *error)
 {
-    enum tr_loss loss = of(model)->config.loss;
-    struct tr_stats sums;
-    if (tr_linear_read_sums(of(model)->linear, which, true, &sums, error) < 0)
+    struct linear_model *m = of(model);
+    struct tr_stats sums[TR_LINEAR_MODELS_MAX];
+    if (tr_linear_read_sums(m->linear, which, true, sums, error) < 0)
         return -1;
-    *out = (struct tr_results){.rows = sums.rows, .loss = sums.loss_sum / sums.rows};
-    struct tr_score *score = &out->scores[out->score_count++];
-    score->is_loss = loss == TR_LOSS_SQUARED;
-    score->value = score->is_loss ? out->loss : sums.correct / sums.rows;
-    snprintf(score->name, sizeof score->name, "%s", score_name(loss));
+    if (which == TR_SUMS_TRAIN || m->epoch_is_over)
+        choose(m, sums);
+    const struct tr_stats *best = &sums[m->choice.model_no];
+    *out = (struct tr_results){.rows = best->rows, .loss = best->loss_sum / best->rows};
+    add_scores(m, best, out);
     return 0;
 }
 
 static int peek_loss(struct tr_model *model, double *loss, struct tr_error *error)
 {
-    struct tr_stats sums;
-    if (tr_linear_peek_sums(of(model)->linear, &sums, error) < 0)
+    struct linear_model *m = of(model);
+    struct tr_stats sums[TR_LINEAR_MODELS_MAX];
+    if (tr_linear_peek_sums(m->linear, sums, error) < 0)
         return -1;
-    *loss = sums.rows > 0.0 ? sums.loss_sum / sums.rows : 0.0;
+    const struct tr_stats *best = &sums[m->choice.model_no];
+    *loss = best->rows > 0.0 ? best->loss_sum / best->rows : 0.0;
     return 0;
 }
 
@@ -251,8 +311,8 @@ static const char *prediction_of(enum tr_loss loss)
 {
     if (loss == TR_LOSS_SOFTMAX)
         return "argmax(x @ weights + bias), x raw features";
-    return is_classes(loss) ? "1 if x @ weights + bias > 0 else 0, x raw features"
-                            : "x @ weights + bias, x raw features";
+    return tr_loss_is_of_classes(loss) ? "1 if x @ weights + bias > 0 else 0, x raw features"
+                                       : "x @ weights + bias, x raw features";
 }
 
 static int export_arrays(struct tr_model *model, struct tr_export *out, struct tr_error *error)
@@ -265,14 +325,19 @@ static int export_arrays(struct tr_model *model, struct tr_export *out, struct t
     tr_export_fact(out, "outputs", c->outputs);
     out->variant = tr_linear_predictor_name(&of(model)->hyper);
     out->prediction = prediction_of(c->loss);
-    return bias ? tr_linear_export(of(model)->linear, weights, bias, error) : -1;
+    return bias ? tr_linear_export(of(model)->linear, of(model)->choice.model_no, weights, bias,
+                                   error)
+                : -1;
 }
 
 static void put_config(const struct tr_model *model, struct tr_json *json)
 {
-    const struct tr_linear_config *c = &seen(model)->config;
+    const struct linear_model *m = seen(model);
+    const struct tr_linear_config *c = &m->config;
+    struct tr_linear_rates rates = tr_linear_rates_of(c, m->choice.model_no);
+    tr_json_text(json, "loss", tr_linear_loss_name(c->loss));
     tr_json_text(json, "optimizer", c->optimizer == TR_OPTIMIZER_ADAM ? "adam" : "sgd");
-    tr_json_number(json, "learning_rate", c->learning_rate);
+    tr_json_number(json, "learning_rate", rates.learning_rate);
     if (c->optimizer == TR_OPTIMIZER_ADAM) {
         tr_json_number(json, "beta_1", c->beta1);
         tr_json_number(json, "beta_2", c->beta2);
@@ -285,29 +350,38 @@ static void put_config(const struct tr_model *model, struct tr_json *json)
         tr_json_number(json, "lr_scheduler_factor", c->lr_factor);
         tr_json_number(json, "lr_scheduler_minimum_lr", c->lr_minimum);
     }
-    tr_json_number(json, "wd", c->wd);
+    tr_json_number(json, "wd", rates.wd);
     tr_json_number(json, "l1", c->l1);
     tr_json_truth(json, "use_bias", c->use_bias);
-    tr_json_truth(json, "normalize_data", scales_features(&seen(model)->hyper));
+    tr_json_truth(json, "normalize_data", tr_linear_scales_features(&m->hyper));
+    if (c->models > 1) {
+        tr_json_count(json, "num_models", c->models);
+        tr_json_count(json, "best_model", m->choice.model_no);
+    }
 }
 
 static size_t state(struct tr_model *model, struct tr_state_item *items)
 {
-    return tr_linear_state(of(model)->linear, items);
+    struct linear_model *m = of(model);
+    size_t count = tr_linear_state(m->linear, items);
+    items[count++] = (struct tr_state_item){"choice", &m->choice, sizeof m->choice, false};
+    return count;
 }
 
 const struct tr_model_ops tr_model_linear = {
     .name = "linear-learner",
     .title = "Linear Learner",
     .hyper = &tr_linear_hyper_table,
-    .takes = TR_TAKES_DENSE | TR_NEEDS_LABELS,
-    .head_rows = head_rows,
+    .takes = TR_TAKES_DENSE | TR_TAKES_SPARSE | TR_TAKES_WEIGHTS | TR_NEEDS_LABELS,
+    .head_rows = tr_linear_head_rows,
     .create = create,
     .free = model_free,
     .describe = describe,
     .check = check,
     .step = step,
     .evaluate = evaluate,
+    .epoch_end = epoch_end,
+    .goes_on = goes_on,
     .objective = objective,
     .results = results,
     .peek_loss = peek_loss,

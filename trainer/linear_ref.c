@@ -74,20 +74,60 @@ static double forward(struct tr_ref *ref, const float *features)
     return worst;
 }
 
+/* Losses of d, the difference of a prediction and its label in units of label_std; *slope receives
+ * the derivative. */
+static double distance(const struct tr_linear_config *c, double d, double *slope)
+{
+    double unit = c->loss == TR_LOSS_QUANTILE ? 1.0 : c->label_std;
+    double p = c->loss_parameter / unit;
+    double sign = (d > 0.0) - (d < 0.0);
+    double beyond = fabs(d) - p;
+    switch (c->loss) {
+    case TR_LOSS_SQUARED:
+        *slope = 2.0 * d;
+        return d * d;
+    case TR_LOSS_HUBER:
+        *slope = beyond > 0.0 ? p * sign : d;
+        return beyond > 0.0 ? p * (fabs(d) - p / 2.0) : d * d / 2.0;
+    case TR_LOSS_QUANTILE: /* of the label: it is above the prediction where d < 0 */
+        *slope = d < 0.0 ? -p : (d > 0.0 ? 1.0 - p : 0.0);
+        return d < 0.0 ? p * -d : (1.0 - p) * d;
+    case TR_LOSS_EPS_SQUARED:
+        *slope = beyond > 0.0 ? 2.0 * beyond * sign : 0.0;
+        return beyond > 0.0 ? beyond * beyond : 0.0;
+    case TR_LOSS_EPS_ABSOLUTE:
+        *slope = beyond > 0.0 ? sign : 0.0;
+        return beyond > 0.0 ? beyond : 0.0;
+    case TR_LOSS_ABSOLUTE:
+    case TR_LOSS_LOGISTIC:
+    case TR_LOSS_SOFTMAX:
+    case TR_LOSS_HINGE:
+    case TR_LOSS_COUNT:
+        break;
+    }
+    *slope = sign;
+    return fabs(d);
+}
+
 /* Replaces z by its derivative; returns the loss. *error holds z's bound and receives dz's. */
 static double differentiate(struct tr_ref *ref, double label, double *hit, double *error)
 {
     const struct tr_linear_config *c = &ref->config;
     double *z = ref->z;
     double loss = 0.0;
-    if (c->loss == TR_LOSS_SQUARED) {
+    if (c->loss != TR_LOSS_SOFTMAX && c->loss != TR_LOSS_LOGISTIC && c->loss != TR_LOSS_HINGE) {
         double target = (label - c->label_mean) / c->label_std;
-        loss = (z[0] - target) * (z[0] - target);
         *error =
             2.0 * *error + ELEMENTARY * EPSILON *
                                (fabs(z[0]) + (fabs(label) + fabs(c->label_mean)) / c->label_std);
-        z[0] = 2.0 * (z[0] - target);
+        loss = distance(c, z[0] - target, &z[0]);
         *hit = 0.0;
+    } else if (c->loss == TR_LOSS_HINGE) {
+        double y = label > 0.5 ? 1.0 : -1.0;
+        *hit = (z[0] > 0.0) == (label > 0.5) ? 1.0 : 0.0;
+        loss = fmax(0.0, c->loss_parameter - y * z[0]);
+        z[0] = loss > 0.0 ? -y : 0.0;
+        *error = ELEMENTARY * EPSILON;
     } else if (c->loss == TR_LOSS_LOGISTIC) {
         double p = 1.0 / (1.0 + exp(-z[0]));
         loss = label > 0.5 ? -log(p) : -log1p(-p);
@@ -125,11 +165,14 @@ double tr_ref_gradient(struct tr_ref *ref, const float *features, const float *l
     for (uint32_t r = 0; r < rows; r++) {
         double hit;
         double error = forward(ref, features + (size_t)r * c->dim);
-        loss += differentiate(ref, (double)labels[(size_t)r * label_dim], &hit, &error);
+        double label = (double)labels[(size_t)r * label_dim];
+        double weight = ref->weights ? (double)ref->weights[r] : 1.0;
+        weight *= c->class_weights ? (double)c->class_weights[(uint32_t)label] : 1.0;
+        loss += weight * differentiate(ref, label, &hit, &error);
         hit_sum += hit;
         for (uint32_t j = 0; j < c->outputs; j++) {
-            double dz = ref->z[j] * per_row;
-            double dz_error = error * per_row;
+            double dz = ref->z[j] * per_row * weight;
+            double dz_error = error * per_row * weight;
             ref->db[j] += dz;
             ref->db_error[j] += dz_error + sum_error * fabs(dz);
             for (uint32_t i = 0; i < c->dim; i++) {

@@ -10,7 +10,8 @@
 #include "trainer/linear.h"
 
 struct tr_ref {
-    struct tr_linear_config config; /* mean and inv_std point to the caller's arrays */
+    struct tr_linear_config config; /* its pointers are to the caller's arrays; models is 1 */
+    const float *weights;           /* (rows) of the next batch, the caller's; NULL: 1 */
     double *w;                      /* (dim, outputs) */
     double *b;                      /* (outputs) */
     double *dw;                     /* gradient of the mean loss, as tr_ref_gradient left it */

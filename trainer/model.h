@@ -119,6 +119,11 @@ struct tr_model_ops {
      * NULL: nothing. `last`: no epoch follows. */
     int (*epoch_end)(struct tr_model *model, uint32_t epoch, bool last, struct tr_error *error);
 
+    /* After every epoch, with what it came to; validation is NULL where there is no such channel.
+     * Returns whether another epoch is worth while. NULL: always. */
+    bool (*goes_on)(struct tr_model *model, const struct tr_results *train,
+                    const struct tr_results *validation);
+
     /* The objective as SageMaker names it, e.g. "multiclass_cross_entropy_objective". */
     const char *(*objective)(const struct tr_model *model);
 

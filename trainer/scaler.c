@@ -57,6 +57,17 @@ void tr_scaler_add(struct tr_scaler *scaler, const float *rows, uint32_t row_cou
     scaler->rows += row_count;
 }
 
+void tr_scaler_add_sparse(struct tr_scaler *scaler, const uint32_t *row_offsets,
+                          const uint32_t *columns, const float *values, uint32_t row_count)
+{
+    for (uint32_t e = row_offsets[0]; e < row_offsets[row_count]; e++) {
+        double x = (double)values[e];
+        scaler->sum[columns[e]] += x;
+        scaler->square[columns[e]] += x * x;
+    }
+    scaler->rows += row_count;
+}
+
 void tr_scaler_get(const struct tr_scaler *scaler, double *mean, double *std)
 {
     double n = (double)scaler->rows;

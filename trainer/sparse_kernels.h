@@ -58,6 +58,33 @@ struct tr_csr_update_args {
     uint32_t width;
 };
 
+/* z = b + sum(values * scale[columns] * w[columns]) of every row. */
+struct tr_csr_forward_args {
+    const uint32_t *row_offsets; /* (rows + 1) */
+    const uint32_t *columns;     /* (row_offsets[rows]) */
+    const float *values;
+    const float *scale; /* (dim), or NULL: 1 */
+    const float *w;     /* (dim, width) */
+    const float *b;     /* (width) */
+    float *z;           /* (rows, width) */
+    uint32_t rows;
+    uint32_t width;
+};
+
+/* dw of the columns that the batch has: the sum, over the entries x of a column in row order, of
+ * dz[row] x scale[column]. The others are left as they are. */
+struct tr_csr_gradient_args {
+    const uint32_t *sorted_columns; /* of tr_csr_order_args, as the next two */
+    const uint32_t *sorted_entries;
+    const uint32_t *entry_rows;
+    const float *values; /* (entries) */
+    const float *scale;  /* (dim), or NULL: 1 */
+    const float *dz;     /* (rows, width) */
+    float *dw;           /* (dim, width) */
+    uint32_t entries;
+    uint32_t width;
+};
+
 static inline int tr_launch_csr_order(struct tr_device *device,
                                       const struct tr_csr_order_args *args)
 {
@@ -68,6 +95,18 @@ static inline int tr_launch_csr_update(struct tr_device *device,
                                        const struct tr_csr_update_args *args)
 {
     return device->ops->launch(device, TR_KERNEL_CSR_UPDATE, args, sizeof *args);
+}
+
+static inline int tr_launch_csr_forward(struct tr_device *device,
+                                        const struct tr_csr_forward_args *args)
+{
+    return device->ops->launch(device, TR_KERNEL_CSR_FORWARD, args, sizeof *args);
+}
+
+static inline int tr_launch_csr_gradient(struct tr_device *device,
+                                         const struct tr_csr_gradient_args *args)
+{
+    return device->ops->launch(device, TR_KERNEL_CSR_GRADIENT, args, sizeof *args);
 }
 
 /* Digits that a column below `dim` has: passes of the sort. */

@@ -177,7 +177,8 @@ static int run_pass(struct run *run, enum tr_channel channel, uint32_t epoch, st
     return 0;
 }
 
-static int run_epoch(struct run *run, uint32_t epoch, struct tr_error *error)
+/* *more becomes false when no further epoch is worth while. */
+static int run_epoch(struct run *run, uint32_t epoch, bool *more, struct tr_error *error)
 {
     const struct tr_model_ops *ops = run->model->ops;
     struct tr_summary *summary = &run->summary;
@@ -201,14 +202,20 @@ static int run_epoch(struct run *run, uint32_t epoch, struct tr_error *error)
     tell_metrics(run, &train);
     tr_report_epoch(&run->report, epoch, epochs, &train, validates ? &validation : NULL,
                     summary->rows, summary->batches);
+    if (ops->goes_on)
+        *more = ops->goes_on(run->model, &train.results, validates ? &validation.results : NULL);
+    if (!*more && epoch + 1 < epochs)
+        tr_report_line(&run->report, "training ends early, after epoch %u of %u", epoch + 1,
+                       epochs);
     return 0;
 }
 
 static int run_all(struct run *run, struct tr_error *error)
 {
     struct tr_pass test;
-    for (uint32_t epoch = 0; epoch < tr_common(run->options)->epochs; epoch++) {
-        if (run_epoch(run, epoch, error) < 0)
+    bool more = true;
+    for (uint32_t epoch = 0; more && epoch < tr_common(run->options)->epochs; epoch++) {
+        if (run_epoch(run, epoch, &more, error) < 0)
             return -1;
     }
     if (tr_inputs_has(&run->inputs, TR_CHANNEL_VALIDATION))

@@ -49,7 +49,7 @@ def train(run_penstock, tmp_path, kind, *options):
 
 def printed_score(stdout):
     """What the run says of its final model on the test channel."""
-    return float(re.findall(r"#quality_metric: host=\S+, test \w+ <(?:score|loss)>=(\S+)", stdout)[-1])
+    return float(re.findall(r"#quality_metric: host=\S+, test (?:mse|\w+_accuracy) <\w+>=(\S+)", stdout)[-1])
 
 
 CASES = {
@@ -96,7 +96,9 @@ def test_other_programs_read_the_model_and_predict_the_same(run_penstock, tmp_pa
     assert config["hyperparameters"]["mini_batch_size"] == 50
     assert config["training"] == {"device": "cpu", "epochs": 40, "rows": ROWS}
     assert config["prediction"] == metadata["prediction"]
-    assert len(config["scores"]) == 4  # loss and score, of train and test
+    for channel in ("train", "test"):
+        assert f"{channel}_loss" in config["scores"]
+        assert any(re.fullmatch(rf"{channel}_(mse|\w+_accuracy)", name) for name in config["scores"])
     assert sorted(p.name for p in model.iterdir()) == ["config.json", "model.npz", "model.safetensors"]
 
 

@@ -93,8 +93,11 @@ static int step(void *cookie, const struct tr_device_batch *batch, struct tr_err
     struct trainee *trainee = cookie;
     if (++trainee->steps == trainee->fail_at)
         return tr_fail(error, "step %u failed", trainee->steps);
-    return tr_linear_step(trainee->model, batch->features, batch->labels, 1, batch->host->rows,
-                          error);
+    const struct tr_linear_rows rows = {.features = batch->features,
+                                        .labels = batch->labels,
+                                        .label_dim = 1,
+                                        .count = batch->host->rows};
+    return tr_linear_step(trainee->model, &rows, error);
 }
 
 struct setting {
@@ -156,9 +159,9 @@ static void train(const struct setting *setting, struct result *result)
         assert_int_equal(device->counts.uploads, BATCHES);
     assert_int_equal(
         tr_linear_read_sums(trainee.model, TR_SUMS_TRAIN, false, &result->sums, &error), 0);
-    assert_int_equal(
-        tr_linear_export(trainee.model, result->weights, result->weights + DIM * CLASSES, &error),
-        0);
+    assert_int_equal(tr_linear_export(trainee.model, 0, result->weights,
+                                      result->weights + DIM * CLASSES, &error),
+                     0);
     tr_feed_free(&feed);
     tr_linear_free(&trainee.model);
     tr_head_free(&head);
@@ -561,7 +564,7 @@ static int train_with_fault(uint32_t k, struct tr_error *error)
     if (rc == 0)
         rc = tr_linear_read_sums(trainee.model, TR_SUMS_TRAIN, true, &sums, error);
     if (rc == 0)
-        rc = tr_linear_export(trainee.model, weights, bias, error);
+        rc = tr_linear_export(trainee.model, 0, weights, bias, error);
     assert_int_equal(fake.released, fake.made);
     tr_feed_free(&feed);
     tr_linear_free(&trainee.model);

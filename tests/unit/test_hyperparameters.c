@@ -118,16 +118,62 @@ static void test_every_value_reaches_the_model(void **state)
     assert_int_equal(config.batch_rows, 1000);
 }
 
+static void test_losses_go_with_predictors(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *predictor, *loss;
+        double parameter;
+    } good[] = {
+        {"predictor_type=binary_classifier", "loss=hinge_loss", 2.0},
+        {"predictor_type=regressor", "loss=absolute_loss", 0.0},
+        {"predictor_type=regressor", "loss=huber_loss", 3.0},
+        {"predictor_type=regressor", "loss=quantile_loss", 0.9},
+        {"predictor_type=regressor", "loss=eps_insensitive_squared_loss", 0.5},
+        {"predictor_type=regressor", "loss=eps_insensitive_absolute_loss", 0.5},
+    };
+    struct tr_linear_hyper hyper;
+    struct tr_linear_config config;
+    struct tr_error error;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        tr_linear_hyper_init(&hyper);
+        set_all(&hyper,
+                (const char *const[]){good[i].predictor, good[i].loss, "margin=2", "huber_delta=3",
+                                      "quantile=0.9", "loss_insensitivity=0.5", NULL});
+        assert_int_equal(check(&hyper, &error), 0);
+        tr_linear_hyper_config(&hyper, 4, &config);
+        assert_true(config.loss_parameter == good[i].parameter);
+        assert_string_equal(tr_linear_loss_name(config.loss), good[i].loss + 5);
+        bool binary = config.loss == TR_LOSS_HINGE;
+        set_all(&hyper,
+                (const char *const[]){binary ? good[1].predictor : good[0].predictor, NULL});
+        assert_int_equal(check(&hyper, &error), -1);
+        assert_non_null(strstr(error.text, "does not go with predictor_type"));
+    }
+    tr_linear_hyper_init(&hyper);
+    set_all(&hyper,
+            (const char *const[]){"predictor_type=binary_classifier", "num_models=32",
+                                  "positive_example_weight_mult=balanced",
+                                  "binary_classifier_model_selection_criteria=f_beta", NULL});
+    assert_int_equal(check(&hyper, &error), 0);
+    assert_true(hyper.positive_example_weight_mult == TR_LINEAR_BALANCED);
+    set_all(&hyper, (const char *const[]){"positive_example_weight_mult=2.5", NULL});
+    assert_true(hyper.positive_example_weight_mult == 2.5);
+    set_all(&hyper, (const char *const[]){"predictor_type=regressor", NULL});
+    assert_int_equal(check(&hyper, &error), -1);
+}
+
 static void test_auto_and_what_penstock_does_anyway_are_accepted(void **state)
 {
     (void)state;
     struct tr_linear_hyper hyper;
     tr_linear_hyper_init(&hyper);
     set_all(&hyper,
-            (const char *const[]){"learning_rate=auto", "optimizer=auto", "loss=auto", "wd=auto",
-                                  "normalize_label=auto", "num_models=1", "num_models=auto",
-                                  "init_method=auto", "balance_multiclass_weights=False",
-                                  "early_stopping_patience=auto", "feature_dim=auto", NULL});
+            (const char *const[]){
+                "learning_rate=auto", "optimizer=auto", "loss=auto", "wd=auto",
+                "normalize_label=auto", "num_models=1", "num_models=auto", "accuracy_top_k=auto",
+                "huber_delta=auto", "init_method=auto", "balance_multiclass_weights=False",
+                "early_stopping_patience=auto", "feature_dim=auto", "unbias_data=auto", NULL});
 }
 
 static void assert_refused(const char *assignment, const char *sentence)
@@ -159,8 +205,8 @@ static void test_unknown_names_are_refused_with_the_nearest(void **state)
     assert_refused("a_name_that_is_longer_than_any_that_there_is_by_a_good_deal_of_letters=3",
                    "hyperparameter 'a_name_that_is_longer_than_any_that_there_is_by_a_good_deal_of_"
                    "letters' is unknown");
-    assert_refused("num_models=32", "hyperparameter num_models: penstock has no other value than "
-                                    "'1': leave it out");
+    assert_refused("num_models=33",
+                   "hyperparameter num_models: '33' is not a whole number from 1 to 32 or auto");
     assert_refused("init_method=normal", "hyperparameter init_method: penstock has no other value "
                                          "than 'auto': leave it out");
 }
@@ -177,7 +223,7 @@ static void test_bad_values_are_refused(void **state)
                                  "learning_rate=nan", "momentum=1",       "beta_1=1",
                                  "wd=-0.1",           "l1=1,5",           "lr_scheduler_factor=0"};
     const char *const words[] = {
-        "predictor_type=classifier", "optimizer=rmsprop", "loss=hinge_loss",
+        "predictor_type=classifier", "optimizer=rmsprop", "loss=hinge",
         "normalize_data=yes",        "use_bias=",         "predictor_type="};
     struct tr_linear_hyper hyper;
     tr_linear_hyper_init(&hyper);
@@ -227,6 +273,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults_are_sagemakers),
         cmocka_unit_test(test_every_value_reaches_the_model),
+        cmocka_unit_test(test_losses_go_with_predictors),
         cmocka_unit_test(test_auto_and_what_penstock_does_anyway_are_accepted),
         cmocka_unit_test(test_unknown_names_are_refused_with_the_nearest),
         cmocka_unit_test(test_bad_values_are_refused),

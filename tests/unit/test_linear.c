@@ -2,66 +2,13 @@
 /* tests/unit/test_linear.c - the linear model against its double reference, and the reference
  * against finite differences; schedule, folding, labels, scaling.
  */
-#include "tests/unit/trainer_fixture.h"
+#include "tests/unit/linear_fixture.h"
 
 #include <float.h>
 #include <math.h>
 
-#include "trainer/linear.h"
 #include "trainer/linear_ref.h"
 #include "trainer/scaler.h"
-
-enum { DIM_MAX = 40, OUTPUTS_MAX = 12, ROWS_MAX = 300, LABEL_DIM = 2 };
-
-struct problem {
-    struct tr_linear_config config;
-    uint32_t rows;
-    float mean[DIM_MAX];
-    float inv_std[DIM_MAX];
-    float features[ROWS_MAX * DIM_MAX];
-    float labels[ROWS_MAX * LABEL_DIM];
-};
-
-static void make_problem(struct problem *p, enum tr_loss loss, uint32_t rows, uint32_t dim,
-                         uint32_t outputs, bool scaled)
-{
-    uint64_t random = rows * 1000U + dim;
-    p->rows = rows;
-    fixture_fill(p->features, (size_t)rows * dim, 21, 3.0F);
-    fixture_fill(p->labels, (size_t)rows * LABEL_DIM, 22, 5.0F);
-    fixture_fill(p->mean, dim, 23, 1.0F);
-    fixture_fill(p->inv_std, dim, 24, 0.5F);
-    for (uint32_t i = 0; i < dim; i++)
-        p->inv_std[i] += 1.0F;
-    for (uint32_t r = 0; r < rows && loss != TR_LOSS_SQUARED; r++)
-        p->labels[r * LABEL_DIM] =
-            (float)(fixture_random(&random) % (loss == TR_LOSS_SOFTMAX ? outputs : 2));
-    p->config = (struct tr_linear_config){
-        .loss = loss,
-        .dim = dim,
-        .outputs = outputs,
-        .batch_rows = ROWS_MAX,
-        .optimizer = TR_OPTIMIZER_ADAM,
-        .learning_rate = 0.01,
-        .beta1 = 0.9,
-        .beta2 = 0.999,
-        .use_bias = true,
-        .bias_lr_mult = 1.0,
-        .mean = scaled ? p->mean : NULL,
-        .inv_std = scaled ? p->inv_std : NULL,
-        .label_mean = loss == TR_LOSS_SQUARED ? 0.75 : 0.0,
-        .label_std = loss == TR_LOSS_SQUARED ? 2.5 : 1.0,
-    };
-}
-
-static struct tr_linear *new_model(struct tr_device *device, const struct problem *p)
-{
-    struct tr_linear *model;
-    struct tr_error error;
-    if (tr_linear_new(device, &p->config, &model, &error) < 0)
-        fail_msg("%s", error.text);
-    return model;
-}
 
 /* Rows of the problem on the device; freed with the device's memory by drop_rows. */
 static void put_rows(struct tr_device *device, const struct problem *p, float **x, float **y)
@@ -74,6 +21,20 @@ static void drop_rows(struct tr_device *device, const struct problem *p, float *
 {
     fixture_take(device, x, NULL, (size_t)p->rows * p->config.dim);
     fixture_take(device, y, NULL, (size_t)p->rows * LABEL_DIM);
+}
+
+static int step_on(struct tr_linear *model, const float *x, const float *y, uint32_t rows)
+{
+    struct tr_error error;
+    struct tr_linear_rows batch = rows_at(x, y, rows);
+    return tr_linear_step(model, &batch, &error);
+}
+
+static int evaluate_on(struct tr_linear *model, const float *x, const float *y, uint32_t rows)
+{
+    struct tr_error error;
+    struct tr_linear_rows batch = rows_at(x, y, rows);
+    return tr_linear_evaluate(model, &batch, &error);
 }
 
 /* --- the reference -------------------------------------------------------------------------------
@@ -113,6 +74,12 @@ static void test_reference_gradient_matches_finite_differences(void **state)
         check_finite_differences(TR_LOSS_SQUARED, 1, scaled == 1);
         check_finite_differences(TR_LOSS_LOGISTIC, 1, scaled == 1);
         check_finite_differences(TR_LOSS_SOFTMAX, 4, scaled == 1);
+        check_finite_differences(TR_LOSS_HINGE, 1, scaled == 1);
+        check_finite_differences(TR_LOSS_ABSOLUTE, 1, scaled == 1);
+        check_finite_differences(TR_LOSS_HUBER, 1, scaled == 1);
+        check_finite_differences(TR_LOSS_QUANTILE, 1, scaled == 1);
+        check_finite_differences(TR_LOSS_EPS_SQUARED, 1, scaled == 1);
+        check_finite_differences(TR_LOSS_EPS_ABSOLUTE, 1, scaled == 1);
     }
 }
 
@@ -147,11 +114,11 @@ static void check_gradient(struct tr_device *device, enum tr_loss loss, uint32_t
     p.config.label_std = 1.0;
     struct tr_linear *model = new_model(device, &p);
     put_rows(device, &p, &x, &y);
-    assert_int_equal(tr_linear_step(model, x, y, LABEL_DIM, rows, &error), 0);
-    assert_int_equal(tr_linear_export(model, w0, b0, &error), 0);
+    assert_int_equal(step_on(model, x, y, rows), 0);
+    assert_int_equal(tr_linear_export(model, 0, w0, b0, &error), 0);
     assert_int_equal(tr_linear_read_sums(model, TR_SUMS_TRAIN, true, &sums, &error), 0);
-    assert_int_equal(tr_linear_step(model, x, y, LABEL_DIM, rows, &error), 0);
-    assert_int_equal(tr_linear_export(model, w1, b1, &error), 0);
+    assert_int_equal(step_on(model, x, y, rows), 0);
+    assert_int_equal(tr_linear_export(model, 0, w1, b1, &error), 0);
     assert_int_equal(tr_linear_read_sums(model, TR_SUMS_TRAIN, true, &sums, &error), 0);
     assert_int_equal(tr_ref_new(&p.config, &ref), 0);
     for (uint32_t i = 0; i < dim; i++) {
@@ -248,11 +215,11 @@ static void check_training(struct tr_device *device, const struct problem *p, ui
     assert_int_equal(tr_ref_new(&p->config, &ref), 0);
     put_rows(device, p, &x, &y);
     for (uint32_t i = 0; i < steps; i++) {
-        assert_int_equal(tr_linear_step(model, x, y, LABEL_DIM, p->rows, &error), 0);
+        assert_int_equal(step_on(model, x, y, p->rows), 0);
         tr_ref_gradient(&ref, p->features, p->labels, LABEL_DIM, p->rows, NULL);
         tr_ref_update(&ref);
     }
-    assert_int_equal(tr_linear_export(model, weights, bias, &error), 0);
+    assert_int_equal(tr_linear_export(model, 0, weights, bias, &error), 0);
     for (uint32_t j = 0; j < p->config.outputs; j++) {
         double want_bias = ref.b[j];
         for (uint32_t i = 0; i < p->config.dim; i++) {
@@ -270,6 +237,20 @@ static void check_training(struct tr_device *device, const struct problem *p, ui
     tr_ref_free(&ref);
     drop_rows(device, p, x, y);
     tr_linear_free(&model);
+}
+
+/* Every loss that check_gradients leaves out: label scaling and losses' parameters together. */
+static void test_training_matches_reference_with_every_loss(void **state)
+{
+    (void)state;
+    static struct problem p;
+    static const char *const names[] = {"cpu", "delayed"};
+    for (enum tr_loss loss = TR_LOSS_HINGE; loss < TR_LOSS_COUNT; loss++) {
+        struct tr_device *device = fixture_device(names[loss % 2]);
+        make_problem(&p, loss, 200, 11, 1, true);
+        check_training(device, &p, 30);
+        tr_device_close(&device);
+    }
 }
 
 static void test_training_matches_reference_with_every_option(void **state)
@@ -319,10 +300,10 @@ static void test_evaluation_leaves_training_alone(void **state)
     make_problem(&p, TR_LOSS_SQUARED, 100, 9, 1, true);
     struct tr_linear *model = new_model(device, &p);
     put_rows(device, &p, &x, &y);
-    assert_int_equal(tr_linear_step(model, x, y, LABEL_DIM, p.rows, &error), 0);
-    assert_int_equal(tr_linear_export(model, w0, bias, &error), 0);
-    assert_int_equal(tr_linear_evaluate(model, x, y, LABEL_DIM, p.rows, &error), 0);
-    assert_int_equal(tr_linear_export(model, w1, bias, &error), 0);
+    assert_int_equal(step_on(model, x, y, p.rows), 0);
+    assert_int_equal(tr_linear_export(model, 0, w0, bias, &error), 0);
+    assert_int_equal(evaluate_on(model, x, y, p.rows), 0);
+    assert_int_equal(tr_linear_export(model, 0, w1, bias, &error), 0);
     assert_memory_equal(w0, w1, 9 * sizeof(float));
     assert_int_equal(tr_linear_read_sums(model, TR_SUMS_TRAIN, false, &train, &error), 0);
     assert_int_equal(tr_linear_read_sums(model, TR_SUMS_EVALUATE, true, &evaluate, &error), 0);
@@ -368,10 +349,10 @@ static void test_export_predicts_from_raw_features(void **state)
     struct tr_linear *model = new_model(device, &p);
     put_rows(device, &p, &x, &y);
     for (int i = 0; i < 100; i++)
-        assert_int_equal(tr_linear_step(model, x, y, LABEL_DIM, p.rows, &error), 0);
-    assert_int_equal(tr_linear_evaluate(model, x, y, LABEL_DIM, p.rows, &error), 0);
+        assert_int_equal(step_on(model, x, y, p.rows), 0);
+    assert_int_equal(evaluate_on(model, x, y, p.rows), 0);
     assert_int_equal(tr_linear_read_sums(model, TR_SUMS_EVALUATE, true, &sums, &error), 0);
-    assert_int_equal(tr_linear_export(model, weights, &bias, &error), 0);
+    assert_int_equal(tr_linear_export(model, 0, weights, &bias, &error), 0);
     for (uint32_t r = 0; r < p.rows; r++) {
         double prediction = (double)bias;
         for (uint32_t i = 0; i < 20; i++)
@@ -401,8 +382,8 @@ static void test_same_batches_give_the_same_bits(void **state)
         float *y;
         put_rows(device, &p, &x, &y);
         for (int s = 0; s < 20; s++)
-            assert_int_equal(tr_linear_step(model, x, y, LABEL_DIM, p.rows, &error), 0);
-        assert_int_equal(tr_linear_export(model, weights[i], bias, &error), 0);
+            assert_int_equal(step_on(model, x, y, p.rows), 0);
+        assert_int_equal(tr_linear_export(model, 0, weights[i], bias, &error), 0);
         drop_rows(device, &p, x, y);
         tr_linear_free(&model);
         tr_device_close(&device);
@@ -487,6 +468,7 @@ int main(void)
         cmocka_unit_test(test_cuda_gradients_match_reference),
         cmocka_unit_test(test_blocks_give_the_gradient_of_the_whole_batch),
         cmocka_unit_test(test_training_matches_reference_with_every_option),
+        cmocka_unit_test(test_training_matches_reference_with_every_loss),
         cmocka_unit_test(test_evaluation_leaves_training_alone),
         cmocka_unit_test(test_export_predicts_from_raw_features),
         cmocka_unit_test(test_same_batches_give_the_same_bits),
