@@ -103,12 +103,14 @@ def measure_rates(bench):
     print(f"\nrates, {bench.args.repeats} repeats of {bench.args.seconds} s:")
     for name, options, words, gb_per_s in RATES:
         server = bench.serve(*options)
-        rates = figures_of(bench.run("read", *words, "--seconds", bench.args.seconds, "--warmup-s",
-                                     1.5, "--repeats", bench.args.repeats), "gb_per_s")
+        result = bench.run("read", *words, "--seconds", bench.args.seconds, "--warmup-s", 1.5,
+                           "--repeats", bench.args.repeats)
+        rates = figures_of(result, "gb_per_s")
         server.terminate()
         server.wait()
         off = statistics.median(rates) / gb_per_s - 1
-        bench.judge(abs(off) <= 0.05, f"{name}: {spread(rates, 'GB/s')} of {gb_per_s}: {off:+.1%}")
+        bench.judge(abs(off) <= 0.05, f"{name}: {spread(rates, 'GB/s')} of {gb_per_s}: {off:+.1%}; "
+                    f"limited by {result['variants'][0]['limit']}")
 
 
 def measure_latencies(bench):

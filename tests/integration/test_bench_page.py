@@ -50,6 +50,7 @@ document.body.append(told);
 class Browser:
     def __init__(self, program, work):
         self.command = [program, "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+                        "--disable-dev-shm-usage",
                         f"--user-data-dir={work / 'profile'}", f"--window-size={WIDTH},{HEIGHT}",
                         "--hide-scrollbars"]
         self.work = work
