@@ -29,6 +29,7 @@ struct cuda_device {
     struct tr_device base; /* first: the table hands out a struct tr_device */
     cudaStream_t streams[TR_STREAM_COUNT];
     blas_handle blas; /* NULL: own kernel */
+    cudaGraphExec_t graphs[TR_GRAPHS_MAX]; /* of a step, NULL before the first */
     blas_destroy_fn blas_destroy;
     blas_sgemm_fn sgemm;
 };

@@ -29,7 +29,7 @@ extern "C" {
 #endif
 
 /* Raised with every change of this file; a plug-in of another number is refused. */
-#define TR_DEVICE_ABI 5
+#define TR_DEVICE_ABI 6
 
 enum tr_stream { TR_STREAM_COPY = 0, TR_STREAM_COMPUTE = 1, TR_STREAM_COUNT = 2 };
 
@@ -68,6 +68,9 @@ enum tr_kernel {
 
 struct tr_event; /* each implementation has its own */
 struct tr_device_ops;
+
+/* Slots of tr_device_ops.step_end. */
+#define TR_GRAPHS_MAX 4U
 
 /* What a device was asked for since it was opened. */
 struct tr_device_counts {
@@ -138,6 +141,13 @@ struct tr_device_ops {
      * copied by the call. */
     int (*launch)(struct tr_device *device, enum tr_kernel kernel, const void *args,
                   size_t args_bytes);
+
+    /* Around the kernels, zeros and downloads of one step: they are recorded, and start together as
+     * one graph when the step ends. Steps of the same `slot`, below TR_GRAPHS_MAX, are alike but
+     * for their arguments. Without `launch` what was recorded is dropped. NULL, both: every call
+     * starts on its own. Nothing else is asked of the device in between. */
+    int (*step_begin)(struct tr_device *device);
+    int (*step_end)(struct tr_device *device, uint32_t slot, bool launch);
 };
 
 extern const struct tr_device_ops tr_device_cpu;     /* trainer/device_cpu.c */

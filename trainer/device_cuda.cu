@@ -98,6 +98,10 @@ static void cuda_close(struct tr_device **device)
     if (!d)
         return;
     cuda_drain(*device);
+    for (uint32_t i = 0; i < TR_GRAPHS_MAX; i++) {
+        if (d->graphs[i])
+            cudaGraphExecDestroy(d->graphs[i]);
+    }
     if (d->blas)
         d->blas_destroy(d->blas);
     for (int i = 0; i < TR_STREAM_COUNT; i++) {
@@ -290,6 +294,50 @@ static int cuda_launch(struct tr_device *device, enum tr_kernel kernel, const vo
     return tr_cuda_kernels[kernel](cuda_of(device), args);
 }
 
+/* --- graphs --------------------------------------------------------------------------------------
+ */
+
+static int cuda_step_begin(struct tr_device *device)
+{
+    cudaStream_t stream = compute_of(cuda_of(device));
+    return check(device, cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal),
+                 "cudaStreamBeginCapture");
+}
+
+/* The graph of the slot's last step, with this one's arguments; a new one when they are not alike,
+ * e.g. since the batch is shorter. */
+static int update_graph(struct tr_device *device, cudaGraphExec_t *exec, cudaGraph_t graph)
+{
+    cudaGraphExecUpdateResultInfo why;
+    if (*exec && cudaGraphExecUpdate(*exec, graph, &why) == cudaSuccess)
+        return 0;
+    cudaGetLastError();
+    if (*exec)
+        cudaGraphExecDestroy(*exec);
+    *exec = NULL;
+    return check(device, cudaGraphInstantiate(exec, graph, 0), "cudaGraphInstantiate");
+}
+
+static int cuda_step_end(struct tr_device *device, uint32_t slot, bool launch)
+{
+    struct cuda_device *d = cuda_of(device);
+    cudaGraph_t graph = NULL;
+    if (check(device, cudaStreamEndCapture(compute_of(d), &graph), "cudaStreamEndCapture") < 0)
+        return -1;
+    int rc = launch ? update_graph(device, &d->graphs[slot], graph) : 0;
+    cudaGraphDestroy(graph);
+    if (rc == 0 && launch)
+        rc = check(device, cudaGraphLaunch(d->graphs[slot], compute_of(d)), "cudaGraphLaunch");
+    return rc;
+}
+
+/* Off unless asked for: no GPU was at hand to show that it pays. */
+static bool graphs_are_wanted(void)
+{
+    const char *wish = getenv("PENSTOCK_CUDA_GRAPHS");
+    return wish && strcmp(wish, "on") == 0;
+}
+
 extern "C" __attribute__((visibility("default"))) const struct tr_device_ops *
 penstock_cuda_device_ops(void)
 {
@@ -316,5 +364,7 @@ penstock_cuda_device_ops(void)
     ops.stream_wait = cuda_stream_wait;
     ops.drain = cuda_drain;
     ops.launch = cuda_launch;
+    ops.step_begin = graphs_are_wanted() ? cuda_step_begin : NULL;
+    ops.step_end = graphs_are_wanted() ? cuda_step_end : NULL;
     return &ops;
 }

@@ -78,6 +78,9 @@ struct delayed {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     bool closing;
+    bool recording; /* caller's thread only, as the next two: a step's work */
+    struct command *recorded;
+    struct command *recorded_last;
     struct stream streams[TR_STREAM_COUNT];
 };
 
@@ -166,17 +169,9 @@ static void *stream_main(void *cookie)
     return NULL;
 }
 
-static int give(struct tr_device *device, enum tr_stream stream, const struct command *model)
+static void queue(struct delayed *d, enum tr_stream stream, struct command *command)
 {
-    struct delayed *d = delayed_of(device);
     struct stream *s = &d->streams[stream];
-    struct command *command = malloc(sizeof *command);
-    if (!command) {
-        snprintf(device->error, sizeof device->error, "no memory for a queued command");
-        return -1;
-    }
-    *command = *model;
-    command->next = NULL;
     pthread_mutex_lock(&d->mutex);
     if (s->tail)
         s->tail->next = command;
@@ -186,6 +181,27 @@ static int give(struct tr_device *device, enum tr_stream stream, const struct co
     s->given++;
     pthread_cond_broadcast(&d->changed);
     pthread_mutex_unlock(&d->mutex);
+}
+
+static int give(struct tr_device *device, enum tr_stream stream, const struct command *model)
+{
+    struct delayed *d = delayed_of(device);
+    struct command *command = malloc(sizeof *command);
+    if (!command) {
+        snprintf(device->error, sizeof device->error, "no memory for a queued command");
+        return -1;
+    }
+    *command = *model;
+    command->next = NULL;
+    if (!d->recording || stream != TR_STREAM_COMPUTE) {
+        queue(d, stream, command);
+        return 0;
+    }
+    if (d->recorded)
+        d->recorded_last->next = command;
+    else
+        d->recorded = command;
+    d->recorded_last = command;
     return 0;
 }
 
@@ -397,6 +413,29 @@ static int delayed_launch(struct tr_device *device, enum tr_kernel kernel, const
     return give(device, TR_STREAM_COMPUTE, &command);
 }
 
+static int delayed_step_begin(struct tr_device *device)
+{
+    delayed_of(device)->recording = true;
+    return 0;
+}
+
+static int delayed_step_end(struct tr_device *device, uint32_t slot, bool launch)
+{
+    struct delayed *d = delayed_of(device);
+    (void)slot;
+    d->recording = false;
+    while (d->recorded) {
+        struct command *command = d->recorded;
+        d->recorded = command->next;
+        command->next = NULL;
+        if (launch)
+            queue(d, TR_STREAM_COMPUTE, command);
+        else
+            free(command);
+    }
+    return 0;
+}
+
 /* --- for tests -----------------------------------------------------------------------------------
  */
 
@@ -433,4 +472,6 @@ const struct tr_device_ops tr_device_delayed = {
     .stream_wait = delayed_stream_wait,
     .drain = delayed_drain,
     .launch = delayed_launch,
+    .step_begin = delayed_step_begin,
+    .step_end = delayed_step_end,
 };

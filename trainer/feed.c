@@ -233,7 +233,7 @@ static int claim_slot(struct tr_feed *feed, const struct tr_source *source,
 }
 
 /* The arrays of a batch whose bytes from base on lie at `base` of the device. */
-static struct tr_device_batch view_at(const struct penstock_batch *batch, void *base)
+static struct tr_device_batch view_at(const struct penstock_batch *batch, void *base, uint32_t slot)
 {
     struct penstock_batch there;
     tr_batch_at(batch, base, &there);
@@ -244,7 +244,8 @@ static struct tr_device_batch view_at(const struct penstock_batch *batch, void *
                                     .row_offsets = there.row_offsets,
                                     .columns = there.columns,
                                     .values = there.values,
-                                    .host = batch};
+                                    .host = batch,
+                                    .slot = slot};
 }
 
 /* Gives one batch to both streams. The loan is taken over in every case. */
@@ -258,7 +259,7 @@ static int submit(struct tr_feed *feed, const struct tr_source *source, const st
         source->release(source->cookie, batch);
         return -1;
     }
-    const struct tr_device_batch on_device = view_at(batch, slot->memory);
+    const struct tr_device_batch on_device = view_at(batch, slot->memory, feed->next);
     slot->loan = batch;
     feed->next = (feed->next + 1) % feed->slot_count;
     feed->on_loan++;
@@ -281,7 +282,7 @@ static int compute_in_place(struct tr_feed *feed, const struct tr_source *source
                             const struct tr_sink *sink, const struct penstock_batch *batch,
                             struct tr_error *error)
 {
-    const struct tr_device_batch in_place = view_at(batch, batch->base);
+    const struct tr_device_batch in_place = view_at(batch, batch->base, 0);
     int rc = give(feed, sink, &in_place, error);
     source->release(source->cookie, batch);
     return rc;
@@ -335,7 +336,7 @@ int tr_feed_replay(struct tr_feed *feed, const struct tr_sink *sink, double seco
         return 0;
     if (place_kept(feed, &base, error) < 0)
         return -1;
-    const struct tr_device_batch batch = view_at(&feed->kept, base);
+    const struct tr_device_batch batch = view_at(&feed->kept, base, 0);
     double from_s = tr_now_s();
     double now_s = from_s;
     while (now_s - from_s < seconds) {

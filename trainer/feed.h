@@ -40,6 +40,7 @@ struct tr_device_batch {
     const uint32_t *columns;     /* (row_offsets[rows]) */
     const float *values;
     const struct penstock_batch *host;
+    uint32_t slot; /* of the device: batches of the same slot are at the same place */
 };
 
 /* Where batches go. `step` gives the model's work to the compute stream and returns 0, or -1 with

@@ -149,6 +149,10 @@ struct tr_model_ops {
     void (*seen)(const struct tr_model *model, uint64_t *rows, uint64_t *checksum);
 };
 
+/* Gives one step to the device, as one graph where it has such. */
+int tr_model_step(struct tr_model *model, const struct tr_device_batch *batch,
+                  struct tr_error *error);
+
 /* Frees and clears *model; accepts NULL. */
 void tr_model_free(struct tr_model **model);
 

@@ -17,6 +17,21 @@ const struct tr_model_ops *tr_model_find(const char *name)
     return NULL;
 }
 
+int tr_model_step(struct tr_model *model, const struct tr_device_batch *batch,
+                  struct tr_error *error)
+{
+    struct tr_device *device = model->device;
+    const struct tr_device_ops *ops = device->ops;
+    if (!ops->step_begin)
+        return model->ops->step(model, batch, error);
+    if (ops->step_begin(device) < 0)
+        return tr_fail(error, "device %s: %s", ops->name, device->error);
+    int rc = model->ops->step(model, batch, error);
+    if (ops->step_end(device, batch->slot, rc == 0) < 0 && rc == 0)
+        rc = tr_fail(error, "device %s: %s", ops->name, device->error);
+    return rc;
+}
+
 void tr_model_free(struct tr_model **model)
 {
     if (!model || !*model)

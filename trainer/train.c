@@ -142,7 +142,7 @@ static int step(void *cookie, const struct tr_device_batch *batch, struct tr_err
     run->pass.batch_bytes += batch->host->len_bytes;
     if (run->channel != TR_CHANNEL_TRAIN)
         return ops->evaluate(run->model, batch, error);
-    if (ops->step(run->model, batch, error) < 0)
+    if (tr_model_step(run->model, batch, error) < 0)
         return -1;
     tell_metrics(run, NULL);
     return show_progress(run, error);
@@ -244,7 +244,7 @@ static void report_io(struct run *run)
 static int replay_step(void *cookie, const struct tr_device_batch *batch, struct tr_error *error)
 {
     struct run *run = cookie;
-    return run->model->ops->step(run->model, batch, error);
+    return tr_model_step(run->model, batch, error);
 }
 
 /* The streamed rate over the rate at which one batch can be trained on again and again; the model

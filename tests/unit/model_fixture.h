@@ -71,7 +71,7 @@ static inline struct tr_model *model_new(const struct tr_model_ops *ops, struct 
     if (ops->hyper->check(values, error) < 0)
         fail_msg("%s", error->text);
     rows->at = 0;
-    struct tr_head *head = tr_head_new(&source);
+    struct tr_head *head = tr_head_new(device, &source);
     assert_non_null(head);
     assert_int_equal(tr_head_fill(head, ops->head_rows(values), (size_t)32 << 20, error), 0);
     const struct tr_setup setup = {device, values, head,

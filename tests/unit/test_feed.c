@@ -11,6 +11,7 @@
 #include "trainer/feed.h"
 #include "trainer/head.h"
 #include "trainer/linear.h"
+#include "trainer/model.h"
 
 enum { DIM = 13, CLASSES = 5, BATCH_ROWS = 64, BATCHES = 23, LAST_ROWS = 17, HOST_SLOTS_MAX = 6 };
 enum { LABELS_AT = (BATCH_ROWS * DIM * 4 + 63) / 64 * 64, SLOT_BYTES = LABELS_AT + BATCH_ROWS * 4 };
@@ -413,6 +414,51 @@ static void test_one_batch_is_replayed(void **state)
     }
 }
 
+struct zeroing {
+    struct tr_model base;
+    float *memory; /* on the device */
+    bool fails;
+};
+
+static int zero_step(struct tr_model *model, const struct tr_device_batch *batch,
+                     struct tr_error *error)
+{
+    struct zeroing *zeroing = (struct zeroing *)(void *)model;
+    (void)batch;
+    assert_int_equal(model->device->ops->zero(model->device, zeroing->memory, sizeof(float)), 0);
+    return zeroing->fails ? tr_fail(error, "half a step") : 0;
+}
+
+/* Work of a step that fails half-way is not done; that of one that is good starts when it ends. */
+static void test_a_step_is_given_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    static const struct tr_model_ops ops = {.name = "zeroing", .step = zero_step};
+    struct tr_device *device = fixture_device("delayed");
+    struct zeroing zeroing = {{&ops, device}, NULL, true};
+    const struct tr_device_batch batch = {.slot = 1};
+    const float one = 1.0F;
+    float seen = 0.0F;
+    void *memory;
+    struct tr_error error;
+    assert_int_equal(device->ops->alloc(device, sizeof one, &memory), 0);
+    zeroing.memory = memory;
+    assert_int_equal(device->ops->upload(device, memory, &one, sizeof one), 0);
+    device->ops->drain(device);
+    assert_int_equal(tr_model_step(&zeroing.base, &batch, &error), -1);
+    assert_string_equal(error.text, "half a step");
+    assert_int_equal(device->ops->download(device, &seen, memory, sizeof seen), 0);
+    device->ops->drain(device);
+    assert_true(seen == 1.0F);
+    zeroing.fails = false;
+    assert_int_equal(tr_model_step(&zeroing.base, &batch, &error), 0);
+    assert_int_equal(device->ops->download(device, &seen, memory, sizeof seen), 0);
+    device->ops->drain(device);
+    assert_true(seen == 0.0F);
+    device->ops->dealloc(device, memory);
+    tr_device_close(&device);
+}
+
 static void test_source_error_is_passed_on_and_all_is_released(void **state)
 {
     (void)state;
@@ -602,6 +648,7 @@ int main(void)
         cmocka_unit_test(test_stall_is_what_the_source_slept),
         cmocka_unit_test(test_steady_state_is_counted),
         cmocka_unit_test(test_one_batch_is_replayed),
+        cmocka_unit_test(test_a_step_is_given_whole_or_not_at_all),
         cmocka_unit_test(test_source_error_is_passed_on_and_all_is_released),
         cmocka_unit_test(test_steady_state_allocates_nothing),
         cmocka_unit_test(test_every_device_failure_is_reported),
