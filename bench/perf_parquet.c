@@ -4,16 +4,21 @@
  *
  *     perf_parquet TYPE FILE      (bench/parquet.py makes files and calls this beside pyarrow)
  *
- * Prints "rows columns codec_seconds decode_seconds", the seconds being the best of a few rounds of
- * this process: the caller takes medians over processes.
+ * Prints "rows columns codec_seconds decode_seconds gain gain_cpu", the seconds being the best of a
+ * few rounds of this process, the gain that of a second thread for the codec, by the clock, and
+ * gain_cpu what CPU time says that it is on idle processors: all of one thread's, beside what only
+ * one can do and half of the rest. The caller takes medians over processes.
  */
 #include "bench/perf.h"
 #include "formats/inflate.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #define MEMORY_BYTES ((size_t)4 << 30)
 #define STEP_BYTES ((size_t)512 << 10) /* as pipe/inflater.c makes at a time */
+#define TEAM_STEP_BYTES ((size_t)2 << 20)
 
 enum { ROUNDS = 3, BATCH_ROWS = 1000 };
 
@@ -30,9 +35,48 @@ struct job {
 
 static void stop(const char *cause)
 {
-    fprintf(stderr, "perf_parquet: %s\n", cause);
-    exit(1);
+    perf_die("Parquet", cause);
 }
+
+/* ---- two threads ---- */
+
+struct round {
+    void (*job)(void *arg, unsigned i);
+    void *arg;
+    atomic_uint next;
+    unsigned count;
+};
+
+static void *do_jobs(void *cookie)
+{
+    struct round *round = cookie;
+    unsigned i;
+
+    while ((i = atomic_fetch_add(&round->next, 1)) < round->count)
+        round->job(round->arg, i);
+    return NULL;
+}
+
+static double shared_cpu_seconds; /* in jobs, of both threads */
+
+/* The helper of a pipe waits for work; starting it here costs a little more. */
+static void run_two(void *cookie, unsigned count, void (*job)(void *arg, unsigned i), void *arg)
+{
+    struct round round = {.job = job, .arg = arg, .count = count};
+    pthread_t helper;
+    double before = perf_process_seconds();
+
+    (void)cookie;
+    if (pthread_create(&helper, NULL, do_jobs, &round) != 0)
+        stop("cannot start a thread");
+    do_jobs(&round);
+    pthread_join(helper, NULL);
+    shared_cpu_seconds += perf_process_seconds() - before;
+}
+
+static const struct fmt_team two = {.size = 2, .run = run_two};
+
+/* ---- ways ---- */
 
 static const uint8_t *read_file(const char *path, size_t *len_bytes)
 {
@@ -52,13 +96,13 @@ static const uint8_t *read_file(const char *path, size_t *len_bytes)
 }
 
 /* The file to frames; keeps them when there is room for all of them. */
-static double run_codec(struct job *job)
+static double run_codec(struct job *job, size_t step_bytes, clockid_t clock)
 {
     enum fmt_inflate_rc rc = FMT_INFLATE_OUT;
     struct fmt_error error;
     size_t consumed = 0;
     size_t made = 0;
-    double before = perf_thread_seconds();
+    double before = perf_seconds(clock);
 
     fmt_inflate_start(job->inflate, FMT_CODEC_OWN);
     while (rc == FMT_INFLATE_OUT) {
@@ -66,10 +110,10 @@ static double run_codec(struct job *job)
                                         .in_bytes = job->file_bytes - consumed,
                                         .at_end = true,
                                         .out = job->frames + made,
-                                        .out_bytes = STEP_BYTES};
+                                        .out_bytes = step_bytes};
 
-        if (made + STEP_BYTES > job->frames_bytes) {
-            job->frames_bytes = 2 * (made + STEP_BYTES);
+        if (made + step_bytes > job->frames_bytes) {
+            job->frames_bytes = 2 * (made + step_bytes);
             job->frames = realloc(job->frames, job->frames_bytes);
             if (!job->frames)
                 stop("out of memory");
@@ -79,7 +123,7 @@ static double run_codec(struct job *job)
         consumed += step.consumed_bytes;
         made += step.produced_bytes;
     }
-    double seconds = perf_thread_seconds() - before;
+    double seconds = perf_seconds(clock) - before;
 
     if (rc != FMT_INFLATE_END)
         stop(rc == FMT_INFLATE_E_FORMAT ? error.text : "out of memory");
@@ -142,6 +186,7 @@ int main(int argc, char **argv)
     struct fmt_error error = {.text = ""};
     double codec_seconds = 1e9;
     double decode_seconds = 1e9;
+    double alone_seconds = 1e9, shared_seconds = 1e9, span_seconds = 1e9;
 
     if (argc != 3) {
         puts("perf_parquet: `make bench-parquet` runs this beside pyarrow");
@@ -154,14 +199,27 @@ int main(int argc, char **argv)
         stop("out of memory");
     job.file = read_file(argv[2], &job.file_bytes);
     for (int round = 0; round < ROUNDS; round++) {
-        double codec = run_codec(&job);
+        double codec = run_codec(&job, STEP_BYTES, CLOCK_THREAD_CPUTIME_ID);
         double decode = run_decode(&job);
+        double alone = run_codec(&job, STEP_BYTES, CLOCK_MONOTONIC);
+
+        fmt_inflate_share(job.inflate, &two);
+        shared_cpu_seconds = 0;
+        double cpu_before = perf_process_seconds();
+        double shared = run_codec(&job, TEAM_STEP_BYTES, CLOCK_MONOTONIC);
+        double cpu = perf_process_seconds() - cpu_before - shared_cpu_seconds / 2;
+
+        span_seconds = cpu < span_seconds ? cpu : span_seconds;
+        fmt_inflate_share(job.inflate, NULL);
+        alone_seconds = alone < alone_seconds ? alone : alone_seconds;
+        shared_seconds = shared < shared_seconds ? shared : shared_seconds;
 
         codec_seconds = codec < codec_seconds ? codec : codec_seconds;
         decode_seconds = decode < decode_seconds ? decode : decode_seconds;
     }
-    printf("%zu %u %.6f %.6f\n", job.rows, job.shape.feature_dim + job.shape.label_dim,
-           codec_seconds, decode_seconds);
+    printf("%zu %u %.6f %.6f %.3f %.3f\n", job.rows, job.shape.feature_dim + job.shape.label_dim,
+           codec_seconds, decode_seconds, alone_seconds / shared_seconds,
+           codec_seconds / span_seconds);
     fmt_inflate_free(job.inflate);
     fmt_options_free(&job.options);
     free(job.frames);

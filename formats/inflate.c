@@ -134,6 +134,18 @@ void fmt_inflate_free(struct fmt_inflate *inflate)
     free(inflate);
 }
 
+bool fmt_inflate_has_use(const struct fmt_inflate *inflate)
+{
+    bool has_use = false;
+
+    for (int i = 0; i < CODECS; i++) {
+        const struct fmt_codec_ops *ops = ops_of(inflate, (enum fmt_codec)i);
+
+        has_use |= ops && inflate->codecs[i] && ops->share;
+    }
+    return has_use;
+}
+
 void fmt_inflate_share(struct fmt_inflate *inflate, const struct fmt_team *team)
 {
     for (int i = 0; i < CODECS; i++) {

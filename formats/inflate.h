@@ -55,8 +55,12 @@ struct fmt_inflate *fmt_inflate_new(enum fmt_codec codec, const struct fmt_optio
                                     size_t memory_bytes);
 void fmt_inflate_free(struct fmt_inflate *inflate);
 
-/* From here on blocks of lz4 frames that do not depend on each other are inflated by the team,
- * which has to stay. NULL, as at first: by the caller alone. */
+/* Whether any of its codecs has a use for a team. */
+bool fmt_inflate_has_use(const struct fmt_inflate *inflate);
+
+/* From the next object on blocks of lz4 frames that do not depend on each other, and columns of
+ * Parquet files, are inflated by the team, which has to stay. NULL, as at first: by the caller
+ * alone. Contents and errors are the same. */
 void fmt_inflate_share(struct fmt_inflate *inflate, const struct fmt_team *team);
 
 /* A new object begins, wherever the last one was left. `codec` is one that _new was told of. */

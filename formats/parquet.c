@@ -99,7 +99,7 @@ struct parquet {
     uint64_t stream_at; /* where in its stream the file begins; of an object 0 */
     bool gathered;
     struct fmt_pq_rows rows;
-    struct fmt_pq_unpacker *unpacker;
+    struct fmt_pq_crew crew;
     struct fmt_shape first_shape; /* of the first file */
     uint8_t *first_names;         /* of what it has in a row: lengths and names; or NULL */
 };
@@ -111,7 +111,7 @@ static void close_codec(void *codec)
     if (!p)
         return;
     fmt_pq_arena_end(&p->rows.arena);
-    fmt_pq_unpacker_free(p->unpacker);
+    fmt_pq_crew_end(&p->crew);
     free(p->first_names);
     free(p->memory);
     free(p);
@@ -125,9 +125,10 @@ static void *open_codec(const struct fmt_options *options, size_t memory_bytes)
         return NULL;
     p->options = options->own;
     p->memory_bytes = memory_bytes;
-    p->unpacker = fmt_pq_unpacker_new();
+    bool has_crew = fmt_pq_crew_begin(&p->crew);
+
     p->memory = malloc(memory_bytes); /* as much as the files need is touched */
-    if (!p->unpacker || !p->memory) {
+    if (!has_crew || !p->memory) {
         close_codec(p);
         return NULL;
     }
@@ -154,8 +155,8 @@ static enum fmt_rc gather(struct parquet *p, struct fmt_inflate_step *step, size
                         "the file is longer than %zu bytes, the most that this memory limit "
                         "allows: raise the memory limit, or write smaller files",
                         p->memory_bytes);
-    if (len_bytes > 0)
-        memcpy(p->memory + p->have_bytes, step->in + step->consumed_bytes, len_bytes);
+    fmt_pq_crew_copy(&p->crew, p->memory + p->have_bytes, step->in + step->consumed_bytes,
+                     len_bytes);
     p->have_bytes += len_bytes;
     step->consumed_bytes += len_bytes;
     return FMT_OK;
@@ -253,7 +254,7 @@ static enum fmt_rc open_file(struct parquet *p, struct fmt_error *error)
     size_t used_bytes = (p->have_bytes + ARENA_ALIGNMENT - 1) & ~((size_t)ARENA_ALIGNMENT - 1);
     size_t left_bytes = used_bytes < p->memory_bytes ? p->memory_bytes - used_bytes : 0;
     enum fmt_rc rc = fmt_pq_rows_start(&p->rows, p->memory, p->file_bytes, p->memory + used_bytes,
-                                       left_bytes, p->options, p->unpacker, error);
+                                       left_bytes, p->options, &p->crew, error);
 
     p->gathered = true;
     if (rc != FMT_OK)
@@ -304,7 +305,7 @@ static enum fmt_inflate_rc run_codec(void *codec, struct fmt_inflate_step *step,
     for (;;) {
         bool wanted = false;
         bool nothing_left = step->at_end && step->consumed_bytes == step->in_bytes;
-        size_t made_bytes;
+        size_t made_bytes = 0;
         enum fmt_rc rc = FMT_OK;
 
         /* Between two files a stream may end; an object of no bytes is no file. */
@@ -317,9 +318,9 @@ static enum fmt_inflate_rc run_codec(void *codec, struct fmt_inflate_step *step,
         if (rc == FMT_OK)
             rc = fmt_pq_rows_make(&p->rows, step->out + step->produced_bytes,
                                   step->out_bytes - step->produced_bytes, &made_bytes, error);
+        step->produced_bytes += made_bytes;
         if (rc != FMT_OK)
             return fail(p, rc, error);
-        step->produced_bytes += made_bytes;
         if (step->produced_bytes == step->out_bytes)
             return FMT_INFLATE_OUT;
         if (!step->in_stream)
@@ -328,8 +329,18 @@ static enum fmt_inflate_rc run_codec(void *codec, struct fmt_inflate_step *step,
     }
 }
 
-static const struct fmt_codec_ops codec_ops = {
-    .open = open_codec, .close = close_codec, .start = start_codec, .run = run_codec};
+static void share_codec(void *codec, const struct fmt_team *team)
+{
+    struct parquet *p = codec;
+
+    fmt_pq_crew_share(&p->crew, team);
+}
+
+static const struct fmt_codec_ops codec_ops = {.open = open_codec,
+                                               .close = close_codec,
+                                               .start = start_codec,
+                                               .run = run_codec,
+                                               .share = share_codec};
 
 const struct fmt_ops fmt_parquet = {
     .content_type = "application/x-parquet",

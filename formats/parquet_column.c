@@ -119,12 +119,17 @@ static enum fmt_rc unpack_page(struct fmt_pq_column *column, const struct fmt_pq
     return cause ? fail(column, cause, error) : FMT_OK;
 }
 
-static enum fmt_rc read_dictionary(struct fmt_pq_column *column, const struct fmt_pq_page *page,
-                                   struct fmt_pq_arena *arena, struct fmt_error *error)
+static bool has_texts(const struct fmt_pq_column *column)
+{
+    return column->leaf->kind == FMT_PQ_TEXT;
+}
+
+/* Takes memory for the dictionary; texts stay where they are decompressed. */
+static enum fmt_rc start_dictionary(struct fmt_pq_column *column, struct fmt_pq_arena *arena,
+                                    struct fmt_error *error)
 {
     const struct fmt_pq_leaf *leaf = column->leaf;
-    bool texts = leaf->kind == FMT_PQ_TEXT;
-    const uint8_t *in = page->data;
+    const struct fmt_pq_page *page = &column->dictionary;
 
     column->page_at = page->at;
     if (page->encoding != FMT_PQ_PLAIN && page->encoding != FMT_PQ_PLAIN_DICTIONARY)
@@ -133,17 +138,34 @@ static enum fmt_rc read_dictionary(struct fmt_pq_column *column, const struct fm
         return fail(column, "it has a dictionary, but true and false have none", error);
     if ((uint64_t)page->values * (leaf->value_bytes ? leaf->value_bytes : 4) > page->bytes)
         return fail(column, "its dictionary is shorter than it says", error);
-    if (texts)
-        column->texts = fmt_pq_take(arena, page->values, sizeof *column->texts);
-    else
+    if (!has_texts(column)) {
         column->numbers = fmt_pq_take(arena, page->values, sizeof *column->numbers);
-    size_t used_bytes = arena->used_bytes;
-    uint8_t *room =
-        fmt_pq_is_packed(column->codec) ? fmt_pq_take(arena, page->bytes, 1) : column->room;
+        return column->numbers ? FMT_OK : FMT_E_MEMORY;
+    }
+    column->texts = fmt_pq_take(arena, page->values, sizeof *column->texts);
+    if (fmt_pq_is_packed(column->codec))
+        column->dictionary_room = fmt_pq_take(arena, page->bytes, 1);
+    return column->texts && (column->dictionary_room || !fmt_pq_is_packed(column->codec))
+               ? FMT_OK
+               : FMT_E_MEMORY;
+}
 
-    if ((!column->texts && !column->numbers) || (fmt_pq_is_packed(column->codec) && !room))
-        return FMT_E_MEMORY;
-    enum fmt_rc rc = unpack_page(column, page, room, &in, error);
+bool fmt_pq_column_lend(struct fmt_pq_column *column, struct fmt_pq_arena *arena)
+{
+    if (!column->has_dictionary || has_texts(column) || !fmt_pq_is_packed(column->codec))
+        return true;
+    column->dictionary_room = fmt_pq_take(arena, column->dictionary.bytes, 1);
+    return column->dictionary_room != NULL;
+}
+
+enum fmt_rc fmt_pq_column_load(struct fmt_pq_column *column, struct fmt_error *error)
+{
+    const struct fmt_pq_page *page = &column->dictionary;
+    const uint8_t *in;
+
+    if (!column->has_dictionary)
+        return FMT_OK;
+    enum fmt_rc rc = unpack_page(column, page, column->dictionary_room, &in, error);
 
     if (rc != FMT_OK)
         return rc;
@@ -151,13 +173,13 @@ static enum fmt_rc read_dictionary(struct fmt_pq_column *column, const struct fm
     column->at = in;
     column->end = in + page->bytes;
     column->encoding = FMT_PQ_PLAIN;
-    if (texts)
-        return fmt_pq_take_texts(column, page->values, column->texts)
-                   ? FMT_OK
-                   : fail(column, "its dictionary is corrupt", error);
-    fmt_pq_convert(leaf, in, page->values, column->numbers);
-    fmt_pq_take_back(arena, used_bytes);
-    return FMT_OK;
+    if (!has_texts(column)) {
+        fmt_pq_convert(column->leaf, in, page->values, column->numbers);
+        return FMT_OK;
+    }
+    return fmt_pq_take_texts(column, page->values, column->texts)
+               ? FMT_OK
+               : fail(column, "its dictionary is corrupt", error);
 }
 
 enum fmt_rc fmt_pq_column_start(struct fmt_pq_column *column, const uint8_t *file,
@@ -194,9 +216,9 @@ enum fmt_rc fmt_pq_column_start(struct fmt_pq_column *column, const uint8_t *fil
         if (!column->room)
             return FMT_E_MEMORY;
     }
-    if (survey.has_dictionary)
-        return read_dictionary(column, &survey.dictionary, arena, error);
-    return FMT_OK;
+    column->has_dictionary = survey.has_dictionary;
+    column->dictionary = survey.dictionary;
+    return survey.has_dictionary ? start_dictionary(column, arena, error) : FMT_OK;
 }
 
 /* ---- pages ---- */

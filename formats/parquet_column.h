@@ -29,7 +29,10 @@ struct fmt_pq_column {
     size_t end_at;
 
     /* Dictionary: numbers converted, or texts. */
+    bool has_dictionary;
+    struct fmt_pq_page dictionary;
     uint32_t dictionary_count;
+    uint8_t *dictionary_room; /* for it decompressed */
     float *numbers;
     struct fmt_pq_text *texts;
 
@@ -47,12 +50,19 @@ struct fmt_pq_column {
     size_t split_next;
 };
 
-/* Looks at all pages of a chunk, and reads its dictionary. Memory for dictionary and pages is taken
- * from the arena. Returns FMT_OK, FMT_E_FORMAT, or FMT_E_MEMORY when the arena is too small. */
+/* Looks at all pages of a chunk. Memory for dictionary and pages is taken from the arena. Returns
+ * FMT_OK, FMT_E_FORMAT, or FMT_E_MEMORY when the arena is too small. */
 enum fmt_rc fmt_pq_column_start(struct fmt_pq_column *column, const uint8_t *file,
                                 const struct fmt_pq_leaf *leaf, const struct fmt_pq_chunk *chunk,
                                 struct fmt_pq_unpacker *unpacker, struct fmt_pq_arena *arena,
                                 struct fmt_error *error);
+
+/* Takes memory that fmt_pq_column_load wants besides, which may then be taken back. False when the
+ * arena is too small. */
+bool fmt_pq_column_lend(struct fmt_pq_column *column, struct fmt_pq_arena *arena);
+
+/* Reads the dictionary, if there is one: before the first value. */
+enum fmt_rc fmt_pq_column_load(struct fmt_pq_column *column, struct fmt_error *error);
 
 /* Makes sure that the page under way has a value. Only while there are some. */
 enum fmt_rc fmt_pq_column_look(struct fmt_pq_column *column, struct fmt_error *error);

@@ -35,11 +35,11 @@ static enum fmt_rc take_memory(struct fmt_pq_rows *rows)
 enum fmt_rc fmt_pq_rows_start(struct fmt_pq_rows *rows, const uint8_t *in, size_t len_bytes,
                               uint8_t *arena, size_t arena_bytes,
                               const struct fmt_parquet_options *options,
-                              struct fmt_pq_unpacker *unpacker, struct fmt_error *error)
+                              const struct fmt_pq_crew *crew, struct fmt_error *error)
 {
     *rows = (struct fmt_pq_rows){.file = {.bytes = in, .len_bytes = len_bytes},
                                  .arena = {.base = arena, .size_bytes = arena_bytes},
-                                 .unpacker = unpacker};
+                                 .crew = crew};
     fmt_pq_arena_begin(&rows->arena);
     enum fmt_rc rc = fmt_pq_open(&rows->file, &rows->arena, error);
 
@@ -64,8 +64,38 @@ static enum fmt_rc start_column(struct fmt_pq_rows *rows, uint32_t i, struct fmt
         cause = "it has not as many values as its row group has rows";
     if (cause)
         return fmt_pq_fail_column(error, leaf, file->footer_at, cause);
-    return fmt_pq_column_start(&rows->columns[i], file->bytes, leaf, chunk, rows->unpacker,
+    return fmt_pq_column_start(&rows->columns[i], file->bytes, leaf, chunk, rows->crew->unpacker,
                                &rows->arena, error);
+}
+
+static enum fmt_rc load_column(void *arg, uint32_t job_no, struct fmt_pq_unpacker *unpacker,
+                               struct fmt_pq_failure *failure)
+{
+    struct fmt_pq_column *column = (struct fmt_pq_column *)arg + job_no;
+
+    column->unpacker = unpacker;
+    return fmt_pq_column_load(column, &failure->error);
+}
+
+/* Reads dictionaries, of as many columns at once as there is memory for. */
+static enum fmt_rc load_columns(struct fmt_pq_rows *rows, uint32_t count, struct fmt_error *error)
+{
+    size_t used_bytes = rows->arena.used_bytes;
+    enum fmt_rc rc = FMT_OK;
+
+    for (uint32_t first = 0, end = 0; first < count && rc == FMT_OK; first = end) {
+        struct fmt_pq_failure failure;
+
+        while (end < count && fmt_pq_column_lend(&rows->columns[end], &rows->arena))
+            end++;
+        if (end == first)
+            return FMT_E_MEMORY;
+        rc = fmt_pq_crew_run(rows->crew, end - first, load_column, &rows->columns[first], &failure);
+        if (rc != FMT_OK)
+            *error = failure.error;
+        fmt_pq_take_back(&rows->arena, used_bytes);
+    }
+    return rc;
 }
 
 static enum fmt_rc start_group(struct fmt_pq_rows *rows, struct fmt_error *error)
@@ -73,22 +103,34 @@ static enum fmt_rc start_group(struct fmt_pq_rows *rows, struct fmt_error *error
     enum fmt_rc rc = fmt_pq_next_group(&rows->file, &rows->group_left, error);
 
     fmt_pq_take_back(&rows->arena, rows->file_used_bytes);
-    for (uint32_t i = 0; i < rows->selection.count && rows->group_left > 0 && rc == FMT_OK; i++)
-        rc = start_column(rows, i, error);
+    if (rc != FMT_OK || rows->group_left == 0)
+        return rc;
+    struct fmt_error cause = {.text = ""};
+    uint32_t started = 0;
+
+    while (started < rows->selection.count && rc == FMT_OK) {
+        rc = start_column(rows, started, &cause);
+        started += rc == FMT_OK;
+    }
+    /* What is wrong with a dictionary before it is told first. */
+    enum fmt_rc loaded = load_columns(rows, started, error);
+
+    if (loaded != FMT_OK || rc == FMT_OK)
+        return loaded;
+    *error = cause;
     return rc;
 }
 
 /* ---- stripes ---- */
 
-/* Puts columns [first, first + count) of the stripe where its rows have them. */
-static void put_numbers(const struct fmt_pq_rows *rows, uint32_t first, uint32_t count,
-                        uint32_t row_count, uint8_t *stripe)
+void fmt_pq_put_numbers(const struct fmt_pq_rows *rows, uint32_t first, uint32_t count,
+                        const float *numbers, size_t apart, uint32_t row_count, uint8_t *stripe)
 {
     uint8_t *out = stripe + FMT_ROW_HEAD_BYTES + (size_t)first * 4;
 
     for (uint32_t row = 0; row < row_count; row++, out += rows->fixed_bytes)
         for (uint32_t i = 0; i < count; i++)
-            memcpy(out + (size_t)i * 4, &rows->numbers[(size_t)i * FMT_PQ_READ_MAX + row], 4);
+            memcpy(out + (size_t)i * 4, &numbers[i * apart + row], 4);
 }
 
 static enum fmt_rc make_numbers(struct fmt_pq_rows *rows, uint32_t row_count, uint8_t *stripe,
@@ -107,7 +149,7 @@ static enum fmt_rc make_numbers(struct fmt_pq_rows *rows, uint32_t row_count, ui
             if (rc != FMT_OK)
                 return rc;
         }
-        put_numbers(rows, first, block, row_count, stripe);
+        fmt_pq_put_numbers(rows, first, block, rows->numbers, FMT_PQ_READ_MAX, row_count, stripe);
     }
     return FMT_OK;
 }
@@ -263,6 +305,22 @@ static enum fmt_rc next_stripe(struct fmt_pq_rows *rows, struct out *out, struct
     return FMT_OK;
 }
 
+/* By a team a band of stripes, where there is room; else a stripe. */
+static enum fmt_rc make_some(struct fmt_pq_rows *rows, struct out *out, struct fmt_error *error)
+{
+    uint32_t row_count = 0;
+    enum fmt_rc rc = FMT_OK;
+
+    if (rows->crew->team)
+        rc = fmt_pq_make_band(rows, out->at, out->left_bytes, &row_count, error);
+    if (rc == FMT_OK && row_count == 0)
+        return next_stripe(rows, out, error);
+    out->at += row_count * rows->fixed_bytes;
+    out->left_bytes -= row_count * rows->fixed_bytes;
+    rows->group_left -= row_count;
+    return rc;
+}
+
 enum fmt_rc fmt_pq_rows_make(struct fmt_pq_rows *rows, uint8_t *out_at, size_t out_bytes,
                              size_t *made_bytes, struct fmt_error *error)
 {
@@ -276,7 +334,7 @@ enum fmt_rc fmt_pq_rows_make(struct fmt_pq_rows *rows, uint8_t *out_at, size_t o
         else if (rows->next_row < rows->stripe_rows)
             put_rows(rows, &out);
         else if (rows->group_left > 0)
-            rc = next_stripe(rows, &out, error);
+            rc = make_some(rows, &out, error);
         else if (rows->file.groups_read < rows->file.group_count)
             rc = start_group(rows, error);
         else

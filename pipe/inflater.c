@@ -14,7 +14,9 @@
 #define MAKE_BYTES_MOST ((uint64_t)512 << 10)
 /* The same of lz4, where it has a team: blocks of 4 MiB go straight to where they belong, too. The
  * codec itself stops earlier. */
-#define MAKE_BYTES_TEAM ((uint64_t)16 << 20)
+#define MAKE_BYTES_LZ4_TEAM ((uint64_t)16 << 20)
+/* Of a format's own codec: as long as threads work, they should not wait for each other often. */
+#define MAKE_BYTES_OWN_TEAM ((uint64_t)2 << 20)
 /* With less room than this it waits for more, unless the consumer waits as well. */
 #define MAKE_BYTES_LEAST ((uint64_t)128 << 10)
 
@@ -41,7 +43,7 @@ static int open_team(struct ps_channel *ch, struct penstock_error *error)
 
     if (size == 1)
         return PENSTOCK_OK;
-    snprintf(name, sizeof name, "ps-lz4-%s", ch->name);
+    snprintf(name, sizeof name, "ps-team-%s", ch->name);
     int rc = ps_team_open(size, name, &ch->inflater->team, error);
 
     if (rc == PENSTOCK_OK)
@@ -63,7 +65,7 @@ int ps_inflater_open(struct ps_channel *ch, enum fmt_codec codec, size_t memory_
     inflater->inflate = fmt_inflate_new(codec, &ch->options, memory_bytes);
     if (!inflater->inflate)
         return ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
-    if (codec == FMT_CODEC_LZ4 || codec == FMT_CODEC_AUTO) {
+    if (fmt_inflate_has_use(inflater->inflate)) {
         int rc = open_team(ch, error);
 
         if (rc != PENSTOCK_OK)
@@ -228,8 +230,20 @@ static enum fmt_codec codec_of_object(const struct ps_inflater *inflater)
 
 static uint64_t make_bytes_most(const struct ps_inflater *inflater)
 {
-    return inflater->team && codec_of_object(inflater) == FMT_CODEC_LZ4 ? MAKE_BYTES_TEAM
-                                                                        : MAKE_BYTES_MOST;
+    if (!inflater->team)
+        return MAKE_BYTES_MOST;
+    switch (codec_of_object(inflater)) {
+    case FMT_CODEC_LZ4:
+        return MAKE_BYTES_LZ4_TEAM;
+    case FMT_CODEC_OWN:
+        return MAKE_BYTES_OWN_TEAM;
+    case FMT_CODEC_NONE:
+    case FMT_CODEC_GZIP:
+    case FMT_CODEC_ZSTD:
+    case FMT_CODEC_AUTO:
+        break;
+    }
+    return MAKE_BYTES_MOST;
 }
 
 /* Finds room for contents. LOOK_WORK: there is. */

@@ -7,7 +7,8 @@
  * have been found right. Memory is bounded by the second ring: without room there nothing is
  * consumed, so that nothing more is fetched.
  *
- * Threads: one per channel, "ps-inflate-CHANNEL", which others, "ps-lz4-CHANNEL", help with lz4.
+ * Threads: one per channel, "ps-inflate-CHANNEL", which others,
+ *   "ps-team-CHANNEL", help with lz4 and Parquet.
  *   Struct ps_inflater is guarded by the channel's lock, which is not held while it inflates.
  */
 #ifndef PIPE_INFLATER_H

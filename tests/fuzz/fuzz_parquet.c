@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/fuzz/fuzz_parquet.c - Parquet files: however the bytes are handed over, the frames and the
- * verdict are the same, and frames are rows.
+/* tests/fuzz/fuzz_parquet.c - Parquet files: however the bytes are handed over, and whoever works
+ * on them, the frames and the verdict are the same, and frames are rows.
  *
- * The input: a byte that chooses the content type, and with 4 a stream of files; one to choose the
- * steps by, and the file.
+ * The input: a byte that chooses the content type, with 4 a stream of files, with 8 a team; one to
+ * choose the steps by, and the file.
  */
 #include <stdio.h>
 
+#include "tests/inflate_drive.h"
 #include "tests/parquet_drive.h"
 
 enum { FILE_BYTES_MAX = 1 << 16 };
@@ -49,14 +50,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     parquet_open(&reader, types[data[0] % 4], MEMORY_BYTES);
     reader.in_stream = data[0] & 4;
+    if (data[0] & 8)
+        fmt_inflate_share(reader.inflate, &backward_team);
     parquet_frames(&reader, data + 2, size - 2, in_step, out_step, FRAMES_BYTES_MAX, &pieces);
     size_t common = whole.len_bytes < pieces.len_bytes ? whole.len_bytes : pieces.len_bytes;
 
     if (common > 0 && memcmp(whole.bytes, pieces.bytes, common) != 0)
         fail("other bytes in pieces", &pieces);
     if (!whole.cut_off && !pieces.cut_off &&
-        (whole.rc != pieces.rc ||
-         (whole.rc == FMT_INFLATE_END && whole.len_bytes != pieces.len_bytes) ||
+        (whole.rc != pieces.rc || whole.len_bytes != pieces.len_bytes ||
          (whole.rc == FMT_INFLATE_E_FORMAT && strcmp(whole.error.text, pieces.error.text) != 0)))
         fail("another verdict in pieces", &pieces);
     parquet_close(&reader);

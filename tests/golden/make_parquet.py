@@ -57,6 +57,19 @@ def texts(rows, nulls):
     )
 
 
+def long(rows):
+    """Rows for several stripes, in pages that end anywhere in them."""
+    random = numpy.random.default_rng(9)
+    return pyarrow.table(
+        {
+            "few": column(pyarrow.int64(), random.integers(-2, 3, rows).tolist(), 0.1, 1),
+            "i32": column(pyarrow.int32(), [i // 7 for i in range(rows)]),
+            "f32": column(pyarrow.float32(), [i % 50 / 8 for i in range(rows)], 0.02, 2),
+            "flag": column(pyarrow.bool_(), [i % 3 == 0 for i in range(rows)]),
+        }
+    )
+
+
 FILES = {
     "plain": (numbers(ROWS, 0), {"compression": "none", "use_dictionary": False}),
     "snappy": (numbers(ROWS, 0.2), {"compression": "snappy", "row_group_size": 17, "data_page_size": 40}),
@@ -85,6 +98,16 @@ FILES = {
         },
     ),
     "empty": (numbers(0, 0), {}),
+    "long": (
+        long(1500),
+        {
+            "compression": "snappy",
+            "use_dictionary": ["few", "f32"],
+            "row_group_size": 1100,
+            "data_page_size": 250,
+            "write_batch_size": 61,
+        },
+    ),
 }
 
 
@@ -119,6 +142,6 @@ for (name, (table, options)), step in zip(FILES.items(), itertools.count()):
     path = GOLDEN / f"{name}.parquet"
     parquet.write_table(table, path, store_schema=False, write_statistics=False, **options)
     path.with_suffix(".rows").write_bytes(rows_of(table))
-    (CORPUS / name).write_bytes(bytes([step % 4, step]) + path.read_bytes())
+    (CORPUS / name).write_bytes(bytes([step % 4 + 8 * (name == "long"), step]) + path.read_bytes())
 stream = ("lz4", "empty", "gzip")
 (CORPUS / "stream").write_bytes(bytes([4, 0]) + b"".join((GOLDEN / f"{n}.parquet").read_bytes() for n in stream))

@@ -10,15 +10,17 @@
 
 #include <cmocka.h>
 
+#include "pipe/team.h"
+#include "tests/inflate_drive.h"
 #include "tests/parquet_drive.h"
 
 #define FRAMES_BYTES_MAX ((size_t)1 << 22)
 #define MEMORY_BYTES ((size_t)1 << 20)
 #define TYPE "application/x-parquet;label_size=0"
 
-static const char *const names[] = {"plain", "snappy", "gzip",  "zstd",         "lz4",
-                                    "delta", "split",  "texts", "text_lengths", "empty"};
-enum { NAMES = sizeof names / sizeof *names };
+static const char *const names[] = {"plain", "snappy", "gzip",         "zstd",  "lz4", "delta",
+                                    "split", "texts",  "text_lengths", "empty", "long"};
+enum { NAMES = sizeof names / sizeof *names, LONG = NAMES - 1 };
 
 struct bytes {
     uint8_t *at;
@@ -254,7 +256,7 @@ static void test_a_damaged_file_does_no_harm(void **state)
     (void)state;
     for (int i = 0; i < NAMES; i++) {
         parquet_open(&reader, TYPE, MEMORY_BYTES);
-        for (size_t at = 0; at < files[i].len_bytes; at++)
+        for (size_t at = 0; at < files[i].len_bytes; at += i < LONG ? 1 : 7)
             for (size_t m = 0; m < sizeof masks; m++) {
                 struct parquet_frames frames;
                 struct drive_result rows;
@@ -313,6 +315,71 @@ static void expect_error(struct parquet_reader *reader, const struct bytes *file
     if (!strstr(frames.error.text, text))
         fail_msg("'%s', not '%s'", frames.error.text, text);
     free(frames.bytes);
+}
+
+/* Frames, and how that ended, are what one thread makes. */
+static void check_team(struct parquet_reader *alone, struct parquet_reader *team,
+                       const struct bytes *file, size_t out_step, const char *name, size_t at)
+{
+    struct parquet_frames expected_frames;
+    struct parquet_frames frames;
+
+    parquet_frames(alone, file->at, file->len_bytes, 1 << 20, out_step, FRAMES_BYTES_MAX,
+                   &expected_frames);
+    parquet_frames(team, file->at, file->len_bytes, 1 << 20, out_step, FRAMES_BYTES_MAX, &frames);
+    if (frames.rc != expected_frames.rc || frames.len_bytes != expected_frames.len_bytes)
+        fail_msg("%s, byte %zu: %zu bytes, %d, not %zu bytes, %d", name, at, frames.len_bytes,
+                 frames.rc, expected_frames.len_bytes, expected_frames.rc);
+    if (frames.len_bytes > 0)
+        assert_memory_equal(frames.bytes, expected_frames.bytes, frames.len_bytes);
+    if (frames.rc == FMT_INFLATE_E_FORMAT) {
+        assert_string_equal(frames.error.text, expected_frames.error.text);
+        assert_int_equal(frames.error.offset_bytes, expected_frames.error.offset_bytes);
+    }
+    free(frames.bytes);
+    free(expected_frames.bytes);
+}
+
+/* Files as they are, and with two bytes changed: mostly in different columns. */
+static void compare_team(const struct fmt_team *helpers, size_t memory_bytes, size_t stride)
+{
+    static const size_t out_steps[] = {50000, 17000};
+
+    for (int i = 0; i < NAMES; i++)
+        for (size_t s = 0; s < sizeof out_steps / sizeof *out_steps; s++) {
+            struct parquet_reader alone, team;
+
+            parquet_open(&alone, TYPE, memory_bytes);
+            parquet_open(&team, TYPE, memory_bytes);
+            fmt_inflate_share(team.inflate, helpers);
+            for (size_t at = 0; at < files[i].len_bytes; at += stride) {
+                uint8_t mask = at == 0 ? 0 : (uint8_t)(1 << at % 8);
+                size_t other = (at * 5 + 1) % files[i].len_bytes;
+
+                files[i].at[at] ^= mask;
+                files[i].at[other] ^= mask;
+                check_team(&alone, &team, &files[i], out_steps[s], names[i], at);
+                files[i].at[at] ^= mask;
+                files[i].at[other] ^= mask;
+            }
+            parquet_close(&team);
+            parquet_close(&alone);
+        }
+}
+
+static void test_a_team_makes_the_same_rows_and_errors(void **state)
+{
+    (void)state;
+    compare_team(&backward_team, MEMORY_BYTES, 7);
+    compare_team(&backward_team, files[LONG].len_bytes + 3000, 97);
+    for (unsigned size = 2; size <= 4; size += 2) {
+        struct ps_team *team;
+        struct penstock_error error;
+
+        assert_int_equal(ps_team_open(size, "team", &team, &error), PENSTOCK_OK);
+        compare_team(ps_team_of(team), MEMORY_BYTES, 61);
+        ps_team_close(team);
+    }
 }
 
 static void test_memory_is_bounded_and_too_little_is_told(void **state)
@@ -428,6 +495,7 @@ int main(void)
         cmocka_unit_test(test_later_files_have_to_have_the_same_columns),
         cmocka_unit_test(test_other_columns_in_the_same_place_are_refused),
         cmocka_unit_test(test_parameters),
+        cmocka_unit_test(test_a_team_makes_the_same_rows_and_errors),
     };
 
     return cmocka_run_group_tests_name("parquet", tests, load_all, free_all);
