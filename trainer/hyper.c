@@ -102,14 +102,42 @@ static int set_truth(const struct tr_hyper_parameter *p, const char *value, int 
     return 0;
 }
 
+static int set_counts(const struct tr_hyper_parameter *p, const char *value,
+                      struct tr_hyper_counts *out, struct tr_error *error)
+{
+    struct tr_hyper_counts counts = {0};
+    const char *at = value;
+    while (*at) {
+        char *end;
+        double number = strtod(at, &end);
+        bool good = end > at && at + strspn(at, "0123456789") == end && (*end == ',' || !*end) &&
+                    number >= p->least && number <= p->most && counts.count < TR_HYPER_COUNTS_MAX;
+        if (!good || (*end == ',' && !end[1]))
+            return tr_fail(error,
+                           "hyperparameter %s: '%s' is not one to %u whole numbers from %.10g to "
+                           "%.10g with commas between",
+                           p->name, value, TR_HYPER_COUNTS_MAX, p->least, p->most);
+        counts.at[counts.count++] = (uint32_t)number;
+        at = *end == ',' ? end + 1 : end;
+    }
+    *out = counts;
+    return 0;
+}
+
+static size_t field_bytes(enum tr_hyper_kind kind)
+{
+    if (kind == TR_HYPER_COUNTS)
+        return sizeof(struct tr_hyper_counts);
+    return kind == TR_HYPER_REAL ? sizeof(double) : sizeof(uint32_t);
+}
+
 /* "auto" puts the default back. */
 static void set_auto(const struct tr_hyper_table *table, const struct tr_hyper_parameter *p,
                      void *field)
 {
     _Alignas(double) char defaults[TR_HYPER_BYTES_MAX];
     table->init(defaults);
-    memcpy(field, defaults + p->offset,
-           p->kind == TR_HYPER_REAL ? sizeof(double) : sizeof(uint32_t));
+    memcpy(field, defaults + p->offset, field_bytes(p->kind));
 }
 
 static int set_value(const struct tr_hyper_table *table, void *values,
@@ -139,6 +167,8 @@ static int set_value(const struct tr_hyper_table *table, void *values,
             }
         }
         return set_number(p, value, field, error);
+    case TR_HYPER_COUNTS:
+        return set_counts(p, value, field, error);
     }
     return -1;
 }

@@ -31,7 +31,15 @@ enum tr_hyper_kind {
     TR_HYPER_WORD,  /* int: the value of the word */
     TR_HYPER_COUNT, /* uint32_t */
     TR_HYPER_REAL,  /* double */
-    TR_HYPER_TRUTH  /* int: enum tr_truth */
+    TR_HYPER_TRUTH, /* int: enum tr_truth */
+    TR_HYPER_COUNTS /* struct tr_hyper_counts: numbers with commas between; "": none */
+};
+
+#define TR_HYPER_COUNTS_MAX 8U
+
+struct tr_hyper_counts {
+    uint32_t count;
+    uint32_t at[TR_HYPER_COUNTS_MAX];
 };
 
 /* "auto" is NAN for a double, 0 for a count, TR_AUTO for a truth value, unless the model's defaults
@@ -48,7 +56,7 @@ struct tr_hyper_parameter {
     enum tr_hyper_kind kind;
     size_t offset;    /* in the model's values */
     bool may_be_auto; /* "auto" puts the default back */
-    double least;     /* COUNT and REAL: inclusive bounds */
+    double least;     /* COUNT, COUNTS and REAL: inclusive bounds */
     double most;
     const struct tr_hyper_word *words; /* ends with a NULL text; REAL: words that stand for a value,
                                           or NULL */
