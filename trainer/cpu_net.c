@@ -7,6 +7,12 @@
 
 #include <string.h>
 
+static void add_floats(float *restrict to, const float *restrict from, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] += from[i];
+}
+
 int tr_cpu_load(const struct tr_blas *blas, const void *args)
 {
     const struct tr_load_args *a = args;
@@ -42,11 +48,16 @@ int tr_cpu_unfinish(const struct tr_blas *blas, const void *args)
 {
     const struct tr_unfinish_args *a = args;
     (void)blas;
-    if (a->activation == TR_ACTIVATION_RELU && a->dropout.below == 0 && !a->dresidual) {
+    if (a->activation == TR_ACTIVATION_RELU && a->dropout.below == 0) {
         const float *restrict out = a->a;
         float *restrict d = a->d;
+        float *restrict dresidual = a->dresidual;
         for (size_t i = 0; i < a->n; i++)
             d[i] = out[i] > 0.0F ? d[i] : 0.0F;
+        if (dresidual && a->accumulate)
+            add_floats(dresidual, d, a->n);
+        else if (dresidual)
+            memcpy(dresidual, d, a->n * sizeof *d);
         return 0;
     }
     for (size_t i = 0; i < a->n; i++)
@@ -105,12 +116,6 @@ int tr_cpu_patches(const struct tr_blas *blas, const void *args)
         }
     }
     return 0;
-}
-
-static void add_floats(float *restrict to, const float *restrict from, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        to[i] += from[i];
 }
 
 /* The other way round from patch_row. */

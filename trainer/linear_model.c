@@ -3,6 +3,7 @@
  * the best of them, and the names of its results.
  */
 #include "trainer/linear_head.h"
+#include "trainer/onnx.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -330,6 +331,12 @@ static int export_arrays(struct tr_model *model, struct tr_export *out, struct t
                 : -1;
 }
 
+static void onnx(const struct tr_model *model, const struct tr_export *arrays,
+                 struct fmt_onnx_graph *graph)
+{
+    tr_onnx_linear(arrays, seen(model)->config.loss, graph);
+}
+
 static void put_config(const struct tr_model *model, struct tr_json *json)
 {
     const struct linear_model *m = seen(model);
@@ -386,6 +393,7 @@ const struct tr_model_ops tr_model_linear = {
     .results = results,
     .peek_loss = peek_loss,
     .export_arrays = export_arrays,
+    .onnx = onnx,
     .put_config = put_config,
     .state = state,
 };

@@ -13,6 +13,7 @@
 #ifndef TRAINER_MODEL_H
 #define TRAINER_MODEL_H
 
+#include "formats/onnx_write.h"
 #include "formats/tensor.h"
 #include "trainer/feed.h"
 #include "trainer/head.h"
@@ -137,6 +138,11 @@ struct tr_model_ops {
     /* Waits for the device and gives the trained model in host memory. */
     int (*export_arrays)(struct tr_model *model, struct tr_export *out, struct tr_error *error);
 
+    /* The same as an ONNX graph from raw features to predictions: its input, nodes and outputs; the
+     * initializers are the arrays. NULL: this kind of model has none. */
+    void (*onnx)(const struct tr_model *model, const struct tr_export *arrays,
+                 struct fmt_onnx_graph *graph);
+
     /* Members of config.json's "hyperparameters", with what "auto" became. */
     void (*put_config)(const struct tr_model *model, struct tr_json *json);
 
@@ -175,5 +181,7 @@ extern const struct tr_model_ops tr_model_linear; /* trainer/linear_model.c */
 extern const struct tr_model_ops tr_model_fm;     /* trainer/fm_model.c */
 extern const struct tr_model_ops tr_model_pca;    /* trainer/pca.c */
 extern const struct tr_model_ops tr_model_kmeans; /* trainer/kmeans.c */
+extern const struct tr_model_ops tr_model_mlp;    /* trainer/mlp.c */
+extern const struct tr_model_ops tr_model_resnet; /* trainer/resnet.c */
 
 #endif

@@ -3,14 +3,19 @@
 #include "trainer/model_files.h"
 
 #include "formats/npz_write.h"
+#include "formats/onnx_write.h"
 #include "formats/safetensors_write.h"
 #include "pipe/penstock.h"
 #include "trainer/json.h"
 #include "trainer/output.h"
 
-enum { FILE_SAFETENSORS, FILE_NPZ, FILE_CONFIG, FILE_COUNT };
+#include <stdlib.h>
 
-static const char *const names[FILE_COUNT] = {"model.safetensors", "model.npz", "config.json"};
+/* The last one is for models that have a graph. */
+enum { FILE_SAFETENSORS, FILE_NPZ, FILE_CONFIG, FILE_ONNX, FILE_COUNT };
+
+static const char *const names[FILE_COUNT] = {"model.safetensors", "model.npz", "config.json",
+                                              "model.onnx"};
 
 static void write_config(const struct tr_model_info *info, FILE *out)
 {
@@ -60,6 +65,30 @@ static void write_arrays(const struct tr_model_info *info, struct tr_output *saf
     (void)fmt_npz_write(arrays->tensors, arrays->tensor_count, tr_output_sink, npz);
 }
 
+/* NULL where the model has no graph, or, with *error, memory is out or the model too large. */
+static struct fmt_onnx_graph *make_graph(const struct tr_model_info *info, struct tr_error *error)
+{
+    const struct tr_export *arrays = info->arrays;
+    struct fmt_onnx_graph *graph = calloc(1, sizeof *graph);
+    if (!graph) {
+        tr_fail(error, "no memory for the model");
+        return NULL;
+    }
+    graph->name = info->model->ops->name;
+    graph->producer = "penstock";
+    graph->producer_version = PENSTOCK_VERSION;
+    graph->doc = arrays->prediction;
+    graph->initializers = arrays->tensors;
+    graph->initializer_count = arrays->tensor_count;
+    info->model->ops->onnx(info->model, arrays, graph);
+    if (fmt_onnx_bytes(graph) <= FMT_ONNX_BYTES_MAX)
+        return graph;
+    tr_fail(error, "a model of more than %llu bytes is too large for model.onnx",
+            (unsigned long long)FMT_ONNX_BYTES_MAX);
+    free(graph);
+    return NULL;
+}
+
 static int check_size(const struct tr_model_info *info, struct tr_error *error)
 {
     uint64_t len_bytes = fmt_npz_bytes(info->arrays->tensors, info->arrays->tensor_count);
@@ -72,20 +101,29 @@ static int check_size(const struct tr_model_info *info, struct tr_error *error)
 int tr_model_save(const char *directory, const struct tr_model_info *info, struct tr_error *error)
 {
     struct tr_output outputs[FILE_COUNT];
+    struct fmt_onnx_graph *graph = NULL;
+    int count = info->model->ops->onnx ? FILE_COUNT : FILE_ONNX;
     int opened = 0;
     int rc = check_size(info, error);
-    while (rc == 0 && opened < FILE_COUNT) {
+    if (rc == 0 && info->model->ops->onnx) {
+        graph = make_graph(info, error);
+        rc = graph ? 0 : -1;
+    }
+    while (rc == 0 && opened < count) {
         rc = tr_output_open(&outputs[opened], directory, names[opened], error);
         opened += rc == 0 ? 1 : 0;
     }
     if (rc == 0) {
         write_arrays(info, &outputs[FILE_SAFETENSORS], &outputs[FILE_NPZ]);
         write_config(info, outputs[FILE_CONFIG].file);
+        if (graph)
+            (void)fmt_onnx_write(graph, tr_output_sink, &outputs[FILE_ONNX]);
     }
-    for (int i = 0; i < FILE_COUNT && rc == 0; i++)
+    for (int i = 0; i < count && rc == 0; i++)
         rc = tr_output_close(&outputs[i], error);
-    for (int i = 0; i < FILE_COUNT && rc == 0; i++)
+    for (int i = 0; i < count && rc == 0; i++)
         rc = tr_output_commit(&outputs[i], error);
+    free(graph);
     while (opened > 0)
         tr_output_discard(&outputs[--opened]);
     return rc;

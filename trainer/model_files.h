@@ -3,6 +3,7 @@
  *
  *   model.safetensors  the model's arrays, float32; metadata in its header
  *   model.npz          the same arrays for NumPy
+ *   model.onnx         its graph, from raw features to predictions; of models that have one
  *   config.json        what it is, how it was trained, what it scored
  *
  * Owner: the caller owns every pointer. Threads: one.

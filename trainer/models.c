@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct tr_model_ops *const tr_models[] = {&tr_model_linear, &tr_model_fm, &tr_model_pca,
-                                                &tr_model_kmeans, NULL};
+const struct tr_model_ops *const tr_models[] = {
+    &tr_model_linear, &tr_model_fm,     &tr_model_pca, &tr_model_kmeans,
+    &tr_model_mlp,    &tr_model_resnet, NULL};
 
 const struct tr_model_ops *tr_model_find(const char *name)
 {

@@ -3,7 +3,7 @@
 #include "trainer/net.h"
 
 #include "trainer/net_math.h"
-#include "trainer/sums.h"
+#include "trainer/tally.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -37,7 +37,7 @@ struct tr_net {
     float *row_loss;
     float *row_hit;
     struct layer_memory layers[TR_LAYERS_MAX];
-    struct tr_sum_reader sums;
+    struct tr_tally tally;
 };
 
 static int device_failed(const struct tr_net *net, struct tr_error *error)
@@ -130,7 +130,7 @@ static int allocate_all(struct tr_net *net, struct tr_error *error)
         return -1;
     if (allocate_layers(net, error) < 0)
         return -1;
-    return tr_sums_open(&net->sums, net->device) < 0 ? device_failed(net, error) : 0;
+    return tr_tally_open(&net->tally, net->device, 1, error);
 }
 
 /* Initial weights and the scaling. */
@@ -151,8 +151,8 @@ static int upload_start(struct tr_net *net, struct tr_error *error)
     int rc = 0;
     if (ops->upload(net->device, net->parameters, host, net->parameter_count * sizeof *host) < 0 ||
         ops->upload(net->device, net->scaling, scaling, 2 * channels * sizeof *host) < 0 ||
-        ops->event_record(net->device, net->sums.ready, TR_STREAM_COPY) < 0 ||
-        ops->event_wait(net->device, net->sums.ready) < 0) {
+        ops->event_record(net->device, net->tally.ready, TR_STREAM_COPY) < 0 ||
+        ops->event_wait(net->device, net->tally.ready) < 0) {
         rc = device_failed(net, error);
         ops->drain(net->device);
     }
@@ -198,7 +198,7 @@ void tr_net_free(struct tr_net **net)
         ops->dealloc(n->device, n->layers[k].out);
         ops->dealloc(n->device, n->layers[k].gradient);
     }
-    tr_sums_close(&n->sums);
+    tr_tally_close(&n->tally);
     free(n);
     *net = NULL;
 }
@@ -235,7 +235,7 @@ static struct tr_dropout dropout_of(const struct tr_net *net, const struct block
     struct tr_dropout dropout = {.scale = 1.0F};
     if (!block->learn || layer->dropout <= 0.0F)
         return dropout;
-    dropout.seed = tr_draw(tr_draw(net->config.seed, UINT64_MAX - net->steps), k);
+    dropout.seed = tr_random_bits(net->config.seed, UINT64_C(1) << 32 | k, net->steps);
     dropout.first = block->first * tr_extent_values(&layer->out);
     dropout.below = (uint32_t)((double)layer->dropout * 4294967296.0);
     dropout.scale = 1.0F / (1.0F - layer->dropout);
@@ -416,7 +416,7 @@ static int loss_block(struct tr_net *net, const struct block *block, const float
         .dz = block->learn ? net->layers[last].gradient : NULL,
         .row_loss = net->row_loss,
         .row_hit = net->row_hit,
-        .stats = net->sums.sums + (block->learn ? TR_SUMS_TRAIN : TR_SUMS_EVALUATE),
+        .stats = tr_tally_at(&net->tally, block->learn ? TR_SUMS_TRAIN : TR_SUMS_EVALUATE, 0),
     };
     return tr_launch_loss(net->device, &loss);
 }
@@ -499,24 +499,22 @@ int tr_net_evaluate(struct tr_net *net, const void *features, const float *label
 /* --- results -------------------------------------------------------------------------------------
  */
 
-static int summed(const struct tr_net *net, int rc, struct tr_stats *out, struct tr_error *error)
+static int in_label_units(const struct tr_net *net, int rc, struct tr_stats *out)
 {
-    if (rc < 0)
-        return device_failed(net, error);
-    if (net->config.loss == TR_LOSS_SQUARED)
+    if (rc == 0 && net->config.loss == TR_LOSS_SQUARED)
         out->loss_sum *= net->config.label_std * net->config.label_std;
-    return 0;
+    return rc;
 }
 
 int tr_net_take_sums(struct tr_net *net, enum tr_sums which, struct tr_stats *out,
                      struct tr_error *error)
 {
-    return summed(net, tr_sums_take(&net->sums, which, out), out, error);
+    return in_label_units(net, tr_tally_read(&net->tally, which, true, out, error), out);
 }
 
 int tr_net_peek_sums(struct tr_net *net, struct tr_stats *out, struct tr_error *error)
 {
-    return summed(net, tr_sums_peek(&net->sums, out), out, error);
+    return in_label_units(net, tr_tally_peek(&net->tally, out, error), out);
 }
 
 int tr_net_read(struct tr_net *net, float *parameters, float *scaling, struct tr_error *error)
@@ -525,9 +523,8 @@ int tr_net_read(struct tr_net *net, float *parameters, float *scaling, struct tr
     size_t scaling_bytes = (size_t)net->config.plan.in.channels * 2 * sizeof(float);
     if (ops->download(net->device, parameters, net->parameters,
                       net->parameter_count * sizeof(float)) == 0 &&
-        ops->download(net->device, scaling, net->scaling, scaling_bytes) == 0 &&
-        tr_sums_wait(&net->sums) == 0)
-        return 0;
+        ops->download(net->device, scaling, net->scaling, scaling_bytes) == 0)
+        return tr_tally_wait(&net->tally, error);
     device_failed(net, error);
     ops->drain(net->device); /* downloads may be under way */
     return -1;
@@ -554,7 +551,7 @@ size_t tr_net_state(struct tr_net *net, struct tr_state_item *items)
     items[count++] = on_device("parameters.m", net->m, len_bytes);
     items[count++] = on_device("parameters.v", net->v, len_bytes);
     items[count++] = on_device("scaling", net->scaling, scaling_bytes);
-    items[count++] = on_device("sums", net->sums.sums, TR_SUMS_COUNT * sizeof *net->sums.sums);
+    items[count++] = on_device("sums", net->tally.sums, TR_SUMS_COUNT * sizeof *net->tally.sums);
     items[count++] = (struct tr_state_item){"steps", &net->steps, sizeof net->steps, false};
     return count;
 }

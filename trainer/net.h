@@ -54,7 +54,8 @@ int tr_net_step(struct tr_net *net, const void *features, const float *labels, u
 int tr_net_evaluate(struct tr_net *net, const void *features, const float *labels,
                     uint32_t label_dim, uint32_t rows, struct tr_error *error);
 
-/* As tr_sums_take and tr_sums_peek; the loss of TR_LOSS_SQUARED is in the labels' own units. */
+/* As tr_tally_read, which resets, and tr_tally_peek; the loss of TR_LOSS_SQUARED is in the labels'
+ * own units. */
 int tr_net_take_sums(struct tr_net *net, enum tr_sums which, struct tr_stats *out,
                      struct tr_error *error);
 int tr_net_peek_sums(struct tr_net *net, struct tr_stats *out, struct tr_error *error);

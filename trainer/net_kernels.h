@@ -30,8 +30,8 @@ struct tr_load_args {
     bool planes;
 };
 
-/* Outputs that training drops: element i of a batch, counted from its first row, if the draw (seed,
- * i) is below `share` of 2^32; the others are divided by 1 - share. share 0: none. */
+/* Outputs that training drops: element i of a batch, counted from its first row, if random number i
+ * of the seed is below `share` of 2^32; the others are divided by 1 - share. share 0: none. */
 struct tr_dropout {
     uint64_t seed;
     uint64_t first; /* number of the array's first element */

@@ -9,23 +9,14 @@
 
 #include "trainer/linear_math.h"
 #include "trainer/net_kernels.h"
-
-/* Number `index` of the random numbers of a seed: splitmix64's finaliser (Steele, Lea and Flood
- * 2014) of a counter, so that any of them can be had without the others. */
-TR_FN uint64_t tr_draw(uint64_t seed, uint64_t index)
-{
-    uint64_t z = seed + (index + 1) * UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
+#include "trainer/random.h"
 
 /* What dropout multiplies element i of the array by. */
 TR_FN float tr_dropout_factor(const struct tr_dropout *dropout, size_t i)
 {
     if (dropout->below == 0)
         return 1.0F;
-    uint32_t draw = (uint32_t)(tr_draw(dropout->seed, dropout->first + i) >> 32);
+    uint32_t draw = (uint32_t)(tr_random_bits(dropout->seed, 0, dropout->first + i) >> 32);
     return draw < dropout->below ? 0.0F : dropout->scale;
 }
 

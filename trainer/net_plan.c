@@ -2,7 +2,7 @@
 /* trainer/net_plan.c - see trainer/net_plan.h. */
 #include "trainer/net_plan.h"
 
-#include "trainer/net_math.h"
+#include "trainer/random.h"
 
 #include <assert.h>
 #include <math.h>
@@ -56,11 +56,11 @@ void tr_plan_start(const struct tr_plan *plan, uint64_t seed, float *parameters)
     memset(parameters, 0, tr_plan_parameters(plan) * sizeof *parameters);
     for (uint32_t k = 0; k < plan->layer_count; k++) {
         const struct tr_layer *layer = &plan->layers[k];
-        uint64_t stream = tr_draw(seed, k + 1);
         size_t n = layer->op == TR_LAYER_MEAN ? 0 : (size_t)tr_layer_dim(layer) * layer->outputs;
         for (size_t i = 0; i < n && layer->init_bound > 0.0F; i++) {
             /* 24 bits: exact in a float, so that every machine rounds the product alone. */
-            float unit = (float)((int32_t)(tr_draw(stream, i) >> 40) - (1 << 23)) * 0x1p-23F;
+            float unit =
+                (float)((int32_t)(tr_random_bits(seed, k + 1, i) >> 40) - (1 << 23)) * 0x1p-23F;
             parameters[layer->weights_at + i] = unit * layer->init_bound;
         }
     }

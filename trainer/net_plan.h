@@ -20,6 +20,7 @@
 #include "trainer/net_kernels.h"
 
 #define TR_LAYERS_MAX 40U
+#define TR_LAYER_NAME_BYTES 24U
 
 enum tr_layer_op {
     TR_LAYER_DENSE, /* (features) x weights + bias; of 1 x 1 pixels */
@@ -35,6 +36,7 @@ struct tr_extent {
 
 /* Sources are numbers of layers, from 1; 0 is the plan's own input. */
 struct tr_layer {
+    char name[TR_LAYER_NAME_BYTES]; /* of its arrays in files, e.g. "block_2.conv_1" */
     enum tr_layer_op op;
     enum tr_activation activation;
     uint32_t input;

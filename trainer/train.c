@@ -320,8 +320,8 @@ static int finish(struct run *run, struct tr_error *error)
     tr_export_free(&arrays);
     if (rc == 0 && options->model_dir)
         tr_report_line(&run->report,
-                       "model: written to %s (model.safetensors, model.npz, config.json)",
-                       options->model_dir);
+                       "model: written to %s (model.safetensors, model.npz, %sconfig.json)",
+                       options->model_dir, options->model->onnx ? "model.onnx, " : "");
     else if (rc == 0)
         tr_report_line(&run->report, "model: not written, since there is no --model-dir");
     return rc;

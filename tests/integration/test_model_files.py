@@ -99,7 +99,12 @@ def test_other_programs_read_the_model_and_predict_the_same(run_penstock, tmp_pa
     for channel in ("train", "test"):
         assert f"{channel}_loss" in config["scores"]
         assert any(re.fullmatch(rf"{channel}_(mse|\w+_accuracy)", name) for name in config["scores"])
-    assert sorted(p.name for p in model.iterdir()) == ["config.json", "model.npz", "model.safetensors"]
+    assert sorted(p.name for p in model.iterdir()) == [
+        "config.json",
+        "model.npz",
+        "model.onnx",
+        "model.safetensors",
+    ]
 
 
 def test_without_scaling_the_weights_are_those_of_raw_features(run_penstock, tmp_path):

@@ -17,7 +17,7 @@ from conftest import clean_env
 from pipe_writer import PipeWriter
 from sagemaker.amazon.common import write_numpy_to_dense_tensor
 
-MODEL_FILES = ("model.safetensors", "model.npz", "config.json")
+MODEL_FILES = ("model.safetensors", "model.npz", "model.onnx", "config.json")
 HYPERPARAMETERS = {
     "predictor_type": "multiclass_classifier",
     "num_classes": "4",
