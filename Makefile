@@ -66,7 +66,7 @@ CLANG := $(notdir $(firstword $(shell command -v clang-14 clang 2>/dev/null)))
 LIB_C    := $(wildcard formats/*.c pipe/*.c)
 # What penstock bench formats runs; the other bench/perf_*.c are programs.
 FORMATS_C := $(patsubst %,bench/perf_%.c,formats frames csv libsvm jsonl image inflate crc)
-TOOL_C   := $(filter-out bench/main.c bench/perf_%.c,$(wildcard trainer/*.c bench/*.c)) $(FORMATS_C)
+TOOL_C   := $(filter-out bench/main.c bench/count_calls.c bench/perf_%.c,$(wildcard trainer/*.c bench/*.c)) $(FORMATS_C)
 GEN_C    := $(patsubst formats/%.proto,build/gen/%.pb-c.c,$(wildcard formats/*.proto))
 CUDA_SRC := $(wildcard trainer/*.cu)
 LIB_O    := $(LIB_C:%.c=$B/%.o) $(GEN_C:build/gen/%.c=$B/gen/%.o)
@@ -93,7 +93,7 @@ ifeq ($(NVCC),)
 	@echo "penstock: no nvcc in PATH or /usr/local/cuda/bin: the CUDA plug-in is left out; training runs on the CPU"
 endif
 
-unit: $(UNIT) $(FUZZ) $(DRIVERS) $(PERF) $B/tests/seccomp_deny $B/tests/many_addresses.so $B/tests/hasty_clock.so # the unit tests and fuzz replays
+unit: $(UNIT) $(FUZZ) $(DRIVERS) $(PERF) $B/bench/penstock-counted $B/tests/seccomp_deny $B/tests/many_addresses.so $B/tests/hasty_clock.so # the unit tests and fuzz replays
 
 deps: ## install the Debian packages that building and the demo need
 	@$(call install_packages,$(PACKAGES))
@@ -116,9 +116,9 @@ format: ## run clang-format on every C file
 bench: all $(PERF) $B/bench/penstock-beside ## run the benchmark programs
 	@$(if $(PERF),,echo "penstock: there is no bench/perf_*.c") \
 	$B/bench/penstock-beside bench formats || exit 1; \
-	for p in $(filter-out %/perf_transport,$(PERF)); do echo "== $$p"; $$p || exit 1; done
+	for p in $(PERF); do echo "== $$p"; $$p || exit 1; done
 
-bench-transport: all $B/bench/perf_transport ## what it costs to read from S3, beside other clients
+bench-transport: all $B/bench/penstock-counted ## what it costs to read from S3, beside other clients
 	@python3 bench/transport.py --build $B
 
 bench-formats: all $(PERF) $B/bench/penstock-beside ## the decoders, beside the libraries they replace and other readers
@@ -265,6 +265,10 @@ BESIDE_O := $(if $(wildcard /usr/include/fast_float/fast_float.h),$B/bench/perf_
             $(if $(wildcard /usr/include/simdjson.h),$B/bench/perf_jsonl_simdjson.o)
 $B/bench/penstock-beside: $B/bench/main.o $(BESIDE_O) $B/libtool.a $B/libpenstock.a
 	$(call say,link) $(CC) $(LD_FLAGS) -o $@ $^ $(TOOL_LIBS) $(LIBS) $(if $(wildcard /usr/include/simdjson.h),-lsimdjson) -lstdc++
+
+# The program with calls of malloc counted, for make bench-transport.
+$B/bench/penstock-counted: $B/bench/main.o $B/bench/count_calls.o $B/libtool.a $B/libpenstock.a
+	$(call say,link) $(CC) $(LD_FLAGS) -o $@ $^ $(TOOL_LIBS) $(LIBS)
 
 $B/bench/%.o: bench/%.cc
 	@mkdir -p $(@D)

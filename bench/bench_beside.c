@@ -28,17 +28,26 @@ static void print_memory(const struct bench_variant *variant)
         printf(" %8s", "-");
 }
 
+static void print_ratio(const struct bench_variant *first, const struct bench_variant *variant,
+                        enum bench_figure figure)
+{
+    double ratio =
+        bench_variant_figure(variant, figure).median / bench_variant_figure(first, figure).median;
+
+    if (isfinite(ratio))
+        printf(" %8.2f", ratio);
+    else
+        printf(" %8s", "-");
+}
+
 static void print_line(const struct bench_variant *first, const struct bench_variant *variant)
 {
-    double ours = bench_variant_figure(first, BENCH_GB_PER_S).median;
-    double theirs = bench_variant_figure(variant, BENCH_GB_PER_S).median;
-
     printf("  %-26s", variant->name);
     print_spread(variant, BENCH_GB_PER_S);
     print_spread(variant, BENCH_CPU);
     print_memory(variant);
-    if (isfinite(theirs / ours))
-        printf(" %9.2f", theirs / ours);
+    print_ratio(first, variant, BENCH_GB_PER_S);
+    print_ratio(first, variant, BENCH_CPU);
     printf("\n");
 }
 
@@ -47,8 +56,8 @@ void bench_print_beside(const struct bench_result *result)
     const struct bench_variant *first = &result->variants[0];
 
     printf("%zu repeats, in turn; median (least to most)\n", first->run_count);
-    printf("  %-26s %8s %-18s %8s %-18s %8s %9s\n", "", "GB/s", "", "CPU-s/GiB", "", "MiB",
-           "x first");
+    printf("  %-26s %8s %-18s %8s %-18s %8s %8s %8s\n", "", "GB/s", "", "CPU-s/GiB", "", "MiB",
+           "x rate", "x CPU");
     for (size_t v = 0; v < result->variant_count; v++)
         if (result->variants[v].run_count > 0)
             print_line(first, &result->variants[v]);

@@ -29,6 +29,12 @@ int bench_rivals(struct bench_result *result, struct penstock_error *error);
 /* Whether "s5cmd,boto3" names rivals that there are. */
 bool bench_rivals_are(const char *list);
 
+/* The transports, by both I/O backends, in parts of several sizes. */
+int bench_transport(struct bench_result *result, struct penstock_error *error);
+
+/* The sizes of "8MiB,1MiB", how many; 0: that is no list of sizes. */
+size_t bench_transport_sizes(const char *list, uint64_t *sizes, size_t room);
+
 /* FIFOs beside what a pipe carries of memory. */
 int bench_fifo(struct bench_result *result, struct penstock_error *error);
 

@@ -64,6 +64,11 @@ enum bench_better { BENCH_MORE, BENCH_LESS, BENCH_NEITHER };
     X(PINNED, "pinned_bytes", NEITHER, "of host memory registered with the device")                \
     X(PIN, "pin_s", LESS, "time that registering it took")                                         \
     X(DEVICE_MEMORY, "device_bytes", NEITHER, "allocated on the device")                           \
+    X(COPIED, "copied_per_byte", LESS, "bytes copied on the way into the ring, by bytes received") \
+    X(ALLOCATIONS, "allocations_per_part", LESS,                                                   \
+      "calls of malloc while it was measured, by parts (make bench-transport alone)")              \
+    X(CALLS, "calls_per_mib", LESS,                                                                \
+      "system calls while it was measured, by MiB (make bench-transport alone)")                   \
     X(LISTS, "list_requests", NEITHER, "requests for listings")                                    \
     X(GETS, "get_requests", NEITHER, "GETs")                                                       \
     X(RETRIES, "retries", LESS, "requests sent again, in all:")                                    \

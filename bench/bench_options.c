@@ -44,6 +44,7 @@ const char bench_options_help[] =
     "  --dir DIR                      start, rivals: where the download goes ($TMPDIR, /tmp)\n"
     "  --grid N,...xSIZE,...          sweep: connections and part sizes\n"
     "                                 (4,8,16,32,64,128,256x1MiB,2MiB,4MiB,8MiB,16MiB)\n"
+    "  --part-sizes SIZE,...          transport: sizes of a part (8MiB,1MiB,256KiB)\n"
     "  --rivals s5cmd,boto3,s3torchconnector,mount-s3,fio\n"
     "                                 rivals: with whom (all that are installed)\n"
     "  --python PROGRAM               rivals: Python that has boto3 and so on (python3)\n"
@@ -85,6 +86,7 @@ enum {
     OPTION_DIR,
     OPTION_MODES,
     OPTION_GRID,
+    OPTION_PART_SIZES,
     OPTION_RIVALS,
     OPTION_PYTHON,
     OPTION_DECODE_THREADS,
@@ -124,6 +126,7 @@ static const struct option long_options[] = {
     {"dir", required_argument, NULL, OPTION_DIR},
     {"modes", required_argument, NULL, OPTION_MODES},
     {"grid", required_argument, NULL, OPTION_GRID},
+    {"part-sizes", required_argument, NULL, OPTION_PART_SIZES},
     {"rivals", required_argument, NULL, OPTION_RIVALS},
     {"python", required_argument, NULL, OPTION_PYTHON},
     {"decode-threads", required_argument, NULL, OPTION_DECODE_THREADS},
@@ -221,6 +224,8 @@ static const char **text_of(struct bench_options *o, int id)
         return &o->model_name;
     case OPTION_DEVICE:
         return &o->model.device;
+    case OPTION_PART_SIZES:
+        return &o->part_sizes;
     case OPTION_RIVALS:
         return &o->rivals;
     case OPTION_PYTHON:
@@ -335,6 +340,7 @@ static int take_option(struct bench_options *o, int id, const char *name, const 
         rc = take_device(o, id, name, value, error);
         if (rc == PENSTOCK_AGAIN)
             rc = ps_stream_options_take(&o->stream, id, name, value, error);
+        o->has_memory_limit |= id == PS_OPTION_MEMORY_LIMIT;
         return rc < 0 ? rc : PENSTOCK_OK;
     }
 }
@@ -342,7 +348,7 @@ static int take_option(struct bench_options *o, int id, const char *name, const 
 /* What is left out follows from what is given. */
 static void resolve(struct bench_options *o)
 {
-    bool sweep = o->command == BENCH_SWEEP;
+    bool sweep = o->command == BENCH_SWEEP || o->command == BENCH_TRANSPORT;
 
     if (o->seconds < 0)
         o->seconds = o->bytes > 0 || o->epochs > 0 ? 0 : sweep ? 2 : 5;
@@ -401,10 +407,12 @@ static int check(const struct bench_options *o, const char **why)
 {
     bool records = o->content_type && strcmp(o->content_type, "application/octet-stream") != 0;
 
+    uint64_t sizes[16];
+
     *why = NULL;
     if (o->command == BENCH_FIFO && o->uri_count > 0)
         *why = "fifo makes its own data: leave out the URI";
-    else if (o->command != BENCH_FIFO && o->uri_count == 0)
+    else if (o->command < BENCH_FIFO && o->uri_count == 0)
         *why = "no URI is given";
     else if (o->command == BENCH_DECODE && !records)
         *why = "decode needs --content-type, e.g. application/x-recordio-protobuf";
@@ -429,6 +437,13 @@ static int check(const struct bench_options *o, const char **why)
         *why = "--vary is OPTION=VALUE,VALUE,... of read, decode and train, e.g. io=uring,epoll";
     else if (o->modes && !bench_start_has(o->modes, NULL))
         *why = "--modes is some of pipe, file and fifo, e.g. pipe,file";
+    else if (o->part_sizes && (o->command != BENCH_TRANSPORT ||
+                               bench_transport_sizes(o->part_sizes, sizes, 16) == 0))
+        *why = "--part-sizes is up to 16 sizes from 64KiB to 1GiB, of transport: 8MiB,256KiB";
+    else if (o->command == BENCH_TRANSPORT && (o->content_type || o->stream.config.io_backend ||
+                                               o->stream.config.part_bytes || o->seconds == 0))
+        *why = "transport measures --seconds of bytes in --part-sizes, by both --io: leave out "
+               "--content-type, --io, --part-size, --bytes and --epochs";
     else if (o->rivals && (o->command != BENCH_RIVALS || !bench_rivals_are(o->rivals)))
         *why = "--rivals is a list of s5cmd, boto3, s3torchconnector, mount-s3 and fio, of rivals";
     else if (o->command == BENCH_RIVALS && (o->content_type || o->compression || o->bytes))

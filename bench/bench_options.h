@@ -16,7 +16,8 @@ enum bench_command {
     BENCH_START,
     BENCH_SWEEP,
     BENCH_RIVALS,
-    BENCH_FIFO
+    BENCH_FIFO,
+    BENCH_TRANSPORT
 };
 
 struct bench_options {
@@ -45,10 +46,12 @@ struct bench_options {
     const char *vary; /* "io=uring,epoll"; NULL */
     bool has_seed;
     uint64_t seed;
-    const char *grid;   /* of a sweep, "4,8,16x1MiB,8MiB"; NULL: the usual one */
-    const char *modes;  /* of start: "pipe", "file" or "pipe,file" (NULL) */
-    const char *dir;    /* for File mode's download */
-    const char *rivals; /* who takes part, "s5cmd,boto3"; NULL: all */
+    const char *grid;       /* of a sweep, "4,8,16x1MiB,8MiB"; NULL: the usual one */
+    const char *modes;      /* of start: "pipe", "file" or "pipe,file" (NULL) */
+    const char *dir;        /* for File mode's download */
+    const char *rivals;     /* who takes part, "s5cmd,boto3"; NULL: all */
+    const char *part_sizes; /* of transport, "8MiB,1MiB"; NULL: the usual ones */
+    bool has_memory_limit;
     const char *python; /* that has the rivals written in it; NULL: python3 */
     const char *cache;
     const char *label;

@@ -6,6 +6,7 @@
 #include "bench/bench_child.h"
 #include "bench/bench_download.h"
 #include "bench/bench_rivals_script.h"
+#include "bench/bench_survey.h"
 #include "pipe/stop.h"
 #include "trainer/json.h"
 
@@ -66,46 +67,6 @@ static uint32_t passes_of(const struct rivals *r)
     return r->result->options->epochs ? r->result->options->epochs : 1;
 }
 
-/* One pass, not measured: connections, caches and name servers are warm for all after it, and it
- * says which objects there are. */
-static int survey(const struct penstock_config *measured, struct tr_json *j,
-                  struct penstock_error *error)
-{
-    struct penstock_channel_config channel = measured->channels[0];
-    struct penstock_config config = *measured;
-    const struct penstock_span *span;
-    struct penstock *stream;
-    uint64_t count = 0;
-    channel.epochs = 1;
-    config.channels = &channel;
-    int rc = penstock_open(&config, &stream, error);
-
-    if (rc != PENSTOCK_OK)
-        return rc;
-    ps_stop_watch(stream);
-    while ((rc = penstock_next_span(stream, 0, -1, &span)) >= 0 && rc != PENSTOCK_END) {
-        if (rc != PENSTOCK_OK)
-            continue;
-        if (span->ends_object) {
-            tr_json_open(j, NULL, '[');
-            tr_json_text(j, NULL, span->key);
-            tr_json_count(j, NULL, span->object_offset + span->len_bytes);
-            tr_json_close(j, ']');
-            count++;
-        }
-        penstock_release_span(stream, span);
-    }
-    if (rc < 0)
-        *error = *penstock_last_error(stream, 0);
-    ps_stop_watch(NULL);
-    penstock_close(&stream);
-    if (ps_stop_signal())
-        return PENSTOCK_E_STOPPED;
-    if (rc >= 0 && count == 0)
-        return fail(error, PENSTOCK_E_EMPTY, "there is no object to read");
-    return rc < 0 ? rc : PENSTOCK_OK;
-}
-
 static int write_job(struct rivals *r, struct penstock_error *error)
 {
     const struct bench_options *o = r->result->options;
@@ -113,6 +74,7 @@ static int write_job(struct rivals *r, struct penstock_error *error)
     const char *bucket = bucket_of(o, &len);
     FILE *out = fopen(r->job, "we");
     struct tr_json j = {.out = out};
+    struct bench_survey survey;
     char name[256];
 
     if (!out)
@@ -123,11 +85,18 @@ static int write_job(struct rivals *r, struct penstock_error *error)
     tr_json_text(&j, "dir", r->mount);
     tr_json_count(&j, "passes", passes_of(r));
     tr_json_truth(&j, "anonymous", o->stream.config.anonymous);
-    tr_json_open(&j, "objects", '[');
-    int rc = survey(r->plan.config, &j, error);
+    int rc = bench_survey(&survey, r->plan.config, error);
 
+    tr_json_open(&j, "objects", '[');
+    for (size_t i = 0; i < survey.count; i++) {
+        tr_json_open(&j, NULL, '[');
+        tr_json_text(&j, NULL, survey.objects[i].key);
+        tr_json_count(&j, NULL, survey.objects[i].len_bytes);
+        tr_json_close(&j, ']');
+    }
     tr_json_close(&j, ']');
     tr_json_close(&j, '}');
+    bench_survey_free(&survey);
     bool bad = ferror(out) != 0;
 
     if ((fclose(out) != 0 || bad) && rc == PENSTOCK_OK)

@@ -3,6 +3,7 @@
 #include "bench/bench_run.h"
 
 #include "bench/bench_sums.h"
+#include "bench/count_calls.h"
 #include "pipe/stop.h"
 
 #include <stdio.h>
@@ -31,6 +32,8 @@ struct session {
     uint64_t step_left_bytes;      /* until the device has a step's */
     uint64_t late_ns;              /* by which the last sleep was too long */
     uint64_t due_ns;               /* when the consumer takes the next bytes */
+    int calls_fd;                  /* counts system calls; -1 */
+    uint64_t allocations, calls;   /* when measuring began */
     bool started;                  /* something was delivered */
     uint64_t started_ns;
     bool measuring;
@@ -119,6 +122,14 @@ static bool reached(const struct session *s, const struct penstock_counters *c, 
             (plan->bytes > 0 && c->bytes_consumed - s->run->before.bytes_consumed >= plan->bytes));
 }
 
+/* System calls so far; 0 when they are not counted. */
+static uint64_t count_calls(const struct session *s)
+{
+    uint64_t count = 0;
+
+    return s->calls_fd >= 0 && read(s->calls_fd, &count, sizeof count) == sizeof count ? count : 0;
+}
+
 static void begin_measuring(struct session *s, const struct penstock_counters *c, uint64_t at_ns)
 {
     s->measuring = true;
@@ -126,6 +137,8 @@ static void begin_measuring(struct session *s, const struct penstock_counters *c
     s->run->before = *c;
     s->run->device_before = s->device;
     bench_usage_take(&s->run->usage_before);
+    s->allocations = bench_count_allocations ? bench_count_allocations() : 0;
+    s->calls = count_calls(s);
 }
 
 /* Returns whether the run is to go on. */
@@ -384,6 +397,8 @@ static void end_session(struct session *s, int rc)
 {
     struct bench_run *run = s->run;
 
+    run->allocations = bench_count_allocations ? bench_count_allocations() - s->allocations : 0;
+    run->calls = count_calls(s) - s->calls;
     look(s);
     bench_usage_take(&run->usage_after);
     if (!s->measuring)
@@ -439,11 +454,14 @@ int bench_run(struct bench_run *run, const struct bench_plan *plan, struct penst
             return rc;
         bench_trainer_pin(s.trainer, &config);
     }
+    s.calls_fd = bench_count_open ? bench_count_open() : -1;
     bench_usage_forget_peak();
     bench_usage_take(&run->usage_before);
     int rc = run_stream(&s, &config, error);
 
     bench_trainer_close(&s.trainer);
+    if (s.calls_fd >= 0)
+        close(s.calls_fd);
     return ps_stop_signal() ? PENSTOCK_E_STOPPED : rc;
 }
 

@@ -63,6 +63,7 @@ struct bench_run {
     uint64_t begin_ns, end_ns; /* what was measured */
     struct penstock_counters before, after;
     struct bench_usage usage_before, usage_after;
+    uint64_t allocations, calls; /* meanwhile; see bench/count_calls.h */
     struct bench_device device_before, device_after;
     char device_line[160];                        /* of a model that was trained; else "" */
     struct penstock_latencies first_bytes, parts; /* of the whole run */

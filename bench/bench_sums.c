@@ -2,6 +2,8 @@
 /* bench/bench_sums.c - see bench_sums.h. */
 #include "bench/bench_sums.h"
 
+#include "bench/count_calls.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,6 +202,23 @@ static void sum_requests(struct bench_run *run)
     f[BENCH_REUSED] = (double)a->connections_reused;
 }
 
+/* What moving the bytes took besides. */
+static void sum_calls(struct bench_run *run, double gib)
+{
+    const struct penstock_counters *b = &run->before, *a = &run->after;
+    double received = diff(a->bytes_received, b->bytes_received);
+    double parts = diff(a->get_requests, b->get_requests);
+
+    if (received > 0)
+        run->figures[BENCH_COPIED] =
+            (diff(a->bytes_copied, b->bytes_copied) + diff(a->bytes_carried, b->bytes_carried)) /
+            received;
+    if (bench_count_allocations && parts > 0)
+        run->figures[BENCH_ALLOCATIONS] = (double)run->allocations / parts;
+    if (run->calls > 0 && gib > 0)
+        run->figures[BENCH_CALLS] = (double)run->calls / (gib * 1024);
+}
+
 static void sum_latencies(const struct penstock_latencies *latencies, double *five)
 {
     static const unsigned asked[] = {500, 900, 990, 999, 1000};
@@ -248,6 +267,7 @@ void bench_sum_up(struct bench_run *run)
     sum_usage(run, seconds, gib);
     sum_start(run);
     sum_requests(run);
+    sum_calls(run, gib);
     sum_latencies(&run->first_bytes, &run->figures[BENCH_TTFB_P50]);
     sum_latencies(&run->parts, &run->figures[BENCH_PART_P50]);
 }

@@ -29,6 +29,8 @@ static const char help[] =
     "  rivals URI...                  whole objects beside s5cmd, boto3, s3torchconnector, "
     "mount-s3\n"
     "                                 and fio, those that are installed, and beside File mode\n"
+    "  transport [URI...]             direct and curl, io_uring and epoll, part sizes: what each "
+    "costs\n"
     "  fifo                           what a FIFO carries beside bare vmsplice and write\n"
     "  formats [NAME...]              decoders from memory, beside the libraries that they "
     "replace\n"
@@ -49,7 +51,7 @@ static const struct command {
     {"read", BENCH_READ, bench_measure},   {"decode", BENCH_DECODE, bench_measure},
     {"train", BENCH_TRAIN, bench_measure}, {"start", BENCH_START, bench_start},
     {"sweep", BENCH_SWEEP, bench_sweep},   {"rivals", BENCH_RIVALS, bench_rivals},
-    {"fifo", BENCH_FIFO, bench_fifo},
+    {"fifo", BENCH_FIFO, bench_fifo},      {"transport", BENCH_TRANSPORT, bench_transport},
 };
 
 static int show_help(void)

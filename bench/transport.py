@@ -60,58 +60,50 @@ class Bench:
         """TLS takes longer: half as much of it says as much."""
         return self.args.passes if origin.scheme == "http" else max(self.args.passes // 2, 1)
 
-    def measure_ours(self, origin, part_bytes, name, counted):
-        args = [self.args.build / "bench/perf_transport", "-p", part_bytes, "-e", self.passes(origin),
-                "-m", self.args.ring, "-o", OBJECTS, "-s", self.origins.object_bytes]
-        env = {"PERF_COUNT_SYSCALLS": "1"} if counted else {}
-        if name == "floor":
-            tls = ["-t"] if origin.scheme == "https" else []
-            args += ["-P", origin.port, "-c", self.args.connections, *tls, "floor", "/bench/object-"]
-        else:
-            transport, backend = name.split(", ")
-            env.update(PENSTOCK_TRANSPORT=transport, PENSTOCK_IO=backend)
-            args += ["engine", "s3://bench/"]
+    def ask(self, program, origin, *words, **env):
+        """What a command of penstock bench has measured, of one repeat."""
+        args = [self.args.build / program, "bench", *words, "--repeats", 1, "--quiet", "--json", "-"]
         done = subprocess.run([str(a) for a in args], env=self.origins.environment(origin, **env),
                               capture_output=True, text=True)
         if done.returncode != 0:
-            raise Failed(f"{name} from {origin.name} over {origin.scheme}: {done.stderr.strip()}")
+            raise Failed(f"{words[0]} from {origin.name} over {origin.scheme}: {done.stderr.strip()}")
         return json.loads(done.stdout)
+
+    def measure_ours(self, origin, counted):
+        """The transports and the floor, in all part sizes."""
+        said = self.ask("bench/penstock-counted", origin, "transport", "s3://bench/", "--anonymous",
+                        "--endpoint-url", origin.endpoint, "--part-sizes",
+                        ",".join(map(str, self.args.parts)), "--connections",
+                        self.args.connections, "--memory-limit", f"{self.args.ring}MiB", "--seconds",
+                        self.args.seconds, "--warmup-s", self.args.seconds / 2,
+                        **({"PERF_COUNT_SYSCALLS": "1"} if counted else {}))
+        for variant in said["variants"]:
+            if variant["repeats"]:
+                name = variant["name"].rpartition(", ")[0]
+                self.keep(origin, variant["part_bytes"], name, variant["repeats"][0]["figures"])
 
     def measure_rivals(self, origin):
         """Each variant's figures, and what is said of those that cannot take part."""
-        args = [self.args.build / "penstock", "bench", "rivals", "s3://bench/", "--python",
-                self.args.peer_python, "--rivals", "s5cmd,boto3,s3torchconnector", "--repeats", 1,
-                "--epochs", self.passes(origin), "--dir", self.origins.dir, "--quiet", "--json", "-"]
-        done = subprocess.run([str(a) for a in args], env=self.origins.environment(origin),
-                              capture_output=True, text=True)
-        if done.returncode != 0:
-            raise Failed(f"rivals from {origin.name} over {origin.scheme}: {done.stderr.strip()}")
-        said = json.loads(done.stdout)
+        said = self.ask("penstock", origin, "rivals", "s3://bench/", "--python",
+                        self.args.peer_python, "--rivals", "s5cmd,boto3,s3torchconnector",
+                        "--epochs", self.passes(origin), "--dir", self.origins.dir)
         self.notes.update(f"{note} ({origin.scheme} from {origin.name})" for note in said["notes"])
         return {variant["name"]: variant["repeats"][0]["figures"] for variant in said["variants"][2:]
                 if variant["repeats"]}
 
-    def keep(self, origin, part_bytes, name, result):
-        gib = result["bytes"] / GIB
-        row = {"rate": gib / result["wall_s"], "cpu": result["cpu_s"] / gib}
-        if "copied" in result:
-            row["copied"] = result["copied"] / result["bytes"]
-            if result["late_parts"] > 0:
-                row["allocations"] = result["late_allocations"] / result["late_parts"]
-        if result.get("syscalls", -1) >= 0:
-            row["syscalls"] = result["syscalls"] / gib / 1024
+    def keep(self, origin, part_bytes, name, figures):
+        fields = {"rate": "gib_per_s", "cpu": "cpu_s_per_gib", "copied": "copied_per_byte",
+                  "allocations": "allocations_per_part", "syscalls": "calls_per_mib"}
+        row = {field: figures[name] for field, name in fields.items()
+               if figures[name] is not None}
         self.rows.setdefault((origin.scheme, origin.name, part_bytes, name), []).append(row)
 
     def round(self, number):
         # Round 0 warms up; system calls are counted in it, for that costs time.
         for origin in self.origins.all:
-            for part_bytes in self.args.parts:
-                for name in ["floor", *OURS]:
-                    result = self.measure_ours(origin, part_bytes, name, number == 0)
-                    self.keep(origin, part_bytes, name, result)
+            self.measure_ours(origin, number == 0)
             for name, figures in (self.measure_rivals(origin) if self.args.peers else {}).items():
-                self.rows.setdefault((origin.scheme, origin.name, None, name), []).append(
-                    {"rate": figures["gib_per_s"], "cpu": figures["cpu_s_per_gib"]})
+                self.keep(origin, None, name, figures)
 
     # ---- what is printed ----
 
@@ -189,8 +181,9 @@ def parse_args():
     parser.add_argument("--build", type=Path, default=REPO / "build/release", metavar="DIR",
                         help="where the programs were built (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="after one to warm up (default: 5)")
-    parser.add_argument("--mib", type=int, default=2048, help="read per measurement over plain HTTP (default: 2048)")
-    parser.add_argument("--passes", type=int, default=8, help="over the objects (default: 8)")
+    parser.add_argument("--mib", type=int, default=256, help="of objects (default: 256)")
+    parser.add_argument("--seconds", type=float, default=1, help="of a measurement (default: 1)")
+    parser.add_argument("--passes", type=int, default=8, help="of other clients over the objects (default: 8)")
     parser.add_argument("--ring", type=int, default=128, help="MiB of memory (default: 128)")
     parser.add_argument("--connections", type=int, default=16, help="of the floor (default: 16)")
     parser.add_argument("--parts", type=int, nargs="+", default=[256 * KIB, MIB, 8 * MIB],
@@ -213,7 +206,7 @@ def main():
     origins = None
     try:
         origins = Origins(directory, args.build / "penstock", OBJECTS,
-                          args.mib * MIB // args.passes // OBJECTS)
+                          args.mib * MIB // OBJECTS)
         for name in args.origins:
             origins.start(name, args.schemes)
         if "nginx" not in args.origins:
