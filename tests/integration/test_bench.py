@@ -20,6 +20,7 @@ import xml.etree.ElementTree
 
 import numpy
 import pytest
+from bench_fixtures import bench  # noqa: F401
 from conftest import REPO, clean_env
 
 SHORT = ["--seconds", "0.5", "--warmup-s", "0.15", "--repeats", "2"]
@@ -39,18 +40,6 @@ def data(tmp_path_factory):
     for number in range(4):
         (root / "csv" / f"rows-{number}.csv").write_text((f"{number},{line}\n") * 10_000)
     return root
-
-
-@pytest.fixture
-def bench(run_penstock, tmp_path):
-    """bench(command, *words, env=...) -> (what it printed, what --json holds)"""
-
-    def run_it(*words, env=None):
-        path = tmp_path / "bench.json"
-        done = run_penstock(["bench", *words, "--json", path], env=env).ok()
-        return done.stdout, json.loads(path.read_text())
-
-    return run_it
 
 
 def median(result, figure, variant=0):

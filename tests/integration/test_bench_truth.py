@@ -11,6 +11,7 @@ import re
 
 import numpy
 import pytest
+from bench_fixtures import bench  # noqa: F401
 
 pytestmark = pytest.mark.plain_build
 
@@ -27,18 +28,6 @@ def data(tmp_path_factory):
         (root / "bytes" / f"part-{number}").write_bytes(draw.bytes(4 << 20))
         (root / "csv" / f"rows-{number}.csv").write_text(f"{number},{line}\n" * 10_000)
     return root
-
-
-@pytest.fixture
-def bench(run_penstock, tmp_path):
-    """bench(command, *words, env=...) -> (what it printed, what --json holds)"""
-
-    def run_it(*words, env=None):
-        path = tmp_path / "bench.json"
-        done = run_penstock(["bench", *words, "--json", path], env=env).ok()
-        return done.stdout, json.loads(path.read_text())
-
-    return run_it
 
 
 def patiently(check):
