@@ -10,6 +10,17 @@ const struct bench_figure_info bench_figures[BENCH_FIGURES] = {
 #undef BENCH_ROW
 };
 
+const struct bench_start_step bench_start_steps[BENCH_START_STEPS] = {
+    {BENCH_FIRST_OBJECT, BENCH_FIRST_OBJECT, "listing names an object"},
+    {BENCH_FIRST_CONNECTION, BENCH_FIRST_OBJECT, "connection, TLS"},
+    {BENCH_DOWNLOAD, BENCH_FIRST_CONNECTION, "all is downloaded"},
+    {BENCH_FIRST_BYTE, BENCH_FIRST_CONNECTION, "first byte"},
+    {BENCH_FIRST_RECORD, BENCH_FIRST_BYTE, "first record is decoded"},
+    {BENCH_FIRST_BATCH, BENCH_FIRST_BYTE, "first batch"},
+    {BENCH_ON_DEVICE, BENCH_FIRST_BATCH, "first batch on device"},
+    {BENCH_FIRST_STEP, BENCH_ON_DEVICE, "first step"},
+};
+
 static const char *const suffixes[] = {"_s", "_percent", "_bytes"};
 
 static size_t bare_length(const char *name)

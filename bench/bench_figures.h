@@ -115,6 +115,17 @@ struct bench_figure_info {
 
 extern const struct bench_figure_info bench_figures[BENCH_FIGURES];
 
+/* What comes one after the other until there is something to train on. */
+struct bench_start_step {
+    enum bench_figure figure;
+    enum bench_figure before; /* what it waited for */
+    const char *label;
+};
+
+enum { BENCH_START_STEPS = 8 };
+
+extern const struct bench_start_step bench_start_steps[BENCH_START_STEPS];
+
 /* The figure of a name, whose unit may be left out: "first_batch" is first_batch_s. -1: none. */
 int bench_figure_find(const char *name, size_t len);
 

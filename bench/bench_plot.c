@@ -235,6 +235,63 @@ void bench_plot_latency(FILE *out, const struct bench_variant *variant)
     fputs("</svg>\n", out);
 }
 
+/* ---- a start ---- */
+
+enum { BAR_LEFT = 90, BAR_WIDTH = 680, BAR_STEP = 34, KEYS_A_ROW = 4 };
+
+static double last_step_s(const struct bench_variant *variant)
+{
+    double last_s = 0;
+
+    for (int i = 0; i < BENCH_START_STEPS; i++)
+        last_s = fmax(last_s, bench_variant_figure(variant, bench_start_steps[i].figure).median);
+    return last_s;
+}
+
+/* What a variant does not do, or has done already, takes no room. */
+static void write_bar(FILE *out, const struct bench_variant *variant, size_t top, double most_s)
+{
+    double from_s = 0;
+
+    fprintf(out, "<text x=\"4\" y=\"%zu\">", top + 17);
+    bench_html_text(out, variant->name);
+    fputs("</text>\n", out);
+    for (int i = 0; i < BENCH_START_STEPS; i++) {
+        double to_s = bench_variant_figure(variant, bench_start_steps[i].figure).median;
+
+        if (!(to_s > from_s))
+            continue;
+        fprintf(out, "<rect x=\"%.2f\" y=\"%zu\" width=\"%.2f\" height=\"24\" fill=\"%s\"/>\n",
+                BAR_LEFT + BAR_WIDTH * from_s / most_s, top, BAR_WIDTH * (to_s - from_s) / most_s,
+                colours[i % (int)COLOURS]);
+        from_s = to_s;
+    }
+    fprintf(out, "<text x=\"%.1f\" y=\"%zu\">%.3g s</text>\n",
+            BAR_LEFT + BAR_WIDTH * from_s / most_s + 6, top + 17, from_s);
+}
+
+void bench_plot_start(FILE *out, const struct bench_result *result)
+{
+    size_t keys_top = result->variant_count * BAR_STEP + 24;
+    double most_s = 1e-9;
+
+    for (size_t v = 0; v < result->variant_count; v++)
+        most_s = fmax(most_s, last_step_s(&result->variants[v]));
+    fprintf(out, "<svg id=\"start\" viewBox=\"0 0 %d %zu\" role=\"img\">\n", WIDTH, keys_top + 48);
+    for (size_t v = 0; v < result->variant_count; v++)
+        write_bar(out, &result->variants[v], 12 + v * BAR_STEP, most_s);
+    for (int i = 0; i < BENCH_START_STEPS; i++) {
+        int x = BAR_LEFT + i % KEYS_A_ROW * 200;
+        size_t y = keys_top + (size_t)(i / KEYS_A_ROW) * 20;
+
+        fprintf(out,
+                "<rect x=\"%d\" y=\"%zu\" width=\"10\" height=\"10\" fill=\"%s\"/>"
+                "<text x=\"%d\" y=\"%zu\">%s</text>\n",
+                x, y, colours[i % (int)COLOURS], x + 14, y + 9, bench_start_steps[i].label);
+    }
+    fputs("</svg>\n", out);
+}
+
 /* ---- a sweep ---- */
 
 /* Where a value stands among those in order of appearance: a cell's column, or row. */

@@ -24,6 +24,9 @@ void bench_plot_latency(FILE *out, const struct bench_variant *variant);
 /* Of the first repeat, how much of the time each stage worked. */
 void bench_plot_stages(FILE *out, const struct bench_variant *variant);
 
+/* Of a start, how long each step of each variant took. */
+void bench_plot_start(FILE *out, const struct bench_result *result);
+
 /* A sweep's cells. */
 void bench_plot_grid(FILE *out, const struct bench_result *result);
 

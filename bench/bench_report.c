@@ -78,10 +78,14 @@ static void write_variant(FILE *out, const struct bench_variant *variant)
         return;
     fputs("<h2>", out);
     bench_html_text(out, variant->name);
-    fprintf(out, "</h2>\n<p class=\"limit\">limited by: %s: ", bench_limit_name(limit->limit));
-    bench_html_text(out, limit->why);
-    fputs("</p>\n", out);
-    if (variant->runs[0].tick_count > 0)
+    fputs("</h2>\n", out);
+    if (limit->limit != BENCH_LIMIT_UNKNOWN) {
+        fprintf(out, "<p class=\"limit\">limited by: %s: ", bench_limit_name(limit->limit));
+        bench_html_text(out, limit->why);
+        fputs("</p>\n", out);
+    }
+    /* A start ends before there is anything to see over time. */
+    if (variant->runs[0].tick_count > 0 && variant->runs[0].end_ns > variant->runs[0].begin_ns)
         write_plots(out, variant);
     write_figures(out, variant);
 }
@@ -108,6 +112,10 @@ int bench_write_report(const struct bench_result *result, const char *path)
         bench_html_text(out, result->met);
         fputs("</p>\n", out);
     } else {
+        if (result->options->command == BENCH_START) {
+            fputs("<h2>From the start until there is something to train on</h2>\n", out);
+            bench_plot_start(out, result);
+        }
         for (size_t v = 0; v < result->variant_count; v++)
             write_variant(out, &result->variants[v]);
     }

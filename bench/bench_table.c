@@ -164,16 +164,16 @@ static void print_causes(const struct bench_variant *variant)
 }
 
 /* A step's end, and what it took. */
-static void print_step(const struct bench_result *result, enum bench_figure figure,
-                       enum bench_figure before, const char *label)
+static void print_step(const struct bench_result *result, const struct bench_start_step *step)
 {
+    enum bench_figure figure = step->figure, before = step->before;
     bool known = false;
 
     for (size_t v = 0; v < result->variant_count; v++)
         known = known || bench_variant_figure(&result->variants[v], figure).count > 0;
     if (!known)
         return;
-    printf("  %-26s", label);
+    printf("  %-26s", step->label);
     for (size_t v = 0; v < result->variant_count; v++) {
         double at_s = bench_variant_figure(&result->variants[v], figure).median;
         double since_s = bench_variant_figure(&result->variants[v], before).median;
@@ -188,26 +188,12 @@ static void print_step(const struct bench_result *result, enum bench_figure figu
 
 static void print_start_table(const struct bench_result *result)
 {
-    static const struct {
-        enum bench_figure figure, before;
-        const char *label;
-    } steps[] = {
-        {BENCH_FIRST_OBJECT, BENCH_FIRST_OBJECT, "listing names an object"},
-        {BENCH_FIRST_CONNECTION, BENCH_FIRST_OBJECT, "connection, TLS"},
-        {BENCH_DOWNLOAD, BENCH_FIRST_CONNECTION, "all is downloaded"},
-        {BENCH_FIRST_BYTE, BENCH_FIRST_CONNECTION, "first byte"},
-        {BENCH_FIRST_RECORD, BENCH_FIRST_BYTE, "first record is decoded"},
-        {BENCH_FIRST_BATCH, BENCH_FIRST_BYTE, "first batch"},
-        {BENCH_ON_DEVICE, BENCH_FIRST_BATCH, "first batch on device"},
-        {BENCH_FIRST_STEP, BENCH_ON_DEVICE, "first step"},
-    };
-
     printf("From the start until (and of that, the step)\n%28s", "");
     for (size_t v = 0; v < result->variant_count; v++)
         printf(" %12s%17s", result->variants[v].name, "");
     printf("\n");
-    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
-        print_step(result, steps[i].figure, steps[i].before, steps[i].label);
+    for (int i = 0; i < BENCH_START_STEPS; i++)
+        print_step(result, &bench_start_steps[i]);
 }
 
 static const struct bench_variant *cell_of(const struct bench_result *result, uint32_t connections,

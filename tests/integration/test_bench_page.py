@@ -32,9 +32,9 @@ for (const svg of document.querySelectorAll("svg")) {
         box: [box.left, box.top, box.right, box.bottom], inside: inside,
         curves: [...svg.querySelectorAll("polyline")].map(
             line => ({points: line.points.length, length: line.getTotalLength()})),
-        columns: [...svg.querySelectorAll("rect")].map(rect => {
+        rects: [...svg.querySelectorAll("rect")].map(rect => {
             const of = rect.getBoundingClientRect();
-            return of.width * of.height;
+            return [of.left, of.top, of.width, of.height];
         }),
         texts: [...svg.querySelectorAll("text")].map(text => text.textContent),
     };
@@ -93,14 +93,16 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pages(run_penstock, tmp_path_factory):
-    """Pages of decode and of sweep, from files."""
+    """Pages of decode, sweep and start, from files."""
     root = tmp_path_factory.mktemp("pages")
     (root / "csv").mkdir()
     line = ",".join(f"{value:.7f}" for value in numpy.random.default_rng(1).random(40))
     (root / "csv" / "rows.csv").write_text(f"{line}\n" * 20_000)
     made = {}
     for command, *words in (["decode", "--content-type", "text/csv", "--repeats", "2"],
-                            ["sweep", "--grid", "1,2x128KiB,1MiB", "--repeats", "1"]):
+                            ["sweep", "--grid", "1,2x128KiB,1MiB", "--repeats", "1"],
+                            ["start", "--content-type", "text/csv", "--modes", "pipe,file",
+                             "--repeats", "1", "--dir", root, "--json", root / "start.json"]):
         made[command] = root / f"{command}.html"
         run_penstock(["bench", command, root / "csv", *words, "--seconds", "0.6", "--warmup-s", "0.1",
                       "--memory-limit", "16MiB", "--label", "<b>&", "--quiet", "--report",
@@ -128,15 +130,16 @@ def test_the_plots_are_drawn(browser, pages):
     for curve in throughput["curves"]:
         assert curve["points"] >= 4 and curve["length"] > 200
     assert {"repeat 1", "repeat 2", "GiB/s"} <= set(throughput["texts"])
-    assert sum(area > 20 for area in latency["columns"]) >= 3
+    assert sum(width * height > 20 for _, _, width, height in latency["rects"]) >= 3
     assert {"to the first byte", "to the last"} <= set(latency["texts"])
     assert len(stages["curves"]) == 4
     assert {"I/O", "frame", "decode", "consume"} <= set(stages["texts"])
-    for plot in (throughput, stages):
-        assert drawn(picture, plot, (0x25, 0x63, 0xEB)) > 200
+    # The curves that are drawn last, and so are not hidden; a key has some 100 pixels.
+    assert drawn(picture, throughput, (0xDC, 0x26, 0x26)) > 300
+    assert drawn(picture, stages, (0x7C, 0x3A, 0xED)) > 300
     assert drawn(picture, latency, (0x86, 0xA8, 0xF4)) + drawn(picture, latency, (0xF1, 0x8B, 0x8B)) > 50
     blank = numpy.full_like(picture, 255)
-    assert drawn(blank, throughput, (0x25, 0x63, 0xEB)) == 0
+    assert drawn(blank, throughput, (0xDC, 0x26, 0x26)) == 0
 
 
 @pytest.mark.plain_build
@@ -145,11 +148,30 @@ def test_a_sweeps_grid_is_drawn(browser, pages):
     picture = browser.picture(pages["sweep"])
     assert list(plots) == ["grid"]
     grid = plots["grid"]
-    assert grid["inside"] and len(grid["columns"]) >= 3 and min(grid["columns"]) > 300
+    assert grid["inside"] and len(grid["rects"]) >= 3
+    assert min(width * height for _, _, width, height in grid["rects"]) > 300
     assert {"1 connections", "0.125 MiB parts", "1 MiB parts"} <= set(grid["texts"])
     left, top, right, bottom = (int(edge) for edge in grid["box"])
     colours = numpy.unique(picture[top:bottom, left:right].reshape(-1, 3), axis=0)
     assert len(colours) > 10
+
+
+@pytest.mark.plain_build
+def test_a_starts_bars_are_as_long_as_it_took(browser, pages):
+    plots = browser.look(pages["start"])
+    result = json.loads(pages["start"].with_suffix(".json").read_text())
+    assert list(plots) == ["start"] and plots["start"]["inside"]
+    assert {"pipe", "file", "first batch", "all is downloaded"} <= set(plots["start"]["texts"])
+    first_batch_s = [v["summary"]["first_batch_s"]["median"] for v in result["variants"]]
+    bars = {}
+    for x, y, width, height in plots["start"]["rects"]:
+        if height > 15:  # the others are keys
+            left, right = bars.get(y, (x, x))
+            bars[y] = (min(left, x), max(right, x + width))
+    lengths = [right - left for _, (left, right) in sorted(bars.items())]
+    assert len(lengths) == 2
+    assert lengths[0] / lengths[1] == pytest.approx(first_batch_s[0] / first_batch_s[1], rel=0.02)
+    assert drawn(browser.picture(pages["start"]), plots["start"], (0x7C, 0x3A, 0xED)) > 100
 
 
 @pytest.mark.plain_build
