@@ -6,6 +6,7 @@
 #include "trainer/onnx.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* Adds a node whose output has the layer's name and `suffix`; `value` is its input and receives its
  * output's name. */
@@ -52,7 +53,7 @@ static void add_layer(struct fmt_onnx_graph *graph, const struct tr_net_model *m
 {
     const struct tr_layer *layer = &model->config.plan.layers[k];
     char *value = values[k + 1];
-    snprintf(value, FMT_ONNX_NAME_BYTES, "%s", values[layer->input]);
+    memmove(value, values[layer->input], FMT_ONNX_NAME_BYTES); /* of another layer */
     if (layer->op == TR_LAYER_MEAN)
         add_mean(graph, layer, value);
     else
