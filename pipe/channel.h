@@ -119,13 +119,13 @@ enum ps_chunk_kind {
 /* A place between two records of an epoch: behind one that is in a batch, or at its beginning. */
 struct ps_anchor {
     uint32_t epoch;
-    uint64_t index;                  /* of the object, as in struct ps_cursor */
-    uint64_t object_row;             /* records of the object that lie before */
-    uint64_t position;               /* and of the epoch */
-    uint64_t drop;                   /* so many batches that begin behind it are out already */
-    uint64_t window_no;              /* in the epoch, of the window that begins behind it */
-    uint64_t bad_records, bad_bytes; /* of the epoch, before it */
-    const struct ps_object *object;  /* NULL: no record lies before */
+    uint64_t index;                 /* of the object, as in struct ps_cursor */
+    uint64_t object_row;            /* records of the object that lie before */
+    uint64_t position;              /* and of the epoch */
+    uint64_t drop;                  /* so many batches that begin behind it are out already */
+    uint64_t window_no;             /* in the epoch, of the window that begins behind it */
+    uint64_t bad_records;           /* of the epoch, before it */
+    const struct ps_object *object; /* NULL: no record lies before */
 };
 
 /* Whole records of one object, contiguous in memory, with their place in a batch; of a staged

@@ -118,13 +118,10 @@ static struct ps_anchor anchor_behind(const struct ps_channel *ch, const struct 
                                .position = chunk->position + rows,
                                .window_no = ch->placing.block_no,
                                .bad_records = ch->bad.records,
-                               .bad_bytes = ch->bad.bytes,
                                .object = chunk->object};
 
-    for (size_t i = stage->bad_count; i > 0 && stage->bad[i - 1].row >= rows; i--) {
+    for (size_t i = stage->bad_count; i > 0 && stage->bad[i - 1].row >= rows; i--)
         anchor.bad_records--;
-        anchor.bad_bytes -= stage->bad[i - 1].len_bytes;
-    }
     return anchor;
 }
 

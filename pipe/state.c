@@ -37,7 +37,6 @@ static void begin_at(struct ps_channel *ch, const struct ps_anchor *begin)
     if (ch->inflater)
         ch->inflater->cursor = ch->fetch_cursor;
     ch->bad.records = begin->bad_records;
-    ch->bad.bytes = begin->bad_bytes;
     ch->placing.after = placed;
     ch->placing.block_no = begin->window_no;
     ch->delivered = *begin;

@@ -159,7 +159,6 @@ static const char *put_place(struct ps_channel *ch, const struct ps_anchor *at, 
     put(to, "drop_batches", at->drop);
     put(to, "window", at->window_no);
     put(to, "bad_records", at->bad_records);
-    put(to, "bad_bytes", at->bad_bytes);
     uint64_t object = at->object_row == 0 ? 0 : ch->state->object;
 
     if (at->object_row > 0 && at->object)
@@ -292,7 +291,6 @@ static void get_place(struct reader *r, struct ps_anchor *to)
     to->drop = get(r, "drop_batches", most);
     to->window_no = get(r, "window", most);
     to->bad_records = get(r, "bad_records", most);
-    to->bad_bytes = get(r, "bad_bytes", most);
 }
 
 static void get_shape(struct reader *r, struct ps_state *to)

@@ -52,6 +52,12 @@ static const char help[] =
     "  --base DIR                     the container's directory ($SAGEMAKER_BASE_DIR, /opt/ml)\n"
     "  --model-dir DIR                write model.safetensors, model.npz, model.onnx and\n"
     "                                 config.json there\n"
+    "  --checkpoint-dir DIR           write checkpoints there, and go on from the newest (none; in "
+    "a\n"
+    "                                 container DIR/checkpoints of --base, if there is one)\n"
+    "  --checkpoint-every N|Ss        one after N batches, or after S seconds (300s)\n"
+    "  --keep N                       newest checkpoints that stay (5)\n"
+    "  --changed-data                 go on even if the data are not those of the checkpoint\n"
     "  --metrics FILE                 counters for Prometheus; or [ADDRESS]:PORT, to be asked\n"
     "                                 (127.0.0.1)\n"
     "  --metrics-json FILE            write what was measured as one JSON object\n"
@@ -83,6 +89,10 @@ enum option_id {
     OPTION_DEVICE,
     OPTION_BASE,
     OPTION_MODEL_DIR,
+    OPTION_CHECKPOINT_DIR,
+    OPTION_CHECKPOINT_EVERY,
+    OPTION_KEEP,
+    OPTION_CHANGED_DATA,
     OPTION_METRICS,
     OPTION_METRICS_JSON,
     OPTION_DECODE_THREADS,
@@ -107,6 +117,10 @@ static const struct option long_options[] = {
     {"device", required_argument, NULL, OPTION_DEVICE},
     {"base", required_argument, NULL, OPTION_BASE},
     {"model-dir", required_argument, NULL, OPTION_MODEL_DIR},
+    {"checkpoint-dir", required_argument, NULL, OPTION_CHECKPOINT_DIR},
+    {"checkpoint-every", required_argument, NULL, OPTION_CHECKPOINT_EVERY},
+    {"keep", required_argument, NULL, OPTION_KEEP},
+    {"changed-data", no_argument, NULL, OPTION_CHANGED_DATA},
     {"metrics", required_argument, NULL, OPTION_METRICS},
     {"metrics-json", required_argument, NULL, OPTION_METRICS_JSON},
     {"decode-threads", required_argument, NULL, OPTION_DECODE_THREADS},
@@ -139,6 +153,34 @@ static int set_decode_threads(struct tr_train_options *options, const char *name
     if (ps_option_number(name, value, 1, 256, &number, &why) != PENSTOCK_OK)
         return tr_fail(error, "%s", why.message);
     options->stream.config.decode_threads = (uint32_t)number;
+    return 0;
+}
+
+/* "500": batches; "60s": seconds. */
+static int set_checkpoint_every(struct tr_train_options *options, const char *name,
+                                const char *value, struct tr_error *error)
+{
+    struct penstock_error why;
+    char digits[24];
+    size_t len = strlen(value);
+    bool seconds = len > 0 && value[len - 1] == 's';
+    uint64_t number;
+    snprintf(digits, sizeof digits, "%.*s", (int)(len - seconds), value);
+    if (ps_option_number(name, digits, 1, UINT32_MAX, &number, &why) != PENSTOCK_OK)
+        return tr_fail(error, "%s (batches; seconds with an s behind them)", why.message);
+    options->checkpoint_batches = seconds ? 0 : number;
+    options->checkpoint_s = seconds ? (double)number : 0.0;
+    return 0;
+}
+
+static int set_keep(struct tr_train_options *options, const char *name, const char *value,
+                    struct tr_error *error)
+{
+    struct penstock_error why;
+    uint64_t number;
+    if (ps_option_number(name, value, 1, UINT32_MAX, &number, &why) != PENSTOCK_OK)
+        return tr_fail(error, "%s", why.message);
+    options->checkpoint_keep = (uint32_t)number;
     return 0;
 }
 
@@ -211,6 +253,16 @@ static int take_option(struct command *command, const char *name, enum option_id
         return 0;
     case OPTION_MODEL_DIR:
         options->model_dir = value;
+        return 0;
+    case OPTION_CHECKPOINT_DIR:
+        options->checkpoint_dir = value;
+        return 0;
+    case OPTION_CHECKPOINT_EVERY:
+        return set_checkpoint_every(options, name, value, error);
+    case OPTION_KEEP:
+        return set_keep(options, name, value, error);
+    case OPTION_CHANGED_DATA:
+        options->changed_data = true;
         return 0;
     case OPTION_METRICS:
         options->metrics = value;
@@ -309,6 +361,8 @@ static int parse(struct command *command, int argc, char **argv, struct tr_error
     int id;
     ps_stream_options_init(&options->stream);
     options->device = "auto";
+    options->checkpoint_s = 300.0;
+    options->checkpoint_keep = 5;
     error->text[0] = '\0';
     optind = 0; /* GNU getopt: start afresh */
     while ((id = getopt_long(argc, argv, "", long_options, &index)) != -1) {

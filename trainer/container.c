@@ -248,6 +248,9 @@ int tr_container_read(struct tr_container *container, struct tr_train_options *o
     path_of(container, "model", container->model_dir);
     if (!options->model_dir)
         options->model_dir = container->model_dir;
+    path_of(container, "checkpoints", container->checkpoint_dir);
+    if (!options->checkpoint_dir && access(container->checkpoint_dir, F_OK) == 0)
+        options->checkpoint_dir = container->checkpoint_dir;
     options->base = container->base;
     return read_hyperparameters(container, options, error);
 }

@@ -19,6 +19,7 @@
 struct tr_container {
     char base[PATH_MAX - 128]; /* room for what goes below it */
     char model_dir[PATH_MAX];
+    char checkpoint_dir[PATH_MAX];
     char uris[TR_CHANNEL_COUNT][TR_CONTAINER_URI_BYTES];
     char content_types[TR_CHANNEL_COUNT][256 + 1]; /* as long as CreateTrainingJob allows */
 };

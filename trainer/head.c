@@ -114,6 +114,11 @@ int tr_head_rc(const struct tr_head *head)
     return head->rc;
 }
 
+bool tr_head_is_past(const struct tr_head *head)
+{
+    return !head->playing && head->rc == PENSTOCK_OK;
+}
+
 static int head_next(void *cookie, int timeout_ms, const struct penstock_batch **batch)
 {
     struct tr_head *head = cookie;

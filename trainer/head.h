@@ -31,6 +31,9 @@ const struct penstock_batch *tr_head_batch(const struct tr_head *head, size_t in
 /* What ended tr_head_fill: PENSTOCK_OK when it had enough. */
 int tr_head_rc(const struct tr_head *head);
 
+/* Whether every kept batch, and what ended tr_head_fill, has been handed out. */
+bool tr_head_is_past(const struct tr_head *head);
+
 /* The kept batches, then the inner source's. Valid until tr_head_free. */
 struct tr_source tr_head_source(struct tr_head *head);
 

@@ -61,6 +61,8 @@ static void configure_channels(struct tr_inputs *inputs, struct penstock_channel
             to->sample_to = from->sample_to;
             to->sample_seed = options->stream.sample_seed;
         }
+        to->resume = inputs->resume[i] && *inputs->resume[i] ? inputs->resume[i] : NULL;
+        to->resume_changed_data = options->changed_data;
         inputs->of[i].channel_no = count++;
     }
     config->channels = channels;
@@ -132,6 +134,16 @@ static size_t batch_bytes_max(void *cookie)
 struct tr_source tr_inputs_source(struct tr_inputs *inputs, enum tr_channel channel)
 {
     return (struct tr_source){&inputs->of[channel], input_next, input_release, batch_bytes_max};
+}
+
+int tr_inputs_state(const struct tr_inputs *inputs, enum tr_channel channel,
+                    char text[PENSTOCK_STATE_BYTES], struct tr_error *error)
+{
+    struct penstock_error why;
+    if (penstock_get_state(inputs->stream, inputs->of[channel].channel_no, NULL, text,
+                           PENSTOCK_STATE_BYTES, &why) != PENSTOCK_OK)
+        return tr_fail(error, "%s", why.message);
+    return 0;
 }
 
 void tr_inputs_counters(const struct tr_inputs *inputs, enum tr_channel channel,

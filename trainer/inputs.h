@@ -23,6 +23,7 @@ struct tr_inputs {
     struct ps_metrics *metrics; /* of the caller, told of the stream; NULL */
     struct tr_input of[TR_CHANNEL_COUNT];
     double opened_s;
+    const char *resume[TR_CHANNEL_COUNT]; /* states to open channels at; NULL or "": none */
 };
 
 /* Whether the run has this channel. */
@@ -35,6 +36,10 @@ void tr_inputs_close(struct tr_inputs *inputs); /* also when never opened */
 
 /* Batches of a channel. Valid until tr_inputs_close. */
 struct tr_source tr_inputs_source(struct tr_inputs *inputs, enum tr_channel channel);
+
+/* Where a channel is, behind the last batch or end of an epoch that it brought. */
+int tr_inputs_state(const struct tr_inputs *inputs, enum tr_channel channel,
+                    char text[PENSTOCK_STATE_BYTES], struct tr_error *error);
 
 void tr_inputs_counters(const struct tr_inputs *inputs, enum tr_channel channel,
                         struct penstock_counters *counters);

@@ -372,6 +372,8 @@ static size_t state(struct tr_model *model, struct tr_state_item *items)
     struct linear_model *m = of(model);
     size_t count = tr_linear_state(m->linear, items);
     items[count++] = (struct tr_state_item){"choice", &m->choice, sizeof m->choice, false};
+    items[count++] =
+        (struct tr_state_item){"epoch_is_over", &m->epoch_is_over, sizeof m->epoch_is_over, false};
     return count;
 }
 

@@ -43,7 +43,7 @@ int tr_output_open(struct tr_output *output, const char *directory, const char *
                         : snprintf(output->path, sizeof output->path, "%s", name);
     if (len >= (int)sizeof output->path)
         return tr_fail(error, "the file name %.80s... is too long", output->path);
-    snprintf(output->temporary, sizeof output->temporary, "%s.%ld.tmp", output->path,
+    snprintf(output->temporary, sizeof output->temporary, "%s.%ld" TR_OUTPUT_SUFFIX, output->path,
              (long)getpid());
     unlink(output->temporary); /* left by a killed process of the same number */
     int fd = open(output->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);

@@ -14,9 +14,12 @@
 #include <stddef.h>
 #include <stdio.h>
 
+/* Temporary names end so: SageMaker does not copy such files to S3. */
+#define TR_OUTPUT_SUFFIX ".sagemaker-ignore"
+
 struct tr_output {
     char path[PATH_MAX];
-    char temporary[PATH_MAX + 32]; /* "" when there is none */
+    char temporary[PATH_MAX + 64]; /* "" when there is none */
     FILE *file;                    /* NULL when closed */
     int sys_errno;                 /* of the first write that failed */
 };

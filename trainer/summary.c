@@ -2,6 +2,7 @@
 /* trainer/summary.c - see trainer/summary.h. */
 #include "trainer/summary.h"
 
+#include "trainer/checkpoint.h"
 #include "trainer/json.h"
 #include "trainer/model_files.h"
 #include "trainer/output.h"
@@ -13,6 +14,8 @@ int tr_summary_prepare(const struct tr_train_options *options, struct tr_error *
 {
     struct tr_output output;
     if (options->model_dir && tr_output_directory(options->model_dir, error) < 0)
+        return -1;
+    if (options->checkpoint_dir && tr_checkpoint_prepare(options->checkpoint_dir, error) < 0)
         return -1;
     if (!options->metrics_json)
         return 0;

@@ -9,6 +9,7 @@
 #include "pipe/stop.h"
 #include "trainer/feed.h"
 #include "trainer/inputs.h"
+#include "trainer/keeper.h"
 #include "trainer/shape.h"
 #include "trainer/summary.h"
 
@@ -38,6 +39,10 @@ struct run {
     uint32_t epoch;
     struct tr_pass pass;
     double pass_from_s;
+    bool stopped; /* by a signal, with all that the source has brought done */
+    struct tr_keeper keeper;
+    struct tr_progress progress; /* of the run that this one goes on with */
+    bool goes_on;                /* its epoch has not been done with yet */
 };
 
 const char *tr_channel_name(enum tr_channel channel)
@@ -99,6 +104,48 @@ static int make_model(struct run *run, struct tr_error *error)
 /* --- passes --------------------------------------------------------------------------------------
  */
 
+/* `trained`: the epoch's training, if that is over. */
+static int save(struct run *run, const struct tr_pass *trained, struct tr_error *error)
+{
+    struct tr_progress progress = {.epoch = run->epoch, .validates = trained != NULL};
+    progress.pass = trained ? *trained : run->pass;
+    if (!trained)
+        progress.pass.seconds = tr_now_s() - run->pass_from_s;
+    return tr_keeper_save(&run->keeper, &progress, error);
+}
+
+/* A run is worth more than one checkpoint. */
+static void warn_unsaved(struct run *run, const struct tr_error *why)
+{
+    tr_report_line(&run->report, "warning: no checkpoint was written: %s", why->text);
+}
+
+static int stopped_with_checkpoint(const struct run *run, struct tr_error *error)
+{
+    return tr_fail(error,
+                   "stopped by signal %d before the end; no model was written, but a checkpoint is "
+                   "in %s",
+                   ps_stop_signal(), run->options->checkpoint_dir);
+}
+
+/* A signal ended the pass. `trained`: of validation, which will be done anew. */
+static int interrupted(struct run *run, const struct tr_pass *trained, struct tr_error *error)
+{
+    struct tr_results ignored;
+    struct tr_error why;
+    int rc = 0;
+    if (!run->options->checkpoint_dir)
+        return tr_inputs_interrupted(error);
+    if (trained)
+        rc = run->model->ops->results(run->model, TR_SUMS_EVALUATE, &ignored, &why);
+    if (rc == 0 && run->channel != TR_CHANNEL_TEST) /* before which there was one */
+        rc = save(run, trained, &why);
+    if (rc < 0)
+        return tr_fail(error, "stopped by signal %d, and no checkpoint was written: %.1900s",
+                       ps_stop_signal(), why.text);
+    return stopped_with_checkpoint(run, error);
+}
+
 static int show_progress(struct run *run, struct tr_error *error)
 {
     struct tr_pass so_far = run->pass;
@@ -132,37 +179,58 @@ static int step(void *cookie, const struct tr_device_batch *batch, struct tr_err
     struct run *run = cookie;
     const struct tr_model_ops *ops = run->model->ops;
     const char *name = channel_names[run->channel];
-    if (ps_stop_signal())
-        return tr_inputs_interrupted(error);
     if (tr_shape_check(ops, name, batch->host, run->feature_dim, error) < 0 ||
         ops->check(run->model, name, batch->host, error) < 0)
         return -1;
     run->pass.rows += batch->host->rows;
     run->pass.batches++;
     run->pass.batch_bytes += batch->host->len_bytes;
-    if (run->channel != TR_CHANNEL_TRAIN)
-        return ops->evaluate(run->model, batch, error);
-    if (tr_model_step(run->model, batch, error) < 0)
-        return -1;
+    bool trains = run->channel == TR_CHANNEL_TRAIN;
+    struct tr_error why;
+    int rc =
+        trains ? tr_model_step(run->model, batch, error) : ops->evaluate(run->model, batch, error);
+    if (rc == 0 && ps_stop_signal()) {
+        run->stopped = true;
+        return tr_inputs_interrupted(error);
+    }
+    if (rc < 0 || !trains)
+        return rc;
+    if (tr_keeper_is_due(&run->keeper) && save(run, NULL, &why) < 0)
+        warn_unsaved(run, &why);
     tell_metrics(run, NULL);
     return show_progress(run, error);
 }
 
-/* Runs one epoch of a channel through the model; *pass receives what came of it. The first pass
- * starts when the stream was opened, so that reading the head counts. */
-static int run_pass(struct run *run, enum tr_channel channel, uint32_t epoch, struct tr_pass *pass,
-                    struct tr_error *error)
+/* What the pass begins with: nothing, or what an earlier run has done of it. The first pass starts
+ * when the stream was opened, so that reading the head counts. */
+static void begin_pass(struct run *run, enum tr_channel channel, uint32_t epoch)
 {
-    struct tr_source held_out = tr_inputs_source(&run->inputs, channel);
-    const struct tr_source *source = channel == TR_CHANNEL_TRAIN ? &run->train_source : &held_out;
-    const struct tr_sink sink = {run, step};
     bool first = channel == TR_CHANNEL_TRAIN && epoch == 0;
-    int source_rc;
     run->channel = channel;
     run->epoch = epoch;
     run->pass = (struct tr_pass){.started_at_s = tr_calendar_s()};
     run->pass_from_s = first ? run->inputs.opened_s : tr_now_s();
-    if (tr_feed_run(run->feeds[channel], source, &sink, &source_rc, error) < 0)
+    if (channel == TR_CHANNEL_TRAIN && run->goes_on) {
+        run->pass = run->progress.pass;
+        run->pass_from_s -= run->pass.seconds;
+        run->goes_on = false;
+    }
+}
+
+/* Runs one epoch of a channel through the model; *pass receives what came of it. `trained` is the
+ * epoch's training, if that is over. */
+static int run_pass(struct run *run, enum tr_channel channel, uint32_t epoch,
+                    const struct tr_pass *trained, struct tr_pass *pass, struct tr_error *error)
+{
+    struct tr_source held_out = tr_inputs_source(&run->inputs, channel);
+    const struct tr_source *source = channel == TR_CHANNEL_TRAIN ? &run->train_source : &held_out;
+    const struct tr_sink sink = {run, step};
+    int source_rc = PENSTOCK_OK;
+    begin_pass(run, channel, epoch);
+    int rc = tr_feed_run(run->feeds[channel], source, &sink, &source_rc, error);
+    if (run->stopped || (rc == 0 && source_rc == PENSTOCK_E_STOPPED && ps_stop_signal()))
+        return interrupted(run, trained, error);
+    if (rc < 0)
         return -1;
     if (source_rc < 0)
         return tr_inputs_failed(&run->inputs, channel, error);
@@ -177,27 +245,42 @@ static int run_pass(struct run *run, enum tr_channel channel, uint32_t epoch, st
     return 0;
 }
 
-/* *more becomes false when no further epoch is worth while. */
-static int run_epoch(struct run *run, uint32_t epoch, bool *more, struct tr_error *error)
+static int train_epoch(struct run *run, uint32_t epoch, struct tr_pass *train,
+                       struct tr_error *error)
 {
     const struct tr_model_ops *ops = run->model->ops;
-    struct tr_summary *summary = &run->summary;
     uint32_t epochs = tr_common(run->options)->epochs;
-    struct tr_pass train;
-    struct tr_pass validation;
-    bool validates = tr_inputs_has(&run->inputs, TR_CHANNEL_VALIDATION);
-    if (run_pass(run, TR_CHANNEL_TRAIN, epoch, &train, error) < 0 ||
+    if (run->goes_on && run->progress.validates) {
+        *train = run->progress.pass;
+        run->goes_on = false;
+        return 0;
+    }
+    if (run_pass(run, TR_CHANNEL_TRAIN, epoch, NULL, train, error) < 0 ||
         tr_inputs_check_held_out(&run->inputs, error) < 0)
         return -1;
-    if (!isfinite(train.results.loss))
+    if (!isfinite(train->results.loss))
         return tr_fail(error,
                        "the loss of epoch %u is not a finite number: lower the learning rate, or "
                        "look for values in the data that are not finite (the model: %s)",
                        epoch, run->text);
-    if (ops->epoch_end && ops->epoch_end(run->model, epoch, epoch + 1 == epochs, error) < 0)
+    return ops->epoch_end ? ops->epoch_end(run->model, epoch, epoch + 1 == epochs, error) : 0;
+}
+
+/* *more becomes false when no further epoch is worth while. */
+static int run_epoch(struct run *run, uint32_t epoch, bool *more, struct tr_error *error)
+{
+    struct tr_summary *summary = &run->summary;
+    const struct tr_model_ops *ops = run->model->ops;
+    uint32_t epochs = tr_common(run->options)->epochs;
+    struct tr_pass train;
+    struct tr_pass validation;
+    bool validates = tr_inputs_has(&run->inputs, TR_CHANNEL_VALIDATION);
+    if (train_epoch(run, epoch, &train, error) < 0)
         return -1;
-    if (validates && run_pass(run, TR_CHANNEL_VALIDATION, epoch, &validation, error) < 0)
+    if (validates && (tr_keeper_evaluates(&run->keeper, error) < 0 ||
+                      run_pass(run, TR_CHANNEL_VALIDATION, epoch, &train, &validation, error) < 0))
         return -1;
+    run->keeper.evaluates = false;
     tr_summary_epoch(summary, &train, validates ? &validation : NULL);
     tell_metrics(run, &train);
     tr_report_epoch(&run->report, epoch, epochs, &train, validates ? &validation : NULL,
@@ -210,22 +293,97 @@ static int run_epoch(struct run *run, uint32_t epoch, bool *more, struct tr_erro
     return 0;
 }
 
+/* A job that is begun once more after its training has nothing to train. */
+static void save_at_end(struct run *run, bool more)
+{
+    const struct tr_progress progress = {.epoch = run->summary.epochs, .ended = !more};
+    struct tr_error why;
+    if (tr_keeper_save(&run->keeper, &progress, &why) < 0)
+        warn_unsaved(run, &why);
+}
+
 static int run_all(struct run *run, struct tr_error *error)
 {
+    uint32_t from = run->progress.epoch; /* 0 unless it goes on */
     struct tr_pass test;
-    bool more = true;
-    for (uint32_t epoch = 0; more && epoch < tr_common(run->options)->epochs; epoch++) {
+    bool more = !(run->goes_on && run->progress.ended);
+    for (uint32_t epoch = from; more && epoch < tr_common(run->options)->epochs; epoch++) {
         if (run_epoch(run, epoch, &more, error) < 0)
             return -1;
     }
+    save_at_end(run, more);
     if (tr_inputs_has(&run->inputs, TR_CHANNEL_VALIDATION))
         tr_report_quality(&run->report, "validation", &run->summary.validation);
     if (tr_inputs_has(&run->inputs, TR_CHANNEL_TEST)) {
-        if (run_pass(run, TR_CHANNEL_TEST, 0, &test, error) < 0)
+        if (run_pass(run, TR_CHANNEL_TEST, 0, NULL, &test, error) < 0)
             return -1;
         tr_summary_test(&run->summary, &test);
         tr_report_quality(&run->report, "test", &test);
     }
+    return 0;
+}
+
+/* --- going on ------------------------------------------------------------------------------------
+ */
+
+/* Lets go what an earlier run has been through: so many epochs, and batches of the next. */
+static int let_go(struct run *run, enum tr_channel channel, const struct tr_source *source,
+                  uint32_t epochs, uint64_t batches, struct tr_error *error)
+{
+    while (epochs > 0 || batches > 0) {
+        const struct penstock_batch *batch;
+        int rc = source->next(source->cookie, -1, &batch);
+        if (rc == PENSTOCK_OK) {
+            source->release(source->cookie, batch);
+            batches -= epochs == 0;
+        } else if (rc == PENSTOCK_EPOCH_END && epochs > 0) {
+            epochs--;
+        } else if (rc < 0) {
+            return tr_inputs_failed(&run->inputs, channel, error);
+        } else if (rc != PENSTOCK_AGAIN) {
+            return tr_fail(error, "the %s channel has ended before the checkpoint's place",
+                           channel_names[channel]);
+        }
+    }
+    return 0;
+}
+
+/* What cannot be opened at a place brings everything again. */
+static int let_go_all(struct run *run, struct tr_error *error)
+{
+    const struct tr_progress *p = &run->progress;
+    struct tr_source held_out = tr_inputs_source(&run->inputs, TR_CHANNEL_VALIDATION);
+    bool validates = tr_inputs_has(&run->inputs, TR_CHANNEL_VALIDATION);
+    for (uint32_t epoch = 0; epoch < p->epoch; epoch++) {
+        if (let_go(run, TR_CHANNEL_TRAIN, &run->train_source, 1, 0, error) < 0 ||
+            (validates && let_go(run, TR_CHANNEL_VALIDATION, &held_out, 1, 0, error) < 0))
+            return -1;
+    }
+    return let_go(run, TR_CHANNEL_TRAIN, &run->train_source, p->validates ? 1 : 0,
+                  p->validates ? 0 : p->pass.batches, error);
+}
+
+static int go_on(struct run *run, struct tr_error *error)
+{
+    struct tr_keeper *keeper = &run->keeper;
+    *keeper = (struct tr_keeper){.options = run->options,
+                                 .inputs = &run->inputs,
+                                 .model = run->model,
+                                 .head = run->head,
+                                 .summary = &run->summary};
+    int found = tr_keeper_begin(keeper, &run->report, run->feature_dim, &run->progress, error);
+    if (found <= 0)
+        return found;
+    run->goes_on = true;
+    if (!*keeper->states[TR_CHANNEL_TRAIN])
+        return let_go_all(run, error);
+    for (int i = 0; i < TR_CHANNEL_COUNT; i++)
+        run->inputs.resume[i] = keeper->states[i];
+    keeper->head = NULL;
+    tr_inputs_close(&run->inputs);
+    if (tr_inputs_open(&run->inputs, run->options, run->device, error) < 0)
+        return -1;
+    run->train_source = tr_inputs_source(&run->inputs, TR_CHANNEL_TRAIN);
     return 0;
 }
 
@@ -314,7 +472,8 @@ static int finish(struct run *run, struct tr_error *error)
     report_data(run);
     tr_inputs_report(&run->inputs, &run->report);
     if (rc == 0 && ps_stop_signal())
-        rc = tr_inputs_interrupted(error);
+        rc = run->options->checkpoint_dir ? stopped_with_checkpoint(run, error)
+                                          : tr_inputs_interrupted(error);
     if (rc == 0)
         rc = tr_summary_save(&run->summary, options, run->model, &arrays, error);
     tr_export_free(&arrays);
@@ -367,7 +526,7 @@ int tr_train(const struct tr_train_options *options, struct tr_error *error)
         tr_inputs_open(&run.inputs, options, run.device, error) == 0) {
         report_io(&run);
         if (read_head(&run, error) == 0 && make_model(&run, error) == 0 &&
-            run_all(&run, error) == 0)
+            go_on(&run, error) == 0 && run_all(&run, error) == 0)
             rc = finish(&run, error);
     }
     close_run(&run);

@@ -33,11 +33,16 @@ struct tr_train_options {
     const struct tr_model_ops *model;
     _Alignas(double) char hyper[TR_HYPER_BYTES_MAX]; /* values of model->hyper, checked */
     const char *device;
-    const char *model_dir;    /* NULL: no model is written */
-    const char *metrics_json; /* NULL: none */
-    const char *metrics;      /* for Prometheus: a file, or an address and port; NULL: none */
-    const char *data_type;    /* of every channel; NULL: prefix */
-    const char *compression;  /* of every channel; NULL: none */
+    const char *model_dir;       /* NULL: no model is written */
+    const char *metrics_json;    /* NULL: none */
+    const char *metrics;         /* for Prometheus: a file, or an address and port; NULL: none */
+    const char *data_type;       /* of every channel; NULL: prefix */
+    const char *compression;     /* of every channel; NULL: none */
+    const char *checkpoint_dir;  /* NULL: no checkpoints */
+    uint64_t checkpoint_batches; /* one after so many; 0: after checkpoint_s */
+    double checkpoint_s;
+    uint32_t checkpoint_keep; /* so many stay */
+    bool changed_data;        /* a checkpoint's data may be others now */
     bool quiet;
     bool headroom;                   /* measure it, after the run */
     const char *base;                /* of a training container; NULL: this is none */

@@ -284,6 +284,38 @@ def test_a_stop_ends_the_wait_for_a_fifo(penstock, container):
     assert not (container.base / "output/failure").exists()
 
 
+# --- checkpoints ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["Pipe", "File"])
+def test_a_container_goes_on_from_its_checkpoints(
+    run_penstock, container, model_of_files, mode, tmp_path
+):
+    data = {"train": CSV[1](*TRAIN), "validation": CSV[1](*VALIDATION)}
+    expected = model_of_files(data["train"], data["validation"], CSV[0])
+    checkpoints = container.base / "checkpoints"
+    checkpoints.mkdir()
+    for name in data:
+        container.add(name, mode, CSV[0], data[name])
+
+    def once(epochs):
+        container.write("hyperparameters", {**HYPERPARAMETERS, "epochs": str(epochs)})
+        with ExitStack() as writers:
+            for name in data if mode == "Pipe" else ():
+                for left in container.data.glob(f"{name}_*"):
+                    left.unlink()
+                writers.enter_context(PipeWriter(container.data, name, [data[name]] * 4, 997))
+            return train(run_penstock, container, "--checkpoint-every", "5").ok().stdout
+
+    once(2)
+    (*_, middle, end) = sorted(checkpoints.iterdir())
+    end.unlink()  # as if the run had been killed
+    out = once(3)
+    assert f"goes on from {middle}: epoch 1, batch 11" in out
+    assert "epoch=2" in out and "epoch=0" not in out
+    assert container.models() == expected
+
+
 # --- refusals -------------------------------------------------------------------------------------
 
 

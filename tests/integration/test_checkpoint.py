@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tests/integration/test_checkpoint.py - runs that are killed, stopped, or find their checkpoints
+damaged, end with the bytes of a run that nothing happened to; others are refused by name.
+"""
+
+import random
+import signal
+import subprocess
+import time
+from contextlib import contextmanager
+
+import numpy
+import pytest
+from conftest import clean_env
+from safetensors import safe_open
+
+COMMON = ["--content-type", "text/csv;label_size=1", "--device", "cpu", "--quiet"]
+ALGORITHMS = {
+    "linear-learner": ["predictor_type=binary_classifier", "mini_batch_size=20", "epochs=4"],
+    "factorization-machines": [
+        "predictor_type=binary_classifier",
+        "num_factors=4",
+        "feature_dim=6",
+        "mini_batch_size=20",
+        "epochs=4",
+    ],
+    "kmeans": ["k=3", "feature_dim=6", "mini_batch_size=20", "epochs=4"],
+    "pca": ["num_components=2", "feature_dim=6", "mini_batch_size=5"],
+    "mlp": [
+        "predictor_type=binary_classifier",
+        "hidden_layers=8,4",
+        "dropout=0.2",
+        "mini_batch_size=20",
+        "epochs=4",
+    ],
+}
+STOPPING = ["early_stopping_patience=2", "early_stopping_tolerance=0.001", "num_models=2"]
+
+
+def write_rows(folder, seed, objects, rows):
+    draw = numpy.random.default_rng(seed)
+    folder.mkdir()
+    for shard in range(objects):
+        features = numpy.round(draw.normal(size=(rows + shard * 37, 6)), 3)
+        labels = (features[:, 0] + features[:, 1] > 0).astype(int)
+        lines = (f"{k}," + ",".join(map(str, x)) + "\n" for k, x in zip(labels, features))
+        (folder / f"part-{shard}.csv").write_text("".join(lines))
+    return folder
+
+
+@pytest.fixture
+def rows(tmp_path):
+    return write_rows(tmp_path / "rows", 1, 5, 700)
+
+
+def command(where, *options, algorithm="linear-learner", hyper=()):
+    args = ["train", "--algorithm", algorithm, "--train", where, *COMMON]
+    for assignment in [*ALGORITHMS[algorithm], *hyper]:
+        args += ["--hp", assignment]
+    return args + ["--shuffle-seed", "3", *options]
+
+
+def model_of(folder):
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert {"model.safetensors", "model.npz", "config.json"} <= set(files)
+    return files
+
+
+@contextmanager
+def started(penstock, args, env=None):
+    process = subprocess.Popen(
+        [str(a) for a in [penstock, *args]],
+        env=clean_env(env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for(process, folder, count, suffix=".safetensors"):
+    """Waits until checkpoints have been written since `folder` was looked at. False: it ended."""
+    seen = set()
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and len(seen) < count:
+        seen |= {p.name for p in folder.glob("*" + suffix)} if folder.exists() else set()
+        if process.poll() is not None:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+# --- SIGKILL --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "algorithm, source", [("linear-learner", "s3"), *((name, "file") for name in ALGORITHMS)]
+)
+def test_a_killed_run_goes_on_with_the_same_bytes(
+    penstock, run_penstock, rows, s3_server, tmp_path, algorithm, source
+):
+    env, where = {}, rows
+    if source == "s3":
+        env, where = s3_server(rows.parent).env, "s3://rows/part"
+    options = ["--validation", where, "--validation-sample", "0-0.2", "--shuffle-rows", "100"]
+    options += ["--last-batch", "drop" if algorithm == "linear-learner" else "keep"]
+    hyper = STOPPING if algorithm == "linear-learner" else []
+    known = {"algorithm": algorithm, "hyper": hyper}
+    run_penstock(command(where, *options, "--model-dir", tmp_path / "whole", **known), env=env).ok()
+    checkpoints = tmp_path / "checkpoints"
+    args = command(where, *options, "--model-dir", tmp_path / "model", **known)
+    args += ["--checkpoint-dir", checkpoints, "--checkpoint-every", "7"]
+    draw = random.Random(algorithm + source)
+    kills = 0
+    for _ in range(4):
+        before = len(list(checkpoints.glob("*.safetensors"))) if checkpoints.exists() else 0
+        with started(penstock, args, env) as process:
+            if wait_for(process, checkpoints, before + 2):
+                time.sleep(draw.uniform(0, 0.05))
+                kills += process.poll() is None
+    assert kills >= 2  # one after the other
+    again = run_penstock(args, env=env).ok()
+    assert model_of(tmp_path / "model") == model_of(tmp_path / "whole")
+    assert not list(checkpoints.glob("*.sagemaker-ignore")), again.stderr
+    assert len(list(checkpoints.iterdir())) == 5
+
+
+# --- signals --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number, rc", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("phase", ["training", "validation"])
+def test_a_signal_leaves_a_checkpoint(penstock, run_penstock, tmp_path, phase, number, rc):
+    large = write_rows(tmp_path / "large", 1, 3, 6000)
+    small = write_rows(tmp_path / "small", 2, 2, 60)
+    where, held_out = (large, small) if phase == "training" else (small, large)
+    options = ["--validation", held_out, "--model-dir"]
+    run_penstock(command(where, *options, tmp_path / "whole")).ok()
+    checkpoints = tmp_path / "checkpoints"
+    args = command(where, *options, tmp_path / "model")
+    args += ["--checkpoint-dir", checkpoints]
+    stopped = 0
+    for _ in range(3):
+        with started(penstock, args) as process:
+            process.stdout.readline()  # the first epoch is over
+            process.send_signal(number)
+            sent = time.monotonic()
+            _, stderr = process.communicate(timeout=30)
+            if process.returncode == 0:
+                break
+            assert time.monotonic() - sent < 5
+            assert process.returncode == rc
+            assert "a checkpoint is in" in stderr, stderr
+            stopped += 1
+            assert not list(checkpoints.glob("*.sagemaker-ignore"))
+    assert stopped > 0
+    run_penstock(args).ok()
+    assert model_of(tmp_path / "model") == model_of(tmp_path / "whole")
+
+
+# --- damage ---------------------------------------------------------------------------------------
+
+
+def test_damaged_checkpoints_are_passed_over(run_penstock, rows, tmp_path):
+    checkpoints = tmp_path / "checkpoints"
+    options = ["--checkpoint-dir", checkpoints, "--checkpoint-every", "40", "--keep", "3"]
+    run_penstock(command(rows, *options, "--model-dir", tmp_path / "whole")).ok()
+    newest = sorted(checkpoints.iterdir(), reverse=True)
+    assert len(newest) == 3
+    whole = newest[0].read_bytes()
+    newest[0].write_bytes(whole[:-100])
+    changed = bytearray(newest[1].read_bytes())
+    changed[changed.index(b"\\\"epoch\\\":") + 10] ^= 1
+    newest[1].write_bytes(changed)
+    args = [a for a in command(rows, *options, "--model-dir", tmp_path / "model") if a != "--quiet"]
+    out = run_penstock(args).ok().stdout
+    for path in newest[:2]:
+        assert f"warning: the checkpoint {path} is passed over" in out
+    assert f"goes on from {newest[2]}" in out
+    assert model_of(tmp_path / "model") == model_of(tmp_path / "whole")
+
+
+def test_a_checkpoint_opens_elsewhere(run_penstock, rows, tmp_path):
+    run_penstock(command(rows, "--checkpoint-dir", tmp_path / "checkpoints")).ok()
+    (path,) = (tmp_path / "checkpoints").iterdir()
+    with safe_open(path, "numpy") as file:
+        metadata = file.metadata()
+        steps = file.get_tensor("steps").view("<u8")
+    assert metadata["algorithm"] == "linear-learner" and metadata["hp.mini_batch_size"] == "20"
+    assert '"penstock_state":1' in metadata["state.train"]
+    assert steps[0] == 4 * -(-sum(700 + 37 * i for i in range(5)) // 20)
+
+
+# --- refusals -------------------------------------------------------------------------------------
+
+
+def test_other_runs_are_refused_by_name(run_penstock, rows, tmp_path):
+    options = ["--checkpoint-dir", tmp_path / "checkpoints", "--checkpoint-every", "300"]
+    run_penstock(command(rows, *options)).ok()
+    cases = [
+        (command(rows, *options, algorithm="factorization-machines"), "algorithm = 'linear-learner'"),
+        (command(rows, *options, hyper=["learning_rate=0.5"]), "hp.learning_rate = 'auto'"),
+        (command(rows, *options, hyper=["mini_batch_size=30"]), "hp.mini_batch_size = '20'"),
+        (command(rows, *options, "--shuffle-seed", "4", hyper=["epochs=9"]), "seed \"3\""),
+    ]
+    for args, words in cases:
+        out = run_penstock(args)
+        assert out.rc == 1 and words in out.stderr, out.stderr
+    longer = run_penstock(command(rows, *options, hyper=["epochs=6"])).ok().stdout
+    assert "epoch=4" in longer and "epoch=5" in longer and "epoch=3" not in longer
+
+
+def test_changed_data_are_refused(run_penstock, rows, tmp_path):
+    options = ["--checkpoint-dir", tmp_path / "checkpoints"]
+    run_penstock(command(rows, *options)).ok()
+    (rows / "part-9.csv").write_text("1,1,2,3,4,5,6\n")
+    out = run_penstock(command(rows, *options, hyper=["epochs=5"]))
+    assert out.rc == 1 and "field data" in out.stderr, out.stderr
+    run_penstock(command(rows, *options, "--changed-data", hyper=["epochs=5"])).ok()
+
+
+def test_checkpoint_options_are_checked(run_penstock, rows, tmp_path):
+    for options, words in [
+        (["--checkpoint-every", "5m"], "checkpoint-every"),
+        (["--checkpoint-every", "s"], "checkpoint-every"),
+        (["--keep", "0"], "keep"),
+    ]:
+        out = run_penstock(command(rows, *options))
+        assert out.rc == 2 and words in out.stderr
+    (tmp_path / "file").write_text("")
+    out = run_penstock(command(rows, "--checkpoint-dir", tmp_path / "file"))
+    assert out.rc == 1 and "is not a directory" in out.stderr

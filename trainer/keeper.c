@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trainer/keeper.c - see trainer/keeper.h. */
+#include "trainer/keeper.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROGRESS_ITEM "run.progress"
+#define SUMMARY_ITEM "run.summary"
+#define HISTORY_ITEM "run.history"
+
+static const char *const place_names[TR_CHANNEL_COUNT] = {"state.train", "state.validation",
+                                                          "state.test"};
+
+/* --- what has to be the same ---------------------------------------------------------------------
+ */
+
+/* The mark to fill in; the last one is used again when there are too many, which tests rule out. */
+static char *add_mark(struct tr_keeper *keeper, const char *group, const char *name)
+{
+    size_t no = keeper->mark_count < TR_MARKS_MAX ? keeper->mark_count++ : TR_MARKS_MAX - 1;
+    snprintf(keeper->marks[no].name, sizeof keeper->marks[no].name, "%s%s", group, name);
+    keeper->marks[no].text = keeper->values[no];
+    return keeper->values[no];
+}
+
+static void put_hyperparameter(struct tr_keeper *keeper, const struct tr_hyper_parameter *p)
+{
+    const char *value = keeper->options->hyper + p->offset;
+    const size_t room = sizeof keeper->values[0];
+    char *text = add_mark(keeper, "hp.", p->name);
+    struct tr_hyper_counts counts;
+    uint32_t count;
+    double real;
+    size_t len = 0;
+    int word;
+    switch (p->kind) {
+    case TR_HYPER_COUNT:
+        memcpy(&count, value, sizeof count);
+        snprintf(text, room, "%" PRIu32, count);
+        return;
+    case TR_HYPER_REAL:
+        memcpy(&real, value, sizeof real);
+        snprintf(text, room, isnan(real) ? "auto" : "%.17g", real);
+        return;
+    case TR_HYPER_WORD:
+        memcpy(&word, value, sizeof word);
+        snprintf(text, room, "%s", tr_hyper_word(p->words, word));
+        return;
+    case TR_HYPER_COUNTS:
+        memcpy(&counts, value, sizeof counts);
+        for (uint32_t i = 0; i < counts.count && len < room; i++)
+            len += (size_t)snprintf(text + len, room - len, i > 0 ? ",%" PRIu32 : "%" PRIu32,
+                                    counts.at[i]);
+        return;
+    case TR_HYPER_TRUTH:
+        memcpy(&word, value, sizeof word);
+        snprintf(text, room, "%s", word == TR_AUTO ? "auto" : word ? "true" : "false");
+        return;
+    }
+}
+
+/* Epochs may differ: training may go on for longer. */
+static void put_marks(struct tr_keeper *keeper, uint32_t feature_dim)
+{
+    const struct tr_model_ops *ops = keeper->options->model;
+    const size_t room = sizeof keeper->values[0];
+    keeper->mark_count = 0;
+    snprintf(add_mark(keeper, "", "algorithm"), room, "%s", ops->name);
+    snprintf(add_mark(keeper, "", "feature_dim"), room, "%" PRIu32, feature_dim);
+    for (const struct tr_hyper_parameter *p = ops->hyper->parameters; p->name; p++) {
+        if (p->offset != offsetof(struct tr_hyper_common, epochs) &&
+            p->offset != offsetof(struct tr_hyper_common, feature_dim))
+            put_hyperparameter(keeper, p);
+    }
+}
+
+/* --- places in the data --------------------------------------------------------------------------
+ */
+
+/* What comes through FIFOs cannot be opened at a place. */
+static bool has_fifos(const struct tr_train_options *options)
+{
+    for (int i = 0; i < TR_CHANNEL_COUNT; i++) {
+        if (options->channels[i].uri_count > 0 &&
+            strncmp(options->channels[i].uris[0], "pipe:", 5) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int get_place(const struct tr_keeper *keeper, enum tr_channel channel,
+                     char text[PENSTOCK_STATE_BYTES], struct tr_error *error)
+{
+    text[0] = '\0';
+    if (!tr_inputs_has(keeper->inputs, channel) || has_fifos(keeper->options))
+        return 0;
+    return tr_inputs_state(keeper->inputs, channel, text, error);
+}
+
+/* The test channel is read once, at the end: it has no place but its beginning. */
+static int get_places(const struct tr_keeper *keeper, char (*texts)[PENSTOCK_STATE_BYTES],
+                      struct tr_error *error)
+{
+    bool in_head = keeper->head && !tr_head_is_past(keeper->head);
+    texts[TR_CHANNEL_TRAIN][0] = texts[TR_CHANNEL_TEST][0] = '\0';
+    if (!in_head && get_place(keeper, TR_CHANNEL_TRAIN, texts[TR_CHANNEL_TRAIN], error) < 0)
+        return -1;
+    if (!keeper->evaluates)
+        return get_place(keeper, TR_CHANNEL_VALIDATION, texts[TR_CHANNEL_VALIDATION], error);
+    memcpy(texts[TR_CHANNEL_VALIDATION], keeper->held_out, PENSTOCK_STATE_BYTES);
+    return 0;
+}
+
+int tr_keeper_evaluates(struct tr_keeper *keeper, struct tr_error *error)
+{
+    keeper->evaluates = true;
+    if (!keeper->options->checkpoint_dir)
+        return 0;
+    return get_place(keeper, TR_CHANNEL_VALIDATION, keeper->held_out, error);
+}
+
+/* --- saving --------------------------------------------------------------------------------------
+ */
+
+bool tr_keeper_is_due(struct tr_keeper *keeper)
+{
+    const struct tr_train_options *options = keeper->options;
+    if (!options->checkpoint_dir)
+        return false;
+    keeper->batches++;
+    if (options->checkpoint_batches > 0)
+        return keeper->batches >= options->checkpoint_batches;
+    return tr_now_s() - keeper->saved_at_s >= options->checkpoint_s;
+}
+
+static size_t history_bytes(const struct tr_summary *summary)
+{
+    size_t epochs =
+        summary->epochs < TR_SUMMARY_EPOCHS_MAX ? summary->epochs : TR_SUMMARY_EPOCHS_MAX;
+    return summary->history ? epochs * sizeof *summary->history : 0;
+}
+
+static struct tr_state_item host_item(const char *name, const void *memory, size_t len_bytes)
+{
+    struct tr_state_item item = {.memory = (void *)(uintptr_t)memory, .len_bytes = len_bytes};
+    snprintf(item.name, sizeof item.name, "%s", name);
+    return item;
+}
+
+int tr_keeper_save(struct tr_keeper *keeper, const struct tr_progress *progress,
+                   struct tr_error *error)
+{
+    const struct tr_train_options *options = keeper->options;
+    char texts[TR_CHANNEL_COUNT][PENSTOCK_STATE_BYTES];
+    struct tr_mark places[TR_CHANNEL_COUNT];
+    struct tr_summary summary = *keeper->summary;
+    if (!options->checkpoint_dir)
+        return 0;
+    if (get_places(keeper, texts, error) < 0)
+        return -1;
+    for (int i = 0; i < TR_CHANNEL_COUNT; i++) {
+        snprintf(places[i].name, sizeof places[i].name, "%s", place_names[i]);
+        places[i].text = texts[i];
+    }
+    struct tr_checkpoint c = {.directory = options->checkpoint_dir,
+                              .keep = options->checkpoint_keep,
+                              .device = keeper->model->device,
+                              .marks = keeper->marks,
+                              .mark_count = keeper->mark_count,
+                              .places = places,
+                              .place_count = TR_CHANNEL_COUNT};
+    c.items[c.item_count++] = host_item(PROGRESS_ITEM, progress, sizeof *progress);
+    c.items[c.item_count++] = host_item(SUMMARY_ITEM, &summary, sizeof summary);
+    c.items[c.item_count++] =
+        host_item(HISTORY_ITEM, summary.history ? (const void *)summary.history : "",
+                  history_bytes(&summary));
+    summary.history = NULL; /* an address says nothing later */
+    c.item_count += options->model->state(keeper->model, c.items + c.item_count);
+    keeper->saved_at_s = tr_now_s();
+    keeper->batches = 0;
+    return tr_checkpoint_write(&c, progress->epoch,
+                               progress->pass.batches + (progress->validates ? 1 : 0), error);
+}
+
+/* --- going on ------------------------------------------------------------------------------------
+ */
+
+/* What a run has told so far; how its device and I/O are, the new one knows better. */
+static void take_summary(struct tr_summary *to, const struct tr_summary *from)
+{
+    to->epochs = from->epochs;
+    to->rows = from->rows;
+    to->batches = from->batches;
+    to->train_seconds = from->train_seconds;
+    to->has_validation = from->has_validation;
+    to->train = from->train;
+    to->validation = from->validation;
+}
+
+/* Copies an item of exactly this size. */
+static int take(const struct tr_loaded *loaded, const char *name, void *to, size_t len_bytes,
+                struct tr_error *error)
+{
+    const struct tr_state_item item = host_item(name, to, len_bytes);
+    return tr_loaded_restore(loaded, NULL, &item, 1, error);
+}
+
+static int take_history(struct tr_summary *summary, const struct tr_loaded *loaded,
+                        struct tr_error *error)
+{
+    size_t len_bytes;
+    const void *bytes = tr_loaded_item(loaded, HISTORY_ITEM, &len_bytes);
+    size_t epochs =
+        summary->epochs < TR_SUMMARY_EPOCHS_MAX ? summary->epochs : TR_SUMMARY_EPOCHS_MAX;
+    if (!bytes || len_bytes != epochs * sizeof *summary->history)
+        return tr_fail(error, "%s: " HISTORY_ITEM " does not have %zu epochs",
+                       tr_loaded_path(loaded), epochs);
+    summary->history = len_bytes > 0 ? malloc(len_bytes) : NULL;
+    if (!summary->history)
+        return len_bytes > 0 ? tr_fail(error, "no memory") : 0;
+    memcpy(summary->history, bytes, len_bytes);
+    return 0;
+}
+
+static int go_on(struct tr_keeper *keeper, const struct tr_loaded *loaded,
+                 struct tr_progress *progress, struct tr_error *error)
+{
+    struct tr_state_item items[TR_TENSORS_MAX];
+    struct tr_summary summary;
+    size_t count = keeper->options->model->state(keeper->model, items);
+    if (take(loaded, PROGRESS_ITEM, progress, sizeof *progress, error) < 0 ||
+        take(loaded, SUMMARY_ITEM, &summary, sizeof summary, error) < 0 ||
+        tr_loaded_restore(loaded, keeper->model->device, items, count, error) < 0)
+        return -1;
+    take_summary(keeper->summary, &summary);
+    for (int i = 0; i < TR_CHANNEL_COUNT; i++)
+        snprintf(keeper->states[i], sizeof keeper->states[i], "%s",
+                 tr_loaded_text(loaded, place_names[i]));
+    return take_history(keeper->summary, loaded, error);
+}
+
+static void warn(void *cookie, const char *line)
+{
+    tr_report_line(cookie, "warning: %s", line);
+}
+
+int tr_keeper_begin(struct tr_keeper *keeper, struct tr_report *report, uint32_t feature_dim,
+                    struct tr_progress *progress, struct tr_error *error)
+{
+    const char *directory = keeper->options->checkpoint_dir;
+    struct tr_loaded *loaded = NULL;
+    keeper->saved_at_s = tr_now_s();
+    if (!directory)
+        return 0;
+    put_marks(keeper, feature_dim);
+    if (tr_checkpoint_load(directory, keeper->marks, keeper->mark_count, warn, report, &loaded,
+                           error) < 0)
+        return -1;
+    if (!loaded)
+        return 0;
+    int rc = go_on(keeper, loaded, progress, error);
+    if (rc == 0)
+        tr_report_line(report, "checkpoint: goes on from %s: epoch %u, batch %llu%s",
+                       tr_loaded_path(loaded), progress->epoch,
+                       (unsigned long long)progress->pass.batches,
+                       progress->validates ? ", its validation" : "");
+    tr_loaded_free(&loaded);
+    return rc == 0 ? 1 : -1;
+}
