@@ -21,6 +21,9 @@ struct drive {
     const char *key; /* of the object; NULL: "" */
 };
 
+/* Of one decode: sparse rows of a few bytes can ask for 2^32 columns as dense ones. */
+#define DRIVE_CELLS_MAX (UINT64_C(1) << 23)
+
 /* The rows before the first bad record, and whether there was one. */
 struct drive_result {
     float *values; /* rows x (features, labels), of dense float32 rows */
@@ -35,6 +38,7 @@ struct drive_result {
     bool failed;
     size_t error_offset_bytes; /* of the bad record, in the object */
     char text[360];
+    bool outsized; /* a row would not fit into any slot: the pipe refuses it, and so does this */
 };
 
 static inline bool drive_is_float(const struct fmt_shape *shape)
@@ -241,6 +245,10 @@ static inline void drive_run(const struct drive *drive, const uint8_t *in, size_
             if (cut.rows > 0 && decoder == NULL) {
                 if (ops->learn(&drive->options, span, span_bytes, &r->shape, &error) != FMT_OK) {
                     drive_fail(r, at + cut.lead_bytes, &error);
+                } else if ((uint64_t)r->shape.feature_dim * drive->rows_max > DRIVE_CELLS_MAX) {
+                    r->outsized = true;
+                    free(copy);
+                    return;
                 } else {
                     decoder = ops->decoder_new(&drive->options, &r->shape);
                     if (decoder == NULL)

@@ -43,6 +43,10 @@ static void check_object(const uint8_t *in, size_t len, uint32_t rows_max, uint3
     struct drive_result got;
     struct drive_result expected;
     drive_run(&drive, in, len, &got);
+    if (got.outsized) {
+        drive_result_free(&got);
+        return;
+    }
     record_reference(channel, in, len, &expected);
     if (!drive_result_equal(&got, &expected)) {
         fprintf(stderr, "decoder: %zu rows, error '%s' at %zu; reference: %zu rows, %s at %zu\n",
