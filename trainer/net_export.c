@@ -52,13 +52,24 @@ static void transpose(const struct tr_layer *layer, const float *from, float *to
     }
 }
 
+/* (pixels, channels, outputs) to (channels, pixels, outputs). */
+static void to_planes(const struct tr_layer *layer, const float *from, float *to)
+{
+    size_t channels = layer->in.channels;
+    size_t pixels = (size_t)layer->in.height * layer->in.width;
+    for (size_t c = 0; c < channels; c++) {
+        for (size_t pixel = 0; pixel < pixels; pixel++, to += layer->outputs)
+            memcpy(to, from + (pixel * channels + c) * layer->outputs, layer->outputs * sizeof *to);
+    }
+}
+
 static int export_layer(struct tr_net_model *model, const struct trained *from, uint32_t k,
                         struct tr_export *out, struct tr_error *error)
 {
     const struct tr_layer *layer = &from->plan->layers[k];
     const float *weights = from->parameters + layer->weights_at;
     const float *bias = from->parameters + from->plan->weight_count + layer->bias_at;
-    uint64_t dense[] = {layer->in.channels, layer->outputs};
+    uint64_t dense[] = {tr_layer_dim(layer), layer->outputs};
     uint64_t conv[] = {layer->outputs, layer->in.channels, layer->kernel, layer->kernel};
     bool is_conv = layer->op == TR_LAYER_CONV;
     if (layer->op == TR_LAYER_MEAN)
@@ -75,7 +86,7 @@ static int export_layer(struct tr_net_model *model, const struct trained *from, 
         transpose(layer, weights, w);
         return 0;
     }
-    memcpy(w, weights, dense[0] * dense[1] * sizeof *w);
+    to_planes(layer, weights, w);
     if (layer->input == 0)
         fold_input(from, layer, w, b);
     if (k + 1 == from->plan->layer_count && model->config.loss == TR_LOSS_SQUARED)

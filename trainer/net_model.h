@@ -70,6 +70,7 @@ size_t tr_net_model_state(struct tr_model *model, struct tr_state_item *items);
 void tr_net_model_put_optimizer(const struct tr_net_model *model, struct tr_json *json);
 
 /* trainer/net_export.c: dense layers as NAME.weights (dim, outputs) and NAME.bias (outputs),
+ * where dim goes through a picture plane by plane;
  * convolutions as NAME.weights (outputs, channels, kernel, kernel). The scaling of labels, and of
  * features where the first layer is dense, is folded in; else it is input.mean and input.inv_std
  * (channels, 1, 1). */

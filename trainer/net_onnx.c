@@ -29,6 +29,10 @@ static void add_product(struct fmt_onnx_graph *graph, const struct tr_net_model 
     const char *bias = model->names[k][1];
     int64_t pad = layer->kernel / 2;
     if (layer->op == TR_LAYER_DENSE) {
+        if (tr_layer_dim(layer) > layer->in.channels) {
+            struct fmt_onnx_node *node = chain(graph, "Flatten", layer, "rows", NULL, NULL, value);
+            node->attributes[0] = (struct fmt_onnx_attribute){"axis", 0, {1}};
+        }
         chain(graph, "Gemm", layer, "product", weights, bias, value);
         return;
     }

@@ -7,8 +7,8 @@
  * A layer is out = dropout(activation(op(input) + residual)). Pixels are NHWC: a channel's values
  * of neighbouring pixels lie `channels` apart. Rows of plain features are 1 x 1 pixels.
  *
- * There is no batch normalisation: residual branches end in weights that start at zero and are
- * narrowed by depth instead (Zhang, Dauphin and Ma, "Fixup initialization", ICLR 2019). So a row's
+ * There is no batch normalisation: the initial weights of residual branches are narrowed by depth
+ * instead (after Zhang, Dauphin and Ma, "Fixup initialization", ICLR 2019). So a row's
  * result depends on that row alone, a batch may be cut into blocks or shared out among hosts
  * without a change of the gradient, and training and evaluation compute the same function.
  *
@@ -23,7 +23,7 @@
 #define TR_LAYER_NAME_BYTES 24U
 
 enum tr_layer_op {
-    TR_LAYER_DENSE, /* (features) x weights + bias; of 1 x 1 pixels */
+    TR_LAYER_DENSE, /* (values of all pixels) x weights + bias */
     TR_LAYER_CONV,  /* square, padded by kernel / 2 zeros on every side */
     TR_LAYER_MEAN   /* of every channel over all pixels */
 };
@@ -76,7 +76,7 @@ static inline uint32_t tr_layer_pixels(const struct tr_layer *layer)
 static inline uint32_t tr_layer_dim(const struct tr_layer *layer)
 {
     return layer->op == TR_LAYER_CONV ? layer->kernel * layer->kernel * layer->in.channels
-                                      : layer->in.channels;
+                                      : (uint32_t)tr_extent_values(&layer->in);
 }
 
 static inline size_t tr_plan_parameters(const struct tr_plan *plan)
@@ -87,7 +87,7 @@ static inline size_t tr_plan_parameters(const struct tr_plan *plan)
 void tr_plan_init(struct tr_plan *plan, struct tr_extent in);
 
 /* Appends a layer with its extents and places filled in; returns its number. There is room for it,
- * its sources are there, and DENSE has an input of 1 x 1 pixels. */
+ * and its sources are there. */
 uint32_t tr_plan_add(struct tr_plan *plan, struct tr_layer layer);
 
 /* Bounds of weights that keep the size of what passes through: for relu (He et al. 2015) and for

@@ -136,7 +136,7 @@ static void each_joint(struct tr_net_ref *ref, uint32_t k, joint_fn visit, doubl
         }
         return;
     }
-    for (uint32_t i = 0; i < l->in.channels; i++) {
+    for (uint32_t i = 0; i < tr_layer_dim(l); i++) {
         for (uint32_t o = 0; o < l->outputs; o++) {
             struct joint joint = {i, o, l->weights_at + (size_t)i * l->outputs + o};
             visit(ref, k, joint, terms);

@@ -104,8 +104,8 @@ static struct tr_layer conv(const char *name, uint32_t input, uint32_t outputs, 
 }
 
 /* Two convolutions around which the input goes as it is, or, where the size changes, through one of
- * 1 x 1. `narrow` is the factor of the first one's weights: Fixup's L^(-1/2) for L blocks; those of
- * the second are zero, so that the block starts as its input. */
+ * 1 x 1. `narrow`, L^(-1/2) for L blocks, is the factor of the second one's weights: what blocks
+ * add up to then keeps its size, whatever the depth. */
 static uint32_t add_block(struct tr_plan *plan, uint32_t number, uint32_t input, uint32_t outputs,
                           float narrow)
 {
@@ -146,7 +146,6 @@ static void make_plan(const struct tr_resnet_hyper *hyper, struct tr_plan *plan)
         for (uint32_t i = 0; i < blocks; i++)
             last = add_block(plan, ++number, last, hyper->num_filters << stage, narrow);
     }
-    last = tr_plan_add(plan, (struct tr_layer){.op = TR_LAYER_MEAN, .input = last});
     tr_plan_add(plan, (struct tr_layer){.name = "output",
                                         .op = TR_LAYER_DENSE,
                                         .input = last,

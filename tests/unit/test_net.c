@@ -64,9 +64,9 @@ static void plan_mlp(struct tr_plan *plan, enum tr_loss loss, uint32_t dim,
     tr_plan_add(plan, dense(second, 5, outputs_of(loss), TR_ACTIVATION_NONE));
 }
 
-/* A stem, a residual block, one of half the size with a projection, the mean: every way that a
- * gradient can take. Odd sizes, so that strides do not divide them. */
-static void plan_residual(struct tr_plan *plan, enum tr_loss loss)
+/* A stem, a residual block, one of half the size with a projection, the mean or all pixels: every
+ * way that a gradient can take. Odd sizes, so that strides do not divide them. */
+static void plan_residual(struct tr_plan *plan, enum tr_loss loss, bool mean)
 {
     tr_plan_init(plan, (struct tr_extent){5, 7, 2});
     uint32_t stem = tr_plan_add(plan, conv(0, 3, 3, 1, 0, TR_ACTIVATION_RELU));
@@ -75,8 +75,9 @@ static void plan_residual(struct tr_plan *plan, enum tr_loss loss)
     uint32_t c = tr_plan_add(plan, conv(b, 4, 3, 2, 0, TR_ACTIVATION_RELU));
     uint32_t side = tr_plan_add(plan, conv(b, 4, 1, 2, 0, TR_ACTIVATION_NONE));
     uint32_t d = tr_plan_add(plan, conv(c, 4, 3, 1, side, TR_ACTIVATION_RELU));
-    uint32_t mean = tr_plan_add(plan, (struct tr_layer){.op = TR_LAYER_MEAN, .input = d});
-    tr_plan_add(plan, dense(mean, 4, outputs_of(loss), TR_ACTIVATION_NONE));
+    if (mean)
+        d = tr_plan_add(plan, (struct tr_layer){.op = TR_LAYER_MEAN, .input = d});
+    tr_plan_add(plan, dense(d, mean ? 4 : 48, outputs_of(loss), TR_ACTIVATION_NONE));
 }
 
 /* Fills in everything but the plan. */
@@ -175,7 +176,7 @@ static void test_reference_gradient_matches_finite_differences(void **state)
             make_problem(&p, (enum tr_loss)loss, 9, true);
             check_finite_differences(&p);
         }
-        plan_residual(&p.config.plan, (enum tr_loss)loss);
+        plan_residual(&p.config.plan, (enum tr_loss)loss, loss != TR_LOSS_SOFTMAX);
         make_problem(&p, (enum tr_loss)loss, 3, true);
         check_finite_differences(&p);
     }
@@ -257,7 +258,7 @@ static void check_gradients(const char *name)
         plan_mlp(&p.config.plan, (enum tr_loss)loss, 6, TR_ACTIVATION_TANH);
         make_problem(&p, (enum tr_loss)loss, 37, true);
         check_gradient(device, &p);
-        plan_residual(&p.config.plan, (enum tr_loss)loss);
+        plan_residual(&p.config.plan, (enum tr_loss)loss, loss != TR_LOSS_SOFTMAX);
         make_problem(&p, (enum tr_loss)loss, 5, true);
         check_gradient(device, &p);
     }
@@ -266,7 +267,7 @@ static void check_gradients(const char *name)
     check_gradient(device, &p);
     use_bytes(&p);
     check_gradient(device, &p);
-    plan_residual(&p.config.plan, TR_LOSS_SOFTMAX);
+    plan_residual(&p.config.plan, TR_LOSS_SOFTMAX, true);
     make_problem(&p, TR_LOSS_SOFTMAX, 5, true);
     p.config.planes = true;
     check_gradient(device, &p);
