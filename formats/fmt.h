@@ -216,6 +216,9 @@ bool fmt_texts_reserve(struct fmt_texts *texts, size_t more) __attribute__((warn
 enum fmt_rc fmt_options_parse(const char *content_type, struct fmt_options *options,
                               struct fmt_error *error);
 
+/* Whether any content type has a parameter name[len_bytes]. */
+bool fmt_is_parameter(const char *name, size_t len_bytes);
+
 /* Frees what the options own, and zeroes them. */
 void fmt_options_free(struct fmt_options *options);
 

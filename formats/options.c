@@ -230,6 +230,31 @@ static enum fmt_rc parse_parameters(const struct format *format, const char *end
     return FMT_OK;
 }
 
+/* Whether `name` is one of `list`: "a, b, c.COLUMN", of which the last stands for any column. */
+static bool list_has(const char *list, struct token name)
+{
+    for (const char *at = list; *at != '\0'; at += strspn(at, ", ")) {
+        size_t len = strcspn(at, ",");
+        const char *dot = memchr(at, '.', len);
+        size_t fixed = dot != NULL ? (size_t)(dot - at) + 1 : len;
+        if ((dot != NULL ? name.len_bytes > fixed : name.len_bytes == fixed) &&
+            strncasecmp(at, name.text, fixed) == 0)
+            return true;
+        at += len;
+    }
+    return false;
+}
+
+bool fmt_is_parameter(const char *name, size_t len_bytes)
+{
+    struct token token = {name, len_bytes};
+    bool found = token_is(token, "charset");
+    for (size_t i = 0; i < ARRAY_COUNT(FORMATS) && !found; i++)
+        found = FORMATS[i].ops != NULL && FORMATS[i].ops->parameters != NULL &&
+                list_has(FORMATS[i].ops->parameters, token);
+    return found;
+}
+
 enum fmt_rc fmt_options_parse(const char *content_type, struct fmt_options *options,
                               struct fmt_error *error)
 {

@@ -130,9 +130,9 @@ int ps_job_parse(const char *text, size_t len_bytes, const char *origin, struct 
  *         [;attributes=a,b][;shuffle=SEED][;sharded][;compression=none|gzip|auto][;wrap=recordio]
  *         [;groups=g,h]
  *
- * A ';' ends a value, except before the parameters label_size=, csv_weights= and charset= of a
- * content type: content_type=text/csv;label_size=1. Any value, the URI too, may be put in double
- * quotes to hold other ';' and, doubled, '"'. */
+ * A ';' ends a value, except before a parameter of a content type that is none of these options:
+ * content_type=text/csv;label_size=1. Any value, the URI too, may be put in double quotes to hold
+ * other ';' and, doubled, '"'. */
 int ps_job_add_channel(struct ps_job *job, const char *text, struct penstock_error *error);
 
 /* Sets a hyperparameter, in place of the configuration's value if it has one. */

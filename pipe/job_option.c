@@ -2,6 +2,7 @@
 /* pipe/job_option.c - a channel from the command line, and words that the short form shares. */
 #include "pipe/job_parts.h"
 
+#include "formats/fmt.h"
 #include "pipe/error.h"
 #include "pipe/text.h"
 
@@ -56,15 +57,20 @@ struct reading {
     struct penstock_error *error;
 };
 
-/* A parameter of a content type that may stand without quotes begins at `text`. */
+static const char *const option_names[] = {
+    "mode",         "type",       "compression", "wrap",    "shuffle",
+    "content_type", "attributes", "groups",      "sharded", NULL};
+
+/* Whether what begins at `text` is a parameter of a content type, not an option of the channel: a
+ * name that is both is the channel's, and wants quotes to be the other. */
 static bool is_parameter(const char *text)
 {
-    static const char *const names[] = {"label_size=", "csv_weights=", "charset="};
+    size_t len = strcspn(text, "=;");
 
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strncmp(text, names[i], strlen(names[i])) == 0)
-            return true;
-    return false;
+    for (size_t i = 0; option_names[i]; i++)
+        if (strlen(option_names[i]) == len && memcmp(text, option_names[i], len) == 0)
+            return false;
+    return text[len] == '=' && fmt_is_parameter(text, len);
 }
 
 /* Takes a value in quotes, in which two stand for one, into reading->word. */
@@ -140,10 +146,6 @@ static int set_option(struct reading *reading, struct ps_job_channel *channel, c
     rc = ps_job_set_word(channel, name, reading->word, field, reading->error);
     return rc < 0 ? rc : PENSTOCK_OK;
 }
-
-static const char *const option_names[] = {
-    "mode",         "type",       "compression", "wrap",    "shuffle",
-    "content_type", "attributes", "groups",      "sharded", NULL};
 
 static int find_option(const struct reading *reading, const char *name, size_t len, bool has_value,
                        size_t *option_no)

@@ -69,6 +69,21 @@ static void test_every_option(void **state)
     assert_true(channel->sharded && channel->wrap_recordio);
     assert_int_equal(channel->compression, PS_COMPRESSION_AUTO);
     ps_job_free(&job);
+    channel =
+        option(&job, "t=x;content_type=text/csv;delimiter=tab;cat.1=a|b;header=present;mode=file");
+    assert_string_equal(channel->content_type, "text/csv;delimiter=tab;cat.1=a|b;header=present");
+    assert_int_equal(channel->mode, PS_MODE_FILE);
+    ps_job_free(&job);
+    channel =
+        option(&job, "t=x;content_type=application/x-recordio;image_shape=3,8,8;min_random_area="
+                     "0.5;type=manifest");
+    assert_string_equal(channel->content_type,
+                        "application/x-recordio;image_shape=3,8,8;min_random_area=0.5");
+    assert_int_equal(channel->data_type, PS_DATA_MANIFEST);
+    ps_job_free(&job);
+    channel = option(&job, "t=x;content_type=\"application/x-recordio-protobuf;type=int32\"");
+    assert_string_equal(channel->content_type, "application/x-recordio-protobuf;type=int32");
+    ps_job_free(&job);
     channel = option(&job, "t=x;mode=file;shuffle=-9223372036854775808;content_type=a/b");
     assert_int_equal(channel->mode, PS_MODE_FILE);
     assert_true(channel->seed == (uint64_t)INT64_MIN);
