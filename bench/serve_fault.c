@@ -2,6 +2,8 @@
 /* bench/serve_fault.c - faults on purpose. */
 #include "bench/serve_fault.h"
 
+#include "formats/mix.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -234,13 +236,9 @@ bool serve_fault_parse(const char *spec, struct serve_fault *fault, char *error,
     return true;
 }
 
-/* splitmix64 (Steele, Lea and Flood 2014). */
 uint64_t serve_fault_mix(uint64_t x)
 {
-    x += UINT64_C(0x9e3779b97f4a7c15);
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-    return x ^ x >> 31;
+    return fmt_mix(x + FMT_MIX_STEP);
 }
 
 void serve_fault_seed(struct serve_fault *faults, size_t fault_count, uint64_t seed)

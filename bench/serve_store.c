@@ -2,6 +2,8 @@
 /* bench/serve_store.c - buckets and objects as directories and files. */
 #include "bench/serve_store.h"
 
+#include "formats/mix.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -201,23 +203,13 @@ int serve_store_delete(int bucket_fd, const char *key, size_t key_len_bytes)
 
 /* ---- entity tags ---- */
 
-/* The finaliser of SplitMix64: every bit of the input reaches every bit of the result. */
-static uint64_t mix(uint64_t x)
-{
-    x ^= x >> 30;
-    x *= UINT64_C(0xbf58476d1ce4e5b9);
-    x ^= x >> 27;
-    x *= UINT64_C(0x94d049bb133111eb);
-    return x ^ x >> 31;
-}
-
 void serve_store_etag(uint64_t size_bytes, int64_t mtime_ns, uint64_t inode,
                       char etag[SERVE_ETAG_LEN + 1])
 {
-    uint64_t high = mix((uint64_t)mtime_ns + UINT64_C(0x9e3779b97f4a7c15));
-    uint64_t low = mix(high ^ mix(inode + UINT64_C(0x9e3779b97f4a7c15)) ^ size_bytes);
+    uint64_t high = fmt_mix((uint64_t)mtime_ns + UINT64_C(0x9e3779b97f4a7c15));
+    uint64_t low = fmt_mix(high ^ fmt_mix(inode + UINT64_C(0x9e3779b97f4a7c15)) ^ size_bytes);
 
-    high = mix(high + low);
+    high = fmt_mix(high + low);
     snprintf(etag, SERVE_ETAG_LEN + 1, "\"%016" PRIx64 "%016" PRIx64 "\"", high, low);
 }
 

@@ -4,17 +4,15 @@
 
 #include <math.h>
 
+#include "formats/mix.h"
+
 /* Parts of a wanted size and proportion that are tried before the middle is taken, as torchvision
  * does. */
 enum { TRIES = 10 };
 
-/* splitmix64 (Steele, Lea, Flood 2014). */
 static uint64_t draw(uint64_t *state)
 {
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
+    return fmt_mix(*state += FMT_MIX_STEP);
 }
 
 static uint64_t begin(struct fmt_lot lot)

@@ -2,15 +2,13 @@
 /* pipe/permute.c - see permute.h for the definition. */
 #include "pipe/permute.h"
 
-#define GOLDEN UINT64_C(0x9e3779b97f4a7c15)
+#include "formats/mix.h"
+
 #define ROUNDS 8
 
 static uint64_t mix(uint64_t z)
 {
-    z += GOLDEN;
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
+    return fmt_mix(z + FMT_MIX_STEP);
 }
 
 uint64_t ps_permute_key(uint64_t seed, uint64_t epoch)
@@ -29,7 +27,7 @@ uint64_t ps_permute(uint64_t i, uint64_t n, uint64_t key)
         uint64_t right = i & mask;
 
         for (uint64_t r = 1; r <= ROUNDS; r++) {
-            uint64_t next = left ^ (mix(key + r * GOLDEN + right) & mask);
+            uint64_t next = left ^ (mix(key + r * FMT_MIX_STEP + right) & mask);
 
             left = right;
             right = next;

@@ -5,27 +5,14 @@
 #ifndef TESTS_CSV_FIXTURE_H
 #define TESTS_CSV_FIXTURE_H
 
-#include "formats/csv_bulk.h"
-#include "formats/csv_row.h"
 #include "tests/arena.h"
+#include "tests/csv_plain.h"
 #include "tests/csv_reference.h"
 
 static inline size_t step_random(void *cookie)
 {
     (void)cookie;
     return 1 + below(below(4) == 0 ? 300 : 9);
-}
-
-/* Like fmt_csv on a processor without AVX2. */
-static inline struct fmt_decoder *plain_decoder_new(const struct fmt_options *options,
-                                                    const struct fmt_shape *shape)
-{
-    struct fmt_decoder *decoder = fmt_csv.decoder_new(options, shape);
-    if (decoder != NULL) {
-        fmt_csv_bulk_free(decoder->bulk);
-        decoder->bulk = NULL;
-    }
-    return decoder;
 }
 
 static inline const struct fmt_ops *any_ops(void)

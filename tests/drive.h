@@ -8,6 +8,7 @@
 
 #include "formats/fmt.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -289,6 +290,41 @@ static inline bool drive_result_equal(const struct drive_result *a, const struct
             memcmp(a->values, b->values, a->rows * drive_columns(a) * sizeof(float)) == 0) &&
            a->more_len == b->more_len &&
            (a->more_len == 0 || memcmp(a->more, b->more, a->more_len) == 0);
+}
+
+/* Both results, which are freed; aborts if they differ, or, unless text_too is false, their words.
+ */
+static inline void drive_compare(struct drive_result *got, struct drive_result *expected,
+                                 bool text_too)
+{
+    if (!drive_result_equal(got, expected) ||
+        (text_too && strcmp(got->text, expected->text) != 0)) {
+        fprintf(stderr, "decoder: %zu rows, '%s' at %zu; reference: %zu rows, '%s' at %zu\n",
+                got->rows, got->text, got->error_offset_bytes, expected->rows, expected->text,
+                expected->error_offset_bytes);
+        abort();
+    }
+    drive_result_free(got);
+    drive_result_free(expected);
+}
+
+/* Drives an object, in steps by a seed, and once more whole with other functions: rows and error
+ * have to be the same. */
+static inline void drive_against(struct drive *drive, const struct fmt_ops *reference,
+                                 const uint8_t *in, size_t len, uint32_t step_seed, bool text_too)
+{
+    const struct fmt_ops *ops = drive->options.ops;
+    struct drive_result got;
+    struct drive_result expected;
+
+    drive->step = drive_step_by_seed;
+    drive->cookie = &step_seed;
+    drive_run(drive, in, len, &got);
+    drive->options.ops = reference;
+    step_seed = 0;
+    drive_run(drive, in, len, &expected);
+    drive->options.ops = ops;
+    drive_compare(&got, &expected, text_too);
 }
 
 #endif

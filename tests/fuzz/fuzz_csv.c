@@ -9,8 +9,7 @@
  */
 #include <stdio.h>
 
-#include "formats/csv_bulk.h"
-#include "formats/csv_row.h"
+#include "tests/csv_plain.h"
 #include "tests/csv_reference.h"
 
 enum {
@@ -40,31 +39,6 @@ static const char *const PARAMETERS[] = {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Like fmt_csv on a processor without AVX2. */
-static struct fmt_decoder *plain_decoder_new(const struct fmt_options *options,
-                                             const struct fmt_shape *shape)
-{
-    struct fmt_decoder *decoder = fmt_csv.decoder_new(options, shape);
-    if (decoder != NULL) {
-        fmt_csv_bulk_free(decoder->bulk);
-        decoder->bulk = NULL;
-    }
-    return decoder;
-}
-
-/* Takes both results. */
-static void compare(struct drive_result *got, struct drive_result *expected)
-{
-    if (!drive_result_equal(got, expected)) {
-        fprintf(stderr, "decoder: %zu rows, error '%s' at %zu; reference: %zu rows, %s at %zu\n",
-                got->rows, got->text, got->error_offset_bytes, expected->rows,
-                expected->failed ? "error" : "no error", expected->error_offset_bytes);
-        abort();
-    }
-    drive_result_free(got);
-    drive_result_free(expected);
-}
-
 static void check_object(const uint8_t *in, size_t len, uint8_t flags, uint32_t seed)
 {
     struct fmt_csv_options own = {.label_size = flags & 7};
@@ -77,29 +51,19 @@ static void check_object(const uint8_t *in, size_t len, uint8_t flags, uint32_t 
     struct drive_result expected;
     drive_run(&drive, in, len, &got);
     csv_reference(in, len, flags & 7, &expected);
-    compare(&got, &expected);
+    drive_compare(&got, &expected, false);
 }
 
 static void check_parameters(const uint8_t *in, size_t len, uint8_t flags, uint8_t choice,
                              uint32_t seed)
 {
-    struct drive drive = {.rows_max = flags & FLAG_ONE_ROW ? 1 : 1000,
-                          .exact = true,
-                          .step = drive_step_by_seed,
-                          .cookie = &seed};
+    struct drive drive = {.rows_max = flags & FLAG_ONE_ROW ? 1 : 1000, .exact = true};
     struct fmt_ops plain = fmt_csv;
-    struct drive_result got;
-    struct drive_result expected;
     if (fmt_options_parse(PARAMETERS[choice % (sizeof PARAMETERS / sizeof PARAMETERS[0])],
                           &drive.options, NULL) != FMT_OK)
         abort();
-    drive_run(&drive, in, len, &got);
     plain.decoder_new = plain_decoder_new;
-    drive.options.ops = &plain;
-    seed = 0;
-    drive_run(&drive, in, len, &expected);
-    compare(&got, &expected);
-    drive.options.ops = &fmt_csv;
+    drive_against(&drive, &plain, in, len, seed, false);
     fmt_options_free(&drive.options);
 }
 

@@ -37,31 +37,14 @@ static struct fmt_decoder *plain_decoder_new(const struct fmt_options *options,
 
 static void check_object(const uint8_t *in, size_t len, const uint8_t *choice, uint32_t seed)
 {
-    struct drive drive = {.rows_max = choice[0] & FLAG_ONE_ROW ? 1 : 1000,
-                          .exact = true,
-                          .step = drive_step_by_seed,
-                          .cookie = &seed};
+    struct drive drive = {.rows_max = choice[0] & FLAG_ONE_ROW ? 1 : 1000, .exact = true};
     struct fmt_ops plain = fmt_libsvm;
-    struct drive_result got;
-    struct drive_result expected;
     if (fmt_options_parse(PARAMETERS[choice[1] % (sizeof PARAMETERS / sizeof PARAMETERS[0])],
                           &drive.options, NULL) != FMT_OK)
         abort();
     drive.options.feature_dim = choice[0] & FLAG_DIM ? 100 : 0;
-    drive_run(&drive, in, len, &got);
     plain.decoder_new = plain_decoder_new;
-    drive.options.ops = &plain;
-    seed = 0;
-    drive_run(&drive, in, len, &expected);
-    if (!drive_result_equal(&got, &expected) || strcmp(got.text, expected.text) != 0) {
-        fprintf(stderr, "decoder: %zu rows, '%s' at %zu; plain: %zu rows, '%s' at %zu\n", got.rows,
-                got.text, got.error_offset_bytes, expected.rows, expected.text,
-                expected.error_offset_bytes);
-        abort();
-    }
-    drive_result_free(&got);
-    drive_result_free(&expected);
-    drive.options.ops = &fmt_libsvm;
+    drive_against(&drive, &plain, in, len, seed, true);
     fmt_options_free(&drive.options);
 }
 

@@ -60,21 +60,8 @@ static bool disarm(void)
     return atomic_load(&calls) >= atomic_load(&fail_call);
 }
 
-#define WRAP(type, name, parameters, arguments, refusal, number)                                   \
-    type __real_##name parameters;                                                                 \
-    type __wrap_##name parameters;                                                                 \
-    type __wrap_##name parameters                                                                  \
-    {                                                                                              \
-        if (!refused())                                                                            \
-            return __real_##name arguments;                                                        \
-        errno = number;                                                                            \
-        return refusal;                                                                            \
-    }
+#include "tests/unit/wrap.h"
 
-WRAP(void *, malloc, (size_t size), (size), NULL, ENOMEM)
-WRAP(void *, calloc, (size_t count, size_t size), (count, size), NULL, ENOMEM)
-WRAP(void *, realloc, (void *old, size_t size), (old, size), NULL, ENOMEM)
-WRAP(char *, strdup, (const char *text), (text), NULL, ENOMEM)
 WRAP(void *, mmap, (void *at, size_t len, int protection, int flags, int fd, off_t offset),
      (at, len, protection, flags, fd, offset), MAP_FAILED, ENOMEM)
 WRAP(int, pthread_create,
@@ -90,20 +77,6 @@ WRAP(int, io_uring_queue_init_params,
 WRAP(int, inotify_init1, (int flags), (flags), -1, EMFILE)
 WRAP(int, fstat, (int fd, struct stat *status), (fd, status), -1, EIO)
 WRAP(DIR *, opendir, (const char *name), (name), NULL, EMFILE)
-
-int __wrap_asprintf(char **out, const char *format, ...) __attribute__((format(printf, 2, 3)));
-int __wrap_asprintf(char **out, const char *format, ...)
-{
-    va_list args;
-
-    if (refused())
-        return -1;
-    va_start(args, format);
-    int len = vasprintf(out, format, args);
-
-    va_end(args);
-    return len;
-}
 
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);

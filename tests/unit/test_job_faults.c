@@ -20,36 +20,9 @@ static bool refused(void)
     return fail_call > 0 && ++calls == fail_call;
 }
 
-#define WRAP(type, name, parameters, arguments)                                                    \
-    type __real_##name parameters;                                                                 \
-    type __wrap_##name parameters;                                                                 \
-    type __wrap_##name parameters                                                                  \
-    {                                                                                              \
-        if (!refused())                                                                            \
-            return __real_##name arguments;                                                        \
-        errno = ENOMEM;                                                                            \
-        return NULL;                                                                               \
-    }
+#include "tests/unit/wrap.h"
 
-WRAP(void *, malloc, (size_t size), (size))
-WRAP(void *, calloc, (size_t count, size_t size), (count, size))
-WRAP(void *, realloc, (void *old, size_t size), (old, size))
-WRAP(char *, strdup, (const char *text), (text))
-WRAP(char *, strndup, (const char *text, size_t len), (text, len))
-
-int __wrap_asprintf(char **out, const char *format, ...) __attribute__((format(printf, 2, 3)));
-int __wrap_asprintf(char **out, const char *format, ...)
-{
-    va_list args;
-    int len;
-
-    if (refused())
-        return -1;
-    va_start(args, format);
-    len = vasprintf(out, format, args);
-    va_end(args);
-    return len;
-}
+WRAP(char *, strndup, (const char *text, size_t len), (text, len), NULL, ENOMEM)
 
 static const char api[] =
     "{\"TrainingJobName\": \"n\", \"TrainingJobArn\": \"arn:aws:sagemaker:eu-west-1:1:x\","
