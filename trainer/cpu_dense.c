@@ -69,10 +69,24 @@ int tr_cpu_gradient(const struct tr_blas *blas, const void *args)
     return 0;
 }
 
-static void update_run(const struct tr_update_args *a, size_t from, size_t n)
+/* Numbers in a copy of their own, arrays that do not overlap, and a loop for each optimizer: or gcc
+ * does not use vectors. */
+void tr_cpu_update_run(const struct tr_update_args *args, size_t from, size_t n,
+                       const float *restrict g)
 {
-    for (size_t i = from; i < from + n; i++)
-        tr_update_one(a, i);
+    struct tr_update_args a = *args;
+    float *restrict w = a.w + from;
+    float *restrict m = a.m + from;
+    float *restrict v = a.v + from;
+    if (a.optimizer == TR_OPTIMIZER_ADAM) {
+        a.optimizer = TR_OPTIMIZER_ADAM;
+        for (size_t i = 0; i < n; i++)
+            w[i] = tr_update_value(&a, w[i], g[i], &m[i], &v[i]);
+    } else {
+        a.optimizer = TR_OPTIMIZER_SGD;
+        for (size_t i = 0; i < n; i++)
+            w[i] = tr_update_value(&a, w[i], g[i], &m[i], &v[i]);
+    }
 }
 
 int tr_cpu_update(const struct tr_blas *blas, const void *args)
@@ -80,9 +94,11 @@ int tr_cpu_update(const struct tr_blas *blas, const void *args)
     const struct tr_update_args *a = args;
     (void)blas;
     if (a->run == 0)
-        update_run(a, 0, a->n);
-    for (size_t i = 0; a->run > 0 && i < a->n; i += a->run)
-        update_run(a, tr_update_index(a, i), a->run);
+        tr_cpu_update_run(a, 0, a->n, a->g);
+    for (size_t i = 0; a->run > 0 && i < a->n; i += a->run) {
+        size_t from = tr_update_index(a, i);
+        tr_cpu_update_run(a, from, a->run, a->g + from);
+    }
     return 0;
 }
 

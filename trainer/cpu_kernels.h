@@ -9,6 +9,7 @@
 
 #include "trainer/blas.h"
 #include "trainer/device.h"
+#include "trainer/kernels.h"
 
 typedef int (*tr_cpu_kernel_fn)(const struct tr_blas *blas, const void *args);
 
@@ -22,6 +23,10 @@ int tr_cpu_loss(const struct tr_blas *blas, const void *args);
 int tr_cpu_gradient(const struct tr_blas *blas, const void *args);
 int tr_cpu_update(const struct tr_blas *blas, const void *args);
 int tr_cpu_sum(const struct tr_blas *blas, const void *args);
+
+/* Steps n weights from weight `from` on with gradients g (n), which lie in one run. */
+void tr_cpu_update_run(const struct tr_update_args *args, size_t from, size_t n,
+                       const float *restrict g);
 
 /* trainer/cpu_sparse.c */
 int tr_cpu_csr_order(const struct tr_blas *blas, const void *args);

@@ -3,7 +3,6 @@
 #include "trainer/sparse_kernels.h"
 
 #include "trainer/cpu_kernels.h"
-#include "trainer/linear_math.h"
 
 #include <string.h>
 
@@ -42,6 +41,8 @@ int tr_cpu_csr_order(const struct tr_blas *blas, const void *args)
     uint32_t *columns = into_spare ? a->sorted_columns : a->spare_columns;
     uint32_t *entries = into_spare ? a->sorted_entries : a->spare_entries;
     (void)blas;
+    if (a->entries == 0) /* nothing was allocated, maybe */
+        return 0;
     memcpy(columns, a->columns, a->entries * sizeof *columns);
     for (uint32_t row = 0; row < a->rows; row++) {
         for (uint32_t e = a->row_offsets[row]; e < a->row_offsets[row + 1]; e++) {
@@ -69,8 +70,7 @@ int tr_cpu_csr_order(const struct tr_blas *blas, const void *args)
 static void update_chunk(const struct tr_csr_update_args *a, uint32_t from, uint32_t to, size_t at,
                          uint32_t f, uint32_t n)
 {
-    const struct tr_update_args *update = &a->update;
-    float *w = update->w + at;
+    const float *w = a->update.w + at;
     float gradient[CHUNK] = {0.0F};
     for (uint32_t i = from; i < to; i++) {
         uint32_t entry = a->sorted_entries[i];
@@ -81,8 +81,7 @@ static void update_chunk(const struct tr_csr_update_args *a, uint32_t from, uint
         for (uint32_t j = 0; j < n; j++)
             gradient[j] += sums ? d * (sums[j] - w[j] * x) : d;
     }
-    for (uint32_t j = 0; j < n; j++)
-        w[j] = tr_update_value(update, w[j], gradient[j], &update->m[at + j], &update->v[at + j]);
+    tr_cpu_update_run(&a->update, at, n, gradient);
 }
 
 /* Where the entries of the column at `from` of the sorted ones end. */

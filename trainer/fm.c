@@ -314,11 +314,18 @@ static int update_columns(struct tr_fm *model, const struct rows *rows, enum tr_
     return tr_launch_csr_update(model->device, &args);
 }
 
+int tr_fm_prepare(struct tr_fm *model, const struct tr_device_batch *batch, struct tr_error *error)
+{
+    struct rows rows;
+    if (rows_of(model, batch, &rows, error) < 0)
+        return -1;
+    return tr_entry_order_room(&model->order, &model->tally, rows.entries, error);
+}
+
 int tr_fm_step(struct tr_fm *model, const struct tr_device_batch *batch, struct tr_error *error)
 {
     struct rows rows;
-    if (rows_of(model, batch, &rows, error) < 0 ||
-        tr_entry_order_room(&model->order, &model->tally, rows.entries, error) < 0)
+    if (tr_fm_prepare(model, batch, error) < 0 || rows_of(model, batch, &rows, error) < 0)
         return -1;
     if (predict(model, &rows, TR_SUMS_TRAIN) < 0 ||
         tr_entry_order_sort(&model->order, model->device, rows.offsets, rows.columns, rows.count,

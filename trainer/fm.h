@@ -57,8 +57,11 @@ void tr_fm_free(struct tr_fm **model);
 void tr_fm_draw(const struct tr_fm_config *config, enum tr_fm_group_no group, float *weights,
                 size_t n);
 
-/* Gives one step on a batch to the compute stream. Memory is allocated, after a wait for the
- * device, only when a batch has more entries than any before. */
+/* Makes room for a batch: memory is allocated, after a wait for the device, only when it has more
+ * entries than any before. */
+int tr_fm_prepare(struct tr_fm *model, const struct tr_device_batch *batch, struct tr_error *error);
+
+/* Gives one step on a batch to the compute stream, and makes room if that was not done. */
 int tr_fm_step(struct tr_fm *model, const struct tr_device_batch *batch, struct tr_error *error);
 int tr_fm_evaluate(struct tr_fm *model, const struct tr_device_batch *batch,
                    struct tr_error *error);

@@ -99,6 +99,12 @@ static int check(const struct tr_model *model, const char *channel,
     return batch->row_offsets ? check_columns(config, channel, batch, error) : 0;
 }
 
+static int prepare(struct tr_model *model, const struct tr_device_batch *batch,
+                   struct tr_error *error)
+{
+    return tr_fm_prepare(of(model)->fm, batch, error);
+}
+
 static int step(struct tr_model *model, const struct tr_device_batch *batch, struct tr_error *error)
 {
     return tr_fm_step(of(model)->fm, batch, error);
@@ -209,6 +215,7 @@ const struct tr_model_ops tr_model_fm = {
     .free = model_free,
     .describe = describe,
     .check = check,
+    .prepare = prepare,
     .step = step,
     .evaluate = evaluate,
     .objective = objective,

@@ -90,7 +90,13 @@ int tr_linear_new(struct tr_device *device, const struct tr_linear_config *confi
 /* Waits for the device, frees and clears *model; accepts NULL. */
 void tr_linear_free(struct tr_linear **model);
 
-/* Gives one optimizer step on a batch to the compute stream. */
+/* Makes room for a batch of sparse rows: memory is allocated, after a wait for the device, only
+ * when it has more entries than any before. */
+int tr_linear_prepare(struct tr_linear *model, const struct tr_linear_rows *rows,
+                      struct tr_error *error);
+
+/* Gives one optimizer step on a batch to the compute stream, and makes room if that was not done.
+ */
 int tr_linear_step(struct tr_linear *model, const struct tr_linear_rows *rows,
                    struct tr_error *error);
 

@@ -196,10 +196,11 @@ TR_FN void tr_add_stats(struct tr_stats *to, const struct tr_stats *sums)
  * Adam as in Kingma and Ba (2015), algorithm 1; SGD with momentum: m = momentum m + g. */
 TR_FN float tr_update_value(const struct tr_update_args *a, float w, float g, float *m, float *v)
 {
-    float sign = w > 0.0F ? 1.0F : (w < 0.0F ? -1.0F : 0.0F);
+    float sign = (float)((w > 0.0F) - (w < 0.0F));
+    float most = a->clip > 0.0F ? a->clip : INFINITY;
     g = g + a->wd * w + a->l1 * sign;
-    if (a->clip > 0.0F) /* NaN stays NaN */
-        g = g > a->clip ? a->clip : (g < -a->clip ? -a->clip : g);
+    g = g > most ? most : g; /* NaN stays NaN */
+    g = g < -most ? -most : g;
     if (a->optimizer == TR_OPTIMIZER_ADAM) {
         *m = a->beta1 * *m + (1.0F - a->beta1) * g;
         *v = a->beta2 * *v + (1.0F - a->beta2) * g * g;

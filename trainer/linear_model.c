@@ -143,6 +143,13 @@ static struct tr_linear_rows rows_of(const struct tr_device_batch *batch)
     };
 }
 
+static int prepare(struct tr_model *model, const struct tr_device_batch *batch,
+                   struct tr_error *error)
+{
+    const struct tr_linear_rows rows = rows_of(batch);
+    return tr_linear_prepare(of(model)->linear, &rows, error);
+}
+
 static int step(struct tr_model *model, const struct tr_device_batch *batch, struct tr_error *error)
 {
     const struct tr_linear_rows rows = rows_of(batch);
@@ -387,6 +394,7 @@ const struct tr_model_ops tr_model_linear = {
     .free = model_free,
     .describe = describe,
     .check = check,
+    .prepare = prepare,
     .step = step,
     .evaluate = evaluate,
     .epoch_end = epoch_end,

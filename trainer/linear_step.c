@@ -132,11 +132,18 @@ static int run_sparse(struct tr_linear *model, const struct tr_linear_rows *rows
     return which == TR_SUMS_TRAIN ? gradient_of_entries(model, rows) : 0;
 }
 
+int tr_linear_prepare(struct tr_linear *model, const struct tr_linear_rows *rows,
+                      struct tr_error *error)
+{
+    if (!model->config.sparse)
+        return 0;
+    return tr_entry_order_room(&model->order, &model->tally, rows->entries, error);
+}
+
 static int run(struct tr_linear *model, const struct tr_linear_rows *rows, enum tr_sums which,
                struct tr_error *error)
 {
-    if (model->config.sparse && which == TR_SUMS_TRAIN &&
-        tr_entry_order_room(&model->order, &model->tally, rows->entries, error) < 0)
+    if (which == TR_SUMS_TRAIN && tr_linear_prepare(model, rows, error) < 0)
         return -1;
     int rc = model->config.sparse ? run_sparse(model, rows, which) : run_dense(model, rows, which);
     return rc < 0 ? tr_linear_device_failed(model, error) : 0;

@@ -111,6 +111,10 @@ struct tr_model_ops {
     int (*check)(const struct tr_model *model, const char *channel,
                  const struct penstock_batch *batch, struct tr_error *error);
 
+    /* Before a step, what it cannot do itself when it is recorded as a graph: allocate, or wait.
+     * NULL: nothing. */
+    int (*prepare)(struct tr_model *model, const struct tr_device_batch *batch,
+                   struct tr_error *error);
     int (*step)(struct tr_model *model, const struct tr_device_batch *batch,
                 struct tr_error *error);
     int (*evaluate)(struct tr_model *model, const struct tr_device_batch *batch,

@@ -23,6 +23,8 @@ int tr_model_step(struct tr_model *model, const struct tr_device_batch *batch,
 {
     struct tr_device *device = model->device;
     const struct tr_device_ops *ops = device->ops;
+    if (model->ops->prepare && model->ops->prepare(model, batch, error) < 0)
+        return -1;
     if (!ops->step_begin)
         return model->ops->step(model, batch, error);
     if (ops->step_begin(device) < 0)
