@@ -146,6 +146,7 @@ def test_a_device_waits_for_what_is_held_back(bench, data):
         figures = repeat["figures"]
         assert figures["au_percent"] + figures["device_stall_percent"] == pytest.approx(100)
         assert figures["stall_percent"] < 50 and figures["steps_per_s"] < 60
+        assert figures["headroom"] == pytest.approx(figures["steps_per_s"] * 0.005)
 
 
 MODEL = ["--content-type", "text/csv;label_size=1", "--model", "linear-learner", "--hp",

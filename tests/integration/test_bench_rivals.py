@@ -5,10 +5,13 @@ and that the figures are of the same bytes. boto3 is real; the programs are stan
 import json
 import os
 import shutil
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
-from conftest import REPO, SECRET_KEY
+from conftest import REPO, SECRET_KEY, clean_env
 
 FAKE_S5CMD = """#!/bin/sh
 [ "$1" = version ] && { echo v9.8.7-abc; exit 0; }
@@ -101,6 +104,32 @@ def test_those_that_are_absent_or_fail_are_said(run_penstock, s3_server, data, t
     assert "fio is not installed (apt-get install fio" in said and "boto3" not in said
     said, result = rivals(run_penstock, s3_server(data), tmp_path, "--python", "no-such-python")
     assert len(result["notes"]) == 5 and "s5cmd no-such-python: No such file" in said
+
+
+SLOW = """#!/bin/sh
+[ "$1" = version ] && { echo v1.0.0; exit 0; }
+touch "$RECORD"
+sleep 60
+"""
+
+
+def test_an_interrupt_ends_the_others_too(penstock, s3_server, data, tmp_path):
+    put(tmp_path / "bin", "s5cmd", SLOW)
+    record, scratch = tmp_path / "record", tmp_path / "scratch"
+    scratch.mkdir()
+    process = subprocess.Popen(
+        [penstock, "bench", "rivals", "s3://bytes/", "--rivals", "s5cmd", "--python", sys.executable,
+         "--dir", scratch],
+        env=clean_env({**s3_server(data).env, "RECORD": record,
+                       "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not record.exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 130 and "interrupted: " in said and "penstock, File mode" in said
+    assert os.listdir(scratch) == []
 
 
 def test_bad_input(run_penstock, s3_server, data, tmp_path):
