@@ -93,7 +93,7 @@ static void take_member(struct lists *lists, const struct fmt_json_value *name,
 }
 
 /* Numbers of the first line become features, or labels if they are named like one; strings texts.
- */
+ * Names that are longer than a content type may be are left out, all of them. */
 static void type_json_lines(const uint8_t *in, size_t len, char *out, size_t room)
 {
     struct lists lists = {.features = ""};
@@ -124,9 +124,13 @@ static void type_json_lines(const uint8_t *in, size_t len, char *out, size_t roo
         size_t used = strlen(out);
         size_t value_len = strlen(values[i]);
 
-        if (value_len > 0)
-            snprintf(out + used, room - used, ";%s=%.*s", parameters[i], (int)value_len - 1,
-                     values[i]);
+        if (value_len == 0)
+            continue;
+        if (used + strlen(parameters[i]) + value_len + 2 > room) { /* no half of a parameter */
+            snprintf(out, room, "application/jsonlines");
+            return;
+        }
+        snprintf(out + used, room - used, ";%s=%.*s", parameters[i], (int)value_len - 1, values[i]);
     }
 }
 
