@@ -93,6 +93,12 @@ static enum fmt_rc csv_learn_again(const struct fmt_options *options, const uint
     return learn_columns(options->own, words[0], 0, shape, error);
 }
 
+/* A header stands at the beginning. */
+static bool csv_begins_anywhere(const struct fmt_options *options)
+{
+    return ((const struct fmt_csv_options *)options->own)->header == CSV_HEADER_ABSENT;
+}
+
 static void csv_decoder_free(struct fmt_decoder *decoder)
 {
     if (decoder == NULL)
@@ -136,6 +142,7 @@ const struct fmt_ops fmt_csv = {
     .learn = csv_learn,
     .learnt = csv_learnt,
     .learn_again = csv_learn_again,
+    .begins_anywhere = csv_begins_anywhere,
     .decoder_new = csv_decoder_new,
     .decoder_free = csv_decoder_free,
     .decode = csv_decode,

@@ -181,6 +181,10 @@ struct fmt_ops {
     enum fmt_rc (*learn_again)(const struct fmt_options *options, const uint32_t *words,
                                size_t count, struct fmt_shape *shape, struct fmt_error *error);
 
+    /* Whether records can be read from one in the middle of an object on, without the object's
+     * beginning. NULL: they can. */
+    bool (*begins_anywhere)(const struct fmt_options *options);
+
     /* Makes a decoder for records of `shape`; NULL when memory is out. free accepts NULL. */
     struct fmt_decoder *(*decoder_new)(const struct fmt_options *options,
                                        const struct fmt_shape *shape);

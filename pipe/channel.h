@@ -126,6 +126,8 @@ struct ps_anchor {
     uint64_t window_no;             /* in the epoch, of the window that begins behind it */
     uint64_t bad_records;           /* of the epoch, before it */
     const struct ps_object *object; /* NULL: no record lies before */
+    uint64_t offset;     /* where a record of the object begins, before which lie offset_row */
+    uint64_t offset_row; /* at most object_row */
 };
 
 /* Whole records of one object, contiguous in memory, with their place in a batch; of a staged
@@ -360,6 +362,7 @@ struct ps_channel {
     struct ps_cursor fetch_cursor;
     const struct ps_object *fetch_object; /* being cut into parts */
     uint64_t fetch_offset;
+    bool fetch_begun;                /* the first object has been found */
     bool fetched_in_epoch;           /* the epoch of fetch_cursor has had bytes to fetch */
     uint32_t consumed_epoch;         /* the epoch that framer or consumer of plain bytes is in */
     struct ps_object_sum *fetch_sum; /* of fetch_object, or NULL */

@@ -268,7 +268,9 @@ static struct ps_anchor anchor(const struct framer *f)
                               .index = f->index,
                               .object_row = f->object_row,
                               .position = f->position,
-                              .object = f->view.object};
+                              .object = f->view.object,
+                              .offset = ps_view_offset(&f->view, f->pos),
+                              .offset_row = f->object_row};
 }
 
 /* A full batch goes out as soon as its last record has a place. */
@@ -441,13 +443,16 @@ static enum step frame_object(struct framer *f, const struct ps_object *object)
     f->cut = (struct fmt_cut){.rows = 0};
     f->limit_bytes = f->ch->chunk_bytes;
     f->object_row = 0;
-    f->lost = f->seeking =
-        object->slice && object->slice->from > 0 && f->ch->split == PS_SPLIT_BYTES;
     f->epoch_objects++;
     f->index = f->cursor.index - 1;
     if (f->pass_rows > 0 &&
-        ps_state_check_object(f->ch, object, &f->ch->frame_error) != PENSTOCK_OK)
+        ps_state_enter(f->ch, object, &f->view, &f->object_row, &f->ch->frame_error) != PENSTOCK_OK)
         return STEP_ERROR;
+    f->pass_rows -= f->object_row;
+    f->position += f->object_row;
+    f->lost = f->seeking = object->slice && object->slice->from > 0 &&
+                           f->ch->split == PS_SPLIT_BYTES &&
+                           ps_view_offset(&f->view, f->pos) == object->slice->from;
     while (step == STEP_GO_ON && f->pos < f->view.object_end_pos)
         step = frame_some(f);
     if (step == STEP_GO_ON && f->pass_rows > 0 &&

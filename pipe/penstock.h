@@ -549,12 +549,13 @@ PENSTOCK_API void penstock_release(struct penstock *stream, const struct penstoc
  *          epoch
  *   state  room for state_bytes; PENSTOCK_STATE_BYTES suffice
  * A stream that goes on lists the objects, of which the state holds a hash (of keys and ETags; of
- * files paths and sizes; of what a manifest names the names), and begins with the object that the
- * state lies in: its records up to there are fetched and cut, not decoded, and no object before it
- * is asked for. Windows of shuffle_rows are made again from their first row; with last_batch "wrap"
- * the whole epoch is. Counters and penstock_bad_records begin anew; limits of bad records go on.
- * Any thread. Returns PENSTOCK_OK, or PENSTOCK_E_ARGUMENT (plain bytes, FIFOs, or too little room)
- * or PENSTOCK_E_MEMORY, with *error, which may be NULL. */
+ * files paths and sizes; of what a manifest names the names), and begins to fetch in the object
+ * that the state lies in, a chunk of records before it at most; of CSV with a header, compressed
+ * objects and with verify "always" at that object's beginning. What lies before the state is cut,
+ * and not decoded. Windows of shuffle_rows are made again from their first row; with last_batch
+ * "wrap" the whole epoch is. Counters and penstock_bad_records begin anew; limits of bad records go
+ * on. Any thread. Returns PENSTOCK_OK, or PENSTOCK_E_ARGUMENT (plain bytes, FIFOs, or too little
+ * room) or PENSTOCK_E_MEMORY, with *error, which may be NULL. */
 PENSTOCK_API PENSTOCK_MUST_CHECK int penstock_get_state(struct penstock *stream, size_t channel_no,
                                                         const struct penstock_batch *batch,
                                                         char *state, size_t state_bytes,

@@ -118,7 +118,9 @@ static struct ps_anchor anchor_behind(const struct ps_channel *ch, const struct 
                                .position = chunk->position + rows,
                                .window_no = ch->placing.block_no,
                                .bad_records = ch->bad.records,
-                               .object = chunk->object};
+                               .object = chunk->object,
+                               .offset = chunk->object_offset,
+                               .offset_row = chunk->object_row};
 
     for (size_t i = stage->bad_count; i > 0 && stage->bad[i - 1].row >= rows; i--)
         anchor.bad_records--;

@@ -80,6 +80,27 @@ struct ps_cursor ps_state_begin(const struct ps_channel *ch)
     return (struct ps_cursor){.epoch = ch->state->begin.epoch, .index = ch->state->begin.index};
 }
 
+/* Not what is inflated, summed or named by its head. */
+static bool begins_anywhere(const struct ps_channel *ch)
+{
+    const struct fmt_ops *ops = ch->options.ops;
+
+    return !ch->inflater && ch->stream->verify != PS_VERIFY_ALWAYS &&
+           (!ops->begins_anywhere || ops->begins_anywhere(&ch->options));
+}
+
+uint64_t ps_state_skip_bytes(const struct ps_channel *ch, const struct ps_object *object)
+{
+    const struct ps_anchor *begin = &ch->state->begin;
+    uint64_t from = object->slice ? object->slice->from : 0;
+    uint64_t to = object->slice ? object->slice->to : object->size_bytes;
+
+    if (begin->object_row == 0 || ch->state->changed_ok || begin->offset <= from ||
+        begin->offset >= to || begin->offset_row > begin->object_row || !begins_anywhere(ch))
+        return 0;
+    return begin->offset - from;
+}
+
 /* ---- the same data ---- */
 
 static int changed(const struct ps_channel *ch, const char *field, const char *how,
@@ -138,19 +159,24 @@ int ps_state_check_data(struct ps_channel *ch, struct penstock_error *error)
     return rc;
 }
 
-int ps_state_check_object(struct ps_channel *ch, const struct ps_object *object,
-                          struct penstock_error *error)
+int ps_state_enter(struct ps_channel *ch, const struct ps_object *object, struct ps_view *view,
+                   uint64_t *rows, struct penstock_error *error)
 {
     const struct ps_state *state = ch->state;
+    uint64_t bytes = ps_state_skip_bytes(ch, object);
 
-    if (state->changed_ok || state->begin.object_row == 0 ||
-        ps_state_hash_object(ch, PS_FNV_BASIS, object) == state->object)
-        return PENSTOCK_OK;
-    int rc =
-        changed(ch, "object_hash", "the object that it is in has another key, ETag or size", error);
+    if (!state->changed_ok && ps_state_hash_object(ch, PS_FNV_BASIS, object) != state->object) {
+        int rc = changed(ch, "object_hash",
+                         "the object that it is in has another key, ETag or size", error);
 
-    ps_error_object(error, ch->sources[object->source_no].uri.bucket, object->key, 0);
-    return rc;
+        ps_error_object(error, ch->sources[object->source_no].uri.bucket, object->key, 0);
+        return rc;
+    }
+    view->object_pos -= bytes;
+    if (view->object_end_pos != UINT64_MAX)
+        view->object_end_pos -= bytes;
+    *rows = bytes > 0 ? state->begin.offset_row : 0;
+    return PENSTOCK_OK;
 }
 
 int ps_state_fell_short(const struct ps_channel *ch, const struct ps_object *object,

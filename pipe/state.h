@@ -3,10 +3,10 @@
  *
  * The text is JSON: the place (struct ps_anchor), what was learnt of the first record, the settings
  * that the order and contents of batches follow from, and a hash of the listing. A stream that goes
- * on begins at the object that the place is in, cuts that object's records up to there without
- * decoding them, and decodes the rest as if nothing had happened. Batches of a window of shuffled
- * rows, and all of an epoch whose first batch fills up its last one, are made again, and those that
- * were out already dropped.
+ * on begins in the object that the place is in, at a record that a chunk began with, cuts records
+ * up to the place without decoding them, and decodes the rest as if nothing had happened. Batches
+ * of a window of shuffled rows, and all of an epoch whose first batch fills up its last one, are
+ * made again, and those that were out already dropped.
  *
  * Owner: the channel. Threads: as noted; what is not noted is constant after open.
  */
@@ -25,13 +25,17 @@ void ps_state_close(struct ps_channel *channel);
 /* Where the stream begins. */
 struct ps_cursor ps_state_begin(const struct ps_channel *channel);
 
+/* How many bytes of the first object, of those that are read, need not be. */
+uint64_t ps_state_skip_bytes(const struct ps_channel *channel, const struct ps_object *object);
+
 /* Waits until as much is listed as the state knows, and compares. PENSTOCK_E_CHANGED: these are
  * other data; PENSTOCK_E_STOPPED; or why the listing failed. Framer only. */
 int ps_state_check_data(struct ps_channel *channel, struct penstock_error *error);
 
-/* The same for the object that the state is in. */
-int ps_state_check_object(struct ps_channel *channel, const struct ps_object *object,
-                          struct penstock_error *error);
+/* Compares the object that the state is in; *view, of its beginning, becomes that of the first byte
+ * that is fetched, and *rows how many records lie before that. Framer only. */
+int ps_state_enter(struct ps_channel *channel, const struct ps_object *object, struct ps_view *view,
+                   uint64_t *rows, struct penstock_error *error);
 
 /* The object at which the state is has fewer records than the state says. Returns PENSTOCK_OK if
  * changed data are wanted. */

@@ -181,6 +181,15 @@ static const char *put_place(struct ps_channel *ch, const struct ps_anchor *at, 
     return NULL;
 }
 
+/* Which bytes of the object need not be read again: as chunks were cut. */
+static void put_offset(const struct ps_channel *ch, const struct ps_anchor *at, json_t *to)
+{
+    bool told = !ch->inflater && at->object;
+
+    put(to, "offset", told ? at->offset : 0);
+    put(to, "offset_record", told ? at->offset_row : 0);
+}
+
 /* What is listed so far. */
 static void put_data(struct ps_channel *ch, json_t *to)
 {
@@ -219,6 +228,7 @@ int penstock_get_state(struct penstock *stream, size_t channel_no,
     const char *why_not = put_place(ch, &at, root);
 
     pthread_mutex_unlock(&ch->lock);
+    put_offset(ch, &at, root);
     put_data(ch, root);
     json_object_set(root, "settings", ch->state->settings);
     char *text = json_dumps(root, JSON_COMPACT);
@@ -291,6 +301,8 @@ static void get_place(struct reader *r, struct ps_anchor *to)
     to->drop = get(r, "drop_batches", most);
     to->window_no = get(r, "window", most);
     to->bad_records = get(r, "bad_records", most);
+    to->offset = get(r, "offset", most);
+    to->offset_row = get(r, "offset_record", to->object_row);
 }
 
 static void get_shape(struct reader *r, struct ps_state *to)

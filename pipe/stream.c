@@ -5,6 +5,7 @@
 #include "pipe/clock.h"
 #include "pipe/engine.h"
 #include "pipe/error.h"
+#include "pipe/state.h"
 #include "pipe/verify.h"
 
 #define FIRST_PART_BYTES ((uint64_t)256 << 10)
@@ -31,6 +32,9 @@ static bool find_object(struct ps_channel *ch)
             }
             ch->fetched_in_epoch = true;
             ch->fetch_offset = ch->fetch_object->slice ? ch->fetch_object->slice->from : 0;
+            if (!ch->fetch_begun)
+                ch->fetch_offset += ps_state_skip_bytes(ch, ch->fetch_object);
+            ch->fetch_begun = true;
             ch->fetch_sum = NULL;
             break;
         case PS_PLAN_EPOCH_END:

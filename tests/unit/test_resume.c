@@ -89,7 +89,7 @@ static void note_event(struct penstock *stream, const struct penstock_batch *bat
     if (!batch)
         return;
     assert_int_equal(penstock_get_state(stream, 0, batch, state, sizeof state, NULL), PENSTOCK_OK);
-    assert_memory_equal(state, event->state, (size_t)(strstr(state, "\"objects\"") - state));
+    assert_memory_equal(state, event->state, (size_t)(strstr(state, "\"offset\"") - state));
 }
 
 /* Reads to the end. */
@@ -110,7 +110,7 @@ static void read_events(struct penstock *stream, struct events *to)
 /* The listing may have come further in one than in the other. */
 static void check_same(const struct event *was, const struct event *is, size_t k, size_t j)
 {
-    size_t place_bytes = (size_t)(strstr(was->state, "\"objects\"") - was->state);
+    size_t place_bytes = (size_t)(strstr(was->state, "\"offset\"") - was->state);
 
     if (was->rc != is->rc || was->epoch != is->epoch || was->rows != is->rows ||
         was->padded != is->padded || was->position != is->position || was->hash != is->hash)
@@ -319,6 +319,31 @@ static void test_objects_before_are_not_fetched(void **state)
     data_close(d);
 }
 
+/* Nor are the bytes of the object that lie before, however large it is. */
+static void test_bytes_before_are_not_fetched(void **state)
+{
+    struct data *d = data_open(true, 1, 8000, 30);
+    static const uint64_t windows[] = {0, 1000};
+
+    (void)state;
+    for (size_t w = 0; w < 2; w++) {
+        struct how how = {.content_type = "application/x-recordio-protobuf",
+                          .batch_rows = 100,
+                          .shuffle_rows = windows[w]};
+        struct penstock *stream = open_at(d->scratch.path, how, NULL);
+        struct penstock_counters counters;
+
+        read_events(stream, &whole);
+        penstock_close(&stream);
+        stream = open_at(d->scratch.path, how, whole.list[69].state);
+        read_events(stream, &rest);
+        penstock_get_counters(stream, 0, &counters);
+        assert_true(counters.bytes_received < d->offsets[0][8000] / 2);
+        penstock_close(&stream);
+    }
+    data_close(d);
+}
+
 /* ---- what is refused ---- */
 
 /* A state of the middle of d's stream. */
@@ -497,6 +522,7 @@ int main(void)
         cmocka_unit_test(test_what_the_first_record_told_is_kept),
         cmocka_unit_test(test_compressed_and_headed_objects_go_on),
         cmocka_unit_test(test_objects_before_are_not_fetched),
+        cmocka_unit_test(test_bytes_before_are_not_fetched),
         cmocka_unit_test(test_other_settings_are_refused_by_name),
         cmocka_unit_test(test_damaged_states_are_refused),
         cmocka_unit_test(test_what_was_learnt_is_checked),
