@@ -24,11 +24,11 @@ static const char help[] =
     "Exit code: the command's, or 128 + the signal that ended it; 1 when a channel failed (see\n"
     "DIR/output/failure), 2 usage error, 126 or 127 when the command cannot be started.\n";
 
-static int fail(const struct penstock_error *error, int code)
+int ps_run_fail(const struct ps_run_command *command, const struct penstock_error *error, int code)
 {
-    fprintf(stderr, "penstock run: %s\n", error->message);
+    fprintf(stderr, "%s: %s\n", command->program, error->message);
     if (code == EXIT_USAGE)
-        fputs("Try 'penstock run --help'.\n", stderr);
+        fprintf(stderr, "Try '%s --help'.\n", command->program);
     return code;
 }
 
@@ -56,7 +56,8 @@ static void print_shares(const struct ps_share *shares, uint32_t count)
                (double)most_bytes * count / (double)sum.bytes);
 }
 
-static int print_plan(const struct ps_run_options *options, const struct ps_run_config *config)
+static int print_plan(const struct ps_run_command *command, const struct ps_run_options *options,
+                      const struct ps_run_config *config)
 {
     struct penstock_error error;
     int rc = PENSTOCK_OK;
@@ -79,7 +80,7 @@ static int print_plan(const struct ps_run_options *options, const struct ps_run_
             print_shares(shares, stream->shard_count);
         free(shares);
     }
-    return rc == PENSTOCK_OK ? EXIT_SUCCESS : fail(&error, EXIT_FAILURE);
+    return rc == PENSTOCK_OK ? EXIT_SUCCESS : ps_run_fail(command, &error, EXIT_FAILURE);
 }
 
 /* ---- the run ---- */
@@ -97,16 +98,16 @@ static char **entry_point(const struct ps_job *job)
     return argv;
 }
 
-static int run(struct ps_run_options *options)
+static int run(const struct ps_run_command *command, struct ps_run_options *options)
 {
-    struct ps_run_config config = {.program = "penstock run"};
+    struct ps_run_config config = {.program = command->program};
     struct penstock_error error;
     int rc = ps_run_options_resolve(options, &config, &error);
 
     if (rc != PENSTOCK_OK)
-        return fail(&error, rc == PENSTOCK_E_ARGUMENT ? EXIT_USAGE : EXIT_FAILURE);
+        return ps_run_fail(command, &error, rc == PENSTOCK_E_ARGUMENT ? EXIT_USAGE : EXIT_FAILURE);
     if (options->dry_run)
-        return print_plan(options, &config);
+        return print_plan(command, options, &config);
     char **own = options->command ? NULL : entry_point(&options->job);
 
     config.argv = options->command ? options->command : own;
@@ -117,36 +118,50 @@ static int run(struct ps_run_options *options)
         return EXIT_USAGE;
     }
     rc = ps_run_options_make_tree(options, &config, &error);
-    int code = rc == PENSTOCK_OK ? ps_run(&config) : fail(&error, EXIT_FAILURE);
+    int code = rc == PENSTOCK_OK ? ps_run(&config) : ps_run_fail(command, &error, EXIT_FAILURE);
 
     free(own);
     return code;
 }
 
-int penstock_cmd_run(int argc, char **argv)
+int ps_run_main(const struct ps_run_command *command, int argc, char **argv)
 {
-    static char program[] = "penstock run"; /* for getopt's messages */
     struct ps_run_options *options = calloc(1, sizeof *options);
     struct penstock_error error;
     int code = EXIT_FAILURE;
 
     if (!options)
         return code;
-    argv[0] = program;
+    argv[0] = command->program; /* for getopt's messages */
     int rc = ps_run_options_parse(options, argc, argv, &error);
 
+    if (rc == PENSTOCK_OK && !options->help && !command->takes_command &&
+        (options->command || options->dry_run)) {
+        fprintf(stderr, "%s: it takes no command and no --dry-run: see penstock run\n",
+                command->program);
+        rc = EXIT_USAGE;
+    }
     if (rc == EXIT_USAGE) {
-        fputs("Try 'penstock run --help'.\n", stderr);
+        fprintf(stderr, "Try '%s --help'.\n", command->program);
         code = EXIT_USAGE;
     } else if (rc != PENSTOCK_OK) {
-        code = fail(&error, EXIT_USAGE);
+        code = ps_run_fail(command, &error, EXIT_USAGE);
     } else if (options->help) {
-        fputs(help, stdout);
+        fputs(command->help, stdout);
         code = EXIT_SUCCESS;
     } else {
-        code = run(options);
+        code = command->run(command, options);
     }
     ps_run_options_free(options);
     free(options);
     return code;
+}
+
+int penstock_cmd_run(int argc, char **argv)
+{
+    static char program[] = "penstock run";
+    const struct ps_run_command command = {
+        .program = program, .help = help, .takes_command = true, .run = run};
+
+    return ps_run_main(&command, argc, argv);
 }

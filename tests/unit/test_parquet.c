@@ -353,7 +353,7 @@ static void compare_team(const struct fmt_team *helpers, size_t memory_bytes, si
             parquet_open(&team, TYPE, memory_bytes);
             fmt_inflate_share(team.inflate, helpers);
             for (size_t at = 0; at < files[i].len_bytes; at += stride) {
-                uint8_t mask = at == 0 ? 0 : (uint8_t)(1 << at % 8);
+                uint8_t mask = (uint8_t)(at == 0 ? 0 : 1 << at % 8);
                 size_t other = (at * 5 + 1) % files[i].len_bytes;
 
                 files[i].at[at] ^= mask;
