@@ -66,7 +66,7 @@ CLANG := $(notdir $(firstword $(shell command -v clang-14 clang 2>/dev/null)))
 LIB_C    := $(wildcard formats/*.c pipe/*.c)
 # What penstock bench formats runs; the other bench/perf_*.c are programs.
 FORMATS_C := $(patsubst %,bench/perf_%.c,formats frames csv libsvm jsonl image inflate crc)
-TOOL_C   := $(filter-out bench/main.c bench/count_calls.c bench/perf_%.c,$(wildcard trainer/*.c bench/*.c)) $(FORMATS_C)
+TOOL_C   := $(filter-out bench/main.c bench/count_calls.c bench/perf_%.c trainer/example_%.c,$(wildcard trainer/*.c bench/*.c)) $(FORMATS_C)
 GEN_C    := $(patsubst formats/%.proto,build/gen/%.pb-c.c,$(wildcard formats/*.proto))
 CUDA_SRC := $(wildcard trainer/*.cu)
 LIB_O    := $(LIB_C:%.c=$B/%.o) $(GEN_C:build/gen/%.c=$B/gen/%.o)
@@ -93,7 +93,7 @@ ifeq ($(NVCC),)
 	@echo "penstock: no nvcc in PATH or /usr/local/cuda/bin: the CUDA plug-in is left out; training runs on the CPU"
 endif
 
-unit: $(UNIT) $(FUZZ) $(DRIVERS) $(PERF) $B/bench/penstock-counted $B/tests/seccomp_deny $B/tests/many_addresses.so $B/tests/hasty_clock.so # the unit tests and fuzz replays
+unit: $(UNIT) $(FUZZ) $(DRIVERS) $(PERF) $B/bench/penstock-counted $B/tests/seccomp_deny $B/tests/many_addresses.so $B/tests/hasty_clock.so $B/trainer/example_custom.so # the unit tests and fuzz replays
 
 deps: ## install the Debian packages that building and the demo need
 	@$(call install_packages,$(PACKAGES))
@@ -256,6 +256,11 @@ $B/tests/seccomp_deny: $B/tests/seccomp_deny.o
 $B/tests/%.so: $B/tests/%.o
 	$(call say,link) $(CC) -shared $(LD_FLAGS) -o $@ $^
 
+# The worked example of trainer/penstock_model.h, as its users build it.
+$B/trainer/example_custom.o: C_FLAGS += -Itrainer
+$B/trainer/%.so: $B/trainer/%.o
+	$(call say,link) $(CC) -shared $(LD_FLAGS) -o $@ $^ -lm
+
 $B/bench/perf_%: $B/bench/perf_%.o $B/libtool.a $B/libpenstock.a
 	$(call say,link) $(CC) $(LD_FLAGS) -o $@ $^ $(TOOL_LIBS) $(LIBS)
 
@@ -302,6 +307,7 @@ install: all ## install program, library, header and manual pages under PREFIX=/
 	install -m 644 $B/libpenstock.a $(DESTDIR)$(LIBDIR)/libpenstock.a
 	$(if $(CUDA_SO),install -m 755 $(CUDA_SO) $(DESTDIR)$(LIBDIR)/libpenstock_cuda.so)
 	install -m 644 pipe/penstock.h $(DESTDIR)$(INCDIR)/penstock.h
+	install -m 644 trainer/penstock_model.h $(DESTDIR)$(INCDIR)/penstock_model.h
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCDIR@|$(INCDIR)|' \
 	    -e 's|@VERSION@|$(VERSION)|' -e 's|@LIBS@|$(LIBS)|' pipe/penstock.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/penstock.pc
 	$(if $(MAN_1),install -m 644 $(MAN_1) $(DESTDIR)$(MANDIR)/man1/)

@@ -45,6 +45,7 @@ static const char help[] =
     "                                 kmeans, pca\n"
     "                                 mlp\n"
     "                                 image-classification\n"
+    "                                 custom: a library of your own\n"
     "  --hp NAME=VALUE                hyperparameter under SageMaker's name: see\n"
     "                                 penstock-train(1) for those of each algorithm\n"
     "  --device auto|cpu|cuda|delayed where to compute; auto (the default) takes a GPU if there is "

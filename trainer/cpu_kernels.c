@@ -27,4 +27,5 @@ const tr_cpu_kernel_fn tr_cpu_kernels[TR_KERNEL_COUNT] = {
     [TR_KERNEL_NEAREST] = tr_cpu_nearest,
     [TR_KERNEL_COLLECT] = tr_cpu_collect,
     [TR_KERNEL_MOVE] = tr_cpu_move,
+    [TR_KERNEL_CALL] = tr_cpu_call,
 };

@@ -56,4 +56,7 @@ int tr_cpu_nearest(const struct tr_blas *blas, const void *args);
 int tr_cpu_collect(const struct tr_blas *blas, const void *args);
 int tr_cpu_move(const struct tr_blas *blas, const void *args);
 
+/* trainer/cpu_call.c */
+int tr_cpu_call(const struct tr_blas *blas, const void *args);
+
 #endif

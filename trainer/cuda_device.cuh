@@ -109,4 +109,7 @@ int tr_cuda_nearest(struct cuda_device *d, const void *args);
 int tr_cuda_collect(struct cuda_device *d, const void *args);
 int tr_cuda_move(struct cuda_device *d, const void *args);
 
+/* trainer/cuda_call.cu */
+int tr_cuda_call(struct cuda_device *d, const void *args);
+
 #endif

@@ -131,6 +131,17 @@ static size_t field_bytes(enum tr_hyper_kind kind)
     return kind == TR_HYPER_REAL ? sizeof(double) : sizeof(uint32_t);
 }
 
+static int set_text(const struct tr_hyper_parameter *p, const char *value, char *out,
+                    struct tr_error *error)
+{
+    size_t len = strlen(value);
+    if (len == 0 || (double)len >= p->most)
+        return tr_fail(error, "hyperparameter %s: a text of 1 to %.10g bytes is wanted", p->name,
+                       p->most - 1.0);
+    memcpy(out, value, len + 1);
+    return 0;
+}
+
 /* "auto" puts the default back. */
 static void set_auto(const struct tr_hyper_table *table, const struct tr_hyper_parameter *p,
                      void *field)
@@ -169,6 +180,8 @@ static int set_value(const struct tr_hyper_table *table, void *values,
         return set_number(p, value, field, error);
     case TR_HYPER_COUNTS:
         return set_counts(p, value, field, error);
+    case TR_HYPER_TEXT:
+        return set_text(p, value, field, error);
     }
     return -1;
 }
@@ -188,7 +201,8 @@ int tr_hyper_set(const struct tr_hyper_table *table, void *values, const char *a
         if (strcmp(p->name, name) == 0)
             return set_value(table, values, p, equals + 1, error);
     }
-    return refuse_unknown(table, name, equals + 1, error);
+    return table->other ? table->other(values, name, equals + 1, error)
+                        : refuse_unknown(table, name, equals + 1, error);
 }
 
 const char *tr_hyper_word(const struct tr_hyper_word *words, int value)

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 /* Room for any model's values. */
-#define TR_HYPER_BYTES_MAX 512U
+#define TR_HYPER_BYTES_MAX 8192U
 
 /* The start of every model's values: what the loop itself needs. */
 struct tr_hyper_common {
@@ -32,6 +32,7 @@ enum tr_hyper_kind {
     TR_HYPER_COUNT, /* uint32_t */
     TR_HYPER_REAL,  /* double */
     TR_HYPER_TRUTH, /* int: enum tr_truth */
+    TR_HYPER_TEXT,  /* char array of `most` bytes */
     TR_HYPER_COUNTS /* struct tr_hyper_counts: numbers with commas between; "": none */
 };
 
@@ -75,6 +76,8 @@ struct tr_hyper_table {
     void (*init)(void *values);                  /* fills in the defaults */
     /* Checks what only the whole set shows, e.g. that num_classes goes with predictor_type. */
     int (*check)(const void *values, struct tr_error *error);
+    /* Takes a name that is not listed. NULL: it is refused. */
+    int (*other)(void *values, const char *name, const char *value, struct tr_error *error);
 };
 
 /* Takes one "name=value". */

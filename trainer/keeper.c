@@ -55,6 +55,11 @@ static void put_hyperparameter(struct tr_keeper *keeper, const struct tr_hyper_p
             len += (size_t)snprintf(text + len, room - len, i > 0 ? ",%" PRIu32 : "%" PRIu32,
                                     counts.at[i]);
         return;
+    case TR_HYPER_TEXT: /* a path: what is not its end may be elsewhere now */
+        len = strlen(value);
+        value += len < room ? 0 : len - room + 1;
+        memcpy(text, value, strlen(value) + 1);
+        return;
     case TR_HYPER_TRUTH:
         memcpy(&word, value, sizeof word);
         snprintf(text, room, "%s", word == TR_AUTO ? "auto" : word ? "true" : "false");
@@ -230,10 +235,12 @@ static int go_on(struct tr_keeper *keeper, const struct tr_loaded *loaded,
 {
     struct tr_state_item items[TR_TENSORS_MAX];
     struct tr_summary summary;
-    size_t count = keeper->options->model->state(keeper->model, items);
+    const struct tr_model_ops *ops = keeper->options->model;
+    size_t count = ops->state(keeper->model, items);
     if (take(loaded, PROGRESS_ITEM, progress, sizeof *progress, error) < 0 ||
         take(loaded, SUMMARY_ITEM, &summary, sizeof summary, error) < 0 ||
-        tr_loaded_restore(loaded, keeper->model->device, items, count, error) < 0)
+        tr_loaded_restore(loaded, keeper->model->device, items, count, error) < 0 ||
+        (ops->restored && ops->restored(keeper->model, error) < 0))
         return -1;
     take_summary(keeper->summary, &summary);
     for (int i = 0; i < TR_CHANNEL_COUNT; i++)

@@ -94,7 +94,8 @@ struct tr_model_ops {
     const char *name;  /* "linear-learner" */
     const char *title; /* of SageMaker's "#metrics" lines: "Linear Learner" */
     const struct tr_hyper_table *hyper;
-    uint32_t takes; /* TR_TAKES_* and TR_NEEDS_* */
+    uint32_t takes;     /* TR_TAKES_* and TR_NEEDS_* */
+    bool waits_in_step; /* a step may wait, or do what cannot be recorded as a graph */
 
     /* Rows of the head that `create` wants to learn from, at least 1. */
     uint64_t (*head_rows)(const void *hyper);
@@ -154,6 +155,9 @@ struct tr_model_ops {
      * memory is read and written by trainer/checkpoint.c while the device is idle. */
     size_t (*state)(struct tr_model *model, struct tr_state_item *items);
 
+    /* After the memory that `state` lists was written to. NULL: there is nothing to do. */
+    int (*restored)(struct tr_model *model, struct tr_error *error);
+
     /* After results: how many rows of training were seen, and a checksum of them that does not
      * depend on their order. NULL: the model keeps none. */
     void (*seen)(const struct tr_model *model, uint64_t *rows, uint64_t *checksum);
@@ -187,5 +191,6 @@ extern const struct tr_model_ops tr_model_pca;    /* trainer/pca.c */
 extern const struct tr_model_ops tr_model_kmeans; /* trainer/kmeans.c */
 extern const struct tr_model_ops tr_model_mlp;    /* trainer/mlp.c */
 extern const struct tr_model_ops tr_model_resnet; /* trainer/resnet.c */
+extern const struct tr_model_ops tr_model_custom; /* trainer/custom.c */
 
 #endif

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct tr_model_ops *const tr_models[] = {
-    &tr_model_linear, &tr_model_fm,     &tr_model_pca, &tr_model_kmeans,
-    &tr_model_mlp,    &tr_model_resnet, NULL};
+const struct tr_model_ops *const tr_models[] = {&tr_model_linear, &tr_model_fm,  &tr_model_pca,
+                                                &tr_model_kmeans, &tr_model_mlp, &tr_model_resnet,
+                                                &tr_model_custom, NULL};
 
 const struct tr_model_ops *tr_model_find(const char *name)
 {
@@ -25,7 +25,7 @@ int tr_model_step(struct tr_model *model, const struct tr_device_batch *batch,
     const struct tr_device_ops *ops = device->ops;
     if (model->ops->prepare && model->ops->prepare(model, batch, error) < 0)
         return -1;
-    if (!ops->step_begin)
+    if (!ops->step_begin || model->ops->waits_in_step)
         return model->ops->step(model, batch, error);
     if (ops->step_begin(device) < 0)
         return tr_fail(error, "device %s: %s", ops->name, device->error);

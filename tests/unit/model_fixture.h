@@ -11,26 +11,40 @@
 
 struct model_rows {
     const float *features; /* (rows, dim) */
+    const float *labels;   /* (rows), or NULL */
     uint32_t rows;
     uint32_t dim;
     uint32_t batch_rows;
     /* Where the source is. */
     uint32_t at;
     struct penstock_batch batch;
+    float slot[4096]; /* of a batch with labels: features, and labels after them */
 };
 
-static inline struct penstock_batch model_batch(const struct model_rows *rows, uint32_t at)
+static inline struct penstock_batch model_batch(struct model_rows *rows, uint32_t at)
 {
     uint32_t left = rows->rows - at;
     uint32_t n = left < rows->batch_rows ? left : rows->batch_rows;
     const float *features = rows->features + (size_t)at * rows->dim;
-    return (struct penstock_batch){.features = features,
+    size_t floats = (size_t)n * rows->dim;
+    struct penstock_batch batch = {.features = features,
                                    .data = features,
                                    .base = (void *)(uintptr_t)features,
-                                   .len_bytes = (size_t)n * rows->dim * sizeof(float),
+                                   .len_bytes = floats * sizeof(float),
                                    .rows = n,
                                    .feature_dim = rows->dim,
                                    .position = at};
+    if (rows->labels) {
+        assert_true(floats + n <= sizeof rows->slot / sizeof *rows->slot);
+        memcpy(rows->slot, features, floats * sizeof *features);
+        memcpy(rows->slot + floats, rows->labels + at, n * sizeof *features);
+        batch.base = rows->slot;
+        batch.data = batch.features = rows->slot;
+        batch.labels = rows->slot + floats;
+        batch.label_dim = 1;
+        batch.len_bytes += n * sizeof(float);
+    }
+    return batch;
 }
 
 static inline int model_rows_next(void *cookie, int timeout_ms, const struct penstock_batch **batch)
@@ -83,20 +97,23 @@ static inline struct tr_model *model_new(const struct tr_model_ops *ops, struct 
 }
 
 /* One pass over the rows: every batch from device memory of its own. */
-static inline void model_pass(struct tr_model *model, const struct model_rows *rows, bool learn)
+static inline void model_pass(struct tr_model *model, struct model_rows *rows, bool learn)
 {
     struct tr_error error;
     for (uint32_t at = 0; at < rows->rows;) {
         struct penstock_batch host = model_batch(rows, at);
         size_t n = (size_t)host.rows * rows->dim;
         float *features = fixture_array(model->device, host.features, n);
+        float *labels = host.labels ? fixture_array(model->device, host.labels, host.rows) : NULL;
         const struct tr_device_batch batch = {
-            .features = features, .data = features, .host = &host};
+            .features = features, .labels = labels, .data = features, .host = &host};
         int rc = learn ? model->ops->step(model, &batch, &error)
                        : model->ops->evaluate(model, &batch, &error);
         if (rc < 0)
             fail_msg("%s", error.text);
         fixture_take(model->device, features, NULL, n); /* waits for the device */
+        if (labels)
+            fixture_take(model->device, labels, NULL, host.rows);
         at += host.rows;
     }
 }
