@@ -58,6 +58,7 @@ struct pca {
     double *values;     /* (num_components) */
     double total;
     uint64_t checksum_seen;
+    bool found; /* not part of a checkpoint: what is above comes from the moments again */
 };
 
 static struct pca *of(struct tr_model *model)
@@ -288,13 +289,6 @@ static int step(struct tr_model *model, const struct tr_device_batch *batch, str
     return add_rows(m, &m->moments[TR_SUMS_TRAIN], batch->features, batch->host->rows, error);
 }
 
-static int evaluate(struct tr_model *model, const struct tr_device_batch *batch,
-                    struct tr_error *error)
-{
-    struct pca *m = of(model);
-    return add_rows(m, &m->moments[TR_SUMS_EVALUATE], batch->features, batch->host->rows, error);
-}
-
 /* --- results -------------------------------------------------------------------------------------
  */
 
@@ -375,7 +369,23 @@ static int solve(struct pca *m, struct tr_error *error)
     int rc =
         omega ? put(m, m->moments[TR_SUMS_EVALUATE].omega, omega, n * sizeof *omega, error) : -1;
     free(omega);
+    m->found = rc == 0;
     return rc;
+}
+
+/* A run that goes on behind the pass has the moments alone. */
+static int solve_once(struct pca *m, struct tr_error *error)
+{
+    return m->found ? 0 : solve(m, error);
+}
+
+static int evaluate(struct tr_model *model, const struct tr_device_batch *batch,
+                    struct tr_error *error)
+{
+    struct pca *m = of(model);
+    if (solve_once(m, error) < 0)
+        return -1;
+    return add_rows(m, &m->moments[TR_SUMS_EVALUATE], batch->features, batch->host->rows, error);
 }
 
 static int explain_held_out(struct pca *m, double *total, double *explained, double *rows,
@@ -442,6 +452,8 @@ static int export_arrays(struct tr_model *model, struct tr_export *out, struct t
     struct pca *m = of(model);
     uint32_t count = m->hyper.num_components;
     const uint64_t shape[] = {count, m->dim};
+    if (solve_once(m, error) < 0)
+        return -1;
     double rows = m->moments[TR_SUMS_TRAIN].rows;
     double freedom = m->hyper.subtract_mean == TR_FALSE ? rows : rows - 1.0;
     float *components = tr_export_add(out, "components", 2, shape, error);

@@ -197,3 +197,17 @@ def test_fashion_through_s3_is_scikit_learns(run_penstock, fashion, s3_server, t
     out = run_penstock([*args, "--hp", "algorithm_mode=randomized"], env=server.env, timeout=120).ok()
     explained = float(re.search(r"test explained_variance_ratio <score>=(\S+)", out.stdout)[1])
     assert explained > 0.85  # 0.8617 in regular mode
+
+
+def test_a_run_that_goes_on_behind_the_pass_finds_the_same(run_penstock, shards, tmp_path):
+    """The second run has nothing to train, and finds the components from the checkpoint."""
+    bucket, rows = shards
+    told = []
+    for name in ("a", "b"):
+        model = ["--model-dir", tmp_path / name, "--checkpoint-dir", tmp_path / "checkpoints"]
+        out = run_penstock(command("--train", bucket, "--test", bucket, *model)).ok()
+        told.append((seen(out), re.search(r"test explained_variance_ratio.*", out.stdout)[0]))
+    assert told[0] == told[1]
+    assert told[0][0] == (len(rows), checksum(rows))
+    models = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("a", "b")]
+    assert models[0] == models[1]
