@@ -10,7 +10,7 @@
 
 #include "formats/tensor.h"
 
-#define FMT_NPZ_TENSORS_MAX 64U
+#define FMT_NPZ_TENSORS_MAX 96U
 
 /* Most bytes of one file: without ZIP64, offsets and sizes have 32 bits. */
 #define FMT_NPZ_BYTES_MAX UINT64_C(0xfffffffe)

@@ -28,7 +28,7 @@
 #define TR_NEEDS_LABELS 16U
 
 #define TR_SCORES_MAX 12U
-#define TR_TENSORS_MAX 64U
+#define TR_TENSORS_MAX 96U
 
 /* A named result: "multiclass_accuracy" is a score (more is better), "mse" a loss. */
 struct tr_score {

@@ -11,6 +11,8 @@
 
 #include <stdlib.h>
 
+_Static_assert(TR_TENSORS_MAX <= FMT_NPZ_TENSORS_MAX, "model.npz holds all arrays");
+
 /* The last one is for models that have a graph. */
 enum { FILE_SAFETENSORS, FILE_NPZ, FILE_CONFIG, FILE_ONNX, FILE_COUNT };
 

@@ -47,6 +47,10 @@ float *tr_export_add(struct tr_export *out, const char *name, uint32_t dim_count
                      const uint64_t *shape, struct tr_error *error)
 {
     struct fmt_tensor *tensor = &out->tensors[out->tensor_count];
+    if (out->tensor_count == TR_TENSORS_MAX) {
+        tr_fail(error, "a model has more than %u arrays", TR_TENSORS_MAX);
+        return NULL;
+    }
     *tensor = (struct fmt_tensor){.name = name, .dim_count = dim_count};
     memcpy(tensor->shape, shape, dim_count * sizeof *shape);
     float *data = calloc(1, fmt_tensor_bytes(tensor));

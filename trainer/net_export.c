@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert(2 * TR_LAYERS_MAX + 2 <= TR_TENSORS_MAX, "weights and biases, and the scaling");
+
 /* What the device holds, in host memory. */
 struct trained {
     const struct tr_plan *plan;

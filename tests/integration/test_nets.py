@@ -217,6 +217,19 @@ def test_image_classification_learns_and_is_written_as_onnx(run_penstock, tmp_pa
     assert right.mean() == pytest.approx(test_score(out.stdout), abs=1.5 / 600)
 
 
+def test_the_deepest_network_is_written_whole(run_penstock, tmp_path):
+    content_type = write_pngs(tmp_path / "png", *(a[:8] for a in pictures()))
+    run_penstock(
+        ["train", "--algorithm", "image-classification", "--train", tmp_path / "png", *IMAGE]
+        + ["--hp", "num_layers=32", "--hp", "num_filters=1", "--hp", "epochs=1"]
+        + ["--content-type", content_type, "--model-dir", tmp_path / "m"]
+    ).ok()
+    with numpy.load(tmp_path / "m/model.npz") as model:
+        assert len(model.files) == 2 * (32 + 2) + 2
+        assert {f"block_{n}.conv_2.bias" for n in range(1, 16)} < set(model.files)
+    evaluate(tmp_path / "m/model.onnx", "image", pictures()[0][:4, None].astype("float32"))
+
+
 def test_mlp_takes_bytes_and_the_seed_decides(run_penstock, tmp_path):
     """The same numbers as bytes and as float32 give the same model; another seed another one."""
     content_type = write_pngs(tmp_path / "png", *pictures())
