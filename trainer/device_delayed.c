@@ -262,9 +262,20 @@ static int delayed_open(struct tr_device **out, char *text, size_t text_bytes)
 /* --- memory and copies ---------------------------------------------------------------------------
  */
 
+/* What a graph cannot hold is an error on a GPU, too. */
+static int refuse_in_step(struct tr_device *device, const char *what)
+{
+    if (!delayed_of(device)->recording)
+        return 0;
+    snprintf(device->error, sizeof device->error, "%s in a step that is recorded", what);
+    return -1;
+}
+
 static int delayed_alloc(struct tr_device *device, size_t len_bytes, void **out)
 {
     struct delayed *d = delayed_of(device);
+    if (refuse_in_step(device, "an allocation") < 0)
+        return -1;
     device->counts.allocs++;
     return d->cpu->ops->alloc(d->cpu, len_bytes, out);
 }
@@ -341,6 +352,8 @@ static int delayed_event_record(struct tr_device *device, struct tr_event *event
 {
     struct delayed *d = delayed_of(device);
     const struct command stamp = {.kind = COMMAND_STAMP, .args.stamp_s = &event->at_s};
+    if (refuse_in_step(device, "an event") < 0)
+        return -1;
     if (event->timed && give(device, stream, &stamp) < 0)
         return -1;
     pthread_mutex_lock(&d->mutex);
@@ -364,6 +377,8 @@ static int delayed_event_query(struct tr_device *device, struct tr_event *event)
 static int delayed_event_wait(struct tr_device *device, struct tr_event *event)
 {
     struct delayed *d = delayed_of(device);
+    if (refuse_in_step(device, "a wait") < 0)
+        return -1;
     pthread_mutex_lock(&d->mutex);
     if (!is_done(d, event->place))
         device->counts.host_waits++;

@@ -459,6 +459,46 @@ static void test_a_step_is_given_whole_or_not_at_all(void **state)
     tr_device_close(&device);
 }
 
+static int allocating_step(struct tr_model *model, const struct tr_device_batch *batch,
+                           struct tr_error *error)
+{
+    struct tr_device *device = model->device;
+    struct tr_event *event;
+    void *memory;
+    (void)batch;
+    assert_int_equal(device->ops->event_new(device, &event), 0);
+    assert_int_equal(device->ops->event_record(device, event, TR_STREAM_COMPUTE), -1);
+    assert_int_equal(device->ops->event_wait(device, event), -1);
+    device->ops->event_free(device, event);
+    return device->ops->alloc(device, 1, &memory) < 0 ? tr_fail(error, "%s", device->error) : 0;
+}
+
+static int allocating_prepare(struct tr_model *model, const struct tr_device_batch *batch,
+                              struct tr_error *error)
+{
+    void *memory;
+    (void)batch;
+    (void)error;
+    assert_int_equal(model->device->ops->alloc(model->device, 1, &memory), 0);
+    model->device->ops->dealloc(model->device, memory);
+    return 0;
+}
+
+/* As on a GPU, whose graphs hold neither. */
+static void test_a_recorded_step_neither_allocates_nor_waits(void **state)
+{
+    (void)state;
+    static const struct tr_model_ops ops = {
+        .name = "allocating", .prepare = allocating_prepare, .step = allocating_step};
+    struct tr_device *device = fixture_device("delayed");
+    struct tr_model model = {&ops, device};
+    const struct tr_device_batch batch = {.slot = 0};
+    struct tr_error error;
+    assert_int_equal(tr_model_step(&model, &batch, &error), -1);
+    assert_string_equal(error.text, "an allocation in a step that is recorded");
+    tr_device_close(&device);
+}
+
 static void test_source_error_is_passed_on_and_all_is_released(void **state)
 {
     (void)state;
@@ -649,6 +689,7 @@ int main(void)
         cmocka_unit_test(test_steady_state_is_counted),
         cmocka_unit_test(test_one_batch_is_replayed),
         cmocka_unit_test(test_a_step_is_given_whole_or_not_at_all),
+        cmocka_unit_test(test_a_recorded_step_neither_allocates_nor_waits),
         cmocka_unit_test(test_source_error_is_passed_on_and_all_is_released),
         cmocka_unit_test(test_steady_state_allocates_nothing),
         cmocka_unit_test(test_every_device_failure_is_reported),
