@@ -130,6 +130,9 @@ bench-parquet: all $B/bench/perf_parquet build/venv/ready ## Parquet files to ro
 bench-fifo: all ## what Pipe mode's FIFOs carry, what that costs, how soon it starts
 	@python3 bench/fifo.py --build $B
 
+bench-accuracy: all ## what models learn of Fashion-MNIST, from three seeds
+	@python3 bench/accuracy.py --build $B
+
 bench-profiles: all ## penstock bench beside servers of known rate and latency
 	@python3 bench/profiles.py --build $B
 
@@ -316,4 +319,4 @@ install: all ## install program, library, header and manual pages under PREFIX=/
 
 -include $(shell find $B -name '*.d' 2>/dev/null)
 
-.PHONY: all unit deps test-deps demo test lint format bench bench-fifo bench-parquet bench-formats bench-transport bench-profiles bench-start soak fuzz fuzz-run help clean install
+.PHONY: all unit deps test-deps demo test lint format bench bench-fifo bench-parquet bench-formats bench-transport bench-profiles bench-start bench-accuracy soak fuzz fuzz-run help clean install

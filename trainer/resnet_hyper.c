@@ -7,6 +7,10 @@
 #include <math.h>
 #include <stdio.h>
 
+/* SageMaker's 0.1 is for batch normalisation: without it, units die of such steps. */
+#define AUTO_SGD_LEARNING_RATE 0.01
+#define AUTO_ADAM_LEARNING_RATE 0.003
+
 #define STAGES 3U
 #define LAYERS_MOST 32U /* what TR_LAYERS_MAX has room for */
 
@@ -26,7 +30,7 @@ static const struct tr_hyper_parameter parameters[] = {
     {"mini_batch_size", TR_HYPER_COUNT, AT(common.mini_batch_size), false, 1, 65536, NULL},
     {"seed", TR_HYPER_COUNT, AT(common.seed), false, 0, 4294967295.0, NULL},
     {"optimizer", TR_HYPER_WORD, AT(optimizer), false, 0, 0, optimizers},
-    {"learning_rate", TR_HYPER_REAL, AT(learning_rate), false, 1e-30, 1e6, NULL},
+    {"learning_rate", TR_HYPER_REAL, AT(learning_rate), true, 1e-30, 1e6, NULL},
     {"momentum", TR_HYPER_REAL, AT(momentum), false, 0, BELOW_ONE, NULL},
     {"weight_decay", TR_HYPER_REAL, AT(weight_decay), false, 0, 1e6, NULL},
     {"beta_1", TR_HYPER_REAL, AT(beta_1), false, 0, BELOW_ONE, NULL},
@@ -60,7 +64,7 @@ static void init(void *values)
         .common = {.epochs = 30, .mini_batch_size = 32},
         .num_layers = 20,
         .num_filters = 16,
-        .learning_rate = 0.1,
+        .learning_rate = NAN,
         .momentum = 0.9,
         .weight_decay = 0.0001,
         .beta_1 = 0.9,
@@ -167,7 +171,9 @@ void tr_resnet_hyper_config(const struct tr_resnet_hyper *hyper, struct tr_net_c
         .label_std = 1.0,
     };
     make_plan(hyper, &config->plan);
-    *rate = (struct tr_net_rate){.start = hyper->learning_rate,
+    double automatic =
+        hyper->optimizer == TR_RESNET_SGD ? AUTO_SGD_LEARNING_RATE : AUTO_ADAM_LEARNING_RATE;
+    *rate = (struct tr_net_rate){.start = tr_hyper_or_auto(hyper->learning_rate, automatic),
                                  .factor = hyper->lr_scheduler_factor,
                                  .at_epochs = hyper->lr_scheduler_step};
 }

@@ -298,3 +298,18 @@ def test_fashion_is_learnt_by_an_mlp_from_three_seeds(run_penstock, fashion):
             timeout=120,
         ).ok()
         assert test_score(out.stdout) >= 0.865
+
+
+@pytest.mark.plain_build
+def test_fashion_is_learnt_by_a_residual_network(run_penstock, fashion):
+    """A third of the pictures, once: bench/accuracy.py has all of them, three times."""
+    parts = sorted(fashion.train.iterdir())[:5]
+    out = run_penstock(
+        ["train", "--algorithm", "image-classification", "--test", fashion.test, "--device", "cpu"]
+        + [word for part in parts for word in ("--train", part)]
+        + ["--hp", "num_classes=10", "--hp", "image_shape=1,28,28", "--hp", "num_layers=8"]
+        + ["--hp", "num_filters=8", "--hp", "optimizer=adam", "--hp", "mini_batch_size=50"]
+        + ["--hp", "epochs=1"],
+        timeout=300,
+    ).ok()
+    assert test_score(out.stdout) >= 0.8
