@@ -2,8 +2,7 @@
 /* pipe/cmd_agent.c - penstock agent: fills FIFOs in a directory that another container reads. */
 #include "pipe/cmd_agent.h"
 
-#include "pipe/cmd_run.h"
-#include "pipe/run_options.h"
+#include "pipe/run_command.h"
 
 #include <stdio.h>
 #include <stdlib.h>

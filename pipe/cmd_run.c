@@ -2,7 +2,7 @@
 /* pipe/cmd_run.c - penstock run: options, the tree, the plan or the run. */
 #include "pipe/cmd_run.h"
 
-#include "pipe/run_options.h"
+#include "pipe/run_command.h"
 #include "pipe/run_plan.h"
 
 #include <inttypes.h>
