@@ -103,6 +103,19 @@ def test_wrong_hyperparameters_are_named(run_penstock, example, counts, tmp_path
     assert out.rc == 1 and "the train channel has no labels, which " in out.stderr
 
 
+def test_training_goes_on_from_a_checkpoint(run_penstock, example, counts, tmp_path):
+    args = command(example, "--train", counts[0], "--hp", "mini_batch_size=64")
+    kept = [*args, "--checkpoint-dir", tmp_path / "kept"]
+    run_penstock([*kept, "--hp", "epochs=2"]).ok()
+    out = run_penstock([*kept, "--hp", "epochs=4", "--model-dir", tmp_path / "a"]).ok()
+    assert "epoch 3/4" in out.stdout and "epoch 2/4" not in out.stdout
+    run_penstock([*args, "--hp", "epochs=4", "--model-dir", tmp_path / "b"]).ok()
+    a, b = ((tmp_path / name / "model.safetensors").read_bytes() for name in "ab")
+    assert a == b
+    out = run_penstock([*kept, "--hp", "epochs=5", "--hp", "learning_rate=0.3"])
+    assert out.rc == 1 and "library's hyperparameter" in out.stderr
+
+
 # --- libraries that fail ----------------------------------------------------------------------------
 
 FAULTY = r"""

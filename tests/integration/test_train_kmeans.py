@@ -108,6 +108,18 @@ def test_every_mode_gives_the_same_clusters(run_penstock, s3_server, shards, tmp
     assert models["seed"] != models["file"]
 
 
+def test_training_goes_on_from_a_checkpoint(run_penstock, shards, tmp_path):
+    """From the merged centres, and from the first epoch's end: with the same bits."""
+    args = command("--train", shards[0], "--hp", "mini_batch_size=256")
+    for done in (1, 2):
+        kept = [*args, "--checkpoint-dir", tmp_path / f"kept{done}"]
+        run_penstock([*kept, "--hp", f"epochs={done}"]).ok()
+        run_penstock([*kept, "--hp", "epochs=4", "--model-dir", tmp_path / f"a{done}"]).ok()
+    run_penstock([*args, "--hp", "epochs=4", "--model-dir", tmp_path / "b"]).ok()
+    files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("a1", "a2", "b")]
+    assert files[0] == files[1] == files[2]
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
