@@ -553,5 +553,9 @@ size_t tr_net_state(struct tr_net *net, struct tr_state_item *items)
     items[count++] = on_device("scaling", net->scaling, scaling_bytes);
     items[count++] = on_device("sums", net->tally.sums, TR_SUMS_COUNT * sizeof *net->tally.sums);
     items[count++] = (struct tr_state_item){"steps", &net->steps, sizeof net->steps, false};
+    items[count++] =
+        (struct tr_state_item){"label_mean", &net->config.label_mean, sizeof(double), false};
+    items[count++] =
+        (struct tr_state_item){"label_std", &net->config.label_std, sizeof(double), false};
     return count;
 }

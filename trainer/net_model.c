@@ -226,7 +226,14 @@ int tr_net_model_peek_loss(struct tr_model *model, double *loss, struct tr_error
 
 size_t tr_net_model_state(struct tr_model *model, struct tr_state_item *items)
 {
-    return tr_net_state(tr_net_model_of(model)->net, items);
+    struct tr_net_model *m = tr_net_model_of(model);
+    size_t count = tr_net_state(m->net, items);
+    /* The export's copies: a run that goes on elsewhere has learnt others from other first rows. */
+    items[count++] = (struct tr_state_item){"export.label_mean", &m->config.label_mean,
+                                            sizeof m->config.label_mean, false};
+    items[count++] = (struct tr_state_item){"export.label_std", &m->config.label_std,
+                                            sizeof m->config.label_std, false};
+    return count;
 }
 
 void tr_net_model_put_optimizer(const struct tr_net_model *model, struct tr_json *json)
