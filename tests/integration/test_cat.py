@@ -149,3 +149,34 @@ def test_full_disk(penstock, data):
         )
     assert done.returncode == 1
     assert b"cannot write to standard output: No space left on device" in done.stderr
+
+
+# --- going on -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", ["file", "s3"])
+def test_decoded_rows_go_on_from_a_state(run_penstock, s3_server, tmp_path, source):
+    folder = tmp_path / "root/rows"
+    folder.mkdir(parents=True)
+    for shard in range(3):
+        lines = (f"{shard},{row},{row * shard}\n" for row in range(20 + shard))
+        (folder / f"part-{shard}").write_text("".join(lines))
+    env = s3_server(folder.parent).env if source == "s3" else {}
+    where = "s3://rows/part" if source == "s3" else folder
+    state = tmp_path / "state"
+    args = ["cat", where, "--decode", "--content-type", "text/csv", "--shuffle-seed", "2"]
+    whole = run_penstock([*args, "--epochs", "2"], env=env).ok().stdout
+    text = ""
+    for _ in range(-(-126 // 11) + 1):
+        out = run_penstock([*args, "--epochs", "2", "--rows", "11", "--state", state], env=env).ok()
+        text += out.stdout
+    assert out.stdout == "" and text == whole
+    assert len(state.read_bytes()) <= 4096
+    other = run_penstock([*args[:-1], "3", "--state", state], env=env)
+    assert other.rc == 1 and 'seed "2"' in other.stderr
+    (folder / "part-1").write_text("1,2,3\n")
+    args += ["--epochs", "3", "--state", state]
+    changed = run_penstock(args, env=env)
+    assert changed.rc == 1 and "field data" in changed.stderr
+    assert run_penstock([*args, "--changed-data"], env=env).ok().stdout.count("\n") == 43
+    assert run_penstock(["cat", where, "--state", state], env=env).rc == 2
