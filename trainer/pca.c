@@ -20,8 +20,9 @@
 #define BLOCK_ROWS_HOST 1024U
 #define BLOCK_ROWS_DEVICE 4096U
 
-/* Features for which all products of two are kept and solved for: 16 GiB of memory. */
-#define REGULAR_DIM_MAX 32768U
+/* Features for which all products of two are kept and solved for: 16 GiB of memory, and as many as
+ * dsyevd takes, whose 1 + 6 n + 2 n^2 numbers of scratch are counted in 32 bits. */
+#define REGULAR_DIM_MAX 32766U
 
 #define STREAM_OMEGA 1U
 

@@ -211,3 +211,11 @@ def test_a_run_that_goes_on_behind_the_pass_finds_the_same(run_penstock, shards,
     assert told[0][0] == (len(rows), checksum(rows))
     models = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("a", "b")]
     assert models[0] == models[1]
+
+
+def test_more_features_than_lapack_takes_are_refused_at_once(run_penstock, tmp_path):
+    (tmp_path / "a.pbr").write_bytes(as_recordio(numpy.ones((2, 32767), "float32")))
+    options = ["--content-type", RECORDIO, "--memory-limit", "256MiB", "--hp", "mini_batch_size=2"]
+    out = run_penstock(command("--train", tmp_path / "a.pbr", *options))
+    assert out.rc == 1
+    assert "32767 features are too many for algorithm_mode regular, which takes up to 32766" in out.stderr
