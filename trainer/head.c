@@ -61,7 +61,8 @@ static int keep(struct tr_head *head, const struct penstock_batch *batch, struct
     if (!k || !memory) {
         free(k);
         free(memory);
-        return tr_fail(error, "no memory for the first rows: lower num_point_for_scaler");
+        return tr_fail(error, "no memory for the first rows: lower mini_batch_size or, where there "
+                              "is one, num_point_for_scaler");
     }
     memcpy(memory, batch->base, batch->len_bytes);
     k->memory = memory;
