@@ -144,14 +144,14 @@ def test_mlp_learns_what_is_not_linear(run_penstock, tmp_path, kind, activation)
 def pictures():
     """Three classes: a bright bar that lies, stands, or a cross of both; where it is does not say."""
     draw = numpy.random.default_rng(4)
-    images = draw.integers(0, 60, (600, 9, 11))
+    images = draw.integers(0, 60, (600, 9, 11, 3))
     labels = draw.integers(0, 3, 600)
     for image, label in zip(images, labels):
         row, column = draw.integers(1, 8), draw.integers(1, 10)
         if label != 1:
-            image[row, :] = 200
+            image[row, :] = [200, 120, 80]
         if label != 0:
-            image[:, column] = 200
+            image[:, column] = [200, 120, 80]
     return images.astype("uint8"), labels
 
 
@@ -162,10 +162,11 @@ def write_pngs(folder, images, labels):
         Image.fromarray(image).save(folder / f"{number:04}.png", compress_level=0)
     lines = [f"{n}\t{label}\t{n:04}.png\n" for n, label in enumerate(labels)]
     folder.with_suffix(".lst").write_text("".join(lines))
-    return f"application/x-image;image_shape=1,9,11;lst={folder.with_suffix('.lst')}"
+    channels = 3 if images.ndim == 4 else 1
+    return f"application/x-image;image_shape={channels},9,11;lst={folder.with_suffix('.lst')}"
 
 
-IMAGE = ["--hp", "num_classes=3", "--hp", "num_training_samples=600", "--hp", "image_shape=1,9,11"]
+IMAGE = ["--hp", "num_classes=3", "--hp", "num_training_samples=600", "--hp", "image_shape=3,9,11"]
 IMAGE += ["--hp", "num_layers=8", "--hp", "num_filters=4", "--hp", "optimizer=adam"]
 IMAGE += ["--hp", "learning_rate=0.01", "--hp", "lr_scheduler_step=6", "--device", "cpu"]
 
@@ -208,12 +209,13 @@ def test_image_classification_learns_and_is_written_as_onnx(run_penstock, tmp_pa
     assert arrays["a"] == arrays["b"]
     assert test_score(out.stdout) >= 0.9
     model = numpy.load(tmp_path / "a/model.npz")
-    some = images[:40, None].astype("float32")
+    planes = images.transpose(0, 3, 1, 2).astype("float32")
+    some = planes[:40]
     scores = residual_network(model, some)
     got = evaluate(tmp_path / "a/model.onnx", "image", some)
     assert close(got["scores"], scores)
     assert (got["label"] == scores.argmax(axis=1)).all()
-    right = residual_network(model, images[:, None]).argmax(axis=1) == labels
+    right = residual_network(model, planes).argmax(axis=1) == labels
     assert right.mean() == pytest.approx(test_score(out.stdout), abs=1.5 / 600)
 
 
@@ -227,12 +229,14 @@ def test_the_deepest_network_is_written_whole(run_penstock, tmp_path):
     with numpy.load(tmp_path / "m/model.npz") as model:
         assert len(model.files) == 2 * (32 + 2) + 2
         assert {f"block_{n}.conv_2.bias" for n in range(1, 16)} < set(model.files)
-    evaluate(tmp_path / "m/model.onnx", "image", pictures()[0][:4, None].astype("float32"))
+    planes = pictures()[0][:4].transpose(0, 3, 1, 2).astype("float32")
+    evaluate(tmp_path / "m/model.onnx", "image", planes)
 
 
 def test_mlp_takes_bytes_and_the_seed_decides(run_penstock, tmp_path):
     """The same numbers as bytes and as float32 give the same model; another seed another one."""
-    content_type = write_pngs(tmp_path / "png", *pictures())
+    images, labels = pictures()
+    content_type = write_pngs(tmp_path / "png", images[..., 0], labels)
     models = []
     for dtype, seed in (("uint8", 3), ("float32", 3), ("uint8", 4)):
         folder = tmp_path / f"{dtype}{seed}"
@@ -265,7 +269,7 @@ def test_mlp_takes_bytes_and_the_seed_decides(run_penstock, tmp_path):
         ("image-classification", IMAGE[2:], "num_classes is required"),
         ("image-classification", [*IMAGE, "--hp", "num_layers=18"], "num_layers: 18 is none of 8, 14, 20, 26, 32"),
         ("image-classification", [*IMAGE, "--hp", "image_shape=9,11"], "image_shape is required: channels,height,width"),
-        ("image-classification", IMAGE, "the train channel's rows hold 5 values, and image_shape 1,9,11 has 99"),
+        ("image-classification", IMAGE, "the train channel's rows hold 5 values, and image_shape 3,9,11 has 297"),
     ],
 )
 def test_what_does_not_fit_is_refused(run_penstock, tmp_path, algorithm, options, what):
