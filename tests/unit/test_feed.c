@@ -2,7 +2,7 @@
 /* tests/unit/test_feed.c - the feeding loop and the head: the delayed device trains the same model
  * as the cpu, bit for bit, whatever it delays. tests/mutants/feed_*.patch must fail here.
  */
-#include "tests/unit/trainer_fixture.h"
+#include "tests/unit/feed_fixture.h"
 
 #include <time.h>
 
@@ -12,76 +12,6 @@
 #include "trainer/head.h"
 #include "trainer/linear.h"
 #include "trainer/model.h"
-
-enum { DIM = 13, CLASSES = 5, BATCH_ROWS = 64, BATCHES = 23, LAST_ROWS = 17, HOST_SLOTS_MAX = 6 };
-enum { LABELS_AT = (BATCH_ROWS * DIM * 4 + 63) / 64 * 64, SLOT_BYTES = LABELS_AT + BATCH_ROWS * 4 };
-
-/* A source with few slots that are spoilt the moment they are released. */
-struct fake {
-    uint32_t slot_count;
-    uint32_t made;     /* batches handed out */
-    uint32_t released; /* batches given back; they must come back in order */
-    uint32_t loan_max;
-    bool pinned;
-    int error_rc; /* instead of the epoch's end */
-    bool busy[HOST_SLOTS_MAX];
-    struct penstock_batch batches[HOST_SLOTS_MAX];
-    char memory[HOST_SLOTS_MAX][SLOT_BYTES] __attribute__((aligned(64)));
-};
-
-static int fake_next(void *cookie, int timeout_ms, const struct penstock_batch **batch)
-{
-    struct fake *fake = cookie;
-    uint32_t slot_no = fake->made % fake->slot_count;
-    struct penstock_batch *b = &fake->batches[slot_no];
-    char *memory = fake->memory[slot_no];
-    float *labels = (float *)(void *)(memory + LABELS_AT);
-    uint64_t random = fake->made;
-    *batch = NULL;
-    if (fake->made == BATCHES)
-        return fake->error_rc ? fake->error_rc : PENSTOCK_EPOCH_END;
-    if (fake->busy[slot_no]) {
-        assert_true(timeout_ms >= 0); /* the loop must come back to release */
-        return PENSTOCK_AGAIN;
-    }
-    *b = (struct penstock_batch){
-        .features = (float *)(void *)memory,
-        .labels = labels,
-        .rows = fake->made == BATCHES - 1 ? LAST_ROWS : BATCH_ROWS,
-        .feature_dim = DIM,
-        .label_dim = 1,
-        .position = (uint64_t)fake->made * BATCH_ROWS,
-        .slot_no = slot_no,
-        .base = memory,
-        .pinned = fake->pinned,
-    };
-    b->len_bytes = LABELS_AT + b->rows * sizeof(float);
-    fixture_fill((float *)(void *)memory, (size_t)b->rows * DIM, fake->made + 1000U, 1.0F);
-    for (uint32_t i = 0; i < b->rows; i++)
-        labels[i] = (float)(fixture_random(&random) % CLASSES);
-    fake->busy[slot_no] = true;
-    fake->made++;
-    if (fake->made - fake->released > fake->loan_max)
-        fake->loan_max = fake->made - fake->released;
-    *batch = b;
-    return PENSTOCK_OK;
-}
-
-static void fake_release(void *cookie, const struct penstock_batch *batch)
-{
-    struct fake *fake = cookie;
-    assert_true(fake->busy[batch->slot_no]);
-    assert_int_equal(batch->slot_no, fake->released % fake->slot_count);
-    fake->busy[batch->slot_no] = false;
-    fake->released++;
-    memset(fake->memory[batch->slot_no], 0x3f, SLOT_BYTES); /* 0.7, and label 0.7: class 0 */
-}
-
-static size_t fake_batch_bytes_max(void *cookie)
-{
-    (void)cookie;
-    return SLOT_BYTES;
-}
 
 struct trainee {
     struct tr_linear *model;
@@ -414,91 +344,6 @@ static void test_one_batch_is_replayed(void **state)
     }
 }
 
-struct zeroing {
-    struct tr_model base;
-    float *memory; /* on the device */
-    bool fails;
-};
-
-static int zero_step(struct tr_model *model, const struct tr_device_batch *batch,
-                     struct tr_error *error)
-{
-    struct zeroing *zeroing = (struct zeroing *)(void *)model;
-    (void)batch;
-    assert_int_equal(model->device->ops->zero(model->device, zeroing->memory, sizeof(float)), 0);
-    return zeroing->fails ? tr_fail(error, "half a step") : 0;
-}
-
-/* Work of a step that fails half-way is not done; that of one that is good starts when it ends. */
-static void test_a_step_is_given_whole_or_not_at_all(void **state)
-{
-    (void)state;
-    static const struct tr_model_ops ops = {.name = "zeroing", .step = zero_step};
-    struct tr_device *device = fixture_device("delayed");
-    struct zeroing zeroing = {{&ops, device}, NULL, true};
-    const struct tr_device_batch batch = {.slot = 1};
-    const float one = 1.0F;
-    float seen = 0.0F;
-    void *memory;
-    struct tr_error error;
-    assert_int_equal(device->ops->alloc(device, sizeof one, &memory), 0);
-    zeroing.memory = memory;
-    assert_int_equal(device->ops->upload(device, memory, &one, sizeof one), 0);
-    device->ops->drain(device);
-    assert_int_equal(tr_model_step(&zeroing.base, &batch, &error), -1);
-    assert_string_equal(error.text, "half a step");
-    assert_int_equal(device->ops->download(device, &seen, memory, sizeof seen), 0);
-    device->ops->drain(device);
-    assert_true(seen == 1.0F);
-    zeroing.fails = false;
-    assert_int_equal(tr_model_step(&zeroing.base, &batch, &error), 0);
-    assert_int_equal(device->ops->download(device, &seen, memory, sizeof seen), 0);
-    device->ops->drain(device);
-    assert_true(seen == 0.0F);
-    device->ops->dealloc(device, memory);
-    tr_device_close(&device);
-}
-
-static int allocating_step(struct tr_model *model, const struct tr_device_batch *batch,
-                           struct tr_error *error)
-{
-    struct tr_device *device = model->device;
-    struct tr_event *event;
-    void *memory;
-    (void)batch;
-    assert_int_equal(device->ops->event_new(device, &event), 0);
-    assert_int_equal(device->ops->event_record(device, event, TR_STREAM_COMPUTE), -1);
-    assert_int_equal(device->ops->event_wait(device, event), -1);
-    device->ops->event_free(device, event);
-    return device->ops->alloc(device, 1, &memory) < 0 ? tr_fail(error, "%s", device->error) : 0;
-}
-
-static int allocating_prepare(struct tr_model *model, const struct tr_device_batch *batch,
-                              struct tr_error *error)
-{
-    void *memory;
-    (void)batch;
-    (void)error;
-    assert_int_equal(model->device->ops->alloc(model->device, 1, &memory), 0);
-    model->device->ops->dealloc(model->device, memory);
-    return 0;
-}
-
-/* As on a GPU, whose graphs hold neither. */
-static void test_a_recorded_step_neither_allocates_nor_waits(void **state)
-{
-    (void)state;
-    static const struct tr_model_ops ops = {
-        .name = "allocating", .prepare = allocating_prepare, .step = allocating_step};
-    struct tr_device *device = fixture_device("delayed");
-    struct tr_model model = {&ops, device};
-    const struct tr_device_batch batch = {.slot = 0};
-    struct tr_error error;
-    assert_int_equal(tr_model_step(&model, &batch, &error), -1);
-    assert_string_equal(error.text, "an allocation in a step that is recorded");
-    tr_device_close(&device);
-}
-
 static void test_source_error_is_passed_on_and_all_is_released(void **state)
 {
     (void)state;
@@ -688,8 +533,6 @@ int main(void)
         cmocka_unit_test(test_stall_is_what_the_source_slept),
         cmocka_unit_test(test_steady_state_is_counted),
         cmocka_unit_test(test_one_batch_is_replayed),
-        cmocka_unit_test(test_a_step_is_given_whole_or_not_at_all),
-        cmocka_unit_test(test_a_recorded_step_neither_allocates_nor_waits),
         cmocka_unit_test(test_source_error_is_passed_on_and_all_is_released),
         cmocka_unit_test(test_steady_state_allocates_nothing),
         cmocka_unit_test(test_every_device_failure_is_reported),
