@@ -179,6 +179,10 @@ static void test_a_column_far_from_zero_keeps_its_digits(void **state)
     assert_true(fabs(got.product[0] - ROWS) < 1e-6 * ROWS);
     assert_true(fabs(got.product[1] - 2.0 * ROWS) < 1e-6 * ROWS);
     assert_true(fabs(got.product[3] - 4.0 * ROWS) < 1e-6 * ROWS);
+    for (uint32_t r = 0; r < 240; r++) /* a mean that float32 has no number for */
+        x[r * 2] = x[r * 2 + 1] = 1e6F + (r % 3 == 0 ? 1.0F : 0.0F);
+    run(device, x, 240, 2, 60, NULL, 0, &got);
+    assert_true(fabs(got.product[1] - 240.0 * 2.0 / 9.0) < 1e-4);
     tr_device_close(&device);
 }
 
