@@ -220,6 +220,7 @@ static void test_the_rows_order_does_not_matter(void **state)
     assert_true(counts[0] == ROWS && counts[1] == ROWS);
     assert_true(sums[0] == sums[1] && sums[0] != 0);
     assert_true(fabs(results[0].scores[0].value - results[1].scores[0].value) < 1e-6);
+    tr_device_close(&device);
 }
 
 static void test_what_cannot_be_is_refused(void **state)
