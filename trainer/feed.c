@@ -49,7 +49,7 @@ struct tr_feed {
     uint64_t given;    /* batches ever given to the compute stream: its mark is given % MARKS */
     uint64_t measured; /* batches whose marks were read */
     bool in_pass;
-    struct tr_device_counts warm; /* the device's counts when the state became steady */
+    struct tr_device_counts steady; /* the device's counts since this pass is in a steady state */
     struct tr_feed_stats stats;
     bool keeping;
     void *kept_memory; /* of `kept`; NULL: none */
@@ -165,13 +165,12 @@ static int give(struct tr_feed *feed, const struct tr_sink *sink,
         return device_failed(feed, error);
     feed->given++;
     if (feed->given == WARM_BATCHES)
-        feed->warm = device->counts;
+        feed->steady = device->counts;
     return rc;
 }
 
 struct tr_feed_stats tr_feed_get_stats(struct tr_feed *feed)
 {
-    const struct tr_device_counts *now = &feed->device->counts;
     const struct tr_device_ops *ops = feed->device->ops;
     while (feed->measured < feed->given &&
            ops->event_query(feed->device, feed->marks[feed->measured % MARKS].ended) > 0 &&
@@ -179,10 +178,6 @@ struct tr_feed_stats tr_feed_get_stats(struct tr_feed *feed)
         continue;
     feed->stats.batches = feed->given;
     feed->stats.slot_bytes = feed->slot_bytes;
-    if (feed->given > WARM_BATCHES) {
-        feed->stats.late_allocs = now->allocs - feed->warm.allocs;
-        feed->stats.late_host_waits = now->host_waits - feed->warm.host_waits;
-    }
     return feed->stats;
 }
 
@@ -353,12 +348,23 @@ int tr_feed_replay(struct tr_feed *feed, const struct tr_sink *sink, double seco
     return 0;
 }
 
+/* Other feeds of the device, e.g. of validation, have their own passes. */
+static void count_late(struct tr_feed *feed)
+{
+    const struct tr_device_counts *now = &feed->device->counts;
+    if (feed->given <= WARM_BATCHES)
+        return;
+    feed->stats.late_allocs += now->allocs - feed->steady.allocs;
+    feed->stats.late_host_waits += now->host_waits - feed->steady.host_waits;
+}
+
 int tr_feed_run(struct tr_feed *feed, const struct tr_source *source, const struct tr_sink *sink,
                 int *source_rc, struct tr_error *error)
 {
     bool in_place = feed->device->ops->reads_host_memory;
     int rc = 0;
     feed->in_pass = false;
+    feed->steady = feed->device->counts;
     while (rc == 0) {
         const struct penstock_batch *batch;
         rc = retire(feed, source, false, error);
@@ -374,6 +380,7 @@ int tr_feed_run(struct tr_feed *feed, const struct tr_source *source, const stru
         rc = in_place ? compute_in_place(feed, source, sink, batch, error)
                       : submit(feed, source, sink, batch, error);
     }
+    count_late(feed);
     if (rc == 0)
         rc = retire(feed, source, true, error);
     if (rc < 0) { /* what the events say is not to be relied on */

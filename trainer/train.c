@@ -261,8 +261,10 @@ static int train_epoch(struct run *run, uint32_t epoch, struct tr_pass *train,
     if (!isfinite(train->results.loss))
         return tr_fail(error,
                        "the loss of epoch %u is not a finite number: lower the learning rate, or "
-                       "look for values in the data that are not finite (the model: %s)",
-                       epoch, run->text);
+                       "look for values in the data that are not finite%s (the model: %s)",
+                       epoch,
+                       run->options->checkpoint_dir ? ", and start without these checkpoints" : "",
+                       run->text);
     return ops->epoch_end ? ops->epoch_end(run->model, epoch, epoch + 1 == epochs, error) : 0;
 }
 
