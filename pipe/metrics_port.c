@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { HEAD_BYTES_MAX = 8192, CLIENT_S = 2, BACKLOG = 16 };
+enum { HEAD_BYTES_MAX = 8192, CLIENT_S = 2, BACKLOG = 16, RETRY_MS = 100 };
 
 static bool read_address(const char *text, struct sockaddr_in *address)
 {
@@ -116,8 +116,11 @@ int ps_metrics_accept(int listen_fd)
     char head[HEAD_BYTES_MAX + 1];
     const char *status = NULL;
 
-    if (fd < 0)
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            (void)poll(NULL, 0, RETRY_MS); /* the client is still there: no spinning meanwhile */
         return -1;
+    }
     read_head(fd, head, end_ns);
     if (!strstr(head, "\r\n\r\n"))
         status = "400 Bad Request";
