@@ -76,6 +76,7 @@ struct tr_device_ops;
 /* What a device was asked for since it was opened. */
 struct tr_device_counts {
     uint64_t allocs;
+    uint64_t alloc_bytes; /* all of them, also of what was freed again */
     uint64_t uploads;
     uint64_t uploaded_bytes;
     uint64_t host_waits; /* event_wait calls whose event was not done yet */

@@ -63,6 +63,7 @@ static int cpu_alloc(struct tr_device *device, size_t len_bytes, void **out)
 {
     size_t whole = (len_bytes + 63) / 64 * 64;
     device->counts.allocs++;
+    device->counts.alloc_bytes += len_bytes;
     *out = aligned_alloc(64, whole > 0 ? whole : 64);
     if (!*out) {
         snprintf(device->error, sizeof device->error, "no memory for %zu bytes", len_bytes);

@@ -157,6 +157,7 @@ static int cuda_alloc(struct tr_device *device, size_t len_bytes, void **out)
     cudaStream_t stream = cuda_of(device)->streams[TR_STREAM_COMPUTE];
     size_t whole = len_bytes > 0 ? len_bytes : 1;
     device->counts.allocs++;
+    device->counts.alloc_bytes += len_bytes;
     *out = NULL;
     if (check(device, cudaMalloc(out, whole), "cudaMalloc") < 0)
         return -1;

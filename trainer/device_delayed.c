@@ -277,6 +277,7 @@ static int delayed_alloc(struct tr_device *device, size_t len_bytes, void **out)
     if (refuse_in_step(device, "an allocation") < 0)
         return -1;
     device->counts.allocs++;
+    device->counts.alloc_bytes += len_bytes;
     return d->cpu->ops->alloc(d->cpu, len_bytes, out);
 }
 

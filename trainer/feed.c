@@ -177,6 +177,7 @@ struct tr_feed_stats tr_feed_get_stats(struct tr_feed *feed)
            measure_one(feed, NULL) == 0)
         continue;
     feed->stats.batches = feed->given;
+    feed->stats.batches_timed = feed->measured;
     feed->stats.slot_bytes = feed->slot_bytes;
     return feed->stats;
 }
@@ -320,13 +321,13 @@ static int place_kept(struct tr_feed *feed, void **base, struct tr_error *error)
 }
 
 int tr_feed_replay(struct tr_feed *feed, const struct tr_sink *sink, double seconds,
-                   double *rows_per_s, struct tr_error *error)
+                   double *steps_per_s, struct tr_error *error)
 {
     const struct tr_device_ops *ops = feed->device->ops;
     struct slot *slot = &feed->slots[0];
     uint64_t steps = 0;
     void *base;
-    *rows_per_s = 0.0;
+    *steps_per_s = 0.0;
     if (!feed->kept_memory)
         return 0;
     if (place_kept(feed, &base, error) < 0)
@@ -344,7 +345,7 @@ int tr_feed_replay(struct tr_feed *feed, const struct tr_sink *sink, double seco
             return device_failed(feed, error);
         now_s = tr_now_s();
     }
-    *rows_per_s = (double)(steps * feed->kept.rows) / (now_s - from_s);
+    *steps_per_s = (double)steps / (now_s - from_s);
     return 0;
 }
 

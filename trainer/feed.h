@@ -57,6 +57,7 @@ struct tr_feed;
  * that reads host memory copies nothing. */
 struct tr_feed_stats {
     uint64_t batches;
+    uint64_t batches_timed; /* those whose times are in busy_s and stall_s */
     uint64_t late_allocs;
     uint64_t late_host_waits;
     uint64_t late_pageable_copies;
@@ -87,10 +88,10 @@ int tr_feed_run(struct tr_feed *feed, const struct tr_source *source, const stru
 void tr_feed_keep(struct tr_feed *feed);
 
 /* Gives the batch kept to the sink over and over for about `seconds`: what the model could do if
- * data never had to be waited for. *rows_per_s receives its rate, 0 when no batch was kept. The
+ * data never had to be waited for. *steps_per_s receives its rate, 0 when no batch was kept. The
  * device is idle before and after. */
 int tr_feed_replay(struct tr_feed *feed, const struct tr_sink *sink, double seconds,
-                   double *rows_per_s, struct tr_error *error);
+                   double *steps_per_s, struct tr_error *error);
 
 /* The device is idle, or batches that it still works on are left out. */
 struct tr_feed_stats tr_feed_get_stats(struct tr_feed *feed);

@@ -413,11 +413,11 @@ static int measure_headroom(struct run *run, struct tr_error *error)
 {
     const struct tr_sink sink = {run, replay_step};
     const struct tr_pass *last = &run->summary.train;
-    double rows_per_s;
-    if (tr_feed_replay(run->feeds[TR_CHANNEL_TRAIN], &sink, HEADROOM_S, &rows_per_s, error) < 0)
+    double steps_per_s;
+    if (tr_feed_replay(run->feeds[TR_CHANNEL_TRAIN], &sink, HEADROOM_S, &steps_per_s, error) < 0)
         return -1;
-    if (rows_per_s > 0.0)
-        run->summary.headroom = (double)last->rows / last->seconds / rows_per_s;
+    if (steps_per_s > 0.0)
+        run->summary.headroom = (double)last->batches / last->seconds / steps_per_s;
     return 0;
 }
 
