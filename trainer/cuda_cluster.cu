@@ -55,19 +55,6 @@ static __global__ void nearest_kernel(tr_nearest_args a)
     }
 }
 
-/* Adds up a block's values; thread 0 has the sum. */
-static __device__ double block_sum(double value, double *shared)
-{
-    shared[threadIdx.x] = value;
-    __syncthreads();
-    for (uint32_t half = TR_THREADS / 2; half > 0; half /= 2) {
-        if (threadIdx.x < half)
-            shared[threadIdx.x] += shared[threadIdx.x + half];
-        __syncthreads();
-    }
-    return shared[0];
-}
-
 /* One block. */
 static __global__ void sum_distances_kernel(const float *distance, uint32_t rows, tr_stats *stats)
 {

@@ -28,7 +28,7 @@ typedef int (*blas_sgemm_fn)(blas_handle handle, int op_a, int op_b, int m, int 
 struct cuda_device {
     struct tr_device base; /* first: the table hands out a struct tr_device */
     cudaStream_t streams[TR_STREAM_COUNT];
-    blas_handle blas; /* NULL: own kernel */
+    blas_handle blas;                      /* NULL: own kernel */
     cudaGraphExec_t graphs[TR_GRAPHS_MAX]; /* of a step, NULL before the first */
     blas_destroy_fn blas_destroy;
     blas_sgemm_fn sgemm;
@@ -62,6 +62,22 @@ static inline uint32_t blocks_for(size_t n)
 static inline cudaStream_t compute_of(struct cuda_device *d)
 {
     return d->streams[TR_STREAM_COMPUTE];
+}
+
+/* Adds up a block's TR_THREADS values; every thread has the sum, and may use
+ * `shared` again. */
+static __device__ inline double block_sum(double value, double *shared)
+{
+    shared[threadIdx.x] = value;
+    __syncthreads();
+    for (uint32_t half = TR_THREADS / 2; half > 0; half /= 2) {
+        if (threadIdx.x < half)
+            shared[threadIdx.x] += shared[threadIdx.x + half];
+        __syncthreads();
+    }
+    double sum = shared[0];
+    __syncthreads();
+    return sum;
 }
 
 /* c (m, n) = op(a) b + beta c, row-major; op transposes a stored (k, m). trainer/cuda_dense.cu */

@@ -79,21 +79,6 @@ static __global__ void loss_kernel(tr_loss_args a)
         a.row_loss[row] = tr_loss_row(&a, row, &a.row_hit[row]);
 }
 
-/* Adds up a block's TR_THREADS values; thread 0 has the sum. */
-static __device__ double block_sum(double value, double *shared)
-{
-    shared[threadIdx.x] = value;
-    __syncthreads();
-    for (uint32_t half = TR_THREADS / 2; half > 0; half /= 2) {
-        if (threadIdx.x < half)
-            shared[threadIdx.x] += shared[threadIdx.x + half];
-        __syncthreads();
-    }
-    double sum = shared[0];
-    __syncthreads();
-    return sum;
-}
-
 /* One block: each thread's sums, then those of all. */
 static __global__ void sum_losses_kernel(tr_loss_args a)
 {
