@@ -133,7 +133,7 @@ def test_decode_shows_csv_as_it_is(penstock, tmp_path):
     "args, cause",
     [
         (["--decode"], b"--decode needs a --content-type"),
-        (["--content-type", "text/csv"], b"--content-type, --rows and --bad-records go with --decode"),
+        (["--content-type", "text/csv"], b"--content-type, --rows, --bad-records and --state go with --decode"),
         (["--rows", "3"], b"go with --decode"),
         (["--decode", "--content-type", "text/csv", "--rows", "0"], b"--rows"),
     ],
