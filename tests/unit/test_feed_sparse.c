@@ -155,7 +155,7 @@ static void train(const char *name, bool fm, float *weights)
                                      .release = fake_release,
                                      .batch_bytes_max = fake_bytes_max};
     const struct tr_sink sink = {&trainee, step};
-    int source_rc;
+    int source_rc = PENSTOCK_OK;
     memset(&fake, 0, sizeof fake);
     int rc = fm ? tr_fm_new(device, &fm_config, &trainee.fm, &error)
                 : tr_linear_new(device, &linear_config, &trainee.linear, &error);
