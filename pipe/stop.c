@@ -6,12 +6,27 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
+#include <time.h>
+
+/* timeout(1), launchers and terminals send a signal to a process and to its group, which is the
+ * same request twice. */
+#define ONE_REQUEST_S 2
 
 static volatile sig_atomic_t came;         /* written by the handler */
 static _Atomic(struct penstock *) watched; /* written by the main thread */
 
 static void on_signal(int number)
 {
+    static struct timespec first; /* when it came */
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (came && now.tv_sec - first.tv_sec >= ONE_REQUEST_S) {
+        signal(number, SIG_DFL);
+        raise(number); /* is delivered when this returns */
+        return;
+    }
+    if (!came)
+        first = now;
     came = number;
     struct penstock *stream = atomic_load(&watched);
     if (stream)
@@ -24,11 +39,11 @@ void ps_stop_install(void)
     memset(&action, 0, sizeof action);
     sigemptyset(&action.sa_mask);
     action.sa_handler = on_signal;
-    action.sa_flags = (int)SA_RESETHAND;
+    sigaddset(&action.sa_mask, SIGINT); /* one at a time: they share `first` */
+    sigaddset(&action.sa_mask, SIGTERM);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     action.sa_handler = SIG_IGN;
-    action.sa_flags = 0;
     sigaction(SIGXFSZ, &action, NULL);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pipe/stop.h - for commands: SIGINT and SIGTERM end the run in order. The stream is stopped, which
- * ends the loop, and files in the making are discarded. A second signal kills at once.
+ * ends the loop, and files in the making are discarded. One that comes two seconds later or more
+ * kills at once.
  *
  * Owner: process-wide state. Threads: the main thread; the handler runs on any.
  */

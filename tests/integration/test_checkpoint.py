@@ -157,6 +157,7 @@ def test_a_signal_leaves_a_checkpoint(penstock, run_penstock, tmp_path, phase, n
         with started(penstock, args) as process:
             process.stdout.readline()  # the first epoch is over
             process.send_signal(number)
+            process.send_signal(number)  # timeout(1) and launchers send it to the group as well
             sent = time.monotonic()
             _, stderr = process.communicate(timeout=30)
             if process.returncode == 0:
