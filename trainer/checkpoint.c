@@ -4,6 +4,7 @@
 
 #include "formats/crc.h"
 #include "trainer/checkpoint_files.h"
+#include "trainer/device_use.h"
 #include "trainer/output.h"
 
 #include <errno.h>
@@ -19,11 +20,6 @@
 #define CHECKSUM_NONE "0000000000000000" /* where it will stand, when it is computed */
 #define CHECKSUM_DIGITS 16U
 #define HEAD_BYTES 8U /* the header's length, little-endian */
-
-static int device_failed(const struct tr_device *device, struct tr_error *error)
-{
-    return tr_fail(error, "device %s: %s", device->ops->name, device->error);
-}
 
 int tr_checkpoint_prepare(const char *directory, struct tr_error *error)
 {
@@ -101,7 +97,7 @@ static int gather(const struct tr_checkpoint *c, uint8_t *to, struct tr_error *e
         to += item->len_bytes;
     }
     device->ops->drain(device);
-    return rc < 0 ? device_failed(device, error) : 0;
+    return rc < 0 ? tr_device_failed(device, error) : 0;
 }
 
 static int write_file(const struct tr_checkpoint *c, const char *name, const uint8_t *bytes,
@@ -315,7 +311,7 @@ int tr_loaded_restore(const struct tr_loaded *loaded, struct tr_device *device,
         else if (!item->on_device)
             memcpy(item->memory, bytes, len_bytes);
         else if (len_bytes > 0 && device->ops->upload(device, item->memory, bytes, len_bytes) < 0)
-            rc = device_failed(device, error);
+            rc = tr_device_failed(device, error);
     }
     if (device)
         device->ops->drain(device); /* uploads are from memory that is freed */

@@ -3,6 +3,7 @@
  */
 #include "trainer/call.h"
 #include "trainer/custom_hyper.h"
+#include "trainer/device_use.h"
 #include "trainer/model.h"
 #include "trainer/penstock_model.h"
 
@@ -57,11 +58,6 @@ static const struct custom *seen(const struct tr_model *model)
     return (const struct custom *)(const void *)model;
 }
 
-static int device_failed(const struct custom *m, struct tr_error *error)
-{
-    return tr_fail(error, "device %s: %s", m->base.device->ops->name, m->base.device->error);
-}
-
 /* What a callback said, after its name. */
 static int callback_failed(struct custom *m, const char *callback, struct tr_error *error)
 {
@@ -69,15 +65,6 @@ static int callback_failed(struct custom *m, const char *callback, struct tr_err
     return tr_fail(error, "%s: %s of %s failed: %s", m->hyper.library, callback,
                    m->ops->name ? m->ops->name : "the model",
                    m->error[0] ? m->error : "it does not say why");
-}
-
-static int wait_for_compute(struct custom *m, struct tr_error *error)
-{
-    const struct tr_device_ops *ops = m->base.device->ops;
-    if (ops->event_record(m->base.device, m->ready, TR_STREAM_COMPUTE) < 0 ||
-        ops->event_wait(m->base.device, m->ready) < 0)
-        return device_failed(m, error);
-    return 0;
 }
 
 /* --- arrays --------------------------------------------------------------------------------------
@@ -244,7 +231,7 @@ static int make(struct custom *m, const struct tr_setup *setup, struct tr_error 
     const struct penstock_batch *first = tr_head_batch(setup->head, 0);
     m->waits = strcmp(setup->device->ops->name, "cuda") != 0;
     if (m->base.device->ops->event_new(m->base.device, &m->ready) < 0)
-        return device_failed(m, error);
+        return tr_device_failed(m->base.device, error);
     if (open_library(m, error) < 0 || tr_model_custom.check(&m->base, "train", first, error) < 0)
         return -1;
     return init_library(m, setup, first, error);
@@ -327,11 +314,12 @@ static int give(struct custom *m, enum callback callback, const struct tr_device
         .values = batch->values,
     };
     int rc = tr_launch_call(m->base.device, &args);
-    if (rc == 0 && m->waits && wait_for_compute(m, error) < 0)
+    if (rc == 0 && m->waits &&
+        tr_device_wait(m->base.device, m->ready, TR_STREAM_COMPUTE, error) < 0)
         return -1;
     if (m->rc != 0)
         return callback_failed(m, callback == CALLBACK_STEP ? "step" : "eval", error);
-    return rc < 0 ? device_failed(m, error) : 0;
+    return rc < 0 ? tr_device_failed(m->base.device, error) : 0;
 }
 
 static int step(struct tr_model *model, const struct tr_device_batch *batch, struct tr_error *error)
@@ -363,7 +351,7 @@ static int results(struct tr_model *model, enum tr_sums which, struct tr_results
     enum penstock_model_pass pass =
         which == TR_SUMS_TRAIN ? PENSTOCK_MODEL_TRAIN : PENSTOCK_MODEL_HELD_OUT;
     m->error[0] = '\0';
-    if (wait_for_compute(m, error) < 0)
+    if (tr_device_wait(m->base.device, m->ready, TR_STREAM_COMPUTE, error) < 0)
         return -1;
     if (m->ops->results(m->model, pass, &got, m->error, sizeof m->error) != 0)
         return callback_failed(m, "results", error);
@@ -382,7 +370,8 @@ static int results(struct tr_model *model, enum tr_sums which, struct tr_results
 static int export_arrays(struct tr_model *model, struct tr_export *out, struct tr_error *error)
 {
     struct custom *m = of(model);
-    if (wait_for_compute(m, error) < 0 || save(m, error) < 0)
+    if (tr_device_wait(m->base.device, m->ready, TR_STREAM_COMPUTE, error) < 0 ||
+        save(m, error) < 0)
         return -1;
     for (size_t i = 0; i < m->kept_count; i++) {
         const struct kept *kept = &m->kept[i];
@@ -417,7 +406,8 @@ static size_t state(struct tr_model *model, struct tr_state_item *items)
 {
     struct custom *m = of(model);
     struct tr_error error;
-    if (wait_for_compute(m, &error) < 0 || save(m, &error) < 0)
+    if (tr_device_wait(m->base.device, m->ready, TR_STREAM_COMPUTE, &error) < 0 ||
+        save(m, &error) < 0)
         drop_kept(m); /* restored() says so, and the model's files are not written either */
     for (size_t i = 0; i < m->kept_count; i++) {
         items[i] =

@@ -2,6 +2,8 @@
 /* trainer/entry_order.c - see trainer/entry_order.h. */
 #include "trainer/entry_order.h"
 
+#include "trainer/device_use.h"
+
 void tr_entry_order_free(struct tr_entry_order *order, struct tr_device *device)
 {
     uint32_t *arrays[] = {order->columns,       order->entries,       order->rows,
@@ -28,10 +30,9 @@ int tr_entry_order_room(struct tr_entry_order *order, struct tr_tally *tally, ui
     tr_entry_order_free(order, device);
     for (size_t i = 0; i < count; i++) {
         size_t numbers = i + 1 < count ? room : TR_CSR_COUNTS(room);
-        void *memory;
-        if (device->ops->alloc(device, numbers * sizeof(uint32_t), &memory) < 0)
-            return tr_fail(error, "device %s: %s", device->ops->name, device->error);
-        *arrays[i] = memory;
+        *arrays[i] = tr_device_allocate(device, numbers, sizeof(uint32_t), error);
+        if (!*arrays[i])
+            return -1;
     }
     order->room = (uint32_t)room;
     return 0;

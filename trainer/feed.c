@@ -7,6 +7,7 @@
 
 #include "trainer/batch.h"
 #include "trainer/clock.h"
+#include "trainer/device_use.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -56,11 +57,6 @@ struct tr_feed {
     struct penstock_batch kept;
 };
 
-static int device_failed(const struct tr_feed *feed, struct tr_error *error)
-{
-    return tr_fail(error, "device %s: %s", feed->device->ops->name, feed->device->error);
-}
-
 int tr_feed_new(struct tr_device *device, uint32_t slot_count, struct tr_feed **out,
                 struct tr_error *error)
 {
@@ -74,7 +70,7 @@ int tr_feed_new(struct tr_device *device, uint32_t slot_count, struct tr_feed **
         struct slot *slot = &feed->slots[i];
         if (device->ops->event_new(device, &slot->copied) < 0 ||
             device->ops->event_new(device, &slot->used) < 0) {
-            device_failed(feed, error);
+            tr_device_failed(feed->device, error);
             tr_feed_free(&feed);
             return -1;
         }
@@ -83,7 +79,7 @@ int tr_feed_new(struct tr_device *device, uint32_t slot_count, struct tr_feed **
         struct mark *mark = &feed->marks[i];
         if (device->ops->timer_new(device, &mark->begun) < 0 ||
             device->ops->timer_new(device, &mark->ended) < 0) {
-            device_failed(feed, error);
+            tr_device_failed(feed->device, error);
             tr_feed_free(&feed);
             return -1;
         }
@@ -119,7 +115,7 @@ static int allocate_slots(struct tr_feed *feed, size_t slot_bytes, struct tr_err
     for (uint32_t i = 0; i < feed->slot_count; i++) {
         void *memory;
         if (feed->device->ops->alloc(feed->device, slot_bytes, &memory) < 0)
-            return device_failed(feed, error);
+            return tr_device_failed(feed->device, error);
         feed->slots[i].memory = memory;
     }
     feed->slot_bytes = slot_bytes;
@@ -140,7 +136,7 @@ static int measure_one(struct tr_feed *feed, struct tr_error *error)
     double stall_s = 0.0;
     if (ops->elapsed(feed->device, mark->begun, mark->ended, &busy_s) < 0 ||
         (mark->follows && ops->elapsed(feed->device, before->ended, mark->begun, &stall_s) < 0))
-        return device_failed(feed, error);
+        return tr_device_failed(feed->device, error);
     feed->stats.busy_s += busy_s;
     feed->stats.stall_s += stall_s;
     feed->measured++;
@@ -159,10 +155,10 @@ static int give(struct tr_feed *feed, const struct tr_sink *sink,
     mark->follows = feed->in_pass;
     feed->in_pass = true;
     if (device->ops->event_record(device, mark->begun, TR_STREAM_COMPUTE) < 0)
-        return device_failed(feed, error);
+        return tr_device_failed(feed->device, error);
     int rc = sink->step(sink->cookie, batch, error);
     if (device->ops->event_record(device, mark->ended, TR_STREAM_COMPUTE) < 0 && rc == 0)
-        return device_failed(feed, error);
+        return tr_device_failed(feed->device, error);
     feed->given++;
     if (feed->given == WARM_BATCHES)
         feed->steady = device->counts;
@@ -203,7 +199,7 @@ static int retire(struct tr_feed *feed, const struct tr_source *source, bool all
         struct tr_event *copied = feed->slots[oldest].copied;
         int done = all ? 1 : ops->event_query(feed->device, copied);
         if (done < 0 || (all && ops->event_wait(feed->device, copied) < 0))
-            return device_failed(feed, error);
+            return tr_device_failed(feed->device, error);
         if (done == 0)
             break;
         release_oldest(feed, source);
@@ -222,7 +218,7 @@ static int claim_slot(struct tr_feed *feed, const struct tr_source *source,
                        batch->len_bytes, feed->slot_bytes);
     if (feed->on_loan == feed->slot_count) {
         if (feed->device->ops->event_wait(feed->device, feed->slots[feed->next].copied) < 0)
-            return device_failed(feed, error);
+            return tr_device_failed(feed->device, error);
         release_oldest(feed, source);
     }
     return 0;
@@ -260,17 +256,17 @@ static int submit(struct tr_feed *feed, const struct tr_source *source, const st
     feed->next = (feed->next + 1) % feed->slot_count;
     feed->on_loan++;
     if (ops->stream_wait(device, TR_STREAM_COPY, slot->used) < 0)
-        return device_failed(feed, error);
+        return tr_device_failed(feed->device, error);
     if (ops->upload(device, slot->memory, batch->base, batch->len_bytes) < 0 ||
         ops->event_record(device, slot->copied, TR_STREAM_COPY) < 0)
-        return device_failed(feed, error);
+        return tr_device_failed(feed->device, error);
     if (ops->stream_wait(device, TR_STREAM_COMPUTE, slot->copied) < 0)
-        return device_failed(feed, error);
+        return tr_device_failed(feed->device, error);
     if (!batch->pinned && feed->given >= WARM_BATCHES)
         feed->stats.late_pageable_copies++;
     int rc = give(feed, sink, &on_device, error);
     if (ops->event_record(device, slot->used, TR_STREAM_COMPUTE) < 0 && rc == 0)
-        return device_failed(feed, error);
+        return tr_device_failed(feed->device, error);
     return rc;
 }
 
@@ -313,11 +309,8 @@ static int place_kept(struct tr_feed *feed, void **base, struct tr_error *error)
     if (ops->reads_host_memory)
         return 0;
     *base = slot->memory;
-    if (ops->upload(feed->device, slot->memory, feed->kept_memory, feed->kept.len_bytes) < 0 ||
-        ops->event_record(feed->device, slot->copied, TR_STREAM_COPY) < 0 ||
-        ops->event_wait(feed->device, slot->copied) < 0)
-        return device_failed(feed, error);
-    return 0;
+    return tr_device_put(feed->device, slot->copied, slot->memory, feed->kept_memory,
+                         feed->kept.len_bytes, error);
 }
 
 int tr_feed_replay(struct tr_feed *feed, const struct tr_sink *sink, double seconds,
@@ -342,7 +335,7 @@ int tr_feed_replay(struct tr_feed *feed, const struct tr_sink *sink, double seco
         }
         if (ops->event_record(feed->device, slot->used, TR_STREAM_COMPUTE) < 0 ||
             ops->event_wait(feed->device, slot->used) < 0)
-            return device_failed(feed, error);
+            return tr_device_failed(feed->device, error);
         now_s = tr_now_s();
     }
     *steps_per_s = (double)steps / (now_s - from_s);

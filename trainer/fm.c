@@ -6,6 +6,7 @@
  */
 #include "trainer/fm.h"
 
+#include "trainer/device_use.h"
 #include "trainer/entry_order.h"
 #include "trainer/fm_kernels.h"
 #include "trainer/random.h"
@@ -51,43 +52,8 @@ struct rows {
     uint32_t entries;
 };
 
-static int device_failed(const struct tr_fm *model, struct tr_error *error)
-{
-    return tr_fail(error, "device %s: %s", model->device->ops->name, model->device->error);
-}
-
 /* --- memory --------------------------------------------------------------------------------------
  */
-
-static int allocate(struct tr_fm *model, void *out, size_t n, struct tr_error *error)
-{
-    void *memory;
-    if (model->device->ops->alloc(model->device, n * sizeof(float), &memory) < 0)
-        return device_failed(model, error);
-    *(void **)out = memory;
-    return 0;
-}
-
-/* Copies host memory to the device and waits for that. */
-static int put(struct tr_fm *model, void *to, const void *from, size_t len_bytes,
-               struct tr_error *error)
-{
-    const struct tr_device_ops *ops = model->device->ops;
-    struct tr_event *copied;
-    if (ops->event_new(model->device, &copied) < 0)
-        return device_failed(model, error);
-    int rc = ops->upload(model->device, to, from, len_bytes);
-    if (rc == 0)
-        rc = ops->event_record(model->device, copied, TR_STREAM_COPY);
-    if (rc == 0)
-        rc = ops->event_wait(model->device, copied);
-    if (rc < 0) {
-        device_failed(model, error);
-        ops->drain(model->device);
-    }
-    ops->event_free(model->device, copied);
-    return rc;
-}
 
 void tr_fm_draw(const struct tr_fm_config *config, enum tr_fm_group_no group, float *weights,
                 size_t n)
@@ -110,12 +76,14 @@ static int make_group(struct tr_fm *model, enum tr_fm_group_no group, size_t n,
     float *drawn = malloc(n * sizeof *drawn);
     int rc = drawn ? 0 : tr_fail(error, "no memory");
     g->n = n;
-    if (rc == 0 && (allocate(model, &g->value, n, error) < 0 ||
-                    allocate(model, &g->m, n, error) < 0 || allocate(model, &g->v, n, error) < 0))
+    if (rc == 0 && (tr_device_allocate_floats(model->device, &g->value, n, error) < 0 ||
+                    tr_device_allocate_floats(model->device, &g->m, n, error) < 0 ||
+                    tr_device_allocate_floats(model->device, &g->v, n, error) < 0))
         rc = -1;
     if (rc == 0) {
         tr_fm_draw(&model->config, group, drawn, n);
-        rc = put(model, g->value, drawn, n * sizeof *drawn, error);
+        rc = tr_device_put(model->device, model->tally.ready, g->value, drawn, n * sizeof *drawn,
+                           error);
     }
     free(drawn);
     return rc;
@@ -125,19 +93,20 @@ static int make(struct tr_fm *model, struct tr_error *error)
 {
     const struct tr_fm_config *c = &model->config;
     size_t rows = c->batch_rows;
-    if (make_group(model, TR_FM_BIAS, 1, error) < 0 ||
+    if (tr_tally_open(&model->tally, model->device, 1, error) < 0 ||
+        make_group(model, TR_FM_BIAS, 1, error) < 0 ||
         make_group(model, TR_FM_LINEAR, c->dim, error) < 0 ||
         make_group(model, TR_FM_FACTORS, (size_t)c->dim * c->factor_count, error) < 0)
         return -1;
-    if (allocate(model, &model->bias_gradient, 1, error) < 0 ||
-        allocate(model, &model->z, rows, error) < 0 ||
-        allocate(model, &model->dz, rows, error) < 0 ||
-        allocate(model, &model->row_loss, rows, error) < 0 ||
-        allocate(model, &model->row_hit, rows, error) < 0 ||
-        allocate(model, &model->row_error, rows, error) < 0 ||
-        allocate(model, &model->sums, rows * c->factor_count, error) < 0)
+    if (tr_device_allocate_floats(model->device, &model->bias_gradient, 1, error) < 0 ||
+        tr_device_allocate_floats(model->device, &model->z, rows, error) < 0 ||
+        tr_device_allocate_floats(model->device, &model->dz, rows, error) < 0 ||
+        tr_device_allocate_floats(model->device, &model->row_loss, rows, error) < 0 ||
+        tr_device_allocate_floats(model->device, &model->row_hit, rows, error) < 0 ||
+        tr_device_allocate_floats(model->device, &model->row_error, rows, error) < 0 ||
+        tr_device_allocate_floats(model->device, &model->sums, rows * c->factor_count, error) < 0)
         return -1;
-    return tr_tally_open(&model->tally, model->device, 1, error);
+    return 0;
 }
 
 int tr_fm_new(struct tr_device *device, const struct tr_fm_config *config, struct tr_fm **out,
@@ -197,10 +166,14 @@ static int make_dense_rows(struct tr_fm *model, struct tr_error *error)
     for (size_t i = 0; i <= rows; i++)
         host[entries + i] = (uint32_t)(i * dim);
     int rc = -1;
-    if (allocate(model, &model->dense_columns, entries, error) == 0 &&
-        allocate(model, &model->dense_offsets, rows + 1, error) == 0 &&
-        put(model, model->dense_columns, host, entries * sizeof *host, error) == 0)
-        rc = put(model, model->dense_offsets, host + entries, (rows + 1) * sizeof *host, error);
+    model->dense_columns = tr_device_allocate(model->device, entries, sizeof *host, error);
+    if (model->dense_columns)
+        model->dense_offsets = tr_device_allocate(model->device, rows + 1, sizeof *host, error);
+    if (model->dense_offsets &&
+        tr_device_put(model->device, model->tally.ready, model->dense_columns, host,
+                      entries * sizeof *host, error) == 0)
+        rc = tr_device_put(model->device, model->tally.ready, model->dense_offsets, host + entries,
+                           (rows + 1) * sizeof *host, error);
     free(host);
     return rc;
 }
@@ -332,7 +305,7 @@ int tr_fm_step(struct tr_fm *model, const struct tr_device_batch *batch, struct 
                             rows.entries, model->config.dim) < 0 ||
         update_bias(model, &rows) < 0 || update_columns(model, &rows, TR_FM_LINEAR) < 0 ||
         update_columns(model, &rows, TR_FM_FACTORS) < 0)
-        return device_failed(model, error);
+        return tr_device_failed(model->device, error);
     model->steps++;
     return 0;
 }
@@ -342,7 +315,7 @@ int tr_fm_evaluate(struct tr_fm *model, const struct tr_device_batch *batch, str
     struct rows rows;
     if (rows_of(model, batch, &rows, error) < 0)
         return -1;
-    return predict(model, &rows, TR_SUMS_EVALUATE) < 0 ? device_failed(model, error) : 0;
+    return predict(model, &rows, TR_SUMS_EVALUATE) < 0 ? tr_device_failed(model->device, error) : 0;
 }
 
 /* --- results -------------------------------------------------------------------------------------
@@ -362,18 +335,13 @@ int tr_fm_peek_sums(struct tr_fm *model, struct tr_stats *out, struct tr_error *
 int tr_fm_export(struct tr_fm *model, float *bias, float *linear, float *factors,
                  struct tr_error *error)
 {
-    const struct tr_device_ops *ops = model->device->ops;
     float *to[TR_FM_GROUP_COUNT] = {bias, linear, factors};
     int rc = 0;
     for (int i = 0; i < TR_FM_GROUP_COUNT && rc == 0; i++) {
         const struct group *g = &model->groups[i];
-        if (ops->download(model->device, to[i], g->value, g->n * sizeof(float)) < 0)
-            rc = device_failed(model, error);
+        rc = tr_device_take(model->device, model->tally.ready, to[i], g->value,
+                            g->n * sizeof(float), error);
     }
-    if (rc == 0)
-        rc = tr_tally_wait(&model->tally, error);
-    if (rc < 0)
-        ops->drain(model->device); /* downloads may be under way */
     return rc;
 }
 

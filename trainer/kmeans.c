@@ -9,17 +9,16 @@
  * rows apart that are far from zero.
  */
 #include "trainer/cluster.h"
+#include "trainer/device_use.h"
 #include "trainer/kmeans_hyper.h"
 #include "trainer/lloyd.h"
 #include "trainer/model.h"
+#include "trainer/tally.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Blocks are whole multiples of this many rows, when they have that many. */
-#define BLOCK_ROWS_MULTIPLE 16U
 
 enum stream { STREAM_FIRST = 1, STREAM_MERGE = 1000 };
 
@@ -46,8 +45,7 @@ struct kmeans {
     float *product;            /* (block_rows, capacity) */
     float *distance;           /* (block_rows) */
     uint32_t *nearest;         /* (block_rows) */
-    struct tr_stats *sums;     /* (TR_SUMS_COUNT) */
-    struct tr_event *ready;
+    struct tr_tally tally;
 };
 
 static struct kmeans *of(struct tr_model *model)
@@ -60,41 +58,14 @@ static const struct kmeans *seen(const struct tr_model *model)
     return (const struct kmeans *)(const void *)model;
 }
 
-static int device_failed(const struct kmeans *m, struct tr_error *error)
-{
-    return tr_fail(error, "device %s: %s", m->base.device->ops->name, m->base.device->error);
-}
-
 /* --- host and device -----------------------------------------------------------------------------
  */
-
-static int put(struct kmeans *m, void *to, const void *from, size_t len_bytes,
-               struct tr_error *error)
-{
-    const struct tr_device_ops *ops = m->base.device->ops;
-    if (ops->upload(m->base.device, to, from, len_bytes) < 0 ||
-        ops->event_record(m->base.device, m->ready, TR_STREAM_COPY) < 0 ||
-        ops->event_wait(m->base.device, m->ready) < 0)
-        return device_failed(m, error);
-    return 0;
-}
-
-static int take(struct kmeans *m, void *to, const void *from, size_t len_bytes,
-                struct tr_error *error)
-{
-    const struct tr_device_ops *ops = m->base.device->ops;
-    if (ops->download(m->base.device, to, from, len_bytes) < 0 ||
-        ops->event_record(m->base.device, m->ready, TR_STREAM_COMPUTE) < 0 ||
-        ops->event_wait(m->base.device, m->ready) < 0)
-        return device_failed(m, error);
-    return 0;
-}
 
 static int move(struct kmeans *m, double decay, struct tr_error *error)
 {
     struct tr_move_args args = {m->centres, m->sum, m->number, decay};
     args.centres.count = m->progress.count;
-    return tr_launch_move(m->base.device, &args) < 0 ? device_failed(m, error) : 0;
+    return tr_launch_move(m->base.device, &args) < 0 ? tr_device_failed(m->base.device, error) : 0;
 }
 
 /* Puts `count` centres in the place of all: as if each had one row, and nothing been before. */
@@ -108,13 +79,16 @@ static int set_centres(struct kmeans *m, const double *places, uint32_t count,
         number[i] = 1.0;
     m->progress.count = count;
     if (rc == 0)
-        rc = put(m, m->number, number, count * sizeof *number, error);
+        rc = tr_device_put(m->base.device, m->tally.ready, m->number, number,
+                           count * sizeof *number, error);
     free(number);
-    if (rc < 0 || put(m, m->sum, places, (size_t)count * m->dim * sizeof *places, error) < 0 ||
+    if (rc < 0 ||
+        tr_device_put(m->base.device, m->tally.ready, m->sum, places,
+                      (size_t)count * m->dim * sizeof *places, error) < 0 ||
         move(m, 0.0, error) < 0)
         return -1;
     if (ops->zero(m->base.device, m->centres.weight, m->capacity * sizeof(double)) < 0)
-        return device_failed(m, error);
+        return tr_device_failed(m->base.device, error);
     return 0;
 }
 
@@ -143,55 +117,34 @@ static void free_kmeans(struct tr_model *model)
                       m->x,
                       m->product,
                       m->distance,
-                      m->nearest,
-                      m->sums};
+                      m->nearest};
     ops->drain(m->base.device);
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
         ops->dealloc(m->base.device, arrays[i]);
-    ops->event_free(m->base.device, m->ready);
+    tr_tally_close(&m->tally);
     free(m);
-}
-
-static uint32_t rows_of_block(const struct kmeans *m)
-{
-    size_t bound = m->base.device->ops->block_floats;
-    uint32_t most = m->hyper.common.mini_batch_size;
-    size_t rows = bound > 0 ? bound / m->dim : most;
-    if (rows > BLOCK_ROWS_MULTIPLE)
-        rows -= rows % BLOCK_ROWS_MULTIPLE;
-    return rows > most ? most : (rows > 0 ? (uint32_t)rows : 1);
-}
-
-static void *allocate(struct kmeans *m, size_t n, size_t element_bytes, struct tr_error *error)
-{
-    void *memory = NULL;
-    if (m->base.device->ops->alloc(m->base.device, n * element_bytes, &memory) < 0) {
-        device_failed(m, error);
-        return NULL;
-    }
-    return memory;
 }
 
 static int allocate_all(struct kmeans *m, struct tr_error *error)
 {
     size_t n = (size_t)m->capacity * m->dim;
     size_t rows = m->block_rows;
+    struct tr_device *device = m->base.device;
     m->centres.dim = m->dim;
-    if (m->base.device->ops->event_new(m->base.device, &m->ready) < 0)
-        return device_failed(m, error);
-    if (!(m->centres.place = allocate(m, n, sizeof(double), error)) ||
-        !(m->centres.transposed = allocate(m, n, sizeof(float), error)) ||
-        !(m->centres.norm = allocate(m, m->capacity, sizeof(float), error)) ||
-        !(m->centres.weight = allocate(m, m->capacity, sizeof(double), error)) ||
-        !(m->sum = allocate(m, n, sizeof(double), error)) ||
-        !(m->number = allocate(m, m->capacity, sizeof(double), error)) ||
-        !(m->origin = allocate(m, m->dim, sizeof(float), error)) ||
-        !(m->ones = allocate(m, m->dim, sizeof(float), error)) ||
-        !(m->x = allocate(m, rows * m->dim, sizeof(float), error)) ||
-        !(m->product = allocate(m, rows * m->capacity, sizeof(float), error)) ||
-        !(m->distance = allocate(m, rows, sizeof(float), error)) ||
-        !(m->nearest = allocate(m, rows, sizeof(uint32_t), error)) ||
-        !(m->sums = allocate(m, TR_SUMS_COUNT, sizeof *m->sums, error)))
+    if (tr_tally_open(&m->tally, device, 1, error) < 0)
+        return -1;
+    if (!(m->centres.place = tr_device_allocate(device, n, sizeof(double), error)) ||
+        !(m->centres.transposed = tr_device_allocate(device, n, sizeof(float), error)) ||
+        !(m->centres.norm = tr_device_allocate(device, m->capacity, sizeof(float), error)) ||
+        !(m->centres.weight = tr_device_allocate(device, m->capacity, sizeof(double), error)) ||
+        !(m->sum = tr_device_allocate(device, n, sizeof(double), error)) ||
+        !(m->number = tr_device_allocate(device, m->capacity, sizeof(double), error)) ||
+        !(m->origin = tr_device_allocate(device, m->dim, sizeof(float), error)) ||
+        !(m->ones = tr_device_allocate(device, m->dim, sizeof(float), error)) ||
+        !(m->x = tr_device_allocate(device, rows * m->dim, sizeof(float), error)) ||
+        !(m->product = tr_device_allocate(device, rows * m->capacity, sizeof(float), error)) ||
+        !(m->distance = tr_device_allocate(device, rows, sizeof(float), error)) ||
+        !(m->nearest = tr_device_allocate(device, rows, sizeof(uint32_t), error)))
         return -1;
     return 0;
 }
@@ -264,10 +217,12 @@ static int make_from(struct kmeans *m, const struct first_rows *first, struct tr
                        m->hyper.k, first->count);
     m->capacity = first->count < wanted ? (uint32_t)first->count : wanted;
     m->progress.merged = m->capacity == m->hyper.k;
-    m->block_rows = rows_of_block(m);
+    m->block_rows = tr_device_block_rows(m->base.device, m->dim, m->hyper.common.mini_batch_size);
     if (allocate_all(m, error) < 0 ||
-        put(m, m->origin, first->origin, m->dim * sizeof(float), error) < 0 ||
-        put(m, m->ones, first->origin + m->dim, m->dim * sizeof(float), error) < 0)
+        tr_device_put(m->base.device, m->tally.ready, m->origin, first->origin,
+                      m->dim * sizeof(float), error) < 0 ||
+        tr_device_put(m->base.device, m->tally.ready, m->ones, first->origin + m->dim,
+                      m->dim * sizeof(float), error) < 0)
         return -1;
     double *centres = choose(&points, m->hyper.init_method, (struct tr_draw){m->seed, STREAM_FIRST},
                              m->capacity, error);
@@ -328,7 +283,7 @@ static int run_block(struct kmeans *m, const float *features, uint32_t rows, enu
                                    .product = m->product,
                                    .distance = m->distance,
                                    .nearest = m->nearest,
-                                   .stats = m->sums + which,
+                                   .stats = tr_tally_at(&m->tally, which, 0),
                                    .rows = rows};
     const struct tr_collect_args collect = {m->x, m->nearest, m->sum,           m->number,
                                             rows, m->dim,     m->progress.count};
@@ -345,7 +300,7 @@ static int run_batch(struct kmeans *m, const struct tr_device_batch *batch, enum
     for (uint32_t at = 0; at < rows; at += m->block_rows) {
         uint32_t n = rows - at < m->block_rows ? rows - at : m->block_rows;
         if (run_block(m, batch->features + (size_t)at * m->dim, n, which) < 0)
-            return device_failed(m, error);
+            return tr_device_failed(m->base.device, error);
     }
     return 0;
 }
@@ -410,8 +365,10 @@ static int merge(struct kmeans *m, struct tr_error *error)
     int rc = -1;
     if (!places)
         return tr_fail(error, "no memory for %u centres", m->progress.count);
-    if (take(m, places, m->centres.place, n * sizeof *places, error) == 0 &&
-        take(m, places + n, m->centres.weight, m->progress.count * sizeof *places, error) == 0) {
+    if (tr_device_take(m->base.device, m->tally.ready, places, m->centres.place, n * sizeof *places,
+                       error) == 0 &&
+        tr_device_take(m->base.device, m->tally.ready, places + n, m->centres.weight,
+                       m->progress.count * sizeof *places, error) == 0) {
         const struct tr_points points = {places, places + n, m->progress.count, m->dim};
         double *centres = merged_centres(m, &points, error);
         rc = centres ? set_centres(m, centres, m->hyper.k, error) : -1;
@@ -452,10 +409,8 @@ static int results(struct tr_model *model, enum tr_sums which, struct tr_results
 {
     struct kmeans *m = of(model);
     struct tr_stats sums;
-    if (take(m, &sums, m->sums + which, sizeof sums, error) < 0)
+    if (tr_tally_read(&m->tally, which, true, &sums, error) < 0)
         return -1;
-    if (m->base.device->ops->zero(m->base.device, m->sums + which, sizeof sums) < 0)
-        return device_failed(m, error);
     *out = (struct tr_results){.rows = sums.rows, .loss = sums.loss_sum / sums.rows};
     if (m->hyper.eval_metrics & TR_KMEANS_MSD)
         add_score(out, "msd", out->loss);
@@ -475,8 +430,10 @@ static int export_arrays(struct tr_model *model, struct tr_export *out, struct t
     int rc = -1;
     if (!places || !origin)
         tr_fail(error, "no memory for the model");
-    else if (centroids && take(m, places, m->centres.place, n * sizeof *places, error) == 0)
-        rc = take(m, origin, m->origin, m->dim * sizeof *origin, error);
+    else if (centroids && tr_device_take(m->base.device, m->tally.ready, places, m->centres.place,
+                                         n * sizeof *places, error) == 0)
+        rc = tr_device_take(m->base.device, m->tally.ready, origin, m->origin,
+                            m->dim * sizeof *origin, error);
     for (size_t i = 0; i < n && rc == 0; i++)
         centroids[i] = (float)(places[i] + (double)origin[i % m->dim]);
     free(places);
@@ -515,7 +472,7 @@ static size_t state(struct tr_model *model, struct tr_state_item *items)
         {"weight", m->centres.weight, numbers, true},
         {"sum", m->sum, n * sizeof(double), true},
         {"number", m->number, numbers, true},
-        {"results", m->sums, TR_SUMS_COUNT * sizeof *m->sums, true},
+        {"results", m->tally.sums, TR_SUMS_COUNT * sizeof *m->tally.sums, true},
     };
     memcpy(items, all, sizeof all);
     return sizeof all / sizeof *all;

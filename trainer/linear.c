@@ -4,12 +4,11 @@
  */
 #include "trainer/linear_parts.h"
 
+#include "trainer/device_use.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-/* Blocks are whole multiples of this many rows, when they have that many. */
-#define BLOCK_ROWS_MULTIPLE 16U
 
 #define RATE_COUNT 7U
 
@@ -28,43 +27,18 @@ bool tr_loss_is_of_classes(enum tr_loss loss)
     return loss == TR_LOSS_SOFTMAX || loss == TR_LOSS_LOGISTIC || loss == TR_LOSS_HINGE;
 }
 
-int tr_linear_device_failed(const struct tr_linear *model, struct tr_error *error)
-{
-    return tr_fail(error, "device %s: %s", model->device->ops->name, model->device->error);
-}
-
 /* --- memory --------------------------------------------------------------------------------------
  */
-
-static int allocate_floats(struct tr_linear *model, float **out, size_t n, struct tr_error *error)
-{
-    void *memory;
-    if (model->device->ops->alloc(model->device, n * sizeof(float), &memory) < 0)
-        return tr_linear_device_failed(model, error);
-    *out = memory;
-    return 0;
-}
 
 static int allocate_parameters(struct tr_linear *model, struct tr_linear_parameters *p, size_t n,
                                struct tr_error *error)
 {
     p->n = n;
-    if (allocate_floats(model, &p->value, n, error) < 0 ||
-        allocate_floats(model, &p->gradient, n, error) < 0 ||
-        allocate_floats(model, &p->m, n, error) < 0)
+    if (tr_device_allocate_floats(model->device, &p->value, n, error) < 0 ||
+        tr_device_allocate_floats(model->device, &p->gradient, n, error) < 0 ||
+        tr_device_allocate_floats(model->device, &p->m, n, error) < 0)
         return -1;
-    return allocate_floats(model, &p->v, n, error);
-}
-
-static uint32_t rows_of_block(const struct tr_device *device, const struct tr_linear_config *config)
-{
-    size_t bound = device->ops->block_floats;
-    size_t rows = bound > 0 && !config->sparse ? bound / config->dim : config->batch_rows;
-    if (rows > BLOCK_ROWS_MULTIPLE)
-        rows -= rows % BLOCK_ROWS_MULTIPLE;
-    if (rows > config->batch_rows || config->sparse)
-        rows = config->batch_rows;
-    return rows > 0 ? (uint32_t)rows : 1;
+    return tr_device_allocate_floats(model->device, &p->v, n, error);
 }
 
 static int allocate_scratch(struct tr_linear *model, struct tr_error *error)
@@ -72,16 +46,16 @@ static int allocate_scratch(struct tr_linear *model, struct tr_error *error)
     const struct tr_linear_config *config = &model->config;
     size_t rows = model->block_rows;
     size_t n = rows * model->width;
-    if (allocate_floats(model, &model->z, n, error) < 0 ||
-        allocate_floats(model, &model->dz, n, error) < 0 ||
-        allocate_floats(model, &model->row_loss, rows, error) < 0 ||
-        allocate_floats(model, &model->row_hit, rows, error) < 0)
+    if (tr_device_allocate_floats(model->device, &model->z, n, error) < 0 ||
+        tr_device_allocate_floats(model->device, &model->dz, n, error) < 0 ||
+        tr_device_allocate_floats(model->device, &model->row_loss, rows, error) < 0 ||
+        tr_device_allocate_floats(model->device, &model->row_hit, rows, error) < 0)
         return -1;
     if (!tr_loss_is_of_classes(config->loss) &&
-        allocate_floats(model, &model->row_error, rows, error) < 0)
+        tr_device_allocate_floats(model->device, &model->row_error, rows, error) < 0)
         return -1;
     if (config->inv_std && !config->sparse &&
-        allocate_floats(model, &model->scaled, rows * config->dim, error) < 0)
+        tr_device_allocate_floats(model->device, &model->scaled, rows * config->dim, error) < 0)
         return -1;
     return 0;
 }
@@ -90,17 +64,11 @@ static int allocate_scratch(struct tr_linear *model, struct tr_error *error)
 static int put(struct tr_linear *model, float **out, const float *from, size_t n,
                struct tr_error *error)
 {
-    const struct tr_device_ops *ops = model->device->ops;
-    struct tr_event *copied = model->tally.ready;
     if (!from)
         return 0;
-    if (allocate_floats(model, out, n, error) < 0)
+    if (tr_device_allocate_floats(model->device, out, n, error) < 0)
         return -1;
-    if (ops->upload(model->device, *out, from, n * sizeof *from) < 0 ||
-        ops->event_record(model->device, copied, TR_STREAM_COPY) < 0 ||
-        ops->event_wait(model->device, copied) < 0)
-        return tr_linear_device_failed(model, error);
-    return 0;
+    return tr_device_put(model->device, model->tally.ready, *out, from, n * sizeof *from, error);
 }
 
 static int make(struct tr_linear *model, struct tr_error *error)
@@ -128,7 +96,9 @@ int tr_linear_new(struct tr_device *device, const struct tr_linear_config *confi
     model->config = *config;
     model->config.models = config->models > 0 ? config->models : 1;
     model->width = model->config.models * config->outputs;
-    model->block_rows = rows_of_block(device, config);
+    model->block_rows = config->sparse
+                            ? config->batch_rows
+                            : tr_device_block_rows(device, config->dim, config->batch_rows);
     int rc = make(model, error);
     model->config.mean = NULL; /* the caller's arrays: not looked at again */
     model->config.inv_std = NULL;
@@ -202,18 +172,20 @@ struct landing {
 static int download_all(struct tr_linear *model, const struct landing *landing,
                         struct tr_error *error)
 {
-    const struct tr_device_ops *ops = model->device->ops;
-    size_t dim_bytes = model->config.dim * sizeof(float);
-    if (ops->download(model->device, landing->weights, model->w.value, model->w.n * sizeof(float)) <
-            0 ||
-        ops->download(model->device, landing->bias, model->b.value, model->b.n * sizeof(float)) <
-            0 ||
-        (landing->mean &&
-         ops->download(model->device, landing->mean, model->mean, dim_bytes) < 0) ||
-        (landing->inv_std &&
-         ops->download(model->device, landing->inv_std, model->inv_std, dim_bytes) < 0))
-        return tr_linear_device_failed(model, error);
-    return tr_tally_wait(&model->tally, error);
+    const struct {
+        float *to;
+        const float *from;
+        size_t n;
+    } arrays[] = {{landing->weights, model->w.value, model->w.n},
+                  {landing->bias, model->b.value, model->b.n},
+                  {landing->mean, model->mean, model->config.dim},
+                  {landing->inv_std, model->inv_std, model->config.dim}};
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
+        if (arrays[i].to && tr_device_take(model->device, model->tally.ready, arrays[i].to,
+                                           arrays[i].from, arrays[i].n * sizeof(float), error) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 /* Folds the scalings: ((x - mean) s w + b) L + l = x (s w L) + (b - sum(mean s w)) L + l. */
@@ -250,8 +222,6 @@ int tr_linear_export(struct tr_linear *model, uint32_t model_no, float *weights,
     int rc = download_all(model, &landing, error);
     if (rc == 0)
         fold(model, &landing, model_no, weights, bias);
-    else
-        model->device->ops->drain(model->device); /* downloads may be under way */
     free(memory);
     return rc;
 }

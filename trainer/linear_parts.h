@@ -39,6 +39,4 @@ struct tr_linear {
     struct tr_tally tally;
 };
 
-int tr_linear_device_failed(const struct tr_linear *model, struct tr_error *error);
-
 #endif

@@ -6,6 +6,8 @@
  */
 #include "trainer/linear_parts.h"
 
+#include "trainer/device_use.h"
+
 #include <math.h>
 
 #define ADAM_EPSILON 1e-8F
@@ -146,7 +148,7 @@ static int run(struct tr_linear *model, const struct tr_linear_rows *rows, enum 
     if (which == TR_SUMS_TRAIN && tr_linear_prepare(model, rows, error) < 0)
         return -1;
     int rc = model->config.sparse ? run_sparse(model, rows, which) : run_dense(model, rows, which);
-    return rc < 0 ? tr_linear_device_failed(model, error) : 0;
+    return rc < 0 ? tr_device_failed(model->device, error) : 0;
 }
 
 static int update(struct tr_linear *model, const struct tr_linear_parameters *p, uint32_t model_no,
@@ -196,10 +198,10 @@ int tr_linear_step(struct tr_linear *model, const struct tr_linear_rows *rows,
         struct tr_linear_rates rates = tr_linear_rates_of(config, i);
         double rate = learning_rate_of_step(config, rates.learning_rate, model->steps);
         if (update(model, &model->w, i, rate, rates.wd, config->l1) < 0)
-            return tr_linear_device_failed(model, error);
+            return tr_device_failed(model->device, error);
         if (config->use_bias && update(model, &model->b, i, rate * config->bias_lr_mult,
                                        rates.wd * config->bias_wd_mult, 0.0) < 0)
-            return tr_linear_device_failed(model, error);
+            return tr_device_failed(model->device, error);
     }
     model->steps++;
     return 0;

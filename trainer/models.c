@@ -2,6 +2,8 @@
 /* trainer/models.c - the list of models, and what is the same for all: see trainer/model.h. */
 #include "trainer/model.h"
 
+#include "trainer/device_use.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,10 +30,10 @@ int tr_model_step(struct tr_model *model, const struct tr_device_batch *batch,
     if (!ops->step_begin || model->ops->waits_in_step)
         return model->ops->step(model, batch, error);
     if (ops->step_begin(device) < 0)
-        return tr_fail(error, "device %s: %s", ops->name, device->error);
+        return tr_device_failed(device, error);
     int rc = model->ops->step(model, batch, error);
     if (ops->step_end(device, batch->slot, rc == 0) < 0 && rc == 0)
-        rc = tr_fail(error, "device %s: %s", ops->name, device->error);
+        rc = tr_device_failed(device, error);
     return rc;
 }
 

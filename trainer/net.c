@@ -2,6 +2,7 @@
 /* trainer/net.c - see trainer/net.h. */
 #include "trainer/net.h"
 
+#include "trainer/device_use.h"
 #include "trainer/net_math.h"
 #include "trainer/tally.h"
 
@@ -40,11 +41,6 @@ struct tr_net {
     struct tr_tally tally;
 };
 
-static int device_failed(const struct tr_net *net, struct tr_error *error)
-{
-    return tr_fail(error, "device %s: %s", net->device->ops->name, net->device->error);
-}
-
 /* --- memory --------------------------------------------------------------------------------------
  */
 
@@ -81,23 +77,14 @@ static uint32_t rows_of_block(const struct tr_device *device, const struct tr_pl
     return rows < batch_rows ? (uint32_t)rows : batch_rows;
 }
 
-static int allocate(struct tr_net *net, float **out, size_t n, struct tr_error *error)
-{
-    void *memory;
-    if (net->device->ops->alloc(net->device, n * sizeof(float), &memory) < 0)
-        return device_failed(net, error);
-    *out = memory;
-    return 0;
-}
-
 static int allocate_layers(struct tr_net *net, struct tr_error *error)
 {
     const struct tr_plan *plan = &net->config.plan;
     bool begun[TR_LAYERS_MAX + 1] = {false};
     for (uint32_t k = 0; k < plan->layer_count; k++) {
         size_t n = net->block_rows * tr_extent_values(&plan->layers[k].out);
-        if (allocate(net, &net->layers[k].out, n, error) < 0 ||
-            allocate(net, &net->layers[k].gradient, n, error) < 0)
+        if (tr_device_allocate_floats(net->device, &net->layers[k].out, n, error) < 0 ||
+            tr_device_allocate_floats(net->device, &net->layers[k].gradient, n, error) < 0)
             return -1;
     }
     for (uint32_t k = plan->layer_count; k-- > 0;) { /* the order of backward_block */
@@ -116,17 +103,21 @@ static int allocate_all(struct tr_net *net, struct tr_error *error)
     size_t rows = net->block_rows;
     size_t n = net->parameter_count;
     size_t patches = patch_values_max(&config->plan);
-    if (allocate(net, &net->parameters, n, error) < 0 ||
-        allocate(net, &net->gradient, n, error) < 0 || allocate(net, &net->m, n, error) < 0 ||
-        allocate(net, &net->v, n, error) < 0 ||
-        allocate(net, &net->scaling, (size_t)config->plan.in.channels * 2, error) < 0 ||
-        allocate(net, &net->row_loss, rows, error) < 0 ||
-        allocate(net, &net->row_hit, rows, error) < 0)
+    if (tr_device_allocate_floats(net->device, &net->parameters, n, error) < 0 ||
+        tr_device_allocate_floats(net->device, &net->gradient, n, error) < 0 ||
+        tr_device_allocate_floats(net->device, &net->m, n, error) < 0 ||
+        tr_device_allocate_floats(net->device, &net->v, n, error) < 0 ||
+        tr_device_allocate_floats(net->device, &net->scaling, (size_t)config->plan.in.channels * 2,
+                                  error) < 0 ||
+        tr_device_allocate_floats(net->device, &net->row_loss, rows, error) < 0 ||
+        tr_device_allocate_floats(net->device, &net->row_hit, rows, error) < 0)
         return -1;
-    if (patches > 0 && allocate(net, &net->patches, rows * patches, error) < 0)
+    if (patches > 0 &&
+        tr_device_allocate_floats(net->device, &net->patches, rows * patches, error) < 0)
         return -1;
     if ((net->scaled || config->bytes || config->planes) &&
-        allocate(net, &net->input, rows * tr_extent_values(&config->plan.in), error) < 0)
+        tr_device_allocate_floats(net->device, &net->input,
+                                  rows * tr_extent_values(&config->plan.in), error) < 0)
         return -1;
     if (allocate_layers(net, error) < 0)
         return -1;
@@ -136,7 +127,6 @@ static int allocate_all(struct tr_net *net, struct tr_error *error)
 /* Initial weights and the scaling. */
 static int upload_start(struct tr_net *net, struct tr_error *error)
 {
-    const struct tr_device_ops *ops = net->device->ops;
     const struct tr_net_config *config = &net->config;
     size_t channels = config->plan.in.channels;
     float *host = malloc((net->parameter_count + 2 * channels) * sizeof *host);
@@ -148,14 +138,11 @@ static int upload_start(struct tr_net *net, struct tr_error *error)
         scaling[i] = net->scaled ? config->mean[i] : 0.0F;
         scaling[channels + i] = net->scaled ? config->inv_std[i] : 1.0F;
     }
-    int rc = 0;
-    if (ops->upload(net->device, net->parameters, host, net->parameter_count * sizeof *host) < 0 ||
-        ops->upload(net->device, net->scaling, scaling, 2 * channels * sizeof *host) < 0 ||
-        ops->event_record(net->device, net->tally.ready, TR_STREAM_COPY) < 0 ||
-        ops->event_wait(net->device, net->tally.ready) < 0) {
-        rc = device_failed(net, error);
-        ops->drain(net->device);
-    }
+    int rc = tr_device_put(net->device, net->tally.ready, net->parameters, host,
+                           net->parameter_count * sizeof *host, error);
+    if (rc == 0)
+        rc = tr_device_put(net->device, net->tally.ready, net->scaling, scaling,
+                           2 * channels * sizeof *host, error);
     free(host);
     return rc;
 }
@@ -448,7 +435,7 @@ static int run_batch(struct tr_net *net, const void *features, const float *labe
         if (rows - at < block.rows)
             block.rows = rows - at;
         if (run_block(net, &block, features, labels, label_dim, rows) < 0)
-            return device_failed(net, error);
+            return tr_device_failed(net->device, error);
     }
     return 0;
 }
@@ -485,7 +472,7 @@ int tr_net_step(struct tr_net *net, const void *features, const float *labels, u
         return -1;
     if (update(net, 0, plan->weight_count, learning_rate, net->config.wd) < 0 ||
         update(net, plan->weight_count, plan->bias_count, learning_rate, 0.0) < 0)
-        return device_failed(net, error);
+        return tr_device_failed(net->device, error);
     net->steps++;
     return 0;
 }
@@ -519,15 +506,12 @@ int tr_net_peek_sums(struct tr_net *net, struct tr_stats *out, struct tr_error *
 
 int tr_net_read(struct tr_net *net, float *parameters, float *scaling, struct tr_error *error)
 {
-    const struct tr_device_ops *ops = net->device->ops;
     size_t scaling_bytes = (size_t)net->config.plan.in.channels * 2 * sizeof(float);
-    if (ops->download(net->device, parameters, net->parameters,
-                      net->parameter_count * sizeof(float)) == 0 &&
-        ops->download(net->device, scaling, net->scaling, scaling_bytes) == 0)
-        return tr_tally_wait(&net->tally, error);
-    device_failed(net, error);
-    ops->drain(net->device); /* downloads may be under way */
-    return -1;
+    if (tr_device_take(net->device, net->tally.ready, parameters, net->parameters,
+                       net->parameter_count * sizeof(float), error) < 0)
+        return -1;
+    return tr_device_take(net->device, net->tally.ready, scaling, net->scaling, scaling_bytes,
+                          error);
 }
 
 uint64_t tr_net_steps(const struct tr_net *net)

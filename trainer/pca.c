@@ -5,6 +5,7 @@
  * the pass (trainer/pca_solve.h). Moments do not depend on the rows' order, but for rounding, and
  * the checksum not even for that: two runs that print the same have seen the same rows.
  */
+#include "trainer/device_use.h"
 #include "trainer/eigen.h"
 #include "trainer/model.h"
 #include "trainer/moments_math.h"
@@ -72,11 +73,6 @@ static const struct pca *seen(const struct tr_model *model)
     return (const struct pca *)(const void *)model;
 }
 
-static int device_failed(const struct pca *m, struct tr_error *error)
-{
-    return tr_fail(error, "device %s: %s", m->base.device->ops->name, m->base.device->error);
-}
-
 /* --- life ----------------------------------------------------------------------------------------
  */
 
@@ -106,52 +102,36 @@ static void free_pca(struct tr_model *model)
     free(m);
 }
 
-static void *allocate(struct pca *m, size_t n, size_t element_bytes, struct tr_error *error)
-{
-    void *memory = NULL;
-    if (m->base.device->ops->alloc(m->base.device, n * element_bytes, &memory) < 0) {
-        device_failed(m, error);
-        return NULL;
-    }
-    return memory;
-}
-
-/* Uploads and waits. */
-static int put(struct pca *m, void *to, const void *from, size_t len_bytes, struct tr_error *error)
-{
-    const struct tr_device_ops *ops = m->base.device->ops;
-    if (ops->upload(m->base.device, to, from, len_bytes) < 0 ||
-        ops->event_record(m->base.device, m->ready, TR_STREAM_COPY) < 0 ||
-        ops->event_wait(m->base.device, m->ready) < 0)
-        return device_failed(m, error);
-    return 0;
-}
-
 static int allocate_moments(struct pca *m, struct moments *moments, uint32_t width, bool with_omega,
                             struct tr_error *error)
 {
+    struct tr_device *device = m->base.device;
     size_t n = (size_t)m->dim * width;
     moments->width = width;
-    moments->mean = allocate(m, m->dim, sizeof(double), error);
-    moments->square = moments->mean ? allocate(m, m->dim, sizeof(double), error) : NULL;
-    moments->product = moments->square ? allocate(m, n, sizeof(double), error) : NULL;
+    moments->mean = tr_device_allocate(device, m->dim, sizeof(double), error);
+    moments->square =
+        moments->mean ? tr_device_allocate(device, m->dim, sizeof(double), error) : NULL;
+    moments->product =
+        moments->square ? tr_device_allocate(device, n, sizeof(double), error) : NULL;
     if (!moments->product)
         return -1;
     if (with_omega)
-        moments->omega = allocate(m, n, sizeof(float), error);
+        moments->omega = tr_device_allocate(device, n, sizeof(float), error);
     return with_omega && !moments->omega ? -1 : 0;
 }
 
 static int allocate_scratch(struct pca *m, uint32_t width, struct tr_error *error)
 {
-    if (!(m->y = allocate(m, (size_t)m->block_rows * m->dim, sizeof(float), error)) ||
-        !(m->z = allocate(m, (size_t)m->block_rows * width, sizeof(float), error)) ||
-        !(m->gram = allocate(m, (size_t)m->dim * width, sizeof(float), error)) ||
-        !(m->shift = allocate(m, m->dim, sizeof(float), error)) ||
-        !(m->block = allocate(m, 2 * (size_t)m->dim, sizeof(double), error)) ||
-        !(m->projected = allocate(m, 2 * (size_t)width, sizeof(double), error)) ||
-        !(m->key = allocate(m, m->dim, sizeof(uint64_t), error)) ||
-        !(m->checksum = allocate(m, 1, sizeof(uint64_t), error)))
+    struct tr_device *device = m->base.device;
+    if (!(m->y =
+              tr_device_allocate(device, (size_t)m->block_rows * m->dim, sizeof(float), error)) ||
+        !(m->z = tr_device_allocate(device, (size_t)m->block_rows * width, sizeof(float), error)) ||
+        !(m->gram = tr_device_allocate(device, (size_t)m->dim * width, sizeof(float), error)) ||
+        !(m->shift = tr_device_allocate(device, m->dim, sizeof(float), error)) ||
+        !(m->block = tr_device_allocate(device, 2 * (size_t)m->dim, sizeof(double), error)) ||
+        !(m->projected = tr_device_allocate(device, 2 * (size_t)width, sizeof(double), error)) ||
+        !(m->key = tr_device_allocate(device, m->dim, sizeof(uint64_t), error)) ||
+        !(m->checksum = tr_device_allocate(device, 1, sizeof(uint64_t), error)))
         return -1;
     return 0;
 }
@@ -163,7 +143,7 @@ static int upload_key(struct pca *m, struct tr_error *error)
         return tr_fail(error, "no memory");
     for (uint32_t i = 0; i < m->dim; i++)
         key[i] = tr_checksum_key(i);
-    int rc = put(m, m->key, key, m->dim * sizeof *key, error);
+    int rc = tr_device_put(m->base.device, m->ready, m->key, key, m->dim * sizeof *key, error);
     free(key);
     return rc;
 }
@@ -178,7 +158,8 @@ static int draw_omega(struct pca *m, uint64_t seed, struct tr_error *error)
         return tr_fail(error, "no memory");
     for (size_t i = 0; i < n; i++)
         m->omega[i] = (float)tr_random_normal(seed, STREAM_OMEGA, i);
-    return put(m, moments->omega, m->omega, n * sizeof *m->omega, error);
+    return tr_device_put(m->base.device, m->ready, moments->omega, m->omega, n * sizeof *m->omega,
+                         error);
 }
 
 static int make(struct pca *m, uint64_t seed, struct tr_error *error)
@@ -206,7 +187,7 @@ static int make(struct pca *m, uint64_t seed, struct tr_error *error)
     if (tr_eigen_available(error) < 0)
         return -1;
     if (m->base.device->ops->event_new(m->base.device, &m->ready) < 0)
-        return device_failed(m, error);
+        return tr_device_failed(m->base.device, error);
     if (allocate_moments(m, &m->moments[TR_SUMS_TRAIN], width, randomized, error) < 0 ||
         allocate_moments(m, &m->moments[TR_SUMS_EVALUATE], count, true, error) < 0 ||
         allocate_scratch(m, width > count ? width : count, error) < 0 || upload_key(m, error) < 0)
@@ -274,7 +255,7 @@ static int add_rows(struct pca *m, struct moments *moments, const float *x, uint
             .width = moments->width,
         };
         if (tr_launch_moments(m->base.device, &args) < 0)
-            return device_failed(m, error);
+            return tr_device_failed(m->base.device, error);
         moments->rows += (double)n;
     }
     return 0;
@@ -286,7 +267,7 @@ static int step(struct tr_model *model, const struct tr_device_batch *batch, str
     const struct tr_checksum_args args = {batch->features, m->key, m->checksum, batch->host->rows,
                                           m->dim};
     if (tr_launch_checksum(m->base.device, &args) < 0)
-        return device_failed(m, error);
+        return tr_device_failed(m->base.device, error);
     return add_rows(m, &m->moments[TR_SUMS_TRAIN], batch->features, batch->host->rows, error);
 }
 
@@ -303,7 +284,7 @@ static const char *objective(const struct tr_model *model)
 static int take(struct pca *m, const struct moments *moments, const float *omega, double **memory,
                 struct tr_pca_moments *out, struct tr_error *error)
 {
-    const struct tr_device_ops *ops = m->base.device->ops;
+    struct tr_device *device = m->base.device;
     size_t n = (size_t)m->dim * moments->width;
     double *host = malloc((2 * (size_t)m->dim + n) * sizeof *host);
     *memory = host;
@@ -316,15 +297,14 @@ static int take(struct pca *m, const struct moments *moments, const float *omega
                                    .mean = host,
                                    .square = host + m->dim,
                                    .product = host + 2 * (size_t)m->dim};
-    if (ops->download(m->base.device, host, moments->mean, m->dim * sizeof *host) < 0 ||
-        ops->download(m->base.device, host + m->dim, moments->square, m->dim * sizeof *host) < 0 ||
-        ops->download(m->base.device, host + 2 * (size_t)m->dim, moments->product,
-                      n * sizeof *host) < 0 ||
-        ops->download(m->base.device, &m->checksum_seen, m->checksum, sizeof m->checksum_seen) <
-            0 ||
-        ops->event_record(m->base.device, m->ready, TR_STREAM_COMPUTE) < 0 ||
-        ops->event_wait(m->base.device, m->ready) < 0)
-        return device_failed(m, error);
+    if (tr_device_take(device, m->ready, host, moments->mean, m->dim * sizeof *host, error) < 0 ||
+        tr_device_take(device, m->ready, host + m->dim, moments->square, m->dim * sizeof *host,
+                       error) < 0 ||
+        tr_device_take(device, m->ready, host + 2 * (size_t)m->dim, moments->product,
+                       n * sizeof *host, error) < 0 ||
+        tr_device_take(device, m->ready, &m->checksum_seen, m->checksum, sizeof m->checksum_seen,
+                       error) < 0)
+        return -1;
     for (uint32_t i = 0; i < m->dim; i++) {
         if (!isfinite(out->square[i]))
             return tr_fail(error, "feature column %u holds values that are not finite numbers", i);
@@ -367,8 +347,9 @@ static int solve(struct pca *m, struct tr_error *error)
         return -1;
     size_t n = (size_t)m->dim * m->hyper.num_components;
     float *omega = transposed_components(m, error);
-    int rc =
-        omega ? put(m, m->moments[TR_SUMS_EVALUATE].omega, omega, n * sizeof *omega, error) : -1;
+    int rc = omega ? tr_device_put(m->base.device, m->ready, m->moments[TR_SUMS_EVALUATE].omega,
+                                   omega, n * sizeof *omega, error)
+                   : -1;
     free(omega);
     m->found = rc == 0;
     return rc;
@@ -412,7 +393,7 @@ static int explain_held_out(struct pca *m, double *total, double *explained, dou
     if (ops->zero(m->base.device, held_out->mean, m->dim * sizeof(double)) < 0 ||
         ops->zero(m->base.device, held_out->square, m->dim * sizeof(double)) < 0 ||
         ops->zero(m->base.device, held_out->product, n * sizeof(double)) < 0)
-        return device_failed(m, error);
+        return tr_device_failed(m->base.device, error);
     return 0;
 }
 

@@ -2,6 +2,8 @@
 /* trainer/tally.c - see trainer/tally.h. */
 #include "trainer/tally.h"
 
+#include "trainer/device_use.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,11 +12,6 @@
 #define PAGE_BYTES 4096U
 
 enum { LANDING_READ, LANDING_PEEK, LANDING_PEEKED_LAST, LANDING_COUNT };
-
-static int device_failed(const struct tr_tally *tally, struct tr_error *error)
-{
-    return tr_fail(error, "device %s: %s", tally->device->ops->name, tally->device->error);
-}
 
 static struct tr_stats *landing_at(const struct tr_tally *tally, uint32_t part)
 {
@@ -41,7 +38,7 @@ int tr_tally_open(struct tr_tally *tally, struct tr_device *device, uint32_t mod
     tally->landing_pinned = ops->pin && ops->pin(device, tally->landing, tally->landing_bytes) == 0;
     if (ops->event_new(device, &tally->ready) < 0 || ops->event_new(device, &tally->peeked) < 0 ||
         ops->alloc(device, TR_SUMS_COUNT * set_bytes(tally), &sums) < 0)
-        return device_failed(tally, error);
+        return tr_device_failed(tally->device, error);
     tally->sums = sums;
     return 0;
 }
@@ -67,11 +64,7 @@ struct tr_stats *tr_tally_at(const struct tr_tally *tally, enum tr_sums which, u
 
 int tr_tally_wait(struct tr_tally *tally, struct tr_error *error)
 {
-    const struct tr_device_ops *ops = tally->device->ops;
-    if (ops->event_record(tally->device, tally->ready, TR_STREAM_COMPUTE) < 0 ||
-        ops->event_wait(tally->device, tally->ready) < 0)
-        return device_failed(tally, error);
-    return 0;
+    return tr_device_wait(tally->device, tally->ready, TR_STREAM_COMPUTE, error);
 }
 
 int tr_tally_read(struct tr_tally *tally, enum tr_sums which, bool reset, struct tr_stats *out,
@@ -82,7 +75,7 @@ int tr_tally_read(struct tr_tally *tally, enum tr_sums which, bool reset, struct
     struct tr_stats *read = landing_at(tally, LANDING_READ);
     if (ops->download(tally->device, read, sums, set_bytes(tally)) < 0 ||
         (reset && ops->zero(tally->device, sums, set_bytes(tally)) < 0))
-        return device_failed(tally, error);
+        return tr_device_failed(tally->device, error);
     if (tr_tally_wait(tally, error) < 0)
         return -1;
     memcpy(out, read, set_bytes(tally));
@@ -98,13 +91,13 @@ int tr_tally_peek(struct tr_tally *tally, struct tr_stats *out, struct tr_error 
     struct tr_stats *last = landing_at(tally, LANDING_PEEKED_LAST);
     int done = ops->event_query(tally->device, tally->peeked);
     if (done < 0)
-        return device_failed(tally, error);
+        return tr_device_failed(tally->device, error);
     if (done > 0) {
         memcpy(last, peek, set_bytes(tally));
         if (ops->download(tally->device, peek, tr_tally_at(tally, TR_SUMS_TRAIN, 0),
                           set_bytes(tally)) < 0 ||
             ops->event_record(tally->device, tally->peeked, TR_STREAM_COMPUTE) < 0)
-            return device_failed(tally, error);
+            return tr_device_failed(tally->device, error);
     }
     memcpy(out, last, set_bytes(tally));
     return 0;
