@@ -26,8 +26,12 @@ void penstock_config_init(struct penstock_config *config)
 
 void penstock_channel_config_init(struct penstock_channel_config *channel)
 {
-    *channel = (struct penstock_channel_config){
-        .name = "train", .batch_rows = BATCH_ROWS, .epochs = 1, .shard_count = 1, .sample_to = 1};
+    *channel = (struct penstock_channel_config){.name = "train",
+                                                .batch_rows = BATCH_ROWS,
+                                                .epochs = 1,
+                                                .shard_count = 1,
+                                                .row_share_count = 1,
+                                                .sample_to = 1};
 }
 
 /* SageMaker's rule for channel names: 1 to 64 of A-Z a-z 0-9 . - _ */
@@ -38,6 +42,23 @@ static bool name_is_good(const char *name)
     size_t len = strlen(name);
 
     return len >= 1 && len <= 64 && strspn(name, allowed) == len;
+}
+
+static int check_row_share(const struct penstock_channel_config *channel, const char *name,
+                           struct penstock_error *error)
+{
+    uint32_t count = channel->row_share_count;
+
+    if (count == 0 || channel->row_share_index >= count)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "channel %s: row_share_index %u of row_share_count %u: the index must be "
+                       "less than the count",
+                       name, channel->row_share_index, count);
+    if (channel->batch_rows % count != 0)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "channel %s: batch_rows is %u, no multiple of row_share_count, which is %u",
+                       name, channel->batch_rows, count);
+    return PENSTOCK_OK;
 }
 
 static int check_channel(const struct penstock_channel_config *channel, size_t channel_no,
@@ -69,7 +90,7 @@ static int check_channel(const struct penstock_channel_config *channel, size_t c
                        "channel %s: shard_index %u of shard_count %u: the index must be less than "
                        "the count",
                        name, channel->shard_index, channel->shard_count);
-    return PENSTOCK_OK;
+    return check_row_share(channel, name, error);
 }
 
 static uint32_t cpu_count(void)

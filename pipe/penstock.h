@@ -205,6 +205,15 @@ struct penstock_channel_config {
     uint32_t shard_index;
     uint32_t shard_count;
 
+    /* Share `row_share_index` of `row_share_count` of the rows of every batch, for programs that
+     * train together on the same batches: of each batch of batch_rows rows this stream carries
+     * batch_rows / row_share_count, from the row_share_index-th part on; row_share_count divides
+     * batch_rows. The shares of batch k, one behind the other, are batch k of the stream without
+     * shares, bit for bit, and the state behind it is the same text: a stream goes on with another
+     * number of shares. Default 0 of 1, which is all rows. */
+    uint32_t row_share_index;
+    uint32_t row_share_count;
+
     /* What a shard is made of. "off" (default, also for NULL): objects, as above. "bytes": of every
      * object the records that begin in the shard_index-th of shard_count ranges of equal length;
      * all shards together deliver each record once. A stream reads its range, and a 64th of the
@@ -367,9 +376,12 @@ struct penstock_run {
 struct penstock_batch {
     const float *features; /* `data` if it is float32, else NULL */
     const float *labels;   /* NULL when label_dim is 0 */
-    uint32_t rows; /* 1 .. batch_rows; less than batch_rows only in the last batch of an epoch */
+    uint32_t rows; /* 1 .. batch_rows; less than batch_rows only in the last batch of an epoch, of
+                      which a share may have none */
     uint32_t rows_padded; /* behind those, which last_batch "pad" or "wrap" filled it up with; the
                              arrays hold rows + rows_padded */
+    uint32_t first_row;   /* of a share: index of its first row in the whole batch; else 0 */
+    uint32_t rows_elsewhere; /* of a share: `rows` of the whole batch, less its own; else 0 */
     uint32_t feature_dim;
     uint32_t label_dim;
     uint32_t epoch;    /* from 0 */

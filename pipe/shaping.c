@@ -102,6 +102,10 @@ int ps_shaping_resolve(const struct penstock_channel_config *channel, const char
         rc = resolve_last(channel, name, out, error);
     if (rc == PENSTOCK_OK)
         rc = resolve_order(channel, name, out, error);
+    if (rc == PENSTOCK_OK && channel->row_share_count > 1)
+        rc = ps_fail(error, PENSTOCK_E_ARGUMENT,
+                     "channel %s: row_share_count is %u: this release knows 1 alone", name,
+                     channel->row_share_count);
     if (rc == PENSTOCK_OK && plain && (ps_shaping_is_staged(out) || out->last != PS_LAST_KEEP))
         rc = ps_fail(error, PENSTOCK_E_ARGUMENT,
                      "channel %s: bad_records, last_batch, shuffle_rows and samples are for "

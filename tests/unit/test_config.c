@@ -65,6 +65,7 @@ static void test_defaults_are_the_documented_ones(void **state)
     assert_false(channel.shuffle);
     assert_int_equal(channel.shard_index, 0);
     assert_int_equal(channel.shard_count, 1);
+    assert_int_equal(channel.row_share_count, 1);
 
     unsetenv("PENSTOCK_IO");
     assert_int_equal(resolve(&zeros, &out, ""), PENSTOCK_OK);
@@ -255,6 +256,22 @@ static void test_channel_fields(void **state)
     assert_int_equal(resolve_channel(&channel, "channel odd: shard_index 3"), PENSTOCK_E_ARGUMENT);
     channel.shard_index = channel.shard_count = 0;
     assert_int_equal(resolve_channel(&channel, "shard_count 0"), PENSTOCK_E_ARGUMENT);
+
+    channel = good_channel();
+    channel.name = "odd";
+    channel.batch_rows = 12;
+    channel.row_share_count = 3;
+    channel.row_share_index = 2;
+    assert_int_equal(resolve_channel(&channel, ""), PENSTOCK_OK);
+    channel.row_share_index = 3;
+    assert_int_equal(resolve_channel(&channel, "channel odd: row_share_index 3"),
+                     PENSTOCK_E_ARGUMENT);
+    channel.row_share_count = 5;
+    assert_int_equal(resolve_channel(&channel, "channel odd: batch_rows is 12, no multiple of "
+                                               "row_share_count, which is 5"),
+                     PENSTOCK_E_ARGUMENT);
+    channel.row_share_index = channel.row_share_count = 0;
+    assert_int_equal(resolve_channel(&channel, "row_share_count 0"), PENSTOCK_E_ARGUMENT);
 }
 
 /* What penstock_open refuses beyond ps_config_resolve, with no thread left behind. */
