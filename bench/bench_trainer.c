@@ -156,7 +156,7 @@ static int make_model(struct bench_trainer *t, const struct tr_source *source,
         return 1;
     const struct tr_hyper_common *common =
         (const struct tr_hyper_common *)(const void *)t->model->hyper;
-    const struct tr_setup setup = {t->device, t->model->hyper, t->head, common->seed};
+    const struct tr_setup setup = {t->device, t->model->hyper, t->head, common->seed, NULL};
 
     if (tr_shape_check(ops, "bench", first, 0, error) < 0)
         return -1;

@@ -243,7 +243,7 @@ static int create(const struct tr_setup *setup, struct tr_model **out, struct tr
     *out = NULL;
     if (!m)
         return tr_fail(error, "no memory");
-    m->base = (struct tr_model){&tr_model_custom, setup->device};
+    m->base = (struct tr_model){&tr_model_custom, setup->device, setup->group};
     m->hyper = *(const struct tr_custom_hyper *)setup->hyper;
     if (make(m, setup, error) < 0) {
         free_custom(&m->base);

@@ -93,7 +93,7 @@ static int make(struct tr_fm *model, struct tr_error *error)
 {
     const struct tr_fm_config *c = &model->config;
     size_t rows = c->batch_rows;
-    if (tr_tally_open(&model->tally, model->device, 1, error) < 0 ||
+    if (tr_tally_open(&model->tally, model->device, c->group, 1, error) < 0 ||
         make_group(model, TR_FM_BIAS, 1, error) < 0 ||
         make_group(model, TR_FM_LINEAR, c->dim, error) < 0 ||
         make_group(model, TR_FM_FACTORS, (size_t)c->dim * c->factor_count, error) < 0)

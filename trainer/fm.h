@@ -34,7 +34,8 @@ struct tr_fm_config {
     enum tr_loss loss; /* TR_LOSS_SQUARED, TR_LOSS_LOGISTIC */
     uint32_t dim;
     uint32_t factor_count;
-    uint32_t batch_rows; /* rows of the largest batch */
+    uint32_t batch_rows;    /* rows of the largest batch */
+    struct tr_group *group; /* that batches are shared with; NULL: none */
     enum tr_optimizer optimizer;
     double beta1;
     double beta2;

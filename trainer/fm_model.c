@@ -37,9 +37,10 @@ static int create(const struct tr_setup *setup, struct tr_model **out, struct tr
     *out = NULL;
     if (!m)
         return tr_fail(error, "no memory");
-    m->base = (struct tr_model){&tr_model_fm, setup->device};
+    m->base = (struct tr_model){&tr_model_fm, setup->device, setup->group};
     m->hyper = *(const struct tr_fm_hyper *)setup->hyper;
     tr_fm_hyper_config(&m->hyper, m->hyper.common.feature_dim, setup->seed, &m->config);
+    m->config.group = setup->group;
     if (tr_fm_new(setup->device, &m->config, &m->fm, error) < 0) {
         free(m);
         return -1;

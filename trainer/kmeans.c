@@ -131,7 +131,7 @@ static int allocate_all(struct kmeans *m, struct tr_error *error)
     size_t rows = m->block_rows;
     struct tr_device *device = m->base.device;
     m->centres.dim = m->dim;
-    if (tr_tally_open(&m->tally, device, 1, error) < 0)
+    if (tr_tally_open(&m->tally, device, m->base.group, 1, error) < 0)
         return -1;
     if (!(m->centres.place = tr_device_allocate(device, n, sizeof(double), error)) ||
         !(m->centres.transposed = tr_device_allocate(device, n, sizeof(float), error)) ||
@@ -238,7 +238,7 @@ static int create(const struct tr_setup *setup, struct tr_model **out, struct tr
     *out = NULL;
     if (!m)
         return tr_fail(error, "no memory");
-    m->base = (struct tr_model){&tr_model_kmeans, setup->device};
+    m->base = (struct tr_model){&tr_model_kmeans, setup->device, setup->group};
     m->hyper = *(const struct tr_kmeans_hyper *)setup->hyper;
     m->seed = setup->seed;
     m->dim = tr_head_batch(setup->head, 0)->feature_dim;

@@ -76,7 +76,7 @@ static int make(struct tr_linear *model, struct tr_error *error)
     const struct tr_linear_config *c = &model->config;
     const float *mean = c->sparse ? NULL : c->mean;
     size_t classes = c->loss == TR_LOSS_SOFTMAX ? c->outputs : 2;
-    if (tr_tally_open(&model->tally, model->device, c->models, error) < 0 ||
+    if (tr_tally_open(&model->tally, model->device, c->group, c->models, error) < 0 ||
         allocate_parameters(model, &model->w, (size_t)c->dim * model->width, error) < 0 ||
         allocate_parameters(model, &model->b, model->width, error) < 0 ||
         allocate_scratch(model, error) < 0 || put(model, &model->mean, mean, c->dim, error) < 0 ||

@@ -25,11 +25,12 @@ struct tr_linear_config {
     enum tr_loss loss;
     double loss_parameter; /* as tr_loss_args.parameter, in the labels' own units */
     uint32_t dim;
-    uint32_t outputs;    /* classes for TR_LOSS_SOFTMAX, else 1 */
-    uint32_t models;     /* 1 .. TR_LINEAR_MODELS_MAX; 0 is 1 */
-    uint32_t batch_rows; /* rows of the largest batch */
-    bool sparse;         /* batches are CSR rows: features are scaled and not shifted */
-    uint32_t top_k;      /* as tr_loss_args */
+    uint32_t outputs;       /* classes for TR_LOSS_SOFTMAX, else 1 */
+    uint32_t models;        /* 1 .. TR_LINEAR_MODELS_MAX; 0 is 1 */
+    uint32_t batch_rows;    /* rows of the largest batch */
+    struct tr_group *group; /* that batches are shared with; NULL: none */
+    bool sparse;            /* batches are CSR rows: features are scaled and not shifted */
+    uint32_t top_k;         /* as tr_loss_args */
     enum tr_optimizer optimizer;
     double learning_rate; /* of the first model, as wd: see tr_linear_rates_of */
     double momentum;

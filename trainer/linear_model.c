@@ -52,6 +52,7 @@ static int make(const struct tr_setup *setup, struct linear_model *m, struct tr_
                               "how many columns there are");
     tr_linear_hyper_config(&m->hyper, first->feature_dim, &m->config);
     m->config.sparse = first->row_offsets != NULL;
+    m->config.group = setup->group;
     int rc = tr_linear_learn(setup, &m->config, &learnt, error);
     if (rc == 0)
         rc = tr_linear_new(setup->device, &m->config, &m->linear, error);
@@ -68,7 +69,7 @@ static int create(const struct tr_setup *setup, struct tr_model **out, struct tr
     *out = NULL;
     if (!m)
         return tr_fail(error, "no memory");
-    m->base = (struct tr_model){&tr_model_linear, setup->device};
+    m->base = (struct tr_model){&tr_model_linear, setup->device, setup->group};
     m->hyper = *(const struct tr_linear_hyper *)setup->hyper;
     m->choice.best = NAN;
     if (make(setup, m, error) < 0) {

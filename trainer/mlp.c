@@ -57,7 +57,7 @@ static int create(const struct tr_setup *setup, struct tr_model **out, struct tr
     if (!m)
         return tr_fail(error, "no memory");
     m->hyper = *(const struct tr_mlp_hyper *)setup->hyper;
-    m->net.base = (struct tr_model){&tr_model_mlp, setup->device};
+    m->net.base = (struct tr_model){&tr_model_mlp, setup->device, setup->group};
     tr_mlp_hyper_config(&m->hyper, first->feature_dim, &m->net.config, &m->net.rate);
     m->net.config.bytes = first->type == PENSTOCK_UINT8;
     m->net.config.seed = setup->seed;

@@ -7,6 +7,10 @@
  * nothing there and never waits for the device.
  *
  * Owner: the caller owns the model and frees it before the device.
+ * Ranks: every rank makes the same calls, but for batches: each has its share of one, which may be
+ *   without rows. A step adds up what the ranks' shares come to (trainer/group.h) and leaves the
+ *   same weights everywhere. create, step, epoch_end, results and fold are where a model may call
+ *   its group; the others are for one rank alone.
  * Threads: the device's thread.
  * Errors: int functions return 0, or -1 with *error.
  */
@@ -16,6 +20,7 @@
 #include "formats/onnx_write.h"
 #include "formats/tensor.h"
 #include "trainer/feed.h"
+#include "trainer/group.h"
 #include "trainer/head.h"
 #include "trainer/hyper.h"
 #include "trainer/json.h"
@@ -54,6 +59,7 @@ struct tr_model_ops;
 struct tr_model {
     const struct tr_model_ops *ops;
     struct tr_device *device;
+    struct tr_group *group; /* of the ranks that train it; NULL: one */
 };
 
 /* What a model is made from. */
@@ -62,6 +68,7 @@ struct tr_setup {
     const void *hyper;          /* the model's own values, checked */
     const struct tr_head *head; /* first rows of the training channel; valid during the call */
     uint64_t seed;              /* of whatever the model draws: initial weights, centres, masks */
+    struct tr_group *group;     /* all of it is the same on every rank */
 };
 
 #define TR_FACTS_MAX 8U
@@ -157,6 +164,11 @@ struct tr_model_ops {
 
     /* After the memory that `state` lists was written to. NULL: there is nothing to do. */
     int (*restored)(struct tr_model *model, struct tr_error *error);
+
+    /* Together: what the ranks have summed up on their own since the last results goes to rank 0,
+     * and begins at nothing on the others: what rank 0 then has is the whole state. NULL: every
+     * rank has the same. */
+    int (*fold)(struct tr_model *model, struct tr_error *error);
 
     /* After results: how many rows of training were seen, and a checksum of them that does not
      * depend on their order. NULL: the model keeps none. */

@@ -121,7 +121,7 @@ static int allocate_all(struct tr_net *net, struct tr_error *error)
         return -1;
     if (allocate_layers(net, error) < 0)
         return -1;
-    return tr_tally_open(&net->tally, net->device, 1, error);
+    return tr_tally_open(&net->tally, net->device, net->config.group, 1, error);
 }
 
 /* Initial weights and the scaling. */

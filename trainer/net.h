@@ -19,9 +19,10 @@
 struct tr_net_config {
     struct tr_plan plan;
     enum tr_loss loss;
-    uint32_t batch_rows; /* of the largest batch */
-    bool bytes;          /* features are uint8, else float32 */
-    bool planes;         /* features are NCHW, else NHWC */
+    uint32_t batch_rows;    /* of the largest batch */
+    struct tr_group *group; /* that batches are shared with; NULL: none */
+    bool bytes;             /* features are uint8, else float32 */
+    bool planes;            /* features are NCHW, else NHWC */
     enum tr_optimizer optimizer;
     double momentum;
     double beta1;

@@ -92,6 +92,7 @@ static int make(const struct tr_setup *setup, const struct tr_net_scaling *scali
         config->mean = scale;
         config->inv_std = scale + channels;
     }
+    config->group = setup->group;
     int rc = tr_net_new(setup->device, config, &model->net, error);
     config->mean = NULL; /* not looked at again */
     config->inv_std = NULL;

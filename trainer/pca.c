@@ -201,7 +201,7 @@ static int create(const struct tr_setup *setup, struct tr_model **out, struct tr
     *out = NULL;
     if (!m)
         return tr_fail(error, "no memory");
-    m->base = (struct tr_model){&tr_model_pca, setup->device};
+    m->base = (struct tr_model){&tr_model_pca, setup->device, setup->group};
     m->hyper = *(const struct tr_pca_hyper *)setup->hyper;
     m->dim = tr_head_batch(setup->head, 0)->feature_dim;
     if (make(m, setup->seed, error) < 0) {

@@ -43,7 +43,7 @@ static int create(const struct tr_setup *setup, struct tr_model **out, struct tr
     if (!m)
         return tr_fail(error, "no memory");
     m->hyper = *hyper;
-    m->net.base = (struct tr_model){&tr_model_resnet, setup->device};
+    m->net.base = (struct tr_model){&tr_model_resnet, setup->device, setup->group};
     tr_resnet_hyper_config(hyper, &m->net.config, &m->net.rate);
     m->net.config.bytes = first->type == PENSTOCK_UINT8;
     m->net.config.planes = !m->net.config.bytes;

@@ -23,12 +23,12 @@ static size_t set_bytes(const struct tr_tally *tally)
     return tally->models * sizeof(struct tr_stats);
 }
 
-int tr_tally_open(struct tr_tally *tally, struct tr_device *device, uint32_t models,
-                  struct tr_error *error)
+int tr_tally_open(struct tr_tally *tally, struct tr_device *device, struct tr_group *group,
+                  uint32_t models, struct tr_error *error)
 {
     const struct tr_device_ops *ops = device->ops;
     void *sums;
-    *tally = (struct tr_tally){.device = device, .models = models};
+    *tally = (struct tr_tally){.device = device, .group = group, .models = models};
     size_t pages = (LANDING_COUNT * set_bytes(tally) + PAGE_BYTES - 1) / PAGE_BYTES;
     tally->landing_bytes = pages * PAGE_BYTES;
     tally->landing = aligned_alloc(PAGE_BYTES, tally->landing_bytes);
@@ -79,9 +79,19 @@ int tr_tally_read(struct tr_tally *tally, enum tr_sums which, bool reset, struct
     if (tr_tally_wait(tally, error) < 0)
         return -1;
     memcpy(out, read, set_bytes(tally));
+    if (tr_group_sum(tally->group, out, set_bytes(tally) / sizeof(double), TR_NUMBER_DOUBLE,
+                     error) < 0)
+        return -1;
     if (reset && which == TR_SUMS_TRAIN) /* a peek that was under way is done as well */
         memset(landing_at(tally, LANDING_PEEK), 0, 2 * set_bytes(tally));
     return 0;
+}
+
+int tr_tally_fold(struct tr_tally *tally, struct tr_error *error)
+{
+    size_t numbers = TR_SUMS_COUNT * set_bytes(tally) / sizeof(double);
+    return tr_group_fold_on(tally->group, tally->device, tally->sums, numbers, TR_NUMBER_DOUBLE,
+                            error);
 }
 
 int tr_tally_peek(struct tr_tally *tally, struct tr_stats *out, struct tr_error *error)

@@ -15,6 +15,7 @@
 
 struct tr_tally {
     struct tr_device *device;
+    struct tr_group *group;
     uint32_t models;
     struct tr_stats *sums; /* (TR_SUMS_COUNT, models), device */
     struct tr_event *ready;
@@ -24,8 +25,8 @@ struct tr_tally {
     bool landing_pinned;
 };
 
-int tr_tally_open(struct tr_tally *tally, struct tr_device *device, uint32_t models,
-                  struct tr_error *error);
+int tr_tally_open(struct tr_tally *tally, struct tr_device *device, struct tr_group *group,
+                  uint32_t models, struct tr_error *error);
 
 /* The device is idle. Also for one that was never opened: all zero. */
 void tr_tally_close(struct tr_tally *tally);
@@ -33,12 +34,16 @@ void tr_tally_close(struct tr_tally *tally);
 /* Sums of `model` in a set, on the device. */
 struct tr_stats *tr_tally_at(const struct tr_tally *tally, enum tr_sums which, uint32_t model);
 
-/* Waits for the device and reads a set, `out` (models); with `reset`, sets it to zero. */
+/* Together: waits for the device and reads a set, `out` (models), with the sums of all ranks; with
+ * `reset`, sets it to zero. */
 int tr_tally_read(struct tr_tally *tally, enum tr_sums which, bool reset, struct tr_stats *out,
                   struct tr_error *error);
 
-/* Sums of training so far without waiting: each call starts a read-back and returns what the
- * latest finished one brought (all zero before the first). out (models). */
+/* Together: both sets go to rank 0. */
+int tr_tally_fold(struct tr_tally *tally, struct tr_error *error);
+
+/* Sums of training so far, of this rank alone, without waiting: each call starts a read-back and
+ * returns what the latest finished one brought (all zero before the first). out (models). */
 int tr_tally_peek(struct tr_tally *tally, struct tr_stats *out, struct tr_error *error);
 
 /* Waits until all work given to the compute stream is done. */

@@ -84,8 +84,8 @@ static int read_head(struct run *run, struct tr_error *error)
 static int make_model(struct run *run, struct tr_error *error)
 {
     const struct tr_train_options *options = run->options;
-    const struct tr_setup setup = {run->device, options->hyper, run->head,
-                                   tr_common(options)->seed};
+    const struct tr_setup setup = {run->device, options->hyper, run->head, tr_common(options)->seed,
+                                   NULL};
     if (options->model->create(&setup, &run->model, error) < 0)
         return -1;
     for (int i = 0; i < TR_CHANNEL_COUNT; i++) {

@@ -88,8 +88,8 @@ static inline struct tr_model *model_new(const struct tr_model_ops *ops, struct 
     struct tr_head *head = tr_head_new(device, &source);
     assert_non_null(head);
     assert_int_equal(tr_head_fill(head, ops->head_rows(values), (size_t)32 << 20, error), 0);
-    const struct tr_setup setup = {device, values, head,
-                                   ((const struct tr_hyper_common *)(const void *)values)->seed};
+    const struct tr_setup setup = {
+        device, values, head, ((const struct tr_hyper_common *)(const void *)values)->seed, NULL};
     int rc = ops->create(&setup, &model, error);
     tr_head_free(&head);
     assert_true((rc == 0) == (model != NULL));
