@@ -11,7 +11,7 @@
 #define ADAM_EPSILON 1e-8
 
 static const struct tr_hyper_word predictors[] = {
-    {"regressor", 1 + TR_LOSS_SQUARED}, {"binary_classifier", 1 + TR_LOSS_LOGISTIC}, {NULL, 0}};
+    {"regressor", TR_PREDICTOR_REGRESSOR}, {"binary_classifier", TR_PREDICTOR_BINARY}, {NULL, 0}};
 static const struct tr_hyper_word init_methods[] = {
     {"normal", TR_FM_NORMAL}, {"uniform", TR_FM_UNIFORM}, {"constant", TR_FM_CONSTANT}, {NULL, 0}};
 
@@ -65,7 +65,7 @@ static int check(const void *values, struct tr_error *error)
 {
     static const char *const names[TR_FM_GROUP_COUNT] = {"bias", "linear", "factors"};
     const struct tr_fm_hyper *hyper = values;
-    if (hyper->predictor_type == 0)
+    if (hyper->predictor_type == TR_PREDICTOR_UNSET)
         return tr_fail(error, "hyperparameter predictor_type is required: regressor or "
                               "binary_classifier");
     if (hyper->common.feature_dim == 0)
@@ -88,7 +88,7 @@ void tr_fm_hyper_config(const struct tr_fm_hyper *hyper, uint32_t dim, uint64_t 
                         struct tr_fm_config *config)
 {
     *config = (struct tr_fm_config){
-        .loss = (enum tr_loss)(hyper->predictor_type - 1),
+        .loss = tr_predictor_loss(hyper->predictor_type),
         .dim = dim,
         .factor_count = hyper->num_factors,
         .batch_rows = hyper->common.mini_batch_size,
@@ -111,11 +111,6 @@ void tr_fm_hyper_config(const struct tr_fm_hyper *hyper, uint32_t dim, uint64_t 
             .wd = g->wd,
         };
     }
-}
-
-const char *tr_fm_predictor_name(const struct tr_fm_hyper *hyper)
-{
-    return tr_hyper_word(predictors, hyper->predictor_type);
 }
 
 const struct tr_hyper_table tr_fm_hyper_table = {

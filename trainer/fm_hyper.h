@@ -8,7 +8,7 @@
 #define TRAINER_FM_HYPER_H
 
 #include "trainer/fm.h"
-#include "trainer/hyper.h"
+#include "trainer/predictor.h"
 
 /* Values of one group of weights; NAN: not given. */
 struct tr_fm_group_hyper {
@@ -22,7 +22,7 @@ struct tr_fm_group_hyper {
 
 struct tr_fm_hyper {
     struct tr_hyper_common common;
-    int predictor_type; /* 0: not given, else 1 + enum tr_loss */
+    int predictor_type; /* enum tr_predictor, of one output */
     uint32_t num_factors;
     double clip_gradient;
     double eps;
@@ -35,8 +35,5 @@ extern const struct tr_hyper_table tr_fm_hyper_table;
 /* Model configuration for `dim` features. */
 void tr_fm_hyper_config(const struct tr_fm_hyper *hyper, uint32_t dim, uint64_t seed,
                         struct tr_fm_config *config);
-
-/* "regressor", "binary_classifier". */
-const char *tr_fm_predictor_name(const struct tr_fm_hyper *hyper);
 
 #endif

@@ -59,7 +59,7 @@ static void describe(const struct tr_model *model, char *text, size_t text_bytes
 {
     const struct tr_fm_config *c = &seen(model)->config;
     snprintf(text, text_bytes, "%s, %u features, %u factors, adam",
-             tr_fm_predictor_name(&seen(model)->hyper), c->dim, c->factor_count);
+             tr_predictor_name(seen(model)->hyper.predictor_type), c->dim, c->factor_count);
 }
 
 /* --- batches -------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ static int export_arrays(struct tr_model *model, struct tr_export *out, struct t
     float *factors = linear ? tr_export_add(out, "factors", 2, shape, error) : NULL;
     tr_export_fact(out, "feature_dim", c->dim);
     tr_export_fact(out, "num_factors", c->factor_count);
-    out->variant = tr_fm_predictor_name(&of(model)->hyper);
+    out->variant = tr_predictor_name(of(model)->hyper.predictor_type);
     out->prediction =
         c->loss == TR_LOSS_LOGISTIC
             ? "1 if s > 0 else 0, s = bias + x @ linear + (((x @ factors)**2).sum(-1) - (x**2 @ "

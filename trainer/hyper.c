@@ -9,6 +9,19 @@
 
 #define NAME_MAX_BYTES 64U
 
+const struct tr_hyper_parameter *tr_hyper_at(const struct tr_hyper_table *table, size_t i)
+{
+    for (const struct tr_hyper_parameter *p = table->shared; p && p->name; p++) {
+        if (i-- == 0)
+            return p;
+    }
+    for (const struct tr_hyper_parameter *p = table->parameters; p->name; p++) {
+        if (i-- == 0)
+            return p;
+    }
+    return NULL;
+}
+
 /* Insertions, deletions and substitutions that make b of a. Both are shorter than NAME_MAX_BYTES.
  */
 static size_t edit_distance(const char *a, const char *b)
@@ -36,7 +49,8 @@ static size_t edit_distance(const char *a, const char *b)
 static int refuse_unknown(const struct tr_hyper_table *table, const char *name, const char *value,
                           struct tr_error *error)
 {
-    const char *nearest = table->parameters[0].name;
+    const struct tr_hyper_parameter *p;
+    const char *nearest = "";
     size_t least = SIZE_MAX;
     for (const struct tr_hyper_fixed *fixed = table->fixed; fixed && fixed->name; fixed++) {
         if (strcmp(fixed->name, name) != 0)
@@ -47,7 +61,7 @@ static int refuse_unknown(const struct tr_hyper_table *table, const char *name, 
                        "hyperparameter %s: penstock has no other value than '%s': leave it out",
                        name, fixed->only);
     }
-    for (const struct tr_hyper_parameter *p = table->parameters; p->name; p++) {
+    for (size_t i = 0; (p = tr_hyper_at(table, i)); i++) {
         size_t distance = edit_distance(name, p->name);
         if (distance < least) {
             least = distance;
@@ -189,6 +203,7 @@ static int set_value(const struct tr_hyper_table *table, void *values,
 int tr_hyper_set(const struct tr_hyper_table *table, void *values, const char *assignment,
                  struct tr_error *error)
 {
+    const struct tr_hyper_parameter *p;
     const char *equals = strchr(assignment, '=');
     char name[NAME_MAX_BYTES] = "";
     size_t name_len = equals ? (size_t)(equals - assignment) : 0;
@@ -197,7 +212,7 @@ int tr_hyper_set(const struct tr_hyper_table *table, void *values, const char *a
     if (name_len >= sizeof name)
         return tr_fail(error, "hyperparameter '%.*s' is unknown", (int)name_len, assignment);
     memcpy(name, assignment, name_len);
-    for (const struct tr_hyper_parameter *p = table->parameters; p->name; p++) {
+    for (size_t i = 0; (p = tr_hyper_at(table, i)); i++) {
         if (strcmp(p->name, name) == 0)
             return set_value(table, values, p, equals + 1, error);
     }

@@ -37,6 +37,7 @@ enum tr_hyper_kind {
 };
 
 #define TR_HYPER_COUNTS_MAX 8U
+#define TR_HYPER_BELOW_ONE 0.9999999999 /* the most of what has to be below 1 */
 
 struct tr_hyper_counts {
     uint32_t count;
@@ -71,6 +72,8 @@ struct tr_hyper_fixed {
 
 struct tr_hyper_table {
     const struct tr_hyper_parameter *parameters; /* ends with a NULL name */
+    const struct tr_hyper_parameter *shared;     /* likewise: the start of the values, which other
+                                                    models have too; NULL: none */
     const struct tr_hyper_fixed *fixed;          /* likewise; NULL: none */
     size_t values_bytes;                         /* at most TR_HYPER_BYTES_MAX */
     void (*init)(void *values);                  /* fills in the defaults */
@@ -79,6 +82,9 @@ struct tr_hyper_table {
     /* Takes a name that is not listed. NULL: it is refused. */
     int (*other)(void *values, const char *name, const char *value, struct tr_error *error);
 };
+
+/* Parameter i of both lists, or NULL after the last. */
+const struct tr_hyper_parameter *tr_hyper_at(const struct tr_hyper_table *table, size_t i);
 
 /* Takes one "name=value". */
 int tr_hyper_set(const struct tr_hyper_table *table, void *values, const char *assignment,

@@ -71,11 +71,12 @@ static void put_hyperparameter(struct tr_keeper *keeper, const struct tr_hyper_p
 static void put_marks(struct tr_keeper *keeper, uint32_t feature_dim)
 {
     const struct tr_model_ops *ops = keeper->options->model;
+    const struct tr_hyper_parameter *p;
     const size_t room = sizeof keeper->values[0];
     keeper->mark_count = 0;
     snprintf(add_mark(keeper, "", "algorithm"), room, "%s", ops->name);
     snprintf(add_mark(keeper, "", "feature_dim"), room, "%" PRIu32, feature_dim);
-    for (const struct tr_hyper_parameter *p = ops->hyper->parameters; p->name; p++) {
+    for (size_t i = 0; (p = tr_hyper_at(ops->hyper, i)); i++) {
         if (p->offset != offsetof(struct tr_hyper_common, epochs) &&
             p->offset != offsetof(struct tr_hyper_common, feature_dim))
             put_hyperparameter(keeper, p);

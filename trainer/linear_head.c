@@ -8,16 +8,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-bool tr_linear_scales_features(const struct tr_linear_hyper *hyper)
-{
-    return hyper->normalize_data != TR_FALSE;
-}
-
-static bool scales_labels(const struct tr_linear_hyper *hyper)
-{
-    return hyper->predictor_type == TR_PREDICTOR_REGRESSOR && hyper->normalize_label != TR_FALSE;
-}
-
 static bool balances(const struct tr_linear_hyper *hyper)
 {
     return hyper->balance_multiclass_weights == TR_TRUE ||
@@ -27,8 +17,9 @@ static bool balances(const struct tr_linear_hyper *hyper)
 uint64_t tr_linear_head_rows(const void *values)
 {
     const struct tr_linear_hyper *hyper = values;
-    bool learns = tr_linear_scales_features(hyper) || scales_labels(hyper) || balances(hyper);
-    return learns ? hyper->num_point_for_scaler : 1;
+    bool learns = tr_predictor_scales_features(&hyper->predictor) ||
+                  tr_predictor_scales_labels(&hyper->predictor) || balances(hyper);
+    return learns ? hyper->predictor.num_point_for_scaler : 1;
 }
 
 /* Calls `take` with each batch of the head and how many of its rows count. */
@@ -36,7 +27,7 @@ static void scan_head(const struct tr_setup *setup,
                       void (*take)(void *cookie, const struct penstock_batch *batch, uint32_t rows),
                       void *cookie)
 {
-    uint64_t left = ((const struct tr_linear_hyper *)setup->hyper)->num_point_for_scaler;
+    uint64_t left = ((const struct tr_predictor_hyper *)setup->hyper)->num_point_for_scaler;
     const struct penstock_batch *batch;
     for (size_t i = 0; left > 0 && (batch = tr_head_batch(setup->head, i)); i++) {
         uint32_t rows = batch->rows < left ? batch->rows : (uint32_t)left;
@@ -135,7 +126,7 @@ static int learn_class_weights(const struct tr_setup *setup, struct tr_linear_co
                                struct tr_linear_learnt *learnt, struct tr_error *error)
 {
     const struct tr_linear_hyper *hyper = setup->hyper;
-    bool binary = hyper->predictor_type == TR_PREDICTOR_BINARY;
+    bool binary = hyper->predictor.type == TR_PREDICTOR_BINARY;
     struct census census = {.classes = binary ? 2 : config->outputs};
     learnt->class_weights = calloc(census.classes, sizeof *learnt->class_weights);
     census.counts = calloc(census.classes, sizeof *census.counts);
@@ -160,9 +151,10 @@ int tr_linear_learn(const struct tr_setup *setup, struct tr_linear_config *confi
 {
     const struct tr_linear_hyper *hyper = setup->hyper;
     *learnt = (struct tr_linear_learnt){0};
-    if (tr_linear_scales_features(hyper) && learn_feature_scaling(setup, config, learnt, error) < 0)
+    if (tr_predictor_scales_features(&hyper->predictor) &&
+        learn_feature_scaling(setup, config, learnt, error) < 0)
         return -1;
-    if (scales_labels(hyper) &&
+    if (tr_predictor_scales_labels(&hyper->predictor) &&
         learn_scaling(setup, true, 1, &config->label_mean, &config->label_std, error) < 0)
         return -1;
     if (balances(hyper) || hyper->positive_example_weight_mult != 1.0)

@@ -19,9 +19,6 @@ struct tr_linear_learnt {
 /* Rows of the head that are wanted. */
 uint64_t tr_linear_head_rows(const void *hyper);
 
-/* Whether features are scaled. */
-bool tr_linear_scales_features(const struct tr_linear_hyper *hyper);
-
 /* Fills in what `config` takes from the data. Returns 0, or -1 with *error. */
 int tr_linear_learn(const struct tr_setup *setup, struct tr_linear_config *config,
                     struct tr_linear_learnt *learnt, struct tr_error *error);

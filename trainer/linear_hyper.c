@@ -12,15 +12,6 @@
 #define AUTO_LR_FACTOR 0.99
 #define AUTO_LR_MINIMUM 1e-5
 
-static const struct tr_hyper_word predictors[] = {
-    {"regressor", TR_PREDICTOR_REGRESSOR},
-    {"binary_classifier", TR_PREDICTOR_BINARY},
-    {"multiclass_classifier", TR_PREDICTOR_MULTICLASS},
-    {NULL, 0}};
-static const struct tr_hyper_word optimizers[] = {{"auto", TR_LINEAR_OPTIMIZER_AUTO},
-                                                  {"adam", TR_LINEAR_ADAM},
-                                                  {"sgd", TR_LINEAR_SGD},
-                                                  {NULL, 0}};
 static const struct tr_hyper_word losses[] = {
     {"auto", 0},
     {"squared_loss", 1 + TR_LOSS_SQUARED},
@@ -40,32 +31,13 @@ static const struct tr_hyper_word selections[] = {{"accuracy", TR_LINEAR_BY_ACCU
 static const struct tr_hyper_word balanced[] = {{"balanced", TR_LINEAR_BALANCED}, {NULL, 0}};
 
 #define AT(field) offsetof(struct tr_linear_hyper, field)
-#define BELOW_ONE 0.9999999999
 
 static const struct tr_hyper_parameter parameters[] = {
-    {"predictor_type", TR_HYPER_WORD, AT(predictor_type), false, 0, 0, predictors},
     {"loss", TR_HYPER_WORD, AT(loss), false, 0, 0, losses},
-    {"optimizer", TR_HYPER_WORD, AT(optimizer), false, 0, 0, optimizers},
-    {"num_classes", TR_HYPER_COUNT, AT(num_classes), false, 2, 1e6, NULL},
-    {"feature_dim", TR_HYPER_COUNT, AT(common.feature_dim), true, 1, 16777216, NULL},
-    {"epochs", TR_HYPER_COUNT, AT(common.epochs), false, 1, 1e6, NULL},
-    {"mini_batch_size", TR_HYPER_COUNT, AT(common.mini_batch_size), true, 1, 16777216, NULL},
-    {"num_point_for_scaler", TR_HYPER_COUNT, AT(num_point_for_scaler), true, 1, 1e9, NULL},
-    {"lr_scheduler_step", TR_HYPER_COUNT, AT(lr_scheduler_step), true, 1, 1e9, NULL},
-    {"learning_rate", TR_HYPER_REAL, AT(learning_rate), true, 1e-30, 1e6, NULL},
-    {"momentum", TR_HYPER_REAL, AT(momentum), true, 0, BELOW_ONE, NULL},
-    {"beta_1", TR_HYPER_REAL, AT(beta_1), true, 0, BELOW_ONE, NULL},
-    {"beta_2", TR_HYPER_REAL, AT(beta_2), true, 0, BELOW_ONE, NULL},
-    {"wd", TR_HYPER_REAL, AT(wd), true, 0, 1e6, NULL},
     {"l1", TR_HYPER_REAL, AT(l1), true, 0, 1e6, NULL},
     {"bias_lr_mult", TR_HYPER_REAL, AT(bias_lr_mult), true, 0, 1e6, NULL},
     {"bias_wd_mult", TR_HYPER_REAL, AT(bias_wd_mult), true, 0, 1e6, NULL},
-    {"lr_scheduler_factor", TR_HYPER_REAL, AT(lr_scheduler_factor), true, 1e-6, 1, NULL},
-    {"lr_scheduler_minimum_lr", TR_HYPER_REAL, AT(lr_scheduler_minimum_lr), true, 0, 1e6, NULL},
-    {"normalize_data", TR_HYPER_TRUTH, AT(normalize_data), true, 0, 0, NULL},
-    {"normalize_label", TR_HYPER_TRUTH, AT(normalize_label), true, 0, 0, NULL},
     {"use_bias", TR_HYPER_TRUTH, AT(use_bias), true, 0, 0, NULL},
-    {"use_lr_scheduler", TR_HYPER_TRUTH, AT(use_lr_scheduler), true, 0, 0, NULL},
     {"balance_multiclass_weights", TR_HYPER_TRUTH, AT(balance_multiclass_weights), true, 0, 0,
      NULL},
     {"binary_classifier_model_selection_criteria", TR_HYPER_WORD, AT(selection), false, 0, 0,
@@ -101,23 +73,22 @@ static const struct tr_hyper_fixed fixed[] = {
 void tr_linear_hyper_init(void *values)
 {
     *(struct tr_linear_hyper *)values = (struct tr_linear_hyper){
-        .common = {.epochs = 15, .mini_batch_size = 1000},
-        .num_point_for_scaler = 10000,
-        .lr_scheduler_step = 0,
-        .learning_rate = NAN,
-        .momentum = NAN,
-        .beta_1 = NAN,
-        .beta_2 = NAN,
-        .wd = NAN,
+        .predictor = {.common = {.epochs = 15, .mini_batch_size = 1000},
+                      .num_point_for_scaler = 10000,
+                      .learning_rate = NAN,
+                      .momentum = NAN,
+                      .beta_1 = NAN,
+                      .beta_2 = NAN,
+                      .wd = NAN,
+                      .lr_scheduler_factor = NAN,
+                      .lr_scheduler_minimum_lr = NAN,
+                      .normalize_data = TR_AUTO,
+                      .normalize_label = TR_AUTO,
+                      .use_lr_scheduler = TR_AUTO},
         .l1 = NAN,
         .bias_lr_mult = NAN,
         .bias_wd_mult = NAN,
-        .lr_scheduler_factor = NAN,
-        .lr_scheduler_minimum_lr = NAN,
-        .normalize_data = TR_AUTO,
-        .normalize_label = TR_AUTO,
         .use_bias = TR_AUTO,
-        .use_lr_scheduler = TR_AUTO,
         .balance_multiclass_weights = TR_FALSE,
         .num_models = 1,
         .accuracy_top_k = 3,
@@ -135,9 +106,7 @@ static enum tr_loss loss_of(const struct tr_linear_hyper *hyper)
 {
     if (hyper->loss != 0)
         return (enum tr_loss)(hyper->loss - 1);
-    if (hyper->predictor_type == TR_PREDICTOR_MULTICLASS)
-        return TR_LOSS_SOFTMAX;
-    return hyper->predictor_type == TR_PREDICTOR_BINARY ? TR_LOSS_LOGISTIC : TR_LOSS_SQUARED;
+    return tr_predictor_loss(hyper->predictor.type);
 }
 
 static bool loss_fits(enum tr_loss loss, int predictor_type)
@@ -165,27 +134,16 @@ static double loss_parameter_of(const struct tr_linear_hyper *hyper)
 static int check(const void *values, struct tr_error *error)
 {
     const struct tr_linear_hyper *hyper = values;
-    bool multiclass = hyper->predictor_type == TR_PREDICTOR_MULTICLASS;
-    if (hyper->predictor_type == TR_PREDICTOR_UNSET)
-        return tr_fail(error, "hyperparameter predictor_type is required: regressor, "
-                              "binary_classifier or multiclass_classifier");
-    if (multiclass && hyper->num_classes == 0)
-        return tr_fail(error, "hyperparameter num_classes is required for multiclass_classifier");
-    if (!multiclass && hyper->num_classes > 0 &&
-        !(hyper->predictor_type == TR_PREDICTOR_BINARY && hyper->num_classes == 2))
-        return tr_fail(error, "hyperparameter num_classes is for multiclass_classifier: leave it "
-                              "out");
-    if (!loss_fits(loss_of(hyper), hyper->predictor_type))
+    int type = hyper->predictor.type;
+    if (tr_predictor_check(&hyper->predictor, error) < 0)
+        return -1;
+    if (!loss_fits(loss_of(hyper), type))
         return tr_fail(error, "hyperparameter loss: '%s' does not go with predictor_type %s",
-                       tr_linear_loss_name(loss_of(hyper)), tr_linear_predictor_name(hyper));
-    if (hyper->normalize_label == TR_TRUE && hyper->predictor_type != TR_PREDICTOR_REGRESSOR)
-        return tr_fail(error, "hyperparameter normalize_label is for predictor_type regressor");
-    if (hyper->optimizer != TR_LINEAR_SGD && hyper->momentum > 0.0)
-        return tr_fail(error, "hyperparameter momentum is for optimizer sgd");
-    if (hyper->balance_multiclass_weights == TR_TRUE && !multiclass)
+                       tr_linear_loss_name(loss_of(hyper)), tr_predictor_name(type));
+    if (hyper->balance_multiclass_weights == TR_TRUE && type != TR_PREDICTOR_MULTICLASS)
         return tr_fail(error, "hyperparameter balance_multiclass_weights is for "
                               "multiclass_classifier: see positive_example_weight_mult");
-    if (hyper->positive_example_weight_mult != 1.0 && hyper->predictor_type != TR_PREDICTOR_BINARY)
+    if (hyper->positive_example_weight_mult != 1.0 && type != TR_PREDICTOR_BINARY)
         return tr_fail(error,
                        "hyperparameter positive_example_weight_mult is for binary_classifier");
     return 0;
@@ -209,32 +167,33 @@ static double auto_learning_rate(const struct tr_linear_config *config)
 void tr_linear_hyper_config(const struct tr_linear_hyper *hyper, uint32_t dim,
                             struct tr_linear_config *config)
 {
-    bool schedule = hyper->use_lr_scheduler != TR_FALSE;
-    uint32_t lr_step = hyper->lr_scheduler_step > 0 ? hyper->lr_scheduler_step : AUTO_LR_STEP;
+    const struct tr_predictor_hyper *p = &hyper->predictor;
+    bool schedule = p->use_lr_scheduler != TR_FALSE;
+    uint32_t lr_step = p->lr_scheduler_step > 0 ? p->lr_scheduler_step : AUTO_LR_STEP;
     *config = (struct tr_linear_config){
         .loss = loss_of(hyper),
         .loss_parameter = loss_parameter_of(hyper),
         .models = hyper->num_models,
         .top_k = hyper->accuracy_top_k,
         .dim = dim,
-        .outputs = hyper->predictor_type == TR_PREDICTOR_MULTICLASS ? hyper->num_classes : 1,
-        .batch_rows = hyper->common.mini_batch_size,
-        .optimizer = hyper->optimizer == TR_LINEAR_SGD ? TR_OPTIMIZER_SGD : TR_OPTIMIZER_ADAM,
-        .momentum = tr_hyper_or_auto(hyper->momentum, 0.0),
-        .beta1 = tr_hyper_or_auto(hyper->beta_1, 0.9),
-        .beta2 = tr_hyper_or_auto(hyper->beta_2, 0.999),
-        .wd = tr_hyper_or_auto(hyper->wd, 0.0),
+        .outputs = tr_predictor_outputs(p),
+        .batch_rows = p->common.mini_batch_size,
+        .optimizer = p->optimizer == TR_PREDICTOR_SGD ? TR_OPTIMIZER_SGD : TR_OPTIMIZER_ADAM,
+        .momentum = tr_hyper_or_auto(p->momentum, 0.0),
+        .beta1 = tr_hyper_or_auto(p->beta_1, 0.9),
+        .beta2 = tr_hyper_or_auto(p->beta_2, 0.999),
+        .wd = tr_hyper_or_auto(p->wd, 0.0),
         .l1 = tr_hyper_or_auto(hyper->l1, 0.0),
         .use_bias = hyper->use_bias != TR_FALSE,
         .bias_lr_mult = tr_hyper_or_auto(hyper->bias_lr_mult, 1.0),
         .bias_wd_mult = tr_hyper_or_auto(hyper->bias_wd_mult, 0.0),
         .lr_step = schedule ? lr_step : 0,
-        .lr_factor = tr_hyper_or_auto(hyper->lr_scheduler_factor, AUTO_LR_FACTOR),
-        .lr_minimum = tr_hyper_or_auto(hyper->lr_scheduler_minimum_lr, AUTO_LR_MINIMUM),
+        .lr_factor = tr_hyper_or_auto(p->lr_scheduler_factor, AUTO_LR_FACTOR),
+        .lr_minimum = tr_hyper_or_auto(p->lr_scheduler_minimum_lr, AUTO_LR_MINIMUM),
         .label_mean = 0.0,
         .label_std = 1.0,
     };
-    config->learning_rate = tr_hyper_or_auto(hyper->learning_rate, auto_learning_rate(config));
+    config->learning_rate = tr_hyper_or_auto(p->learning_rate, auto_learning_rate(config));
 }
 
 const char *tr_linear_loss_name(enum tr_loss loss)
@@ -242,13 +201,9 @@ const char *tr_linear_loss_name(enum tr_loss loss)
     return tr_hyper_word(losses, 1 + (int)loss);
 }
 
-const char *tr_linear_predictor_name(const struct tr_linear_hyper *hyper)
-{
-    return tr_hyper_word(predictors, hyper->predictor_type);
-}
-
 const struct tr_hyper_table tr_linear_hyper_table = {
     .parameters = parameters,
+    .shared = tr_predictor_parameters,
     .fixed = fixed,
     .values_bytes = sizeof(struct tr_linear_hyper),
     .init = tr_linear_hyper_init,

@@ -87,7 +87,7 @@ static void describe(const struct tr_model *model, char *text, size_t text_bytes
     if (c->models > 1)
         snprintf(models, sizeof models, "%u models, ", c->models);
     snprintf(text, text_bytes, "%s, %s%u%s features, %u output%s, %s, learning rate %.4g",
-             tr_linear_predictor_name(&seen(model)->hyper), models, c->dim,
+             tr_predictor_name(seen(model)->hyper.predictor.type), models, c->dim,
              c->sparse ? " sparse" : "", c->outputs, c->outputs == 1 ? "" : "s",
              c->optimizer == TR_OPTIMIZER_ADAM ? "adam" : "sgd", c->learning_rate);
 }
@@ -332,7 +332,7 @@ static int export_arrays(struct tr_model *model, struct tr_export *out, struct t
     float *bias = weights ? tr_export_add(out, "bias", 1, shape + 1, error) : NULL;
     tr_export_fact(out, "feature_dim", c->dim);
     tr_export_fact(out, "outputs", c->outputs);
-    out->variant = tr_linear_predictor_name(&of(model)->hyper);
+    out->variant = tr_predictor_name(of(model)->hyper.predictor.type);
     out->prediction = prediction_of(c->loss);
     return bias ? tr_linear_export(of(model)->linear, of(model)->choice.model_no, weights, bias,
                                    error)
@@ -368,7 +368,7 @@ static void put_config(const struct tr_model *model, struct tr_json *json)
     tr_json_number(json, "wd", rates.wd);
     tr_json_number(json, "l1", c->l1);
     tr_json_truth(json, "use_bias", c->use_bias);
-    tr_json_truth(json, "normalize_data", tr_linear_scales_features(&m->hyper));
+    tr_json_truth(json, "normalize_data", tr_predictor_scales_features(&m->hyper.predictor));
     if (c->models > 1) {
         tr_json_count(json, "num_models", c->models);
         tr_json_count(json, "best_model", m->choice.model_no);

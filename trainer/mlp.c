@@ -20,11 +20,10 @@ static const struct mlp *seen(const struct tr_model *model)
 
 static struct tr_net_scaling scaling_of(const struct tr_mlp_hyper *hyper)
 {
-    bool regressor = hyper->predictor_type == TR_PREDICTOR_REGRESSOR;
     return (struct tr_net_scaling){
-        .features = hyper->normalize_data != TR_FALSE,
-        .labels = regressor && hyper->normalize_label != TR_FALSE,
-        .rows = hyper->num_point_for_scaler,
+        .features = tr_predictor_scales_features(&hyper->predictor),
+        .labels = tr_predictor_scales_labels(&hyper->predictor),
+        .rows = hyper->predictor.num_point_for_scaler,
     };
 }
 
@@ -61,7 +60,7 @@ static int create(const struct tr_setup *setup, struct tr_model **out, struct tr
     tr_mlp_hyper_config(&m->hyper, first->feature_dim, &m->net.config, &m->net.rate);
     m->net.config.bytes = first->type == PENSTOCK_UINT8;
     m->net.config.seed = setup->seed;
-    m->net.variant = tr_mlp_predictor_name(&m->hyper);
+    m->net.variant = tr_predictor_name(m->hyper.predictor.type);
     say_prediction(m);
     struct tr_net_scaling scaling = scaling_of(&m->hyper);
     return tr_net_model_create(setup, &scaling, &m->net, out, error);

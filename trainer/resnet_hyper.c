@@ -18,7 +18,6 @@ static const struct tr_hyper_word optimizers[] = {
     {"sgd", TR_RESNET_SGD}, {"adam", TR_RESNET_ADAM}, {NULL, 0}};
 
 #define AT(field) offsetof(struct tr_resnet_hyper, field)
-#define BELOW_ONE 0.9999999999
 
 static const struct tr_hyper_parameter parameters[] = {
     {"num_classes", TR_HYPER_COUNT, AT(num_classes), false, 2, 1e6, NULL},
@@ -31,10 +30,10 @@ static const struct tr_hyper_parameter parameters[] = {
     {"seed", TR_HYPER_COUNT, AT(common.seed), false, 0, 4294967295.0, NULL},
     {"optimizer", TR_HYPER_WORD, AT(optimizer), false, 0, 0, optimizers},
     {"learning_rate", TR_HYPER_REAL, AT(learning_rate), true, 1e-30, 1e6, NULL},
-    {"momentum", TR_HYPER_REAL, AT(momentum), false, 0, BELOW_ONE, NULL},
+    {"momentum", TR_HYPER_REAL, AT(momentum), false, 0, TR_HYPER_BELOW_ONE, NULL},
     {"weight_decay", TR_HYPER_REAL, AT(weight_decay), false, 0, 1e6, NULL},
-    {"beta_1", TR_HYPER_REAL, AT(beta_1), false, 0, BELOW_ONE, NULL},
-    {"beta_2", TR_HYPER_REAL, AT(beta_2), false, 0, BELOW_ONE, NULL},
+    {"beta_1", TR_HYPER_REAL, AT(beta_1), false, 0, TR_HYPER_BELOW_ONE, NULL},
+    {"beta_2", TR_HYPER_REAL, AT(beta_2), false, 0, TR_HYPER_BELOW_ONE, NULL},
     {"eps", TR_HYPER_REAL, AT(eps), false, 1e-30, 1, NULL},
     {"lr_scheduler_step", TR_HYPER_COUNTS, AT(lr_scheduler_step), false, 1, 1e6, NULL},
     {"lr_scheduler_factor", TR_HYPER_REAL, AT(lr_scheduler_factor), false, 1e-6, 1, NULL},

@@ -39,14 +39,14 @@ static void test_defaults_are_sagemakers(void **state)
     struct tr_linear_config config;
     struct tr_error error;
     tr_linear_hyper_init(&hyper);
-    assert_int_equal(hyper.common.epochs, 15);
-    assert_int_equal(hyper.common.mini_batch_size, 1000);
-    assert_int_equal(hyper.num_point_for_scaler, 10000);
-    assert_true(hyper.normalize_data != TR_FALSE);
+    assert_int_equal(hyper.predictor.common.epochs, 15);
+    assert_int_equal(hyper.predictor.common.mini_batch_size, 1000);
+    assert_int_equal(hyper.predictor.num_point_for_scaler, 10000);
+    assert_true(hyper.predictor.normalize_data != TR_FALSE);
     set_all(&hyper,
             (const char *const[]){"predictor_type=multiclass_classifier", "num_classes=10", NULL});
     assert_int_equal(check(&hyper, &error), 0);
-    assert_string_equal(tr_linear_predictor_name(&hyper), "multiclass_classifier");
+    assert_string_equal(tr_predictor_name(hyper.predictor.type), "multiclass_classifier");
     tr_linear_hyper_config(&hyper, 784, &config);
     assert_int_equal(config.loss, TR_LOSS_SOFTMAX);
     assert_int_equal(config.outputs, 10);
@@ -93,10 +93,10 @@ static void test_every_value_reaches_the_model(void **state)
                                           "num_classes=2",
                                           NULL});
     assert_int_equal(check(&hyper, &error), 0);
-    assert_int_equal(hyper.common.epochs, 2);
-    assert_int_equal(hyper.common.feature_dim, 9);
-    assert_int_equal(hyper.num_point_for_scaler, 11);
-    assert_int_equal(hyper.normalize_data, TR_FALSE);
+    assert_int_equal(hyper.predictor.common.epochs, 2);
+    assert_int_equal(hyper.predictor.common.feature_dim, 9);
+    assert_int_equal(hyper.predictor.num_point_for_scaler, 11);
+    assert_int_equal(hyper.predictor.normalize_data, TR_FALSE);
     tr_linear_hyper_config(&hyper, 9, &config);
     assert_int_equal(config.loss, TR_LOSS_LOGISTIC);
     assert_int_equal(config.outputs, 1);
