@@ -3,6 +3,7 @@
  * the names of its results.
  */
 #include "trainer/fm_hyper.h"
+#include "trainer/shape.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -65,39 +66,13 @@ static void describe(const struct tr_model *model, char *text, size_t text_bytes
 /* --- batches -------------------------------------------------------------------------------------
  */
 
-static int refuse_row(const char *channel, const struct penstock_batch *batch, uint32_t row,
-                      const char *what, double value, const char *wanted, struct tr_error *error)
-{
-    return tr_fail(
-        error, "channel %s, epoch %u, row %llu (the first row is 0): the %s is %.9g, not %s",
-        channel, batch->epoch, (unsigned long long)(batch->position + row), what, value, wanted);
-}
-
-static int check_columns(const struct tr_fm_config *config, const char *channel,
-                         const struct penstock_batch *batch, struct tr_error *error)
-{
-    for (uint32_t row = 0; row < batch->rows; row++) {
-        for (uint32_t e = batch->row_offsets[row]; e < batch->row_offsets[row + 1]; e++) {
-            if (batch->columns[e] >= config->dim)
-                return refuse_row(channel, batch, row, "column", (double)batch->columns[e],
-                                  "below feature_dim", error);
-        }
-    }
-    return 0;
-}
-
 static int check(const struct tr_model *model, const char *channel,
                  const struct penstock_batch *batch, struct tr_error *error)
 {
     const struct tr_fm_config *config = &seen(model)->config;
-    bool binary = config->loss == TR_LOSS_LOGISTIC;
-    for (uint32_t row = 0; row < batch->rows; row++) {
-        float label = batch->labels[(size_t)row * batch->label_dim];
-        if (binary ? label != 0.0F && label != 1.0F : !isfinite(label))
-            return refuse_row(channel, batch, row, "label", (double)label,
-                              binary ? "0 or 1" : "a finite number", error);
-    }
-    return batch->row_offsets ? check_columns(config, channel, batch, error) : 0;
+    if (tr_shape_check_labels(config->loss, 1, channel, batch, error) < 0)
+        return -1;
+    return batch->row_offsets ? tr_shape_check_columns(config->dim, channel, batch, error) : 0;
 }
 
 static int prepare(struct tr_model *model, const struct tr_device_batch *batch,

@@ -22,11 +22,6 @@ struct tr_linear_rates tr_linear_rates_of(const struct tr_linear_config *config,
                                         (decay > 0 ? pow(10.0, (double)decay - 5.0) : 0.0)};
 }
 
-bool tr_loss_is_of_classes(enum tr_loss loss)
-{
-    return loss == TR_LOSS_SOFTMAX || loss == TR_LOSS_LOGISTIC || loss == TR_LOSS_HINGE;
-}
-
 /* --- memory --------------------------------------------------------------------------------------
  */
 
@@ -257,19 +252,4 @@ size_t tr_linear_state(struct tr_linear *model, struct tr_state_item *items)
             (model->config.loss == TR_LOSS_SOFTMAX ? model->config.outputs : 2) * sizeof(float));
     items[count++] = (struct tr_state_item){"steps", &model->steps, sizeof model->steps, false};
     return count;
-}
-
-uint32_t tr_linear_check_labels(const struct tr_linear_config *config, const float *labels,
-                                uint32_t label_dim, uint32_t rows)
-{
-    float top = config->loss == TR_LOSS_SOFTMAX ? (float)(config->outputs - 1) : 1.0F;
-    bool classes = tr_loss_is_of_classes(config->loss);
-    for (uint32_t i = 0; i < rows; i++) {
-        float label = labels[(size_t)i * label_dim];
-        bool good =
-            classes ? label >= 0.0F && label <= top && label == truncf(label) : isfinite(label);
-        if (!good)
-            return i;
-    }
-    return rows;
 }

@@ -17,6 +17,7 @@
 
 #include "trainer/error.h"
 #include "trainer/kernels.h"
+#include "trainer/loss.h"
 #include "trainer/model.h"
 
 #define TR_LINEAR_MODELS_MAX 32U
@@ -67,13 +68,10 @@ struct tr_linear_rates {
  * 1/10, 10, 10^(-3/2), 10^(3/2), and again from 1 on with 1e-4, 1e-3, ... added to wd. */
 struct tr_linear_rates tr_linear_rates_of(const struct tr_linear_config *config, uint32_t model);
 
-/* Whether labels are classes. */
-bool tr_loss_is_of_classes(enum tr_loss loss);
-
 /* A batch, all of it device memory; what it does not have is NULL. */
 struct tr_linear_rows {
     const float *features; /* (rows, dim); NULL: sparse */
-    const float *labels;   /* (rows, label_dim), checked with tr_linear_check_labels */
+    const float *labels;   /* (rows, label_dim), checked with tr_loss_check_labels */
     uint32_t label_dim;
     uint32_t count;
     const float *weights;        /* (rows) */
@@ -124,11 +122,5 @@ int tr_linear_export(struct tr_linear *model, uint32_t model_no, float *weights,
 /* What decides further steps: weights, biases, their moments, sums, the count of steps. Returns the
  * number of items, as tr_model_ops.state does. */
 size_t tr_linear_state(struct tr_linear *model, struct tr_state_item *items);
-
-/* Index of the first of `rows` labels (column 0 of (rows, label_dim), host memory) that the loss
- * cannot take: not a whole number in [0, outputs) for softmax, not 0 or 1 for logistic and hinge,
- * not finite for the others. Returns `rows` when there is none. */
-uint32_t tr_linear_check_labels(const struct tr_linear_config *config, const float *labels,
-                                uint32_t label_dim, uint32_t rows);
 
 #endif

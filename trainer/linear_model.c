@@ -4,6 +4,7 @@
  */
 #include "trainer/linear_head.h"
 #include "trainer/onnx.h"
+#include "trainer/shape.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -95,37 +96,16 @@ static void describe(const struct tr_model *model, char *text, size_t text_bytes
 /* --- batches -------------------------------------------------------------------------------------
  */
 
-static int check_columns(const struct tr_linear_config *config, const char *channel,
-                         const struct penstock_batch *batch, struct tr_error *error)
-{
-    for (uint32_t e = 0; e < batch->row_offsets[batch->rows]; e++) {
-        if (batch->columns[e] >= config->dim)
-            return tr_fail(error, "channel %s, epoch %u: column %u is not below feature_dim, %u",
-                           channel, batch->epoch, batch->columns[e], config->dim);
-    }
-    return 0;
-}
-
 static int check(const struct tr_model *model, const char *channel,
                  const struct penstock_batch *batch, struct tr_error *error)
 {
     const struct tr_linear_config *config = &seen(model)->config;
-    uint32_t bad = tr_linear_check_labels(config, batch->labels, batch->label_dim, batch->rows);
     if (config->sparse != (batch->row_offsets != NULL))
         return tr_fail(error, "the %s channel's rows are %s, the training channel's are not",
                        channel, config->sparse ? "dense" : "sparse");
-    if (bad == batch->rows)
-        return config->sparse ? check_columns(config, channel, batch, error) : 0;
-    char wanted[64] = "a finite number";
-    if (config->loss == TR_LOSS_SOFTMAX)
-        snprintf(wanted, sizeof wanted, "a whole number from 0 to %u (num_classes - 1)",
-                 config->outputs - 1);
-    else if (tr_loss_is_of_classes(config->loss))
-        snprintf(wanted, sizeof wanted, "0 or 1");
-    return tr_fail(error,
-                   "channel %s, epoch %u, row %llu (the first row is 0): the label is %.9g, not %s",
-                   channel, batch->epoch, (unsigned long long)(batch->position + bad),
-                   (double)batch->labels[(size_t)bad * batch->label_dim], wanted);
+    if (tr_shape_check_labels(config->loss, config->outputs, channel, batch, error) < 0)
+        return -1;
+    return config->sparse ? tr_shape_check_columns(config->dim, channel, batch, error) : 0;
 }
 
 static struct tr_linear_rows rows_of(const struct tr_device_batch *batch)

@@ -3,6 +3,7 @@
 #include "trainer/net_model.h"
 
 #include "trainer/scaler.h"
+#include "trainer/shape.h"
 
 #include <float.h>
 #include <math.h>
@@ -129,37 +130,15 @@ static uint32_t outputs_of(const struct tr_net_config *config)
     return config->plan.layers[config->plan.layer_count - 1].outputs;
 }
 
-static bool is_label(const struct tr_net_config *config, float label)
-{
-    float top = config->loss == TR_LOSS_SOFTMAX ? (float)(outputs_of(config) - 1) : 1.0F;
-    if (config->loss == TR_LOSS_SQUARED)
-        return isfinite(label);
-    return label >= 0.0F && label <= top && label == truncf(label);
-}
-
 int tr_net_model_check(const struct tr_model *model, const char *channel,
                        const struct penstock_batch *batch, struct tr_error *error)
 {
     const struct tr_net_config *config = &tr_net_model_seen(model)->config;
-    char wanted[64] = "a finite number";
-    uint32_t bad = 0;
     if ((batch->type == PENSTOCK_UINT8) != config->bytes)
         return tr_fail(error, "the %s channel's features are %s, the training channel's %s",
                        channel, config->bytes ? "float32" : "uint8",
                        config->bytes ? "uint8" : "float32");
-    while (bad < batch->rows && is_label(config, batch->labels[(size_t)bad * batch->label_dim]))
-        bad++;
-    if (bad == batch->rows)
-        return 0;
-    if (config->loss == TR_LOSS_LOGISTIC)
-        snprintf(wanted, sizeof wanted, "0 or 1");
-    else if (config->loss == TR_LOSS_SOFTMAX)
-        snprintf(wanted, sizeof wanted, "a whole number from 0 to %u (num_classes - 1)",
-                 outputs_of(config) - 1);
-    return tr_fail(error,
-                   "channel %s, epoch %u, row %llu (the first row is 0): the label is %.9g, not %s",
-                   channel, batch->epoch, (unsigned long long)(batch->position + bad),
-                   (double)batch->labels[(size_t)bad * batch->label_dim], wanted);
+    return tr_shape_check_labels(config->loss, outputs_of(config), channel, batch, error);
 }
 
 static double rate_of_step(const struct tr_net_rate *rate, uint64_t step, uint32_t epoch)

@@ -2,6 +2,9 @@
 /* trainer/shape.c - see trainer/shape.h. */
 #include "trainer/shape.h"
 
+#include "trainer/loss.h"
+
+#include <stdio.h>
 #include <string.h>
 
 /* "dense float32 features, or sparse ones". */
@@ -57,5 +60,48 @@ int tr_shape_check(const struct tr_model_ops *model, const char *name,
                        "the %s channel has no labels: give a content type such as "
                        "text/csv;label_size=1",
                        name);
+    return 0;
+}
+
+/* `why` is "the label is 0.5, not 0 or 1". */
+static int refuse_row(const char *channel, const struct penstock_batch *batch, uint32_t row,
+                      const char *why, struct tr_error *error)
+{
+    return tr_fail(error, "channel %s, epoch %u, row %llu (the first row is 0): %s", channel,
+                   batch->epoch, (unsigned long long)(batch->position + row), why);
+}
+
+int tr_shape_check_labels(enum tr_loss loss, uint32_t outputs, const char *channel,
+                          const struct penstock_batch *batch, struct tr_error *error)
+{
+    uint32_t bad =
+        tr_loss_check_labels(loss, outputs, batch->labels, batch->label_dim, batch->rows);
+    if (bad == batch->rows)
+        return 0;
+    char wanted[64] = "a finite number";
+    char why[128];
+    if (loss == TR_LOSS_SOFTMAX)
+        snprintf(wanted, sizeof wanted, "a whole number from 0 to %u (num_classes - 1)",
+                 outputs - 1);
+    else if (tr_loss_is_of_classes(loss))
+        snprintf(wanted, sizeof wanted, "0 or 1");
+    snprintf(why, sizeof why, "the label is %.9g, not %s",
+             (double)batch->labels[(size_t)bad * batch->label_dim], wanted);
+    return refuse_row(channel, batch, bad, why, error);
+}
+
+int tr_shape_check_columns(uint32_t feature_dim, const char *channel,
+                           const struct penstock_batch *batch, struct tr_error *error)
+{
+    char why[80];
+    for (uint32_t row = 0; row < batch->rows; row++) {
+        for (uint32_t e = batch->row_offsets[row]; e < batch->row_offsets[row + 1]; e++) {
+            if (batch->columns[e] < feature_dim)
+                continue;
+            snprintf(why, sizeof why, "the column is %u, not below feature_dim, %u",
+                     batch->columns[e], feature_dim);
+            return refuse_row(channel, batch, row, why, error);
+        }
+    }
     return 0;
 }

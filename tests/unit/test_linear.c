@@ -395,23 +395,20 @@ static void test_same_batches_give_the_same_bits(void **state)
 static void test_labels_are_checked(void **state)
 {
     (void)state;
-    struct tr_linear_config config = {.loss = TR_LOSS_SOFTMAX, .outputs = 10};
     float good[] = {0.0F, 9.0F, 3.0F, -0.0F};
-    assert_int_equal(tr_linear_check_labels(&config, good, 1, 4), 4);
+    assert_int_equal(tr_loss_check_labels(TR_LOSS_SOFTMAX, 10, good, 1, 4), 4);
     const float bad[] = {10.0F, -1.0F, 0.5F, NAN, INFINITY, 1e30F, -INFINITY};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         float labels[] = {1.0F, 77.0F, 2.0F, 77.0F, bad[i], 77.0F};
-        assert_int_equal(tr_linear_check_labels(&config, labels, 2, 3), 2);
+        assert_int_equal(tr_loss_check_labels(TR_LOSS_SOFTMAX, 10, labels, 2, 3), 2);
     }
-    config = (struct tr_linear_config){.loss = TR_LOSS_LOGISTIC, .outputs = 1};
     float two = 2.0F;
     float one = 1.0F;
-    assert_int_equal(tr_linear_check_labels(&config, &two, 1, 1), 0);
-    assert_int_equal(tr_linear_check_labels(&config, &one, 1, 1), 1);
-    config.loss = TR_LOSS_SQUARED;
+    assert_int_equal(tr_loss_check_labels(TR_LOSS_LOGISTIC, 1, &two, 1, 1), 0);
+    assert_int_equal(tr_loss_check_labels(TR_LOSS_LOGISTIC, 1, &one, 1, 1), 1);
     float wrong = NAN;
-    assert_int_equal(tr_linear_check_labels(&config, &two, 1, 1), 1);
-    assert_int_equal(tr_linear_check_labels(&config, &wrong, 1, 1), 0);
+    assert_int_equal(tr_loss_check_labels(TR_LOSS_SQUARED, 1, &two, 1, 1), 1);
+    assert_int_equal(tr_loss_check_labels(TR_LOSS_SQUARED, 1, &wrong, 1, 1), 0);
 }
 
 /* --- scaler --------------------------------------------------------------------------------------
