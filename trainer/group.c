@@ -129,9 +129,9 @@ void tr_gathered_free(struct tr_gathered *gathered)
     *gathered = (struct tr_gathered){0};
 }
 
-int tr_group_say(struct tr_group *group, uint32_t flags, struct tr_error *error)
+int tr_group_say(struct tr_group *group, uint32_t flags, uint32_t rows, struct tr_error *error)
 {
-    return group ? group->ops->say(group, flags, error) : 0;
+    return group ? group->ops->say(group, flags, rows, error) : 0;
 }
 
 int tr_group_hear(struct tr_group *group, struct tr_heard *heard, struct tr_error *error)

@@ -35,16 +35,18 @@ struct tr_gathered {
     size_t *begins; /* (ranks + 1) */
 };
 
-/* What a rank says of a step. */
-#define TR_SAYS_MORE 1U /* there is a batch after this one */
+/* What a rank says of a step: flags, and of how many rows its next batch is. */
+#define TR_SAYS_MORE 1U /* there is a next batch */
 #define TR_SAYS_STOP 2U /* a signal asks to end */
 #define TR_SAYS_SAVE 4U /* of rank 0: a checkpoint is due */
 
 /* What all ranks said of a step. */
 struct tr_heard {
-    uint32_t any;   /* flags that at least one rank gave */
-    uint32_t all;   /* flags that every rank gave */
-    uint32_t first; /* rank 0's */
+    uint32_t any;         /* flags that at least one rank gave */
+    uint32_t all;         /* flags that every rank gave */
+    uint32_t first;       /* rank 0's */
+    uint64_t rows;        /* of all ranks */
+    uint64_t rows_before; /* of the ranks before this one */
 };
 
 /* What an implementation of groups has to have; see the functions below. */
@@ -59,7 +61,7 @@ struct tr_group_ops {
     /* to->begins and to->bytes are allocated by this. */
     int (*gather)(struct tr_group *group, const void *bytes, size_t len_bytes,
                   struct tr_gathered *to, struct tr_error *error);
-    int (*say)(struct tr_group *group, uint32_t flags, struct tr_error *error);
+    int (*say)(struct tr_group *group, uint32_t flags, uint32_t rows, struct tr_error *error);
     int (*hear)(struct tr_group *group, struct tr_heard *heard, struct tr_error *error);
     int (*beat)(struct tr_group *group, struct tr_error *error);
     void (*leave)(struct tr_group *group, const char *why);
@@ -115,7 +117,7 @@ void tr_gathered_free(struct tr_gathered *gathered); /* also of one that is all 
 
 /* Once a step: says something of it, without waiting. What all said is heard before the next is
  * said. */
-int tr_group_say(struct tr_group *group, uint32_t flags, struct tr_error *error);
+int tr_group_say(struct tr_group *group, uint32_t flags, uint32_t rows, struct tr_error *error);
 int tr_group_hear(struct tr_group *group, struct tr_heard *heard, struct tr_error *error);
 
 /* A sign of life, to be given every second or so by a rank that waits for data; without waiting. -1

@@ -35,7 +35,10 @@ struct group_threads {
     pthread_barrier_t all;
     const void *given[GROUP_RANKS_MAX];
     size_t given_bytes[GROUP_RANKS_MAX];
-    uint32_t said[2][GROUP_RANKS_MAX]; /* of two steps in turn */
+    struct group_said {
+        uint32_t flags;
+        uint32_t rows;
+    } said[2][GROUP_RANKS_MAX]; /* of two steps in turn */
 };
 
 struct group_thread {
@@ -135,12 +138,13 @@ static inline int group_thread_gather(struct tr_group *group, const void *bytes,
 }
 
 /* A step's flags are written before the barrier of hearing them, and again two steps later. */
-static inline int group_thread_say(struct tr_group *group, uint32_t flags, struct tr_error *error)
+static inline int group_thread_say(struct tr_group *group, uint32_t flags, uint32_t rows,
+                                   struct tr_error *error)
 {
     struct group_thread *g = group_thread_of(group);
     (void)error;
     group_check(g->steps_said == g->steps_heard);
-    g->shared->said[g->steps_said++ % 2][group->rank] = flags;
+    g->shared->said[g->steps_said++ % 2][group->rank] = (struct group_said){flags, rows};
     return 0;
 }
 
@@ -148,14 +152,16 @@ static inline int group_thread_hear(struct tr_group *group, struct tr_heard *hea
                                     struct tr_error *error)
 {
     struct group_thread *g = group_thread_of(group);
-    const uint32_t *said = g->shared->said[g->steps_heard++ % 2];
+    const struct group_said *said = g->shared->said[g->steps_heard++ % 2];
     (void)error;
     group_check(g->steps_said == g->steps_heard);
     pthread_barrier_wait(&g->shared->all);
-    *heard = (struct tr_heard){.all = UINT32_MAX, .first = said[0]};
+    *heard = (struct tr_heard){.all = UINT32_MAX, .first = said[0].flags};
     for (uint32_t r = 0; r < g->shared->count; r++) {
-        heard->any |= said[r];
-        heard->all &= said[r];
+        heard->any |= said[r].flags;
+        heard->all &= said[r].flags;
+        heard->rows += said[r].rows;
+        heard->rows_before += r < group->rank ? said[r].rows : 0;
     }
     return 0;
 }

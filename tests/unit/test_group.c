@@ -24,7 +24,7 @@ static void no_group_is_one_rank(void **state)
     assert_int_equal(all.begins[1], 3);
     assert_memory_equal(all.bytes, "abc", 3);
     tr_gathered_free(&all);
-    assert_int_equal(tr_group_say(NULL, TR_SAYS_MORE, NULL), 0);
+    assert_int_equal(tr_group_say(NULL, TR_SAYS_MORE, 10, NULL), 0);
     assert_int_equal(tr_group_hear(NULL, &heard, NULL), 0);
     tr_group_leave(NULL, "no reason");
 }
@@ -130,9 +130,12 @@ static void talk(struct tr_group *group, struct tr_device *device, void *cookie)
     for (uint32_t step = 0; step < 100; step++) {
         struct tr_heard heard;
         uint32_t mine = step % group->count == group->rank ? TR_SAYS_STOP : TR_SAYS_MORE;
-        group_check(tr_group_say(group, mine, NULL) == 0);
+        group_check(tr_group_say(group, mine, group->rank + step, NULL) == 0);
         group_check(tr_group_hear(group, &heard, NULL) == 0);
         group_check(heard.any == (TR_SAYS_STOP | TR_SAYS_MORE) && heard.all == 0);
+        uint32_t lower = group->rank * (group->rank - 1) / 2;
+        group_check(heard.rows == group->count * (group->count - 1) / 2 + step * group->count);
+        group_check(heard.rows_before == lower + step * group->rank);
         group_check(heard.first == (step % group->count == 0 ? TR_SAYS_STOP : TR_SAYS_MORE));
     }
 }

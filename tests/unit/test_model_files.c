@@ -250,7 +250,7 @@ static int save(const char *in, uint32_t dim, struct tr_error *error)
 {
     const struct tr_model_ops ops = {.name = "test", .put_config = put_config};
     struct tr_device device = {.ops = &tr_device_cpu};
-    const struct tr_model model = {&ops, &device};
+    const struct tr_model model = {&ops, &device, NULL};
     const struct tr_hyper_common common = {.epochs = 2, .mini_batch_size = 10};
     const struct tr_score scores[] = {{"train_loss", true, 0.5}};
     const uint64_t shape[] = {dim, 3};
