@@ -89,6 +89,12 @@ int tr_group_fold_on(struct tr_group *group, struct tr_device *device, void *val
 {
     if (tr_group_sum_on(group, device, values, n, type, error) < 0)
         return -1;
+    return tr_group_unfold_on(group, device, values, n, type, error);
+}
+
+int tr_group_unfold_on(struct tr_group *group, struct tr_device *device, void *values, size_t n,
+                       enum tr_number type, struct tr_error *error)
+{
     if (tr_group_rank(group) > 0 &&
         device->ops->zero(device, values, n * tr_number_bytes(type)) < 0)
         return tr_device_failed(device, error);

@@ -106,6 +106,11 @@ int tr_group_sum_on(struct tr_group *group, struct tr_device *device, void *valu
 int tr_group_fold_on(struct tr_group *group, struct tr_device *device, void *values, size_t n,
                      enum tr_number type, struct tr_error *error);
 
+/* Of each rank alone: values that are those of rank 0 after a fold, on every rank as a checkpoint
+ * has them, become zero on the others. */
+int tr_group_unfold_on(struct tr_group *group, struct tr_device *device, void *values, size_t n,
+                       enum tr_number type, struct tr_error *error);
+
 /* Together: rank 0's bytes, which are as many on every rank, come to all. */
 int tr_group_broadcast(struct tr_group *group, void *bytes, size_t len_bytes,
                        struct tr_error *error);

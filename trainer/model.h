@@ -162,7 +162,9 @@ struct tr_model_ops {
      * memory is read and written by trainer/checkpoint.c while the device is idle. */
     size_t (*state)(struct tr_model *model, struct tr_state_item *items);
 
-    /* After the memory that `state` lists was written to. NULL: there is nothing to do. */
+    /* After the memory that `state` lists was written to, on every rank what rank 0 had after
+     * `fold`: what counts once for all ranks is let go on the others than rank 0 (tr_tally_unfold).
+     * NULL: there is nothing to do. */
     int (*restored)(struct tr_model *model, struct tr_error *error);
 
     /* Together: what the ranks have summed up on their own since the last results goes to rank 0,
@@ -175,7 +177,8 @@ struct tr_model_ops {
     void (*seen)(const struct tr_model *model, uint64_t *rows, uint64_t *checksum);
 };
 
-/* Gives one step to the device, as one graph where it has such. */
+/* Gives one step to the device, as one graph where it has such. A step of several ranks is none: it
+ * waits for what they add up. */
 int tr_model_step(struct tr_model *model, const struct tr_device_batch *batch,
                   struct tr_error *error);
 

@@ -27,7 +27,7 @@ int tr_model_step(struct tr_model *model, const struct tr_device_batch *batch,
     const struct tr_device_ops *ops = device->ops;
     if (model->ops->prepare && model->ops->prepare(model, batch, error) < 0)
         return -1;
-    if (!ops->step_begin || model->ops->waits_in_step)
+    if (!ops->step_begin || model->ops->waits_in_step || model->group)
         return model->ops->step(model, batch, error);
     if (ops->step_begin(device) < 0)
         return tr_device_failed(device, error);

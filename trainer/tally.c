@@ -87,11 +87,22 @@ int tr_tally_read(struct tr_tally *tally, enum tr_sums which, bool reset, struct
     return 0;
 }
 
+/* Of both sets. */
+static size_t numbers_of(const struct tr_tally *tally)
+{
+    return TR_SUMS_COUNT * set_bytes(tally) / sizeof(double);
+}
+
 int tr_tally_fold(struct tr_tally *tally, struct tr_error *error)
 {
-    size_t numbers = TR_SUMS_COUNT * set_bytes(tally) / sizeof(double);
-    return tr_group_fold_on(tally->group, tally->device, tally->sums, numbers, TR_NUMBER_DOUBLE,
-                            error);
+    return tr_group_fold_on(tally->group, tally->device, tally->sums, numbers_of(tally),
+                            TR_NUMBER_DOUBLE, error);
+}
+
+int tr_tally_unfold(struct tr_tally *tally, struct tr_error *error)
+{
+    return tr_group_unfold_on(tally->group, tally->device, tally->sums, numbers_of(tally),
+                              TR_NUMBER_DOUBLE, error);
 }
 
 int tr_tally_peek(struct tr_tally *tally, struct tr_stats *out, struct tr_error *error)

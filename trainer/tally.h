@@ -42,6 +42,10 @@ int tr_tally_read(struct tr_tally *tally, enum tr_sums which, bool reset, struct
 /* Together: both sets go to rank 0. */
 int tr_tally_fold(struct tr_tally *tally, struct tr_error *error);
 
+/* Of each rank alone, after a checkpoint was restored: both sets are rank 0's, and begin at nothing
+ * on the others. */
+int tr_tally_unfold(struct tr_tally *tally, struct tr_error *error);
+
 /* Sums of training so far, of this rank alone, without waiting: each call starts a read-back and
  * returns what the latest finished one brought (all zero before the first). out (models). */
 int tr_tally_peek(struct tr_tally *tally, struct tr_stats *out, struct tr_error *error);

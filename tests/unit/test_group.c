@@ -99,6 +99,12 @@ static void tally(struct tr_group *group, struct tr_device *device, void *cookie
     }
     group_check(tr_device_take(device, tally.ready, host, tally.sums, sizeof host, &error) == 0);
     group_check(host[0].rows == (group->rank == 0 ? 6.0 : 0.0));
+    /* Restored on every rank, it counts once. */
+    group_check(tr_group_broadcast(group, host, sizeof host, &error) == 0);
+    group_check(tr_device_put(device, tally.ready, tally.sums, host, sizeof host, &error) == 0);
+    group_check(tr_tally_unfold(&tally, &error) == 0);
+    group_check(tr_tally_read(&tally, TR_SUMS_TRAIN, false, sums, &error) == 0);
+    group_check(sums[0].rows == 6.0 && sums[1].correct == 3.0);
     group_check(tr_tally_read(&tally, TR_SUMS_TRAIN, true, sums, &error) == 0);
     group_check(tr_tally_read(&tally, TR_SUMS_TRAIN, true, sums, &error) == 0);
     group_check(sums[1].rows == 0.0);
