@@ -12,6 +12,7 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 from PIL import Image
+from predict import dense, relu, residual_network
 
 CSV = ["--content-type", "text/csv;label_size=1"]
 CLASSES = ["--hp", "predictor_type=multiclass_classifier", "--hp", "num_classes=3"]
@@ -59,15 +60,6 @@ def evaluate(path, name, rows):
     names = [output.name for output in model.graph.output]
     assert [i.name for i in model.graph.input] == [name]
     return dict(zip(names, ReferenceEvaluator(model).run(None, {name: rows})))
-
-
-def dense(model, x, activation):
-    """The prediction that config.json puts into words, in double."""
-    h = x.astype("float64")
-    for i in range(1, 9):
-        if f"hidden_{i}.weights" in model:
-            h = activation(h @ model[f"hidden_{i}.weights"] + model[f"hidden_{i}.bias"])
-    return h @ model["output.weights"] + model["output.bias"]
 
 
 def close(got, want):
@@ -125,7 +117,6 @@ def test_mlp_learns_what_is_not_linear(run_penstock, tmp_path, kind, activation)
     options += ["--hp", "learning_rate=0.01"]
     stdout = train(run_penstock, "mlp", tmp_path / "a.csv", tmp_path / "m", *options)
     model = numpy.load(tmp_path / "m/model.npz")
-    relu = lambda z: numpy.maximum(z, 0)
     scores = dense(model, features, relu if activation == "relu" else numpy.tanh)
     got = evaluate(tmp_path / "m/model.onnx", "features", features)
     check_outputs(kind, got, scores, labels, stdout)
@@ -169,29 +160,6 @@ def write_pngs(folder, images, labels):
 IMAGE = ["--hp", "num_classes=3", "--hp", "num_training_samples=600", "--hp", "image_shape=3,9,11"]
 IMAGE += ["--hp", "num_layers=8", "--hp", "num_filters=4", "--hp", "optimizer=adam"]
 IMAGE += ["--hp", "learning_rate=0.01", "--hp", "lr_scheduler_step=6", "--device", "cpu"]
-
-
-def conv(x, weights, bias, stride):
-    """A padded convolution in double, (rows, channels, height, width)."""
-    pad = weights.shape[2] // 2
-    x = numpy.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
-    windows = numpy.lib.stride_tricks.sliding_window_view(x, weights.shape[2:], (2, 3))
-    windows = windows[:, :, ::stride, ::stride]
-    return numpy.einsum("nchwij,ocij->nohw", windows, weights) + bias[:, None, None]
-
-
-def residual_network(model, images):
-    """image-classification of 8 layers from its arrays."""
-    relu = lambda z: numpy.maximum(z, 0)
-    part = lambda name: (model[f"{name}.weights"], model[f"{name}.bias"])
-    x = (images.astype("float64") - model["input.mean"]) * model["input.inv_std"]
-    x = relu(conv(x, *part("stem"), 1))
-    for block in ("block_1", "block_2", "block_3"):
-        changes = f"{block}.shortcut.weights" in model
-        side = conv(x, *part(f"{block}.shortcut"), 2) if changes else x
-        middle = relu(conv(x, *part(f"{block}.conv_1"), 2 if changes else 1))
-        x = relu(conv(middle, *part(f"{block}.conv_2"), 1) + side)
-    return x.reshape(len(x), -1) @ model["output.weights"] + model["output.bias"]
 
 
 def test_image_classification_learns_and_is_written_as_onnx(run_penstock, tmp_path):
