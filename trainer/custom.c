@@ -358,11 +358,8 @@ static int results(struct tr_model *model, enum tr_sums which, struct tr_results
     *out = (struct tr_results){.rows = m->rows[which], .loss = got.loss};
     m->rows[which] = 0.0;
     for (uint32_t i = 0; i < got.score_count && i < PENSTOCK_MODEL_SCORES_MAX; i++) {
-        struct tr_score *score = &out->scores[out->score_count++];
         got.scores[i].name[sizeof got.scores[i].name - 1] = '\0';
-        snprintf(score->name, sizeof score->name, "%s", got.scores[i].name);
-        score->is_loss = got.scores[i].is_loss != 0;
-        score->value = got.scores[i].value;
+        tr_results_add(out, got.scores[i].name, got.scores[i].is_loss != 0, got.scores[i].value);
     }
     return 0;
 }

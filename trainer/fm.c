@@ -12,7 +12,6 @@
 #include "trainer/random.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 /* A group of weights and the optimizer's memory of them; device arrays of n floats. */
@@ -345,26 +344,23 @@ int tr_fm_export(struct tr_fm *model, float *bias, float *linear, float *factors
     return rc;
 }
 
-static void add_state(struct tr_state_item *item, const char *group, const char *what,
-                      float *memory, size_t n)
-{
-    *item =
-        (struct tr_state_item){.memory = memory, .len_bytes = n * sizeof(float), .on_device = true};
-    snprintf(item->name, sizeof item->name, "%s%s", group, what);
-}
-
 size_t tr_fm_state(struct tr_fm *model, struct tr_state_item *items)
 {
-    static const char *const names[TR_FM_GROUP_COUNT] = {"bias", "linear", "factors"};
+    static const char *const names[TR_FM_GROUP_COUNT][3] = {
+        {"bias", "bias.m", "bias.v"},
+        {"linear", "linear.m", "linear.v"},
+        {"factors", "factors.m", "factors.v"},
+    };
+    const size_t sums_bytes = TR_SUMS_COUNT * sizeof(struct tr_stats);
     size_t count = 0;
     for (int i = 0; i < TR_FM_GROUP_COUNT; i++) {
         const struct group *g = &model->groups[i];
-        add_state(&items[count++], names[i], "", g->value, g->n);
-        add_state(&items[count++], names[i], ".m", g->m, g->n);
-        add_state(&items[count++], names[i], ".v", g->v, g->n);
+        const size_t len_bytes = g->n * sizeof(float);
+        items[count++] = tr_state_on_device(names[i][0], g->value, len_bytes);
+        items[count++] = tr_state_on_device(names[i][1], g->m, len_bytes);
+        items[count++] = tr_state_on_device(names[i][2], g->v, len_bytes);
     }
-    items[count++] = (struct tr_state_item){"sums", model->tally.sums,
-                                            TR_SUMS_COUNT * sizeof(struct tr_stats), true};
+    items[count++] = tr_state_on_device("sums", model->tally.sums, sums_bytes);
     items[count++] = (struct tr_state_item){"steps", &model->steps, sizeof model->steps, false};
     return count;
 }

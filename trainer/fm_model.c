@@ -3,6 +3,7 @@
  * the names of its results.
  */
 #include "trainer/fm_hyper.h"
+#include "trainer/loss.h"
 #include "trainer/shape.h"
 
 #include <math.h>
@@ -97,16 +98,7 @@ static int evaluate(struct tr_model *model, const struct tr_device_batch *batch,
 
 static const char *objective(const struct tr_model *model)
 {
-    return seen(model)->config.loss == TR_LOSS_LOGISTIC
-               ? "binary_classification_cross_entropy_objective"
-               : "mse_objective";
-}
-
-static void add_score(struct tr_results *out, const char *name, bool is_loss, double value)
-{
-    struct tr_score *score = &out->scores[out->score_count++];
-    *score = (struct tr_score){.is_loss = is_loss, .value = value};
-    snprintf(score->name, sizeof score->name, "%s", name);
+    return tr_loss_objective(seen(model)->config.loss);
 }
 
 static int results(struct tr_model *model, enum tr_sums which, struct tr_results *out,
@@ -119,13 +111,14 @@ static int results(struct tr_model *model, enum tr_sums which, struct tr_results
     if (of(model)->config.loss == TR_LOSS_LOGISTIC) {
         double wrong = sums.false_positive + sums.false_negative;
         double all = 2.0 * sums.true_positive + wrong;
-        add_score(out, "binary_classification_accuracy", false, sums.correct / sums.rows);
-        add_score(out, "binary_classification_cross_entropy", true, out->loss);
-        add_score(out, "binary_f_1.000", false, all > 0.0 ? 2.0 * sums.true_positive / all : 0.0);
+        tr_results_add(out, "binary_classification_accuracy", false, sums.correct / sums.rows);
+        tr_results_add(out, "binary_classification_cross_entropy", true, out->loss);
+        tr_results_add(out, "binary_f_1.000", false,
+                       all > 0.0 ? 2.0 * sums.true_positive / all : 0.0);
     } else {
-        add_score(out, "rmse", true, sqrt(sums.squared / sums.rows));
-        add_score(out, "mse", true, sums.squared / sums.rows);
-        add_score(out, "absolute_loss", true, sums.absolute / sums.rows);
+        tr_results_add(out, "rmse", true, sqrt(sums.squared / sums.rows));
+        tr_results_add(out, "mse", true, sums.squared / sums.rows);
+        tr_results_add(out, "absolute_loss", true, sums.absolute / sums.rows);
     }
     return 0;
 }

@@ -396,14 +396,6 @@ static const char *objective(const struct tr_model *model)
     return "msd_objective";
 }
 
-static void add_score(struct tr_results *out, const char *name, double value)
-{
-    struct tr_score *score = &out->scores[out->score_count++];
-    snprintf(score->name, sizeof score->name, "%s", name);
-    score->is_loss = true;
-    score->value = value;
-}
-
 static int results(struct tr_model *model, enum tr_sums which, struct tr_results *out,
                    struct tr_error *error)
 {
@@ -413,9 +405,9 @@ static int results(struct tr_model *model, enum tr_sums which, struct tr_results
         return -1;
     *out = (struct tr_results){.rows = sums.rows, .loss = sums.loss_sum / sums.rows};
     if (m->hyper.eval_metrics & TR_KMEANS_MSD)
-        add_score(out, "msd", out->loss);
+        tr_results_add(out, "msd", true, out->loss);
     if (m->hyper.eval_metrics & TR_KMEANS_SSD)
-        add_score(out, "ssd", sums.loss_sum);
+        tr_results_add(out, "ssd", true, sums.loss_sum);
     return 0;
 }
 

@@ -7,7 +7,6 @@
 #include "trainer/device_use.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define RATE_COUNT 7U
@@ -221,13 +220,6 @@ int tr_linear_export(struct tr_linear *model, uint32_t model_no, float *weights,
     return rc;
 }
 
-static struct tr_state_item on_device(const char *name, void *memory, size_t len_bytes)
-{
-    struct tr_state_item item = {.memory = memory, .len_bytes = len_bytes, .on_device = true};
-    snprintf(item.name, sizeof item.name, "%s", name);
-    return item;
-}
-
 size_t tr_linear_state(struct tr_linear *model, struct tr_state_item *items)
 {
     size_t w_bytes = model->w.n * sizeof(float);
@@ -235,19 +227,19 @@ size_t tr_linear_state(struct tr_linear *model, struct tr_state_item *items)
     size_t dim_bytes = model->config.dim * sizeof(float);
     size_t sums_bytes = TR_SUMS_COUNT * model->config.models * sizeof(struct tr_stats);
     size_t count = 0;
-    items[count++] = on_device("weights", model->w.value, w_bytes);
-    items[count++] = on_device("weights.m", model->w.m, w_bytes);
-    items[count++] = on_device("weights.v", model->w.v, w_bytes);
-    items[count++] = on_device("bias", model->b.value, b_bytes);
-    items[count++] = on_device("bias.m", model->b.m, b_bytes);
-    items[count++] = on_device("bias.v", model->b.v, b_bytes);
-    items[count++] = on_device("sums", model->tally.sums, sums_bytes);
+    items[count++] = tr_state_on_device("weights", model->w.value, w_bytes);
+    items[count++] = tr_state_on_device("weights.m", model->w.m, w_bytes);
+    items[count++] = tr_state_on_device("weights.v", model->w.v, w_bytes);
+    items[count++] = tr_state_on_device("bias", model->b.value, b_bytes);
+    items[count++] = tr_state_on_device("bias.m", model->b.m, b_bytes);
+    items[count++] = tr_state_on_device("bias.v", model->b.v, b_bytes);
+    items[count++] = tr_state_on_device("sums", model->tally.sums, sums_bytes);
     if (model->mean)
-        items[count++] = on_device("mean", model->mean, dim_bytes);
+        items[count++] = tr_state_on_device("mean", model->mean, dim_bytes);
     if (model->inv_std)
-        items[count++] = on_device("inv_std", model->inv_std, dim_bytes);
+        items[count++] = tr_state_on_device("inv_std", model->inv_std, dim_bytes);
     if (model->class_weights)
-        items[count++] = on_device(
+        items[count++] = tr_state_on_device(
             "class_weights", model->class_weights,
             (model->config.loss == TR_LOSS_SOFTMAX ? model->config.outputs : 2) * sizeof(float));
     items[count++] = (struct tr_state_item){"steps", &model->steps, sizeof model->steps, false};

@@ -213,27 +213,7 @@ static bool goes_on(struct tr_model *model, const struct tr_results *train,
 
 static const char *objective(const struct tr_model *model)
 {
-    static const char *const names[TR_LOSS_COUNT] = {
-        [TR_LOSS_SQUARED] = "mse_objective",
-        [TR_LOSS_LOGISTIC] = "binary_classification_cross_entropy_objective",
-        [TR_LOSS_SOFTMAX] = "multiclass_cross_entropy_objective",
-        [TR_LOSS_HINGE] = "hinge_loss_objective",
-        [TR_LOSS_ABSOLUTE] = "absolute_loss_objective",
-        [TR_LOSS_HUBER] = "huber_loss_objective",
-        [TR_LOSS_QUANTILE] = "quantile_loss_objective",
-        [TR_LOSS_EPS_SQUARED] = "eps_insensitive_squared_loss_objective",
-        [TR_LOSS_EPS_ABSOLUTE] = "eps_insensitive_absolute_loss_objective",
-    };
-    return names[seen(model)->config.loss];
-}
-
-static struct tr_score *add_score(struct tr_results *out, const char *name, bool is_loss,
-                                  double value)
-{
-    struct tr_score *score = &out->scores[out->score_count++];
-    *score = (struct tr_score){.is_loss = is_loss, .value = value};
-    snprintf(score->name, sizeof score->name, "%s", name);
-    return score;
+    return tr_loss_objective(seen(model)->config.loss);
 }
 
 static double ratio(double part, double whole)
@@ -245,28 +225,30 @@ static void add_binary_scores(const struct linear_model *m, const struct tr_stat
                               struct tr_results *out)
 {
     double tp = s->true_positive;
-    add_score(out, "binary_classification_accuracy", false, s->correct / s->rows);
-    struct tr_score *f = add_score(out, "", false, f_beta_of(s, m->hyper.f_beta));
-    snprintf(f->name, sizeof f->name, "binary_f_%.3f", m->hyper.f_beta);
-    add_score(out, "precision", false, ratio(tp, tp + s->false_positive));
-    add_score(out, "recall", false, ratio(tp, tp + s->false_negative));
+    char f_name[TR_SCORE_NAME_BYTES];
+    tr_results_add(out, "binary_classification_accuracy", false, s->correct / s->rows);
+    snprintf(f_name, sizeof f_name, "binary_f_%.3f", m->hyper.f_beta);
+    tr_results_add(out, f_name, false, f_beta_of(s, m->hyper.f_beta));
+    tr_results_add(out, "precision", false, ratio(tp, tp + s->false_positive));
+    tr_results_add(out, "recall", false, ratio(tp, tp + s->false_negative));
 }
 
 static void add_scores(const struct linear_model *m, const struct tr_stats *s,
                        struct tr_results *out)
 {
     const struct tr_linear_config *c = &m->config;
+    char name[TR_SCORE_NAME_BYTES];
     if (c->loss == TR_LOSS_SOFTMAX) {
-        add_score(out, "multiclass_accuracy", false, s->correct / s->rows);
+        tr_results_add(out, "multiclass_accuracy", false, s->correct / s->rows);
         if (c->top_k > 1 && c->top_k < c->outputs) {
-            struct tr_score *top = add_score(out, "", false, s->correct_top / s->rows);
-            snprintf(top->name, sizeof top->name, "multiclass_top_k_accuracy_%u", c->top_k);
+            snprintf(name, sizeof name, "multiclass_top_k_accuracy_%u", c->top_k);
+            tr_results_add(out, name, false, s->correct_top / s->rows);
         }
     } else if (tr_loss_is_of_classes(c->loss)) {
         add_binary_scores(m, s, out);
     } else {
-        add_score(out, "mse", true, s->squared / s->rows);
-        add_score(out, "absolute_loss", true, s->absolute / s->rows);
+        tr_results_add(out, "mse", true, s->squared / s->rows);
+        tr_results_add(out, "absolute_loss", true, s->absolute / s->rows);
     }
 }
 

@@ -33,11 +33,12 @@
 #define TR_NEEDS_LABELS 16U
 
 #define TR_SCORES_MAX 12U
+#define TR_SCORE_NAME_BYTES 64U
 #define TR_TENSORS_MAX 96U
 
 /* A named result: "multiclass_accuracy" is a score (more is better), "mse" a loss. */
 struct tr_score {
-    char name[64];
+    char name[TR_SCORE_NAME_BYTES];
     bool is_loss;
     double value;
 };
@@ -184,6 +185,12 @@ int tr_model_step(struct tr_model *model, const struct tr_device_batch *batch,
 
 /* Frees and clears *model; accepts NULL. */
 void tr_model_free(struct tr_model **model);
+
+/* Adds a named result; there are at most TR_SCORES_MAX. */
+void tr_results_add(struct tr_results *out, const char *name, bool is_loss, double value);
+
+/* An item of `state` in the device's memory. */
+struct tr_state_item tr_state_on_device(const char *name, void *memory, size_t len_bytes);
 
 /* Adds an array of the given shape, filled with zeros, to the export, which owns it. NULL when
  * memory is out, with *error. `name` stays the caller's. */

@@ -4,6 +4,7 @@
 
 #include "trainer/device_use.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,6 +44,20 @@ void tr_model_free(struct tr_model **model)
         return;
     (*model)->ops->free(*model);
     *model = NULL;
+}
+
+void tr_results_add(struct tr_results *out, const char *name, bool is_loss, double value)
+{
+    struct tr_score *score = &out->scores[out->score_count++];
+    *score = (struct tr_score){.is_loss = is_loss, .value = value};
+    snprintf(score->name, sizeof score->name, "%s", name);
+}
+
+struct tr_state_item tr_state_on_device(const char *name, void *memory, size_t len_bytes)
+{
+    struct tr_state_item item = {.memory = memory, .len_bytes = len_bytes, .on_device = true};
+    snprintf(item.name, sizeof item.name, "%s", name);
+    return item;
 }
 
 float *tr_export_add(struct tr_export *out, const char *name, uint32_t dim_count,

@@ -7,7 +7,6 @@
 #include "trainer/tally.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -519,23 +518,17 @@ uint64_t tr_net_steps(const struct tr_net *net)
     return net->steps;
 }
 
-static struct tr_state_item on_device(const char *name, void *memory, size_t len_bytes)
-{
-    struct tr_state_item item = {.memory = memory, .len_bytes = len_bytes, .on_device = true};
-    snprintf(item.name, sizeof item.name, "%s", name);
-    return item;
-}
-
 size_t tr_net_state(struct tr_net *net, struct tr_state_item *items)
 {
     size_t len_bytes = net->parameter_count * sizeof(float);
     size_t scaling_bytes = (size_t)net->config.plan.in.channels * 2 * sizeof(float);
     size_t count = 0;
-    items[count++] = on_device("parameters", net->parameters, len_bytes);
-    items[count++] = on_device("parameters.m", net->m, len_bytes);
-    items[count++] = on_device("parameters.v", net->v, len_bytes);
-    items[count++] = on_device("scaling", net->scaling, scaling_bytes);
-    items[count++] = on_device("sums", net->tally.sums, TR_SUMS_COUNT * sizeof *net->tally.sums);
+    items[count++] = tr_state_on_device("parameters", net->parameters, len_bytes);
+    items[count++] = tr_state_on_device("parameters.m", net->m, len_bytes);
+    items[count++] = tr_state_on_device("parameters.v", net->v, len_bytes);
+    items[count++] = tr_state_on_device("scaling", net->scaling, scaling_bytes);
+    items[count++] =
+        tr_state_on_device("sums", net->tally.sums, TR_SUMS_COUNT * sizeof *net->tally.sums);
     items[count++] = (struct tr_state_item){"steps", &net->steps, sizeof net->steps, false};
     items[count++] =
         (struct tr_state_item){"label_mean", &net->config.label_mean, sizeof(double), false};

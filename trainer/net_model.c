@@ -2,12 +2,12 @@
 /* trainer/net_model.c - see trainer/net_model.h. */
 #include "trainer/net_model.h"
 
+#include "trainer/loss.h"
 #include "trainer/scaler.h"
 #include "trainer/shape.h"
 
 #include <float.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 /* --- scaling -------------------------------------------------------------------------------------
@@ -170,11 +170,7 @@ int tr_net_model_evaluate(struct tr_model *model, const struct tr_device_batch *
 
 const char *tr_net_model_objective(const struct tr_model *model)
 {
-    enum tr_loss loss = tr_net_model_seen(model)->config.loss;
-    if (loss == TR_LOSS_SOFTMAX)
-        return "multiclass_cross_entropy_objective";
-    return loss == TR_LOSS_LOGISTIC ? "binary_classification_cross_entropy_objective"
-                                    : "mse_objective";
+    return tr_loss_objective(tr_net_model_seen(model)->config.loss);
 }
 
 int tr_net_model_results(struct tr_model *model, enum tr_sums which, struct tr_results *out,
@@ -188,10 +184,8 @@ int tr_net_model_results(struct tr_model *model, enum tr_sums which, struct tr_r
     if (tr_net_take_sums(tr_net_model_of(model)->net, which, &sums, error) < 0)
         return -1;
     *out = (struct tr_results){.rows = sums.rows, .loss = sums.loss_sum / sums.rows};
-    struct tr_score *score = &out->scores[out->score_count++];
-    score->is_loss = loss == TR_LOSS_SQUARED;
-    score->value = score->is_loss ? out->loss : sums.correct / sums.rows;
-    snprintf(score->name, sizeof score->name, "%s", name);
+    bool squares = loss == TR_LOSS_SQUARED;
+    tr_results_add(out, name, squares, squares ? out->loss : sums.correct / sums.rows);
     return 0;
 }
 

@@ -414,9 +414,7 @@ static int results(struct tr_model *model, enum tr_sums which, struct tr_results
         return -1;
     }
     *out = (struct tr_results){.rows = rows, .loss = fmax(total - explained, 0.0) / rows};
-    struct tr_score *score = &out->scores[out->score_count++];
-    snprintf(score->name, sizeof score->name, "explained_variance_ratio");
-    score->value = total > 0.0 ? explained / total : 1.0;
+    tr_results_add(out, "explained_variance_ratio", false, total > 0.0 ? explained / total : 1.0);
     return 0;
 }
 
