@@ -9,9 +9,9 @@
 #include "trainer/device_use.h"
 #include "trainer/entry_order.h"
 #include "trainer/fm_kernels.h"
+#include "trainer/linear_math.h"
 #include "trainer/random.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 /* A group of weights and the optimizer's memory of them; device arrays of n floats. */
@@ -241,7 +241,6 @@ static struct tr_update_args update_of(const struct tr_fm *model, enum tr_fm_gro
 {
     const struct tr_fm_config *c = &model->config;
     const struct group *g = &model->groups[group];
-    double t = (double)model->steps + 1.0;
     return (struct tr_update_args){
         .optimizer = c->optimizer,
         .w = g->value,
@@ -251,8 +250,8 @@ static struct tr_update_args update_of(const struct tr_fm *model, enum tr_fm_gro
         .learning_rate = (float)c->groups[group].learning_rate,
         .beta1 = (float)c->beta1,
         .beta2 = (float)c->beta2,
-        .inv_bias1 = (float)(1.0 / (1.0 - pow(c->beta1, t))),
-        .inv_bias2 = (float)(1.0 / (1.0 - pow(c->beta2, t))),
+        .inv_bias1 = tr_inv_bias(c->beta1, model->steps),
+        .inv_bias2 = tr_inv_bias(c->beta2, model->steps),
         .epsilon = (float)c->epsilon,
         .wd = (float)c->groups[group].wd,
         .clip = (float)c->clip,

@@ -210,6 +210,12 @@ TR_FN float tr_update_value(const struct tr_update_args *a, float w, float g, fl
     return w - a->learning_rate * *m;
 }
 
+/* inv_bias1 or inv_bias2 of the step after so many, on the host: the devices' pow differs. */
+static inline float tr_inv_bias(double beta, uint64_t steps)
+{
+    return (float)(1.0 / (1.0 - pow(beta, (double)steps + 1.0)));
+}
+
 TR_FN size_t tr_update_index(const struct tr_update_args *a, size_t i)
 {
     return a->run > 0 ? i / a->run * a->stride + i % a->run : i;

@@ -7,6 +7,7 @@
 #include "trainer/linear_parts.h"
 
 #include "trainer/device_use.h"
+#include "trainer/linear_math.h"
 
 #include <math.h>
 
@@ -156,7 +157,6 @@ static int update(struct tr_linear *model, const struct tr_linear_parameters *p,
 {
     const struct tr_linear_config *config = &model->config;
     size_t offset = (size_t)model_no * config->outputs;
-    double t = (double)model->steps + 1.0;
     struct tr_update_args args = {
         .optimizer = config->optimizer,
         .w = p->value + offset,
@@ -170,8 +170,8 @@ static int update(struct tr_linear *model, const struct tr_linear_parameters *p,
         .momentum = (float)config->momentum,
         .beta1 = (float)config->beta1,
         .beta2 = (float)config->beta2,
-        .inv_bias1 = (float)(1.0 / (1.0 - pow(config->beta1, t))),
-        .inv_bias2 = (float)(1.0 / (1.0 - pow(config->beta2, t))),
+        .inv_bias1 = tr_inv_bias(config->beta1, model->steps),
+        .inv_bias2 = tr_inv_bias(config->beta2, model->steps),
         .epsilon = ADAM_EPSILON,
         .wd = (float)wd,
         .l1 = (float)l1,

@@ -6,7 +6,6 @@
 #include "trainer/net_math.h"
 #include "trainer/tally.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -443,7 +442,6 @@ static int run_batch(struct tr_net *net, const void *features, const float *labe
 static int update(struct tr_net *net, size_t at, size_t n, double learning_rate, double wd)
 {
     const struct tr_net_config *config = &net->config;
-    double t = (double)net->steps + 1.0;
     struct tr_update_args args = {
         .optimizer = config->optimizer,
         .w = net->parameters + at,
@@ -455,8 +453,8 @@ static int update(struct tr_net *net, size_t at, size_t n, double learning_rate,
         .momentum = (float)config->momentum,
         .beta1 = (float)config->beta1,
         .beta2 = (float)config->beta2,
-        .inv_bias1 = (float)(1.0 / (1.0 - pow(config->beta1, t))),
-        .inv_bias2 = (float)(1.0 / (1.0 - pow(config->beta2, t))),
+        .inv_bias1 = tr_inv_bias(config->beta1, net->steps),
+        .inv_bias2 = tr_inv_bias(config->beta2, net->steps),
         .epsilon = (float)config->epsilon,
         .wd = (float)wd,
     };
