@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define RATE_COUNT 7U
+#define LINE_FLOATS 16U /* of a cache line */
 
 struct tr_linear_rates tr_linear_rates_of(const struct tr_linear_config *config, uint32_t model)
 {
@@ -29,10 +30,20 @@ static int allocate_parameters(struct tr_linear *model, struct tr_linear_paramet
 {
     p->n = n;
     if (tr_device_allocate_floats(model->device, &p->value, n, error) < 0 ||
-        tr_device_allocate_floats(model->device, &p->gradient, n, error) < 0 ||
         tr_device_allocate_floats(model->device, &p->m, n, error) < 0)
         return -1;
     return tr_device_allocate_floats(model->device, &p->v, n, error);
+}
+
+static int allocate_gradients(struct tr_linear *model, struct tr_error *error)
+{
+    size_t biases_at = (model->w.n + LINE_FLOATS - 1) / LINE_FLOATS * LINE_FLOATS;
+    model->gradient_floats = biases_at + model->b.n;
+    if (tr_device_allocate_floats(model->device, &model->w.gradient, model->gradient_floats,
+                                  error) < 0)
+        return -1;
+    model->b.gradient = model->w.gradient + biases_at;
+    return 0;
 }
 
 static int allocate_scratch(struct tr_linear *model, struct tr_error *error)
@@ -73,7 +84,8 @@ static int make(struct tr_linear *model, struct tr_error *error)
     if (tr_tally_open(&model->tally, model->device, c->group, c->models, error) < 0 ||
         allocate_parameters(model, &model->w, (size_t)c->dim * model->width, error) < 0 ||
         allocate_parameters(model, &model->b, model->width, error) < 0 ||
-        allocate_scratch(model, error) < 0 || put(model, &model->mean, mean, c->dim, error) < 0 ||
+        allocate_gradients(model, error) < 0 || allocate_scratch(model, error) < 0 ||
+        put(model, &model->mean, mean, c->dim, error) < 0 ||
         put(model, &model->inv_std, c->inv_std, c->dim, error) < 0)
         return -1;
     return put(model, &model->class_weights, c->class_weights, classes, error);
@@ -110,10 +122,9 @@ void tr_linear_free(struct tr_linear **model)
         return;
     const struct tr_device_ops *ops = m->device->ops;
     ops->drain(m->device);
-    float *arrays[] = {m->w.value,       m->w.gradient, m->w.m, m->w.v,  m->b.value,
-                       m->b.gradient,    m->b.m,        m->b.v, m->mean, m->inv_std,
-                       m->class_weights, m->scaled,     m->z,   m->dz,   m->row_loss,
-                       m->row_hit,       m->row_error};
+    float *arrays[] = {m->w.value, m->w.gradient, m->w.m,     m->w.v,           m->b.value, m->b.m,
+                       m->b.v,     m->mean,       m->inv_std, m->class_weights, m->scaled,  m->z,
+                       m->dz,      m->row_loss,   m->row_hit, m->row_error};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
         ops->dealloc(m->device, arrays[i]);
     tr_entry_order_free(&m->order, m->device);
@@ -145,6 +156,11 @@ int tr_linear_read_sums(struct tr_linear *model, enum tr_sums which, bool reset,
     if (rc == 0)
         put_in_label_units(model, out);
     return rc;
+}
+
+int tr_linear_fold(struct tr_linear *model, struct tr_error *error)
+{
+    return tr_tally_fold(&model->tally, error);
 }
 
 int tr_linear_peek_sums(struct tr_linear *model, struct tr_stats *out, struct tr_error *error)

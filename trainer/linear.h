@@ -74,6 +74,7 @@ struct tr_linear_rows {
     const float *labels;   /* (rows, label_dim), checked with tr_loss_check_labels */
     uint32_t label_dim;
     uint32_t count;
+    uint32_t elsewhere;          /* rows of the same batch that other ranks have */
     const float *weights;        /* (rows) */
     const uint32_t *row_offsets; /* (rows + 1), as the next two of sparse rows */
     const uint32_t *columns;     /* (entries) */
@@ -94,8 +95,8 @@ void tr_linear_free(struct tr_linear **model);
 int tr_linear_prepare(struct tr_linear *model, const struct tr_linear_rows *rows,
                       struct tr_error *error);
 
-/* Gives one optimizer step on a batch to the compute stream, and makes room if that was not done.
- */
+/* Together: gives one optimizer step on a batch to the compute stream, and makes room if that was
+ * not done. In a group it waits for the other ranks, and may for the device. */
 int tr_linear_step(struct tr_linear *model, const struct tr_linear_rows *rows,
                    struct tr_error *error);
 
@@ -103,13 +104,16 @@ int tr_linear_step(struct tr_linear *model, const struct tr_linear_rows *rows,
 int tr_linear_evaluate(struct tr_linear *model, const struct tr_linear_rows *rows,
                        struct tr_error *error);
 
-/* Waits for the device and reads sums, `out` (models); with `reset`, sets them to zero. Losses and
- * errors of regression are in the labels' own units. */
+/* Together: waits for the device and reads sums of all ranks, `out` (models); with `reset`, sets
+ * them to zero. Losses and errors of regression are in the labels' own units. */
 int tr_linear_read_sums(struct tr_linear *model, enum tr_sums which, bool reset,
                         struct tr_stats *out, struct tr_error *error);
 
-/* Sums of training so far without waiting: each call starts a read-back and returns what the
- * latest finished one brought (all zero before the first). out (models). */
+/* As tr_tally_fold. */
+int tr_linear_fold(struct tr_linear *model, struct tr_error *error);
+
+/* Sums of this rank's training so far without waiting: each call starts a read-back and returns
+ * what the latest finished one brought (all zero before the first). out (models). */
 int tr_linear_peek_sums(struct tr_linear *model, struct tr_stats *out, struct tr_error *error);
 
 /* Waits for the device and reads model `model_no` with both scalings folded in, so that raw

@@ -116,6 +116,7 @@ static struct tr_linear_rows rows_of(const struct tr_device_batch *batch)
         .labels = batch->labels,
         .label_dim = host->label_dim,
         .count = host->rows,
+        .elsewhere = host->rows_elsewhere,
         .weights = batch->weights,
         .row_offsets = batch->row_offsets,
         .columns = batch->columns,
@@ -267,6 +268,11 @@ static int results(struct tr_model *model, enum tr_sums which, struct tr_results
     return 0;
 }
 
+static int fold(struct tr_model *model, struct tr_error *error)
+{
+    return tr_linear_fold(of(model)->linear, error);
+}
+
 static int peek_loss(struct tr_model *model, double *loss, struct tr_error *error)
 {
     struct linear_model *m = of(model);
@@ -369,4 +375,5 @@ const struct tr_model_ops tr_model_linear = {
     .onnx = onnx,
     .put_config = put_config,
     .state = state,
+    .fold = fold,
 };

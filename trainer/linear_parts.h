@@ -9,7 +9,8 @@
 #include "trainer/linear.h"
 #include "trainer/tally.h"
 
-/* Weights or biases with their gradient and the optimizer's memory; device arrays of n floats. */
+/* Weights or biases with their gradient and the optimizer's memory; device arrays of n floats. The
+ * biases' gradient lies behind the weights': one array is summed over ranks. */
 struct tr_linear_parameters {
     float *value;
     float *gradient;
@@ -26,6 +27,7 @@ struct tr_linear {
     uint64_t steps;
     struct tr_linear_parameters w; /* (dim, width) */
     struct tr_linear_parameters b; /* (width) */
+    size_t gradient_floats;        /* of both, and what is between them, which is zero */
     float *mean;                   /* (dim), device; NULL without scaling, or with sparse rows */
     float *inv_std;                /* (dim); NULL without scaling */
     float *class_weights;          /* NULL: 1 */

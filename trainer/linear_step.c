@@ -57,7 +57,7 @@ static int loss_block(struct tr_linear *model, const struct tr_linear_rows *rows
             .label_mean = (float)config->label_mean,
             .label_inv_std = (float)(1.0 / config->label_std),
             .parameter = (float)parameter_of(config),
-            .gradient_scale = 1.0F / (float)rows->count,
+            .gradient_scale = 1.0F / (float)(rows->count + rows->elsewhere),
             .top_k = config->top_k,
             .weights = rows->weights ? rows->weights + at : NULL,
             .class_weights = model->class_weights,
@@ -146,6 +146,8 @@ int tr_linear_prepare(struct tr_linear *model, const struct tr_linear_rows *rows
 static int run(struct tr_linear *model, const struct tr_linear_rows *rows, enum tr_sums which,
                struct tr_error *error)
 {
+    if (rows->count == 0)
+        return 0;
     if (which == TR_SUMS_TRAIN && tr_linear_prepare(model, rows, error) < 0)
         return -1;
     int rc = model->config.sparse ? run_sparse(model, rows, which) : run_dense(model, rows, which);
@@ -188,11 +190,23 @@ static double learning_rate_of_step(const struct tr_linear_config *config, doubl
     return fmax(now, fmin(config->lr_minimum, rate));
 }
 
+/* The gradient of the whole batch, of which this rank may have no rows. */
+static int sum_gradients(struct tr_linear *model, const struct tr_linear_rows *rows,
+                         struct tr_error *error)
+{
+    struct tr_device *device = model->device;
+    if (rows->count == 0 &&
+        device->ops->zero(device, model->w.gradient, model->gradient_floats * sizeof(float)) < 0)
+        return tr_device_failed(device, error);
+    return tr_group_sum_on(model->config.group, device, model->w.gradient, model->gradient_floats,
+                           TR_NUMBER_FLOAT, error);
+}
+
 int tr_linear_step(struct tr_linear *model, const struct tr_linear_rows *rows,
                    struct tr_error *error)
 {
     const struct tr_linear_config *config = &model->config;
-    if (run(model, rows, TR_SUMS_TRAIN, error) < 0)
+    if (run(model, rows, TR_SUMS_TRAIN, error) < 0 || sum_gradients(model, rows, error) < 0)
         return -1;
     for (uint32_t i = 0; i < config->models; i++) {
         struct tr_linear_rates rates = tr_linear_rates_of(config, i);

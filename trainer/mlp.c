@@ -119,4 +119,5 @@ const struct tr_model_ops tr_model_mlp = {
     .onnx = tr_net_model_onnx,
     .put_config = put_config,
     .state = tr_net_model_state,
+    .fold = tr_net_model_fold,
 };

@@ -194,9 +194,10 @@ void tr_net_free(struct tr_net **net)
 /* What a block of rows is and what is done with it. */
 struct block {
     const float *input;
-    uint32_t first; /* number of its first row in the batch */
+    uint32_t at; /* its first row among this rank's */
     uint32_t rows;
     bool learn;
+    const struct tr_net_rows *of; /* which it is a part of */
 };
 
 static const float *source(const struct tr_net *net, const struct block *block, uint32_t number)
@@ -221,25 +222,25 @@ static struct tr_dropout dropout_of(const struct tr_net *net, const struct block
     if (!block->learn || layer->dropout <= 0.0F)
         return dropout;
     dropout.seed = tr_random_bits(net->config.seed, UINT64_C(1) << 32 | k, net->steps);
-    dropout.first = block->first * tr_extent_values(&layer->out);
+    dropout.first = (block->of->first + block->at) * tr_extent_values(&layer->out);
     dropout.below = (uint32_t)((double)layer->dropout * 4294967296.0);
     dropout.scale = 1.0F / (1.0F - layer->dropout);
     return dropout;
 }
 
 /* Block `input` from the batch's features. */
-static int load_block(struct tr_net *net, const void *features, struct block *block)
+static int load_block(struct tr_net *net, struct block *block)
 {
     const struct tr_net_config *config = &net->config;
     size_t values = tr_extent_values(&config->plan.in);
-    size_t from = block->first * values;
+    size_t from = block->at * values;
     if (!net->input) {
-        block->input = (const float *)features + from;
+        block->input = (const float *)block->of->features + from;
         return 0;
     }
     const struct tr_load_args args = {
-        .x = config->bytes ? (const void *)((const uint8_t *)features + from)
-                           : (const void *)((const float *)features + from),
+        .x = config->bytes ? (const void *)((const uint8_t *)block->of->features + from)
+                           : (const void *)((const float *)block->of->features + from),
         .mean = net->scaled ? net->scaling : NULL,
         .inv_std = net->scaled ? net->scaling + config->plan.in.channels : NULL,
         .y = net->input,
@@ -331,7 +332,7 @@ static int backward_product(struct tr_net *net, const struct block *block, uint3
         .rows = block->rows * tr_layer_pixels(layer),
         .dim = tr_layer_dim(layer),
         .outputs = layer->outputs,
-        .accumulate = block->first > 0,
+        .accumulate = block->at > 0,
     };
     if ((conv && tr_launch_patches(net->device, &patches) < 0) ||
         tr_launch_gradient(net->device, &gradient) < 0)
@@ -383,21 +384,21 @@ static int backward_layer(struct tr_net *net, const struct block *block, uint32_
 /* --- one batch -----------------------------------------------------------------------------------
  */
 
-static int loss_block(struct tr_net *net, const struct block *block, const float *labels,
-                      uint32_t label_dim, uint32_t batch_rows)
+static int loss_block(struct tr_net *net, const struct block *block)
 {
+    const struct tr_net_rows *rows = block->of;
     const struct tr_net_config *config = &net->config;
     uint32_t last = config->plan.layer_count - 1;
     struct tr_loss_args loss = {
         .loss = config->loss,
         .z = net->layers[last].out,
-        .labels = labels + (size_t)block->first * label_dim,
-        .label_dim = label_dim,
+        .labels = rows->labels + (size_t)block->at * rows->label_dim,
+        .label_dim = rows->label_dim,
         .rows = block->rows,
         .outputs = config->plan.layers[last].outputs,
         .label_mean = (float)config->label_mean,
         .label_inv_std = (float)(1.0 / config->label_std),
-        .gradient_scale = 1.0F / (float)batch_rows,
+        .gradient_scale = 1.0F / (float)(rows->count + rows->elsewhere),
         .dz = block->learn ? net->layers[last].gradient : NULL,
         .row_loss = net->row_loss,
         .row_hit = net->row_hit,
@@ -406,17 +407,16 @@ static int loss_block(struct tr_net *net, const struct block *block, const float
     return tr_launch_loss(net->device, &loss);
 }
 
-static int run_block(struct tr_net *net, struct block *block, const void *features,
-                     const float *labels, uint32_t label_dim, uint32_t batch_rows)
+static int run_block(struct tr_net *net, struct block *block)
 {
     uint32_t count = net->config.plan.layer_count;
-    if (load_block(net, features, block) < 0)
+    if (load_block(net, block) < 0)
         return -1;
     for (uint32_t k = 0; k < count; k++) {
         if (forward_layer(net, block, k) < 0)
             return -1;
     }
-    if (loss_block(net, block, labels, label_dim, batch_rows) < 0)
+    if (loss_block(net, block) < 0)
         return -1;
     for (uint32_t k = count; k-- > 0 && block->learn;) {
         if (backward_layer(net, block, k) < 0)
@@ -425,17 +425,28 @@ static int run_block(struct tr_net *net, struct block *block, const void *featur
     return 0;
 }
 
-static int run_batch(struct tr_net *net, const void *features, const float *labels,
-                     uint32_t label_dim, uint32_t rows, bool learn, struct tr_error *error)
+static int run_batch(struct tr_net *net, const struct tr_net_rows *rows, bool learn,
+                     struct tr_error *error)
 {
-    for (uint32_t at = 0; at < rows; at += net->block_rows) {
-        struct block block = {.first = at, .rows = net->block_rows, .learn = learn};
-        if (rows - at < block.rows)
-            block.rows = rows - at;
-        if (run_block(net, &block, features, labels, label_dim, rows) < 0)
+    for (uint32_t at = 0; at < rows->count; at += net->block_rows) {
+        struct block block = {.at = at, .rows = net->block_rows, .learn = learn, .of = rows};
+        if (rows->count - at < block.rows)
+            block.rows = rows->count - at;
+        if (run_block(net, &block) < 0)
             return tr_device_failed(net->device, error);
     }
     return 0;
+}
+
+/* The gradient of the whole batch, of which this rank may have no rows. */
+static int sum_gradients(struct tr_net *net, const struct tr_net_rows *rows, struct tr_error *error)
+{
+    struct tr_device *device = net->device;
+    if (rows->count == 0 &&
+        device->ops->zero(device, net->gradient, net->parameter_count * sizeof(float)) < 0)
+        return tr_device_failed(device, error);
+    return tr_group_sum_on(net->config.group, device, net->gradient, net->parameter_count,
+                           TR_NUMBER_FLOAT, error);
 }
 
 /* One optimizer step on n parameters from `at` on. */
@@ -461,11 +472,11 @@ static int update(struct tr_net *net, size_t at, size_t n, double learning_rate,
     return tr_launch_update(net->device, &args);
 }
 
-int tr_net_step(struct tr_net *net, const void *features, const float *labels, uint32_t label_dim,
-                uint32_t rows, double learning_rate, struct tr_error *error)
+int tr_net_step(struct tr_net *net, const struct tr_net_rows *rows, double learning_rate,
+                struct tr_error *error)
 {
     const struct tr_plan *plan = &net->config.plan;
-    if (run_batch(net, features, labels, label_dim, rows, true, error) < 0)
+    if (run_batch(net, rows, true, error) < 0 || sum_gradients(net, rows, error) < 0)
         return -1;
     if (update(net, 0, plan->weight_count, learning_rate, net->config.wd) < 0 ||
         update(net, plan->weight_count, plan->bias_count, learning_rate, 0.0) < 0)
@@ -474,10 +485,9 @@ int tr_net_step(struct tr_net *net, const void *features, const float *labels, u
     return 0;
 }
 
-int tr_net_evaluate(struct tr_net *net, const void *features, const float *labels,
-                    uint32_t label_dim, uint32_t rows, struct tr_error *error)
+int tr_net_evaluate(struct tr_net *net, const struct tr_net_rows *rows, struct tr_error *error)
 {
-    return run_batch(net, features, labels, label_dim, rows, false, error);
+    return run_batch(net, rows, false, error);
 }
 
 /* --- results -------------------------------------------------------------------------------------
@@ -494,6 +504,11 @@ int tr_net_take_sums(struct tr_net *net, enum tr_sums which, struct tr_stats *ou
                      struct tr_error *error)
 {
     return in_label_units(net, tr_tally_read(&net->tally, which, true, out, error), out);
+}
+
+int tr_net_fold(struct tr_net *net, struct tr_error *error)
+{
+    return tr_tally_fold(&net->tally, error);
 }
 
 int tr_net_peek_sums(struct tr_net *net, struct tr_stats *out, struct tr_error *error)

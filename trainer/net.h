@@ -38,6 +38,16 @@ struct tr_net_config {
     uint64_t seed; /* of initial weights and of dropout */
 };
 
+/* Rows of a batch, in device memory. */
+struct tr_net_rows {
+    const void *features;
+    const float *labels; /* (count, label_dim), checked */
+    uint32_t label_dim;
+    uint32_t count;
+    uint32_t first;     /* number of the first in the batch */
+    uint32_t elsewhere; /* rows of the same batch that other ranks have */
+};
+
 struct tr_net;
 
 int tr_net_new(struct tr_device *device, const struct tr_net_config *config, struct tr_net **out,
@@ -46,14 +56,16 @@ int tr_net_new(struct tr_device *device, const struct tr_net_config *config, str
 /* Waits for the device, frees and clears *net; accepts NULL. */
 void tr_net_free(struct tr_net **net);
 
-/* Gives one optimizer step on a batch to the compute stream. features and labels (rows, label_dim)
- * are device memory; labels were checked. */
-int tr_net_step(struct tr_net *net, const void *features, const float *labels, uint32_t label_dim,
-                uint32_t rows, double learning_rate, struct tr_error *error);
+/* Together: gives one optimizer step on a batch to the compute stream. In a group it waits for the
+ * other ranks, and may for the device. */
+int tr_net_step(struct tr_net *net, const struct tr_net_rows *rows, double learning_rate,
+                struct tr_error *error);
 
 /* Adds a batch's loss and hits to TR_SUMS_EVALUATE; the parameters stay. */
-int tr_net_evaluate(struct tr_net *net, const void *features, const float *labels,
-                    uint32_t label_dim, uint32_t rows, struct tr_error *error);
+int tr_net_evaluate(struct tr_net *net, const struct tr_net_rows *rows, struct tr_error *error);
+
+/* As tr_tally_fold. */
+int tr_net_fold(struct tr_net *net, struct tr_error *error);
 
 /* As tr_tally_read, which resets, and tr_tally_peek; the loss of TR_LOSS_SQUARED is in the labels'
  * own units. */

@@ -149,20 +149,27 @@ static double rate_of_step(const struct tr_net_rate *rate, uint64_t step, uint32
     return fmax(rate->start * pow(rate->factor, behind), fmin(rate->least, rate->start));
 }
 
+static struct tr_net_rows rows_of(const struct tr_device_batch *batch)
+{
+    const struct penstock_batch *host = batch->host;
+    return (struct tr_net_rows){batch->data, batch->labels,   host->label_dim,
+                                host->rows,  host->first_row, host->rows_elsewhere};
+}
+
 int tr_net_model_step(struct tr_model *model, const struct tr_device_batch *batch,
                       struct tr_error *error)
 {
     struct tr_net_model *m = tr_net_model_of(model);
     double rate = rate_of_step(&m->rate, tr_net_steps(m->net), batch->host->epoch);
-    return tr_net_step(m->net, batch->data, batch->labels, batch->host->label_dim,
-                       batch->host->rows, rate, error);
+    const struct tr_net_rows rows = rows_of(batch);
+    return tr_net_step(m->net, &rows, rate, error);
 }
 
 int tr_net_model_evaluate(struct tr_model *model, const struct tr_device_batch *batch,
                           struct tr_error *error)
 {
-    return tr_net_evaluate(tr_net_model_of(model)->net, batch->data, batch->labels,
-                           batch->host->label_dim, batch->host->rows, error);
+    const struct tr_net_rows rows = rows_of(batch);
+    return tr_net_evaluate(tr_net_model_of(model)->net, &rows, error);
 }
 
 /* --- results -------------------------------------------------------------------------------------
@@ -196,6 +203,11 @@ int tr_net_model_peek_loss(struct tr_model *model, double *loss, struct tr_error
         return -1;
     *loss = sums.rows > 0.0 ? sums.loss_sum / sums.rows : 0.0;
     return 0;
+}
+
+int tr_net_model_fold(struct tr_model *model, struct tr_error *error)
+{
+    return tr_net_fold(tr_net_model_of(model)->net, error);
 }
 
 size_t tr_net_model_state(struct tr_model *model, struct tr_state_item *items)

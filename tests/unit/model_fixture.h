@@ -68,10 +68,10 @@ static inline void model_rows_release(void *cookie, const struct penstock_batch 
 
 /* Makes a model from the hyperparameters "a=1 b=2". NULL, with *error, where create fails. */
 static inline struct tr_model *model_new(const struct tr_model_ops *ops, struct tr_device *device,
-                                         const char *hyper, struct model_rows *rows,
-                                         struct tr_error *error)
+                                         struct tr_group *group, const char *hyper,
+                                         struct model_rows *rows, struct tr_error *error)
 {
-    _Alignas(double) static char values[TR_HYPER_BYTES_MAX];
+    _Alignas(double) char values[TR_HYPER_BYTES_MAX];
     const struct tr_source source = {rows, model_rows_next, model_rows_release, NULL};
     char words[512] = "";
     char *rest = NULL;
@@ -89,7 +89,7 @@ static inline struct tr_model *model_new(const struct tr_model_ops *ops, struct 
     assert_non_null(head);
     assert_int_equal(tr_head_fill(head, ops->head_rows(values), (size_t)32 << 20, error), 0);
     const struct tr_setup setup = {
-        device, values, head, ((const struct tr_hyper_common *)(const void *)values)->seed, NULL};
+        device, values, head, ((const struct tr_hyper_common *)(const void *)values)->seed, group};
     int rc = ops->create(&setup, &model, error);
     tr_head_free(&head);
     assert_true((rc == 0) == (model != NULL));

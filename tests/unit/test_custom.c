@@ -80,7 +80,7 @@ static void check_device(const char *name)
     double w[DIM + 1] = {0.0};
     make_rows(&rows);
     struct tr_model *model =
-        model_new(&tr_model_custom, device, hyper_of("learning_rate=0.125"), &rows, &error);
+        model_new(&tr_model_custom, device, NULL, hyper_of("learning_rate=0.125"), &rows, &error);
     if (!model)
         fail_msg("%s", error.text);
     for (int i = 0; i < STEPS; i++) {
@@ -128,8 +128,8 @@ static void test_state_goes_on_exactly(void **state)
     struct tr_results results[2];
     make_rows(&rows);
     const char *hyper = hyper_of("learning_rate=0.125");
-    struct tr_model *first = model_new(&tr_model_custom, device, hyper, &rows, &error);
-    struct tr_model *second = model_new(&tr_model_custom, device, hyper, &rows, &error);
+    struct tr_model *first = model_new(&tr_model_custom, device, NULL, hyper, &rows, &error);
+    struct tr_model *second = model_new(&tr_model_custom, device, NULL, hyper, &rows, &error);
     model_pass(first, &rows, true);
     size_t count = first->ops->state(first, saved);
     assert_int_equal(count, 4); /* weights, bias, sums that are under way; hyperparameters */
@@ -153,7 +153,8 @@ static void test_state_goes_on_exactly(void **state)
     tr_export_free(&a);
     tr_export_free(&b);
     tr_model_free(&second);
-    second = model_new(&tr_model_custom, device, hyper_of("learning_rate=0.5"), &rows, &error);
+    second =
+        model_new(&tr_model_custom, device, NULL, hyper_of("learning_rate=0.5"), &rows, &error);
     assert_int_equal(second->ops->state(second, items), count);
     memcpy(items[3].memory, saved[3].memory, items[3].len_bytes);
     assert_int_equal(second->ops->restored(second, &error), -1);
@@ -167,7 +168,7 @@ static void refused(struct model_rows *rows, const char *hyper, const char *mess
 {
     struct tr_device *device = fixture_device("cpu");
     struct tr_error error = {.text = ""};
-    assert_null(model_new(&tr_model_custom, device, hyper, rows, &error));
+    assert_null(model_new(&tr_model_custom, device, NULL, hyper, rows, &error));
     if (!strstr(error.text, message))
         fail_msg("'%s' is not in '%s'", message, error.text);
     tr_device_close(&device);

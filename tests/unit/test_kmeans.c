@@ -294,7 +294,7 @@ static void check_model(const char *device_name, const char *hyper, uint32_t epo
     struct tr_device *device = fixture_device(device_name);
     make_groups(x);
     memset(sum, 0, sizeof sum);
-    struct tr_model *model = model_new(&tr_model_kmeans, device, hyper, &rows, &error);
+    struct tr_model *model = model_new(&tr_model_kmeans, device, NULL, hyper, &rows, &error);
     assert_non_null(model);
     for (uint32_t i = 0; i < epochs; i++) {
         model_pass(model, &rows, true);
@@ -386,7 +386,7 @@ static void test_passes_descend_and_are_repeatable(void **state)
         struct tr_device *device = fixture_device(devices[run_no]);
         const char *hyper = run_no < 2 ? "k=7 epochs=8 seed=5 mini_batch_size=50 eval_metrics=ssd"
                                        : "k=7 epochs=8 seed=6 mini_batch_size=50";
-        struct tr_model *model = model_new(&tr_model_kmeans, device, hyper, &rows, &error);
+        struct tr_model *model = model_new(&tr_model_kmeans, device, NULL, hyper, &rows, &error);
         double want[7 * D] = {0.0};
         for (uint32_t epoch = 0; epoch < 8; epoch++) {
             if (epoch == 7)
@@ -424,13 +424,13 @@ static void test_what_cannot_be_is_refused(void **state)
     struct model_rows rows = {.features = x, .rows = 20, .dim = 3, .batch_rows = 20};
     struct tr_error error;
     fixture_fill(x, 60, 1, 1.0F);
-    assert_null(model_new(&tr_model_kmeans, device, "k=21", &rows, &error));
+    assert_null(model_new(&tr_model_kmeans, device, NULL, "k=21", &rows, &error));
     assert_non_null(strstr(error.text, "k: 21 clusters need as many first rows, and there are 20"));
-    struct tr_model *model = model_new(&tr_model_kmeans, device, "k=20", &rows, &error);
+    struct tr_model *model = model_new(&tr_model_kmeans, device, NULL, "k=20", &rows, &error);
     assert_non_null(model); /* as many centres as rows: none are extra */
     tr_model_free(&model);
     x[4] = NAN;
-    assert_null(model_new(&tr_model_kmeans, device, "k=2", &rows, &error));
+    assert_null(model_new(&tr_model_kmeans, device, NULL, "k=2", &rows, &error));
     assert_non_null(strstr(error.text, "feature column 1 holds values that are not finite"));
     tr_device_close(&device);
 }

@@ -204,12 +204,13 @@ static void check_gradient(struct tr_device *device, struct problem *p)
     struct tr_net *net = new_net(device, p);
     float *x = fixture_array(device, p->features, n_features);
     float *y = fixture_array(device, p->labels, (size_t)p->rows * LABEL_DIM);
+    const struct tr_net_rows rows = {x, y, LABEL_DIM, p->rows, 0, 0};
     /* The first step moves the biases away from zero, and the sums on. */
-    assert_int_equal(tr_net_step(net, x, y, LABEL_DIM, p->rows, 0.5, &error), 0);
+    assert_int_equal(tr_net_step(net, &rows, 0.5, &error), 0);
     assert_int_equal(tr_net_read(net, w0, scaling, &error), 0);
     assert_int_equal(tr_net_take_sums(net, TR_SUMS_TRAIN, &sums, &error), 0);
-    assert_int_equal(tr_net_evaluate(net, x, y, LABEL_DIM, p->rows, &error), 0);
-    assert_int_equal(tr_net_step(net, x, y, LABEL_DIM, p->rows, rate, &error), 0);
+    assert_int_equal(tr_net_evaluate(net, &rows, &error), 0);
+    assert_int_equal(tr_net_step(net, &rows, rate, &error), 0);
     assert_int_equal(tr_net_read(net, w1, scaling, &error), 0);
     assert_int_equal(tr_net_take_sums(net, TR_SUMS_TRAIN, &sums, &error), 0);
     assert_int_equal(tr_net_take_sums(net, TR_SUMS_EVALUATE, &held_out, &error), 0);
@@ -339,15 +340,16 @@ static void train(const char *name, float *parameters, uint64_t seed, double *lo
     struct tr_net *net = new_net(device, &p);
     float *x = fixture_array(device, p.features, feature_floats(&p));
     float *y = fixture_array(device, p.labels, (size_t)p.rows * LABEL_DIM);
+    const struct tr_net_rows rows = {x, y, LABEL_DIM, p.rows, 0, 0};
     for (int i = 0; i < 60; i++) {
-        assert_int_equal(tr_net_step(net, x, y, LABEL_DIM, p.rows, 0.01, &error), 0);
+        assert_int_equal(tr_net_step(net, &rows, 0.01, &error), 0);
         if (i == 0)
             assert_int_equal(tr_net_take_sums(net, TR_SUMS_TRAIN, &sums, &error), 0);
         loss[0] = i == 0 ? sums.loss_sum / sums.rows : loss[0];
     }
     assert_int_equal(tr_net_read(net, parameters, scaling, &error), 0);
     assert_int_equal(tr_net_take_sums(net, TR_SUMS_TRAIN, &sums, &error), 0);
-    assert_int_equal(tr_net_evaluate(net, x, y, LABEL_DIM, p.rows, &error), 0);
+    assert_int_equal(tr_net_evaluate(net, &rows, &error), 0);
     assert_int_equal(tr_net_take_sums(net, TR_SUMS_EVALUATE, &sums, &error), 0);
     loss[1] = sums.loss_sum / sums.rows;
     tr_net_free(&net);

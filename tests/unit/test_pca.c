@@ -89,7 +89,7 @@ static void check_model(struct tr_device *device, const float *x, const char *hy
     struct tr_results results;
     struct tr_results held_out;
     struct tr_export arrays = {0};
-    struct tr_model *model = model_new(&tr_model_pca, device, hyper, &rows, &error);
+    struct tr_model *model = model_new(&tr_model_pca, device, NULL, hyper, &rows, &error);
     assert_non_null(model);
     model_pass(model, &rows, true);
     assert_int_equal(model->ops->results(model, TR_SUMS_TRAIN, &results, &error), 0);
@@ -180,7 +180,7 @@ static void test_components_that_are_not_there_are_zeros(void **state)
         for (uint32_t j = 0; j < DIM; j++)
             x[r * DIM + j] = (float)(r % 16) * (float)(j % 4);
     }
-    struct tr_model *model = model_new(&tr_model_pca, device,
+    struct tr_model *model = model_new(&tr_model_pca, device, NULL,
                                        "num_components=3 algorithm_mode=randomized", &rows, &error);
     model_pass(model, &rows, true);
     assert_int_equal(model->ops->results(model, TR_SUMS_TRAIN, &results, &error), 0);
@@ -211,7 +211,7 @@ static void test_the_rows_order_does_not_matter(void **state)
         struct model_rows rows = {
             .features = i ? turned : x, .rows = ROWS, .dim = DIM, .batch_rows = i ? 33 : 100};
         struct tr_model *model =
-            model_new(&tr_model_pca, device, "num_components=5", &rows, &error);
+            model_new(&tr_model_pca, device, NULL, "num_components=5", &rows, &error);
         model_pass(model, &rows, true);
         assert_int_equal(model->ops->results(model, TR_SUMS_TRAIN, &results[i], &error), 0);
         model->ops->seen(model, &counts[i], &sums[i]);
@@ -231,11 +231,12 @@ static void test_what_cannot_be_is_refused(void **state)
     struct model_rows rows = {.features = x, .rows = ROWS, .dim = DIM, .batch_rows = 100};
     struct tr_error error;
     struct tr_results results;
-    assert_null(model_new(&tr_model_pca, device, "num_components=25", &rows, &error));
+    assert_null(model_new(&tr_model_pca, device, NULL, "num_components=25", &rows, &error));
     assert_non_null(strstr(error.text, "25 components of 24 features are too many"));
     make_rows(x, DIM);
     x[100 * DIM + 7] = INFINITY;
-    struct tr_model *model = model_new(&tr_model_pca, device, "num_components=2", &rows, &error);
+    struct tr_model *model =
+        model_new(&tr_model_pca, device, NULL, "num_components=2", &rows, &error);
     model_pass(model, &rows, true);
     assert_int_equal(model->ops->results(model, TR_SUMS_TRAIN, &results, &error), -1);
     assert_non_null(strstr(error.text, "feature column 7 holds values that are not finite"));
