@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tests/drivers/torch_predict.py JOBS.json - what PyTorch makes of models, in float32, as its users
-compute: scores, distances of kmeans, projections of pca. Jobs are lists of an algorithm, an
-activation, and the paths of model.safetensors, of rows and of the result, both .npy."""
+"""tests/drivers/torch_predict.py - what PyTorch makes of models, in float32, as its users compute.
+
+    torch_predict.py JOBS.json
+
+Writes scores, distances of kmeans, projections of pca. Jobs are lists of an algorithm, an activation,
+and the paths of model.safetensors, of rows and of the result, both .npy.
+"""
 
 import json
 import sys

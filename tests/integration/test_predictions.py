@@ -33,7 +33,7 @@ PREDICTORS = {
     "binary": ["predictor_type=binary_classifier"],
     "multi": ["predictor_type=multiclass_classifier", "num_classes=3"],
 }
-FACTORS = ["num_factors=3", f"feature_dim={DIM}"]
+FACTORS = ["num_factors=3", f"feature_dim={DIM}", "linear_lr=0.1", "factors_lr=0.1"]
 LAYERS = ["hidden_layers=12,7", "learning_rate=0.01"]
 IMAGE = ["num_classes=3", "image_shape=3,9,11", "num_layers=8", "num_filters=4", "optimizer=adam"]
 IMAGE += [f"num_training_samples={ROWS}", "learning_rate=0.01"]
@@ -130,7 +130,7 @@ def supervised(algorithm, hyper, predictor, **more):
 
 
 def make_cases():
-    for kind, case in supervised("linear-learner", [], predict.linear, onnx_input="features"):
+    for kind, case in supervised("linear-learner", ["learning_rate=0.1"], predict.linear, onnx_input="features"):
         yield f"linear-{kind}", case
     for kind, case in supervised("factorization-machines", FACTORS, predict.factorization_machine):
         if kind != "multi":  # which is none of its predictor types
