@@ -25,7 +25,7 @@ static void test_a_step_is_given_whole_or_not_at_all(void **state)
     (void)state;
     static const struct tr_model_ops ops = {.name = "zeroing", .step = zero_step};
     struct tr_device *device = fixture_device("delayed");
-    struct zeroing zeroing = {{&ops, device}, NULL, true};
+    struct zeroing zeroing = {{&ops, device, NULL}, NULL, true};
     const struct tr_device_batch batch = {.slot = 1};
     const float one = 1.0F;
     float seen = 0.0F;
@@ -81,7 +81,7 @@ static void test_a_recorded_step_neither_allocates_nor_waits(void **state)
     static const struct tr_model_ops ops = {
         .name = "allocating", .prepare = allocating_prepare, .step = allocating_step};
     struct tr_device *device = fixture_device("delayed");
-    struct tr_model model = {&ops, device};
+    struct tr_model model = {&ops, device, NULL};
     const struct tr_device_batch batch = {.slot = 0};
     struct tr_error error;
     assert_int_equal(tr_model_step(&model, &batch, &error), -1);
