@@ -34,7 +34,20 @@ ALGORITHMS = {
         "mini_batch_size=20",
         "epochs=4",
     ],
+    # The six values of a row are a picture of 2 x 3 pixels.
+    "image-classification": [
+        "num_classes=2",
+        "image_shape=1,2,3",
+        "num_training_samples=3870",
+        "num_layers=8",
+        "num_filters=2",
+        "optimizer=adam",
+        "mini_batch_size=20",
+        "epochs=2",
+    ],
 }
+# Killed on the delayed device, too.
+DELAYED = ("linear-learner", "factorization-machines", "kmeans", "pca", "mlp")
 STOPPING = ["early_stopping_patience=2", "early_stopping_tolerance=0.001", "num_models=2"]
 
 
@@ -100,23 +113,26 @@ def wait_for(process, folder, count, suffix=".safetensors"):
 
 
 @pytest.mark.parametrize(
-    "algorithm, source", [("linear-learner", "s3"), *((name, "file") for name in ALGORITHMS)]
+    "algorithm, source, device",
+    [("linear-learner", "s3", "cpu"), *((name, "file", "cpu") for name in ALGORITHMS)]
+    + [pytest.param(name, "file", "delayed", marks=pytest.mark.plain_build) for name in DELAYED],
 )
 def test_a_killed_run_goes_on_with_the_same_bytes(
-    penstock, run_penstock, rows, s3_server, tmp_path, algorithm, source
+    penstock, run_penstock, rows, s3_server, tmp_path, algorithm, source, device
 ):
     env, where = {}, rows
     if source == "s3":
         env, where = s3_server(rows.parent).env, "s3://rows/part"
     options = ["--validation", where, "--validation-sample", "0-0.2", "--shuffle-rows", "100"]
     options += ["--last-batch", "drop" if algorithm == "linear-learner" else "keep"]
+    options += ["--device", device]
     hyper = STOPPING if algorithm == "linear-learner" else []
     known = {"algorithm": algorithm, "hyper": hyper}
     run_penstock(command(where, *options, "--model-dir", tmp_path / "whole", **known), env=env).ok()
     checkpoints = tmp_path / "checkpoints"
     args = command(where, *options, "--model-dir", tmp_path / "model", **known)
     args += ["--checkpoint-dir", checkpoints, "--checkpoint-every", "7"]
-    draw = random.Random(algorithm + source)
+    draw = random.Random(algorithm + source + device)
     kills = 0
     for _ in range(20):
         before = len(list(checkpoints.glob("*.safetensors"))) if checkpoints.exists() else 0
