@@ -18,6 +18,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,6 +115,20 @@ def run(args, env=None, timeout=60, cwd=None, stdin=None):
         )
         pytest.fail(f"still running after {timeout} s: {' '.join(args)}\n{said}")
     return Result(args, done.returncode, done.stdout, done.stderr)
+
+
+@contextmanager
+def started(words, env=None, **how):
+    """A program that runs meanwhile, as a Popen; it is killed if it outlives the block."""
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(
+        [str(word) for word in words], env=clean_env(env), **{**streams, "text": True, **how}
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ import xml.etree.ElementTree
 import numpy
 import pytest
 from bench_fixtures import bench  # noqa: F401
-from conftest import REPO, clean_env
+from conftest import REPO, clean_env, started
 
 SHORT = ["--seconds", "0.5", "--warmup-s", "0.15", "--repeats", "2"]
 SMALL_PARTS = ["--part-size", "128KiB", "--memory-limit", "64MiB"]
@@ -369,9 +369,7 @@ def test_cmp_of_a_run_with_itself_and_of_no_runs(run_penstock, measured, tmp_pat
 def test_metrics_can_be_asked_for_meanwhile(penstock, data, tmp_path):
     words = [penstock, "bench", "read", data / "bytes", "--seconds", "30", "--memory-limit", "16MiB",
              "--metrics", ":0"]
-    process = subprocess.Popen([str(word) for word in words], env=clean_env(), text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    try:
+    with started(words) as process:
         said = process.stderr.readline()
         url = f"http://127.0.0.1:{said.rsplit(None, 1)[1]}/metrics"
         received = []
@@ -383,7 +381,6 @@ def test_metrics_can_be_asked_for_meanwhile(penstock, data, tmp_path):
                              if line[0] != "#")
             received.append(float(lines['penstock_bytes_received_total{channel="bench"}']))
         assert 0 < received[0] < received[1]
-    finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
     assert process.returncode == 130
@@ -455,11 +452,10 @@ def test_an_endpoint_that_is_not_there(run_penstock, nowhere):
 
 def test_an_interrupt_while_nothing_comes(penstock, nowhere):
     """There is nothing to tell."""
-    process = subprocess.Popen([penstock, "bench", "read", "s3://bytes/"], env=clean_env(nowhere),
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(0.7)
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=30)
+    with started([penstock, "bench", "read", "s3://bytes/"], nowhere) as process:
+        time.sleep(0.7)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=30)
     assert (process.returncode, said) == (130, "")
 
 
@@ -489,14 +485,13 @@ def test_progress_is_one_line_on_a_terminal(penstock, data):
 
 def interrupted(words, env, when):
     """What a command printed that was interrupted as soon as when() was true."""
-    process = subprocess.Popen([str(word) for word in words], env=clean_env(env), text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    for _ in range(3000):
-        if when() or process.poll() is not None:
-            break
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
+    with started(words, env, stderr=subprocess.DEVNULL) as process:
+        for _ in range(3000):
+            if when() or process.poll() is not None:
+                break
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted: what was measured until then\n" in said
     return said
@@ -525,11 +520,10 @@ def test_an_interrupt_prints_what_there_is(penstock, data, tmp_path):
     out = tmp_path / "bench.json"
     words = [penstock, "bench", "read", data / "bytes", "--seconds", "60", "--warmup-s", "0",
              "--memory-limit", "16MiB", "--json", out]
-    process = subprocess.Popen([str(word) for word in words], env=clean_env(), text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    time.sleep(1.5)
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=30)
+    with started(words) as process:
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "interrupted: what was measured until then" in said and "limited by: " in said
     result = json.loads(out.read_text())

@@ -6,12 +6,11 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 
 import pytest
-from conftest import REPO, SECRET_KEY, clean_env
+from conftest import REPO, SECRET_KEY, started
 
 FAKE_S5CMD = """#!/bin/sh
 [ "$1" = version ] && { echo v9.8.7-abc; exit 0; }
@@ -117,17 +116,15 @@ def test_an_interrupt_ends_the_others_too(penstock, s3_server, data, tmp_path):
     put(tmp_path / "bin", "s5cmd", SLOW)
     record, scratch = tmp_path / "record", tmp_path / "scratch"
     scratch.mkdir()
-    process = subprocess.Popen(
-        [penstock, "bench", "rivals", "s3://bytes/", "--rivals", "s5cmd", "--python", sys.executable,
-         "--dir", scratch],
-        env=clean_env({**s3_server(data).env, "RECORD": record,
-                       "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while not record.exists():
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=30)
+    words = [penstock, "bench", "rivals", "s3://bytes/", "--rivals", "s5cmd", "--python",
+             sys.executable, "--dir", scratch]
+    env = {**s3_server(data).env, "RECORD": record, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    with started(words, env) as process:
+        while not record.exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=30)
     assert process.returncode == 130 and "interrupted: " in said and "penstock, File mode" in said
     assert os.listdir(scratch) == []
 

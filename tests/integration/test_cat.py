@@ -8,7 +8,7 @@ import time
 
 import numpy
 import pytest
-from conftest import clean_env
+from conftest import clean_env, started
 
 SIZES = [1, 700_001, 0, 5_000_000, 65_536, 3, 2_100_000, 17, 333_333]
 
@@ -113,12 +113,7 @@ def test_missing_bucket_and_wrong_words(penstock, s3_server, data):
 
 def test_reader_that_goes_away(penstock, data):
     root, whole = data
-    with subprocess.Popen(
-        [penstock, "cat", root / "data", "--epochs", "1000"],
-        env=clean_env(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
+    with started([penstock, "cat", root / "data", "--epochs", "1000"], text=False) as process:
         assert process.stdout.read(700_002) == whole[0] + whole[1]
         process.stdout.close()
         assert process.stderr.read() == b""
@@ -128,12 +123,7 @@ def test_reader_that_goes_away(penstock, data):
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_signal_while_the_reader_sleeps(penstock, data, signum):
     root, _ = data
-    with subprocess.Popen(
-        [penstock, "cat", root / "data", "--epochs", "1000"],
-        env=clean_env(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
+    with started([penstock, "cat", root / "data", "--epochs", "1000"], text=False) as process:
         process.stdout.read(1)
         time.sleep(0.2)  # the pipe is full: it hangs in write
         process.send_signal(signum)

@@ -6,13 +6,11 @@ damaged, end with the bytes of a run that nothing happened to; others are refuse
 import random
 import shutil
 import signal
-import subprocess
 import time
-from contextlib import contextmanager
 
 import numpy
 import pytest
-from conftest import clean_env
+from conftest import started
 from safetensors import safe_open
 
 COMMON = ["--content-type", "text/csv;label_size=1", "--device", "cpu", "--quiet"]
@@ -80,23 +78,6 @@ def model_of(folder):
     return files
 
 
-@contextmanager
-def started(penstock, args, env=None):
-    process = subprocess.Popen(
-        [str(a) for a in [penstock, *args]],
-        env=clean_env(env),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
 def wait_for(process, folder, count, suffix=".safetensors"):
     """Waits until checkpoints have been written since `folder` was looked at. False: it ended."""
     seen = set()
@@ -136,7 +117,7 @@ def test_a_killed_run_goes_on_with_the_same_bytes(
     kills = 0
     for _ in range(20):
         before = len(list(checkpoints.glob("*.safetensors"))) if checkpoints.exists() else 0
-        with started(penstock, args, env) as process:
+        with started([penstock, *args], env) as process:
             if wait_for(process, checkpoints, before + 2):
                 time.sleep(draw.uniform(0, 0.05))
             killed = process.poll() is None
@@ -170,7 +151,7 @@ def test_a_signal_leaves_a_checkpoint(penstock, run_penstock, tmp_path, phase, n
     args += ["--checkpoint-dir", checkpoints]
     stopped = 0
     for _ in range(20):
-        with started(penstock, args) as process:
+        with started([penstock, *args]) as process:
             process.stdout.readline()  # the first epoch is over
             process.send_signal(number)
             process.send_signal(number)  # timeout(1) and launchers send it to the group as well

@@ -7,7 +7,7 @@ import time
 import urllib.request
 
 import pytest
-from conftest import clean_env
+from conftest import started
 from run_fixtures import data, shell, start  # noqa: F401 (fixtures)
 
 TOTAL = 'penstock_bytes_received_total{channel="train"}'
@@ -86,17 +86,14 @@ def train_words(penstock, rows, epochs, where):
 
 
 def test_a_training_is_scraped(penstock, rows):
-    process = subprocess.Popen([str(w) for w in train_words(penstock, rows, 100000, ":0")],
-                               env=clean_env(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                               text=True)
-    try:
+    words = train_words(penstock, rows, 100000, ":0")
+    with started(words, stdout=subprocess.DEVNULL) as process:
         url = f"http://127.0.0.1:{process.stderr.readline().rsplit(None, 1)[1]}/metrics"
         seen = until(lambda: (now := scrape(url)).get("penstock_train_epoch", 0) >= 2 and now)
         assert seen["penstock_train_rows_total"] >= 80_000 and seen["penstock_train_loss"] >= 0
         assert seen['penstock_records_total{channel="train"}'] >= seen["penstock_train_rows_total"]
         more = until(lambda: (now := scrape(url))["penstock_train_epoch"] > seen["penstock_train_epoch"] and now)
         assert more["penstock_train_rows_total"] > seen["penstock_train_rows_total"]
-    finally:
         process.terminate()
         process.communicate(timeout=30)
 

@@ -13,7 +13,7 @@ import time
 
 import numpy
 import pytest
-from conftest import clean_env
+from conftest import clean_env, started
 
 SOFTMAX = ["--hp", "predictor_type=multiclass_classifier", "--hp", "num_classes=10"]
 CSV = ["--content-type", "text/csv;label_size=1"]
@@ -421,23 +421,12 @@ def test_a_signal_ends_the_run_and_leaves_nothing(penstock, digits, s3_server, t
     if source == "s3":
         env, uri = s3_server(digits.parent).env, "s3://digits/part"
     args = [penstock, *command("--train", uri, *CSV, *SOFTMAX, "--hp", "epochs=1000000")]
-    process = subprocess.Popen(
-        [str(a) for a in [*args, "--model-dir", model]],
-        env=clean_env(env),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
+    with started([*args, "--model-dir", model], env) as process:
         while not process.stdout.readline().startswith("epoch 3/"):
             assert process.poll() is None
         process.send_signal(number)
         sent = time.monotonic()
         _, stderr = process.communicate(timeout=20)
-    finally:
-        process.kill()
-        process.wait()
     assert process.returncode == rc
     assert stderr == f"penstock train: stopped by signal {int(number)} before the end; no model was written\n"
     assert list(model.iterdir()) == []
