@@ -2,6 +2,8 @@
 /* trainer/keeper.c - see trainer/keeper.h. */
 #include "trainer/keeper.h"
 
+#include "trainer/finite.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -165,7 +167,10 @@ int tr_keeper_save(struct tr_keeper *keeper, const struct tr_progress *progress,
     struct tr_summary summary = *keeper->summary;
     if (!options->checkpoint_dir)
         return 0;
-    if (get_places(keeper, texts, error) < 0)
+    keeper->saved_at_s = tr_now_s();
+    keeper->batches = 0;
+    /* A run that went on from what is not finite would come to nothing else, again and again. */
+    if (tr_finite_check(keeper->model, error) < 0 || get_places(keeper, texts, error) < 0)
         return -1;
     for (int i = 0; i < TR_CHANNEL_COUNT; i++) {
         snprintf(places[i].name, sizeof places[i].name, "%s", place_names[i]);
@@ -185,8 +190,6 @@ int tr_keeper_save(struct tr_keeper *keeper, const struct tr_progress *progress,
                   history_bytes(&summary));
     summary.history = NULL; /* an address says nothing later */
     c.item_count += options->model->state(keeper->model, c.items + c.item_count);
-    keeper->saved_at_s = tr_now_s();
-    keeper->batches = 0;
     return tr_checkpoint_write(&c, progress->epoch,
                                progress->pass.batches + (progress->validates ? 1 : 0), error);
 }

@@ -8,6 +8,7 @@
 
 #include "pipe/stop.h"
 #include "trainer/feed.h"
+#include "trainer/finite.h"
 #include "trainer/inputs.h"
 #include "trainer/keeper.h"
 #include "trainer/shape.h"
@@ -469,6 +470,8 @@ static int finish(struct run *run, struct tr_error *error)
     const struct tr_train_options *options = run->options;
     struct tr_export arrays = {0};
     int rc = options->model->export_arrays(run->model, &arrays, error);
+    if (rc == 0)
+        rc = tr_finite_check_arrays(run->model, &arrays, error);
     if (rc == 0 && options->headroom)
         rc = measure_headroom(run, error);
     report_data(run);

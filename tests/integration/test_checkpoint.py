@@ -243,3 +243,54 @@ def test_checkpoint_options_are_checked(run_penstock, rows, tmp_path):
     (tmp_path / "file").write_text("")
     out = run_penstock(command(rows, "--checkpoint-dir", tmp_path / "file"))
     assert out.rc == 1 and "is not a directory" in out.stderr
+
+
+# --- what is not finite ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "algorithm, hyper",
+    [
+        ("linear-learner", ["normalize_data=false"]),  # so that the first rows are not looked into
+        ("mlp", ["normalize_data=false"]),
+        ("factorization-machines", []),
+    ],
+)
+def test_what_is_not_finite_is_not_kept(run_penstock, rows, tmp_path, algorithm, hyper):
+    """A value in the data spoils the model: the checkpoints before stay, and are gone on from."""
+    path = rows / "part-3.csv"
+    good = path.read_text()
+    lines = good.splitlines()
+    lines[400] = "1,nan" + ",1" * 5
+    path.write_text("\n".join(lines) + "\n")
+    checkpoints = tmp_path / "checkpoints"
+    options = ["--checkpoint-dir", checkpoints, "--checkpoint-every", "7", "--device", "delayed"]
+    options += ["--model-dir", tmp_path / "model"]
+    args = command(rows, *options, algorithm=algorithm, hyper=hyper)
+    args.remove("--quiet")
+    out = run_penstock(args)
+    assert out.rc == 1 and "the loss of epoch 0 is not a finite number: lower the learning rate" in out.stderr
+    assert "warning: no checkpoint was written: the model's array " in out.stdout
+    assert list((tmp_path / "model").iterdir()) == []
+    left = {path.name for path in checkpoints.iterdir()}
+    again = run_penstock(args)
+    assert again.rc == 1 and f"goes on from {max(checkpoints.iterdir())}" in again.stdout
+    assert {path.name for path in checkpoints.iterdir()} == left and len(left) == 5
+    path.write_text(good)
+    run_penstock([*args, "--changed-data"]).ok()
+    with numpy.load(tmp_path / "model/model.npz") as model:
+        assert all(numpy.isfinite(model[name]).all() for name in model)
+
+
+def test_a_last_step_that_overflows_is_an_error(run_penstock, tmp_path):
+    """Its loss is that of the weights before it."""
+    (tmp_path / "a.csv").write_text("1,3e38\n" * 10)
+    args = ["train", "--algorithm", "linear-learner", "--train", tmp_path / "a.csv", *COMMON]
+    for assignment in ("predictor_type=regressor", "loss=absolute_loss", "optimizer=sgd", "epochs=1"):
+        args += ["--hp", assignment]
+    for assignment in ("normalize_data=false", "normalize_label=false", "learning_rate=10"):
+        args += ["--hp", assignment]
+    out = run_penstock([*args, "--model-dir", tmp_path / "m", "--checkpoint-dir", tmp_path / "c"])
+    assert out.rc == 1
+    assert "penstock train: the model's array weights holds values that are not finite numbers: " in out.stderr
+    assert list((tmp_path / "m").iterdir()) == list((tmp_path / "c").iterdir()) == []
