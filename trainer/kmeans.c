@@ -5,6 +5,9 @@
  * rows so far; at its end they are merged by Lloyd's algorithm, each with the weight of its rows.
  * Every further pass is an iteration of Lloyd's algorithm over all rows.
  *
+ * Of several ranks each sums up its own rows, and all add up the sums before the centres move: in
+ * the first pass in every step, later at the pass's end.
+ *
  * Places are relative to the mean of the first rows, so that float32 products have digits to tell
  * rows apart that are far from zero.
  */
@@ -37,8 +40,8 @@ struct kmeans {
     struct progress progress;
     uint64_t seed;
     struct tr_centres centres; /* device; count is not looked at: see progress */
-    double *sum;               /* (capacity, dim), device, as what follows */
-    double *number;            /* (capacity) */
+    double *number;            /* (capacity), device, as what follows; the sums lie behind it */
+    double *sum;               /* (capacity, dim) */
     float *origin;             /* (dim) */
     float *ones;               /* (dim) */
     float *x;                  /* (block_rows, dim): a block less the origin */
@@ -66,6 +69,21 @@ static int move(struct kmeans *m, double decay, struct tr_error *error)
     struct tr_move_args args = {m->centres, m->sum, m->number, decay};
     args.centres.count = m->progress.count;
     return tr_launch_move(m->base.device, &args) < 0 ? tr_device_failed(m->base.device, error) : 0;
+}
+
+/* How many numbers, from m->number on, the rows were summed up in. */
+static size_t summed(const struct kmeans *m)
+{
+    return m->capacity + (size_t)m->progress.count * m->dim;
+}
+
+/* Moves the centres by the rows of all ranks. */
+static int move_together(struct kmeans *m, double decay, struct tr_error *error)
+{
+    if (tr_group_sum_on(m->base.group, m->base.device, m->number, summed(m), TR_NUMBER_DOUBLE,
+                        error) < 0)
+        return -1;
+    return move(m, decay, error);
 }
 
 /* Puts `count` centres in the place of all: as if each had one row, and nothing been before. */
@@ -106,17 +124,11 @@ static void free_kmeans(struct tr_model *model)
 {
     struct kmeans *m = of(model);
     const struct tr_device_ops *ops = m->base.device->ops;
-    void *arrays[] = {m->centres.place,
-                      m->centres.transposed,
-                      m->centres.norm,
-                      m->centres.weight,
-                      m->sum,
-                      m->number,
-                      m->origin,
-                      m->ones,
-                      m->x,
-                      m->product,
-                      m->distance,
+    void *arrays[] = {m->centres.place, m->centres.transposed,
+                      m->centres.norm,  m->centres.weight,
+                      m->number,        m->origin,
+                      m->ones,          m->x,
+                      m->product,       m->distance,
                       m->nearest};
     ops->drain(m->base.device);
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
@@ -137,8 +149,7 @@ static int allocate_all(struct kmeans *m, struct tr_error *error)
         !(m->centres.transposed = tr_device_allocate(device, n, sizeof(float), error)) ||
         !(m->centres.norm = tr_device_allocate(device, m->capacity, sizeof(float), error)) ||
         !(m->centres.weight = tr_device_allocate(device, m->capacity, sizeof(double), error)) ||
-        !(m->sum = tr_device_allocate(device, n, sizeof(double), error)) ||
-        !(m->number = tr_device_allocate(device, m->capacity, sizeof(double), error)) ||
+        !(m->number = tr_device_allocate(device, m->capacity + n, sizeof(double), error)) ||
         !(m->origin = tr_device_allocate(device, m->dim, sizeof(float), error)) ||
         !(m->ones = tr_device_allocate(device, m->dim, sizeof(float), error)) ||
         !(m->x = tr_device_allocate(device, rows * m->dim, sizeof(float), error)) ||
@@ -146,6 +157,7 @@ static int allocate_all(struct kmeans *m, struct tr_error *error)
         !(m->distance = tr_device_allocate(device, rows, sizeof(float), error)) ||
         !(m->nearest = tr_device_allocate(device, rows, sizeof(uint32_t), error)))
         return -1;
+    m->sum = m->number + m->capacity;
     return 0;
 }
 
@@ -308,14 +320,15 @@ static int run_batch(struct kmeans *m, const struct tr_device_batch *batch, enum
 static int step(struct tr_model *model, const struct tr_device_batch *batch, struct tr_error *error)
 {
     struct kmeans *m = of(model);
+    double rows = (double)batch->host->rows + (double)batch->host->rows_elsewhere;
     double decay = 1.0;
     if (run_batch(m, batch, TR_SUMS_TRAIN, error) < 0)
         return -1;
     if (m->progress.merged)
         return 0;
     if (m->hyper.half_life_time_size > 0)
-        decay = pow(0.5, (double)batch->host->rows / (double)m->hyper.half_life_time_size);
-    return move(m, decay, error);
+        decay = pow(0.5, rows / (double)m->hyper.half_life_time_size);
+    return move_together(m, decay, error);
 }
 
 static int evaluate(struct tr_model *model, const struct tr_device_batch *batch,
@@ -384,7 +397,7 @@ static int epoch_end(struct tr_model *model, uint32_t epoch, bool last, struct t
     struct kmeans *m = of(model);
     (void)epoch;
     (void)last;
-    return m->progress.merged ? move(m, 0.0, error) : merge(m, error);
+    return m->progress.merged ? move_together(m, 0.0, error) : merge(m, error);
 }
 
 /* --- results -------------------------------------------------------------------------------------
@@ -470,6 +483,24 @@ static size_t state(struct tr_model *model, struct tr_state_item *items)
     return sizeof all / sizeof *all;
 }
 
+static int fold(struct tr_model *model, struct tr_error *error)
+{
+    struct kmeans *m = of(model);
+    if (tr_group_fold_on(m->base.group, m->base.device, m->number, summed(m), TR_NUMBER_DOUBLE,
+                         error) < 0)
+        return -1;
+    return tr_tally_fold(&m->tally, error);
+}
+
+static int restored(struct tr_model *model, struct tr_error *error)
+{
+    struct kmeans *m = of(model);
+    if (tr_group_unfold_on(m->base.group, m->base.device, m->number, summed(m), TR_NUMBER_DOUBLE,
+                           error) < 0)
+        return -1;
+    return tr_tally_unfold(&m->tally, error);
+}
+
 const struct tr_model_ops tr_model_kmeans = {
     .name = "kmeans",
     .title = "AWS/KMeansWebscale",
@@ -488,4 +519,6 @@ const struct tr_model_ops tr_model_kmeans = {
     .export_arrays = export_arrays,
     .put_config = put_config,
     .state = state,
+    .restored = restored,
+    .fold = fold,
 };

@@ -4,12 +4,15 @@
  * What is learnt are moments (trainer/moments.h), from which components are found on the host after
  * the pass (trainer/pca_solve.h). Moments do not depend on the rows' order, but for rounding, and
  * the checksum not even for that: two runs that print the same have seen the same rows.
+ *
+ * Of several ranks each keeps the moments of its own rows; only what is found is of all.
  */
 #include "trainer/device_use.h"
 #include "trainer/eigen.h"
 #include "trainer/model.h"
 #include "trainer/moments_math.h"
 #include "trainer/pca_hyper.h"
+#include "trainer/pca_ranks.h"
 #include "trainer/pca_solve.h"
 
 #include <math.h>
@@ -29,7 +32,7 @@
 
 /* Moments of a pass over rows: device arrays, but for the number of rows. */
 struct moments {
-    double *mean;    /* (dim) */
+    double *mean;    /* (dim); the next two lie behind it */
     double *square;  /* (dim) */
     double *product; /* (dim, width) */
     float *omega;    /* (dim, width); NULL: the identity */
@@ -58,8 +61,10 @@ struct pca {
     double *origin;     /* (dim) */
     double *components; /* (num_components, dim) */
     double *values;     /* (num_components) */
-    double total;
+    double *total;      /* (1) */
+    double rows_seen;   /* of all ranks, as the next */
     uint64_t checksum_seen;
+    bool whole; /* the moments are of all ranks' rows: a checkpoint's, and no step since */
     bool found; /* not part of a checkpoint: what is above comes from the moments again */
 };
 
@@ -88,10 +93,8 @@ static void free_pca(struct tr_model *model)
     const struct tr_device_ops *ops = m->base.device->ops;
     ops->drain(m->base.device);
     for (int i = 0; i < TR_SUMS_COUNT; i++) {
-        void *arrays[] = {m->moments[i].mean, m->moments[i].square, m->moments[i].product,
-                          m->moments[i].omega};
-        for (size_t j = 0; j < sizeof arrays / sizeof *arrays; j++)
-            ops->dealloc(m->base.device, arrays[j]);
+        ops->dealloc(m->base.device, m->moments[i].mean);
+        ops->dealloc(m->base.device, m->moments[i].omega);
     }
     void *arrays[] = {m->y, m->z, m->gram, m->shift, m->block, m->projected, m->key, m->checksum};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
@@ -102,21 +105,24 @@ static void free_pca(struct tr_model *model)
     free(m);
 }
 
+/* Numbers from moments->mean on. */
+static size_t moments_count(const struct pca *m, const struct moments *moments)
+{
+    return (size_t)m->dim * (2 + (size_t)moments->width);
+}
+
 static int allocate_moments(struct pca *m, struct moments *moments, uint32_t width, bool with_omega,
                             struct tr_error *error)
 {
     struct tr_device *device = m->base.device;
-    size_t n = (size_t)m->dim * width;
     moments->width = width;
-    moments->mean = tr_device_allocate(device, m->dim, sizeof(double), error);
-    moments->square =
-        moments->mean ? tr_device_allocate(device, m->dim, sizeof(double), error) : NULL;
-    moments->product =
-        moments->square ? tr_device_allocate(device, n, sizeof(double), error) : NULL;
-    if (!moments->product)
+    moments->mean = tr_device_allocate(device, moments_count(m, moments), sizeof(double), error);
+    if (!moments->mean)
         return -1;
+    moments->square = moments->mean + m->dim;
+    moments->product = moments->square + m->dim;
     if (with_omega)
-        moments->omega = tr_device_allocate(device, n, sizeof(float), error);
+        moments->omega = tr_device_allocate(device, (size_t)m->dim * width, sizeof(float), error);
     return with_omega && !moments->omega ? -1 : 0;
 }
 
@@ -162,6 +168,12 @@ static int draw_omega(struct pca *m, uint64_t seed, struct tr_error *error)
                          error);
 }
 
+/* Numbers from m->origin on: what is found. */
+static size_t found_count(const struct pca *m)
+{
+    return m->dim + (size_t)m->hyper.num_components * (m->dim + 1) + 1;
+}
+
 static int make(struct pca *m, uint64_t seed, struct tr_error *error)
 {
     uint32_t count = m->hyper.num_components;
@@ -179,11 +191,12 @@ static int make(struct pca *m, uint64_t seed, struct tr_error *error)
                        "%u features are too many for algorithm_mode regular, which takes up to %u: "
                        "choose randomized",
                        m->dim, REGULAR_DIM_MAX);
-    m->origin = calloc(m->dim + (size_t)count * (m->dim + 1), sizeof *m->origin);
+    m->origin = calloc(found_count(m), sizeof *m->origin);
     if (!m->origin)
         return tr_fail(error, "no memory");
     m->components = m->origin + m->dim;
     m->values = m->components + (size_t)count * m->dim;
+    m->total = m->values + count;
     if (tr_eigen_available(error) < 0)
         return -1;
     if (m->base.device->ops->event_new(m->base.device, &m->ready) < 0)
@@ -261,11 +274,33 @@ static int add_rows(struct pca *m, struct moments *moments, const float *x, uint
     return 0;
 }
 
+static int clear(struct pca *m, struct moments *moments, struct tr_error *error)
+{
+    struct tr_device *device = m->base.device;
+    moments->rows = 0.0;
+    return device->ops->zero(device, moments->mean, moments_count(m, moments) * sizeof(double)) < 0
+               ? tr_device_failed(device, error)
+               : 0;
+}
+
+/* What is of all ranks' rows stays rank 0's alone. */
+static int unfold(struct pca *m, struct tr_error *error)
+{
+    m->whole = false;
+    if (tr_group_rank(m->base.group) > 0 && clear(m, &m->moments[TR_SUMS_TRAIN], error) < 0)
+        return -1;
+    return tr_group_unfold_on(m->base.group, m->base.device, m->checksum, 1, TR_NUMBER_WORD, error);
+}
+
 static int step(struct tr_model *model, const struct tr_device_batch *batch, struct tr_error *error)
 {
     struct pca *m = of(model);
     const struct tr_checksum_args args = {batch->features, m->key, m->checksum, batch->host->rows,
                                           m->dim};
+    if (m->whole && unfold(m, error) < 0)
+        return -1;
+    if (args.rows == 0)
+        return 0;
     if (tr_launch_checksum(m->base.device, &args) < 0)
         return tr_device_failed(m->base.device, error);
     return add_rows(m, &m->moments[TR_SUMS_TRAIN], batch->features, batch->host->rows, error);
@@ -280,13 +315,19 @@ static const char *objective(const struct tr_model *model)
     return "reconstruction_mse_objective";
 }
 
-/* Reads moments into host memory: *memory, which the caller frees, holds what `out` points to. */
+/* Whether the moments on this rank are already those of all ranks' rows. */
+static bool is_whole(const struct pca *m, const struct moments *moments)
+{
+    return !m->base.group || (m->whole && moments == &m->moments[TR_SUMS_TRAIN]);
+}
+
+/* Reads moments, and adds up those of all ranks: *memory, which the caller frees, holds what `out`
+ * points to. */
 static int take(struct pca *m, const struct moments *moments, const float *omega, double **memory,
                 struct tr_pca_moments *out, struct tr_error *error)
 {
-    struct tr_device *device = m->base.device;
-    size_t n = (size_t)m->dim * moments->width;
-    double *host = malloc((2 * (size_t)m->dim + n) * sizeof *host);
+    size_t n = moments_count(m, moments);
+    double *host = malloc(n * sizeof *host);
     *memory = host;
     if (!host)
         return tr_fail(error, "no memory for the moments");
@@ -297,19 +338,26 @@ static int take(struct pca *m, const struct moments *moments, const float *omega
                                    .mean = host,
                                    .square = host + m->dim,
                                    .product = host + 2 * (size_t)m->dim};
-    if (tr_device_take(device, m->ready, host, moments->mean, m->dim * sizeof *host, error) < 0 ||
-        tr_device_take(device, m->ready, host + m->dim, moments->square, m->dim * sizeof *host,
-                       error) < 0 ||
-        tr_device_take(device, m->ready, host + 2 * (size_t)m->dim, moments->product,
-                       n * sizeof *host, error) < 0 ||
-        tr_device_take(device, m->ready, &m->checksum_seen, m->checksum, sizeof m->checksum_seen,
-                       error) < 0)
+    if (tr_device_take(m->base.device, m->ready, host, moments->mean, n * sizeof *host, error) < 0)
         return -1;
-    for (uint32_t i = 0; i < m->dim; i++) {
-        if (!isfinite(out->square[i]))
+    return is_whole(m, moments) ? 0 : tr_pca_add_ranks(m->base.group, out, error);
+}
+
+static int check_finite(const struct tr_pca_moments *moments, struct tr_error *error)
+{
+    for (uint32_t i = 0; i < moments->dim; i++) {
+        if (!isfinite(moments->square[i]))
             return tr_fail(error, "feature column %u holds values that are not finite numbers", i);
     }
     return 0;
+}
+
+static int take_checksum(struct pca *m, struct tr_error *error)
+{
+    if (tr_device_take(m->base.device, m->ready, &m->checksum_seen, m->checksum,
+                       sizeof m->checksum_seen, error) < 0)
+        return -1;
+    return m->whole ? 0 : tr_group_sum(m->base.group, &m->checksum_seen, 1, TR_NUMBER_WORD, error);
 }
 
 /* The components as omega of a held-out channel's moments: (dim, num_components); the caller frees
@@ -327,16 +375,27 @@ static float *transposed_components(const struct pca *m, struct tr_error *error)
     return omega;
 }
 
+/* Every rank solves, so that none waits for long; but the components of all are rank 0's, since
+ * equal variances leave a choice to the last bit. */
 static int find_components(struct pca *m, struct tr_error *error)
 {
     struct tr_pca_moments moments;
     double *memory;
     int rc = take(m, &m->moments[TR_SUMS_TRAIN], m->omega, &memory, &moments, error);
+    if (rc == 0)
+        rc = take_checksum(m, error);
+    if (rc == 0)
+        rc = check_finite(&moments, error);
+    if (rc == 0)
+        m->rows_seen = moments.rows;
     for (uint32_t i = 0; i < m->dim && rc == 0; i++)
         m->origin[i] = m->hyper.subtract_mean == TR_FALSE ? 0.0 : moments.mean[i];
     if (rc == 0)
         rc = tr_pca_solve(&moments, m->origin, m->hyper.num_components, m->components, m->values,
-                          &m->total, error);
+                          m->total, error);
+    if (rc == 0 && !m->whole)
+        rc =
+            tr_group_broadcast(m->base.group, m->origin, found_count(m) * sizeof *m->origin, error);
     free(memory);
     return rc;
 }
@@ -374,8 +433,6 @@ static int explain_held_out(struct pca *m, double *total, double *explained, dou
                             struct tr_error *error)
 {
     struct moments *held_out = &m->moments[TR_SUMS_EVALUATE];
-    const struct tr_device_ops *ops = m->base.device->ops;
-    size_t n = (size_t)m->dim * held_out->width;
     struct tr_pca_moments moments;
     double *memory;
     float *omega = transposed_components(m, error);
@@ -383,18 +440,14 @@ static int explain_held_out(struct pca *m, double *total, double *explained, dou
         return -1;
     int rc = take(m, held_out, omega, &memory, &moments, error);
     if (rc == 0)
+        rc = check_finite(&moments, error);
+    if (rc == 0) {
         tr_pca_explained(&moments, m->origin, total, explained);
-    *rows = held_out->rows;
+        *rows = moments.rows;
+    }
     free(omega);
     free(memory);
-    if (rc < 0)
-        return -1;
-    held_out->rows = 0.0;
-    if (ops->zero(m->base.device, held_out->mean, m->dim * sizeof(double)) < 0 ||
-        ops->zero(m->base.device, held_out->square, m->dim * sizeof(double)) < 0 ||
-        ops->zero(m->base.device, held_out->product, n * sizeof(double)) < 0)
-        return tr_device_failed(m->base.device, error);
-    return 0;
+    return rc < 0 ? -1 : clear(m, held_out, error);
 }
 
 static int results(struct tr_model *model, enum tr_sums which, struct tr_results *out,
@@ -403,11 +456,12 @@ static int results(struct tr_model *model, enum tr_sums which, struct tr_results
     struct pca *m = of(model);
     double explained = 0.0;
     double total;
-    double rows = m->moments[TR_SUMS_TRAIN].rows;
+    double rows = 0.0;
     if (which == TR_SUMS_TRAIN) {
         if (solve(m, error) < 0)
             return -1;
-        total = m->total;
+        total = *m->total;
+        rows = m->rows_seen;
         for (uint32_t k = 0; k < m->hyper.num_components; k++)
             explained += m->values[k];
     } else if (explain_held_out(m, &total, &explained, &rows, error) < 0) {
@@ -420,7 +474,7 @@ static int results(struct tr_model *model, enum tr_sums which, struct tr_results
 
 static void seen_rows(const struct tr_model *model, uint64_t *rows, uint64_t *checksum)
 {
-    *rows = (uint64_t)seen(model)->moments[TR_SUMS_TRAIN].rows;
+    *rows = (uint64_t)seen(model)->rows_seen;
     *checksum = seen(model)->checksum_seen;
 }
 
@@ -434,7 +488,7 @@ static int export_arrays(struct tr_model *model, struct tr_export *out, struct t
     const uint64_t shape[] = {count, m->dim};
     if (solve_once(m, error) < 0)
         return -1;
-    double rows = m->moments[TR_SUMS_TRAIN].rows;
+    double rows = m->rows_seen;
     double freedom = m->hyper.subtract_mean == TR_FALSE ? rows : rows - 1.0;
     float *components = tr_export_add(out, "components", 2, shape, error);
     float *mean = components ? tr_export_add(out, "mean", 1, shape + 1, error) : NULL;
@@ -451,7 +505,7 @@ static int export_arrays(struct tr_model *model, struct tr_export *out, struct t
     for (uint32_t k = 0; k < count; k++) {
         singular[k] = (float)sqrt(m->values[k]);
         variance[k] = (float)(m->values[k] / fmax(freedom, 1.0));
-        ratio[k] = m->total > 0.0 ? (float)(m->values[k] / m->total) : 0.0F;
+        ratio[k] = *m->total > 0.0 ? (float)(m->values[k] / *m->total) : 0.0F;
     }
     tr_export_fact(out, "feature_dim", m->dim);
     tr_export_fact(out, "num_components", count);
@@ -487,6 +541,39 @@ static size_t state(struct tr_model *model, struct tr_state_item *items)
     return 5;
 }
 
+static int fold_moments(struct pca *m, struct tr_error *error)
+{
+    struct moments *train = &m->moments[TR_SUMS_TRAIN];
+    struct tr_pca_moments moments;
+    double *memory;
+    int rc = take(m, train, m->omega, &memory, &moments, error);
+    if (rc == 0) {
+        train->rows = moments.rows;
+        rc = tr_device_put(m->base.device, m->ready, train->mean, memory,
+                           moments_count(m, train) * sizeof *memory, error);
+    }
+    free(memory);
+    return rc;
+}
+
+static int fold(struct tr_model *model, struct tr_error *error)
+{
+    struct pca *m = of(model);
+    if (!is_whole(m, &m->moments[TR_SUMS_TRAIN]) &&
+        (fold_moments(m, error) < 0 ||
+         tr_group_sum_on(m->base.group, m->base.device, m->checksum, 1, TR_NUMBER_WORD, error) < 0))
+        return -1;
+    return unfold(m, error);
+}
+
+/* Every rank has the moments of all, to find the components from where the pass is over. */
+static int restored(struct tr_model *model, struct tr_error *error)
+{
+    (void)error;
+    of(model)->whole = true;
+    return 0;
+}
+
 const struct tr_model_ops tr_model_pca = {
     .name = "pca",
     .title = "PCA",
@@ -504,5 +591,7 @@ const struct tr_model_ops tr_model_pca = {
     .export_arrays = export_arrays,
     .put_config = put_config,
     .state = state,
+    .restored = restored,
+    .fold = fold,
     .seen = seen_rows,
 };

@@ -21,10 +21,10 @@ struct tr_pca_moments {
     uint32_t dim;
     uint32_t width;
     double rows;
-    const float *omega;    /* (dim, width), or NULL: regular */
-    const double *mean;    /* (dim) */
-    const double *square;  /* (dim) */
-    const double *product; /* (dim, width) */
+    const float *omega; /* (dim, width), or NULL: regular */
+    double *mean;       /* (dim) */
+    double *square;     /* (dim) */
+    double *product;    /* (dim, width) */
 };
 
 /* Finds the first `count` components, count <= width.
