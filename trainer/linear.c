@@ -163,6 +163,11 @@ int tr_linear_fold(struct tr_linear *model, struct tr_error *error)
     return tr_tally_fold(&model->tally, error);
 }
 
+int tr_linear_unfold(struct tr_linear *model, struct tr_error *error)
+{
+    return tr_tally_unfold(&model->tally, error);
+}
+
 int tr_linear_peek_sums(struct tr_linear *model, struct tr_stats *out, struct tr_error *error)
 {
     int rc = tr_tally_peek(&model->tally, out, error);

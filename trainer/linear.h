@@ -109,8 +109,9 @@ int tr_linear_evaluate(struct tr_linear *model, const struct tr_linear_rows *row
 int tr_linear_read_sums(struct tr_linear *model, enum tr_sums which, bool reset,
                         struct tr_stats *out, struct tr_error *error);
 
-/* As tr_tally_fold. */
+/* As tr_tally_fold and tr_tally_unfold. */
 int tr_linear_fold(struct tr_linear *model, struct tr_error *error);
+int tr_linear_unfold(struct tr_linear *model, struct tr_error *error);
 
 /* Sums of this rank's training so far without waiting: each call starts a read-back and returns
  * what the latest finished one brought (all zero before the first). out (models). */

@@ -273,6 +273,11 @@ static int fold(struct tr_model *model, struct tr_error *error)
     return tr_linear_fold(of(model)->linear, error);
 }
 
+static int restored(struct tr_model *model, struct tr_error *error)
+{
+    return tr_linear_unfold(of(model)->linear, error);
+}
+
 static int peek_loss(struct tr_model *model, double *loss, struct tr_error *error)
 {
     struct linear_model *m = of(model);
@@ -375,5 +380,6 @@ const struct tr_model_ops tr_model_linear = {
     .onnx = onnx,
     .put_config = put_config,
     .state = state,
+    .restored = restored,
     .fold = fold,
 };

@@ -119,5 +119,6 @@ const struct tr_model_ops tr_model_mlp = {
     .onnx = tr_net_model_onnx,
     .put_config = put_config,
     .state = tr_net_model_state,
+    .restored = tr_net_model_restored,
     .fold = tr_net_model_fold,
 };

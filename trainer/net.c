@@ -511,6 +511,11 @@ int tr_net_fold(struct tr_net *net, struct tr_error *error)
     return tr_tally_fold(&net->tally, error);
 }
 
+int tr_net_unfold(struct tr_net *net, struct tr_error *error)
+{
+    return tr_tally_unfold(&net->tally, error);
+}
+
 int tr_net_peek_sums(struct tr_net *net, struct tr_stats *out, struct tr_error *error)
 {
     return in_label_units(net, tr_tally_peek(&net->tally, out, error), out);

@@ -64,8 +64,9 @@ int tr_net_step(struct tr_net *net, const struct tr_net_rows *rows, double learn
 /* Adds a batch's loss and hits to TR_SUMS_EVALUATE; the parameters stay. */
 int tr_net_evaluate(struct tr_net *net, const struct tr_net_rows *rows, struct tr_error *error);
 
-/* As tr_tally_fold. */
+/* As tr_tally_fold and tr_tally_unfold. */
 int tr_net_fold(struct tr_net *net, struct tr_error *error);
+int tr_net_unfold(struct tr_net *net, struct tr_error *error);
 
 /* As tr_tally_read, which resets, and tr_tally_peek; the loss of TR_LOSS_SQUARED is in the labels'
  * own units. */

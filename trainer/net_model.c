@@ -210,6 +210,11 @@ int tr_net_model_fold(struct tr_model *model, struct tr_error *error)
     return tr_net_fold(tr_net_model_of(model)->net, error);
 }
 
+int tr_net_model_restored(struct tr_model *model, struct tr_error *error)
+{
+    return tr_net_unfold(tr_net_model_of(model)->net, error);
+}
+
 size_t tr_net_model_state(struct tr_model *model, struct tr_state_item *items)
 {
     struct tr_net_model *m = tr_net_model_of(model);

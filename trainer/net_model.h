@@ -65,6 +65,7 @@ int tr_net_model_results(struct tr_model *model, enum tr_sums which, struct tr_r
                          struct tr_error *error);
 int tr_net_model_peek_loss(struct tr_model *model, double *loss, struct tr_error *error);
 int tr_net_model_fold(struct tr_model *model, struct tr_error *error);
+int tr_net_model_restored(struct tr_model *model, struct tr_error *error);
 size_t tr_net_model_state(struct tr_model *model, struct tr_state_item *items);
 
 /* The optimizer, its learning rate and its own numbers, for config.json. */
