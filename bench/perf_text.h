@@ -8,6 +8,7 @@
 #define BENCH_PERF_TEXT_H
 
 #include "bench/perf.h"
+#include "formats/mix.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -16,10 +17,7 @@ static uint64_t perf_seed = 88172645463325252u;
 
 static inline uint64_t perf_random(void)
 {
-    perf_seed ^= perf_seed << 13;
-    perf_seed ^= perf_seed >> 7;
-    perf_seed ^= perf_seed << 17;
-    return perf_seed;
+    return fmt_mix_next(&perf_seed);
 }
 
 /* 0 to 1. */

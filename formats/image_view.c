@@ -10,28 +10,23 @@
  * does. */
 enum { TRIES = 10 };
 
-static uint64_t draw(uint64_t *state)
-{
-    return fmt_mix(*state += FMT_MIX_STEP);
-}
-
 static uint64_t begin(struct fmt_lot lot)
 {
     uint64_t state = lot.seed;
-    state = draw(&state) ^ lot.epoch;
-    state = draw(&state) ^ lot.position;
-    return draw(&state);
+    state = fmt_mix_next(&state) ^ lot.epoch;
+    state = fmt_mix_next(&state) ^ lot.position;
+    return fmt_mix_next(&state);
 }
 
 /* 0 to n - 1. */
 static uint32_t draw_below(uint64_t *state, uint32_t n)
 {
-    return (uint32_t)((draw(state) >> 32) * n >> 32);
+    return (uint32_t)((fmt_mix_next(state) >> 32) * n >> 32);
 }
 
 static double draw_between(uint64_t *state, double least, double most)
 {
-    return least + (most - least) * ((double)(draw(state) >> 11) * 0x1p-53);
+    return least + (most - least) * ((double)(fmt_mix_next(state) >> 11) * 0x1p-53);
 }
 
 /* A part of the picture of a random size and proportion. */
@@ -100,8 +95,8 @@ enum fmt_rc fmt_view_choose(const struct fmt_image_options *image, struct fmt_lo
                             struct fmt_error *error)
 {
     uint64_t state = begin(lot);
-    view->mirror =
-        image->mirror == FMT_MIRROR_RANDOM ? draw(&state) >> 63 : image->mirror == FMT_MIRROR_ON;
+    view->mirror = image->mirror == FMT_MIRROR_RANDOM ? fmt_mix_next(&state) >> 63
+                                                      : image->mirror == FMT_MIRROR_ON;
     switch (image->crop) {
     case FMT_CROP_RANDOM_RESIZED:
         choose_part(image, &state, width, height, view);

@@ -9,19 +9,11 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
+#include "tests/chance.h"
+
 /* Objects up to ARENA_BYTES, between two pages that must not be touched. */
 #define ARENA_BYTES ((size_t)1 << 16)
 static uint8_t *arena;
-
-static uint64_t seed = 88172645463325252u;
-
-static inline uint32_t below(uint32_t n)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return (uint32_t)((seed >> 11) % n);
-}
 
 static inline int arena_make(void **state)
 {

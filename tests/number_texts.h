@@ -8,16 +8,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "formats/mix.h"
+
 #define TEXT_BYTES 400
 
 static uint64_t text_seed = 0x9e3779b97f4a7c15u;
 
 static inline uint64_t text_next_random(void)
 {
-    text_seed ^= text_seed << 13;
-    text_seed ^= text_seed >> 7;
-    text_seed ^= text_seed << 17;
-    return text_seed;
+    return fmt_mix_next(&text_seed);
 }
 
 static inline uint32_t text_below(uint32_t n)

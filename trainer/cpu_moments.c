@@ -118,7 +118,7 @@ int tr_cpu_checksum(const struct tr_blas *blas, const void *args)
             memcpy(&bits, &x[j], sizeof bits);
             row += bits * a->key[j];
         }
-        sum += tr_random_mix(row);
+        sum += fmt_mix(row);
     }
     *a->sum += sum;
     return 0;

@@ -108,7 +108,7 @@ static __global__ void checksum_kernel(tr_checksum_args a)
             hash += __float_as_uint(x[j]) * a.key[j];
         for (uint32_t half = 16U; half > 0; half /= 2)
             hash += __shfl_down_sync(0xffffffffU, hash, half);
-        sum += tr_random_mix(hash);
+        sum += fmt_mix(hash);
     }
     if (lane == 0)
         atomicAdd((unsigned long long *)a.sum, (unsigned long long)sum);

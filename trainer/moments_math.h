@@ -45,7 +45,7 @@ TR_RANDOM_FN void tr_moments_merge_mean(const struct tr_moments_args *a, uint32_
 /* Factor of column `column` in the hash of a row. */
 TR_RANDOM_FN uint64_t tr_checksum_key(uint32_t column)
 {
-    return tr_random_mix(((uint64_t)column + 1) * UINT64_C(0x9e3779b97f4a7c15));
+    return fmt_mix(((uint64_t)column + 1) * FMT_MIX_STEP);
 }
 
 #endif

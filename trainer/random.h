@@ -3,37 +3,26 @@
  * alone, so that initial weights, centres and masks are the same bits on every device, for any
  * number of threads, and after a resume.
  *
- * Streams part uses that must not share numbers. The generator is splitmix64 (Steele, Lea and Flood
- * 2014), entered at a place that the seed and the stream give.
+ * Streams part uses that must not share numbers. The generator is that of formats/mix.h, entered at
+ * a place that the seed and the stream give.
  *
  * Threads: pure functions. Compiles as C11 and as C++17 (nvcc).
  */
 #ifndef TRAINER_RANDOM_H
 #define TRAINER_RANDOM_H
 
+#include "formats/mix.h"
+
 #include <math.h>
 #include <stdint.h>
 
-#ifdef __CUDACC__
-#define TR_RANDOM_FN static __device__ __host__ __forceinline__
-#else
-#define TR_RANDOM_FN static inline
-#endif
-
-/* A permutation of the 64-bit numbers that leaves no pattern. */
-TR_RANDOM_FN uint64_t tr_random_mix(uint64_t z)
-{
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
+#define TR_RANDOM_FN FMT_MIX_FN
 
 /* Number `index` of a stream: 64 random bits. */
 TR_RANDOM_FN uint64_t tr_random_bits(uint64_t seed, uint64_t stream, uint64_t index)
 {
-    const uint64_t golden = UINT64_C(0x9e3779b97f4a7c15);
-    uint64_t from = tr_random_mix(tr_random_mix(seed + golden) ^ (stream * golden));
-    return tr_random_mix(from + (index + 1) * golden);
+    uint64_t from = fmt_mix(fmt_mix(seed + FMT_MIX_STEP) ^ (stream * FMT_MIX_STEP));
+    return fmt_mix(from + (index + 1) * FMT_MIX_STEP);
 }
 
 /* Uniform in [0, 1). */

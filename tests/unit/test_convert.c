@@ -12,34 +12,13 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "formats/convert.h"
 #include "formats/convert_x86.h"
+#include "tests/chance.h"
+#include "tests/guard.h"
 
-enum { VALUES_MAX = 300, BYTES_MAX = 10 * VALUES_MAX, GUARDED_BYTES = 65536 };
-
-static uint8_t *guard_end; /* the page from here on must not be touched */
-static uint64_t seed = 88172645463325252u;
-
-static uint32_t below(uint32_t n)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return (uint32_t)((seed >> 11) % n);
-}
-
-static int guard_make(void **state)
-{
-    (void)state;
-    uint8_t *base =
-        mmap(NULL, 2 * GUARDED_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (base == MAP_FAILED || mprotect(base + GUARDED_BYTES, GUARDED_BYTES, PROT_NONE) != 0)
-        return -1;
-    guard_end = base + GUARDED_BYTES;
-    return 0;
-}
+enum { VALUES_MAX = 300, BYTES_MAX = 10 * VALUES_MAX };
 
 /* What the varints in in[len_bytes] mean. Returns their number, and in ends[i] where the i-th ends;
  * *good is false when they are malformed. */

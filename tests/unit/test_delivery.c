@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "formats/crc.h"
+#include "formats/mix.h"
 #include "pipe/delivery.h"
 #include "tests/unit/stream_fixture.h"
 
@@ -60,10 +61,7 @@ static int make_world(void **state)
         uint8_t *at = bytes_room(&world.plain, len);
 
         for (size_t i = 0; i < len; i++) {
-            chance ^= chance << 13;
-            chance ^= chance >> 7;
-            chance ^= chance << 17;
-            at[i] = (uint8_t)chance;
+            at[i] = (uint8_t)fmt_mix_next(&chance);
         }
         scratch_file(&world.data, data_name(f).text, at, len);
         add_wrapped(at, len);

@@ -225,7 +225,7 @@ static void check_checksum(const char *name)
             memcpy(&bits, &x[r * DIM + j], sizeof bits);
             row += bits * tr_checksum_key(j);
         }
-        want += tr_random_mix(row);
+        want += fmt_mix(row);
         memcpy(turned + (N - 1 - r) * DIM, x + r * DIM, DIM * sizeof *x);
     }
     memcpy(turned + N * DIM, x, DIM * sizeof *x);

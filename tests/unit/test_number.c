@@ -17,10 +17,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "formats/number.h"
+#include "tests/guard.h"
 #include "tests/number_texts.h"
 
 static uint32_t bits_of(float value)
@@ -28,21 +27,6 @@ static uint32_t bits_of(float value)
     uint32_t bits;
     memcpy(&bits, &value, sizeof(bits));
     return bits;
-}
-
-/* The last bytes before a page that must not be touched. */
-static uint8_t *guard_end;
-
-static int guard_make(void **state)
-{
-    size_t page = 4 * (size_t)sysconf(_SC_PAGESIZE);
-    uint8_t *base =
-        mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    (void)state;
-    if (base == MAP_FAILED || mprotect(base + page, page, PROT_NONE) != 0)
-        return -1;
-    guard_end = base + page;
-    return 0;
 }
 
 /* Compares with strtof on text that is one whole number: alone, and with more behind it. */

@@ -9,29 +9,15 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "formats/recordio.h"
+#include "tests/guard.h"
 
 /* Bytes of a stream under construction. */
 struct stream {
     uint8_t bytes[1024];
     size_t len_bytes;
 };
-
-#define GUARDED_BYTES 65536u
-static uint8_t *guard_end; /* the page from here on must not be touched */
-
-static int guard_make(void **state)
-{
-    (void)state;
-    uint8_t *base =
-        mmap(NULL, 2 * GUARDED_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (base == MAP_FAILED || mprotect(base + GUARDED_BYTES, GUARDED_BYTES, PROT_NONE) != 0)
-        return -1;
-    guard_end = base + GUARDED_BYTES;
-    return 0;
-}
 
 static void put_u32(struct stream *stream, uint32_t word)
 {

@@ -11,20 +11,11 @@
 #include "pipe/error.h"
 #include "pipe/stream.h"
 #include "pipe/verify.h"
+#include "tests/chance.h"
 #include "tests/unit/channel_fixture.h"
 
 #define KIB ((uint64_t)1 << 10)
 #define PART (64 * KIB)
-
-static uint64_t seed = 88172645463325252u;
-
-static uint32_t below(uint32_t n)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return (uint32_t)((seed >> 11) % n);
-}
 
 /* The byte of an object at an offset. */
 static uint8_t byte_at(const struct ps_object *object, uint64_t offset)

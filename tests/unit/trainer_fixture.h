@@ -15,18 +15,15 @@
 
 #include <cmocka.h>
 
+#include "formats/mix.h"
 #include "trainer/device.h"
 
 #define CANARY_FLOATS 16U
 #define CANARY_BITS UINT32_C(0x7fc0beef) /* a NaN: spoils every sum that reads it */
 
-/* splitmix64: the same numbers on every machine. */
 static inline uint64_t fixture_random(uint64_t *state)
 {
-    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
+    return fmt_mix_next(state);
 }
 
 /* Uniform in [-1, 1). */
