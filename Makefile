@@ -208,7 +208,7 @@ $B/bench/bench_environment.o: C_FLAGS += -DPENSTOCK_COMMIT='"$(shell git describ
 $B/bench/bench_rivals_script.o: bench/rivals.py
 
 # Loops over floats that gcc 12 leaves scalar at -O2.
-$B/trainer/cpu_dense.o $B/trainer/cpu_sparse.o $B/trainer/cpu_fm.o $B/trainer/cpu_net.o $B/trainer/cpu_moments.o $B/trainer/cpu_cluster.o $B/trainer/lloyd.o $B/trainer/scaler.o: C_FLAGS += -O3 -fno-math-errno
+$B/trainer/add.o $B/trainer/cpu_dense.o $B/trainer/cpu_sparse.o $B/trainer/cpu_fm.o $B/trainer/cpu_net.o $B/trainer/cpu_moments.o $B/trainer/cpu_cluster.o $B/trainer/lloyd.o $B/trainer/scaler.o: C_FLAGS += -O3 -fno-math-errno
 $B/formats/parquet_convert.o $B/formats/parquet_rows.o $B/formats/parquet_values.o: C_FLAGS += -O3
 
 $B/%.o: %.c | $(GEN_C) build/deps-found
