@@ -145,6 +145,7 @@ struct ps_chunk {
     struct ps_slot *slot;
     uint32_t first_row;
     uint32_t rows;
+    bool elsewhere; /* the rows are in other shares of the batch: they are not decoded */
     bool done;
 
     bool staged; /* and so are these */
@@ -183,7 +184,9 @@ struct ps_slot {
     bool unfinished;       /* it may not be lent yet, even if all rows are done */
     bool first;            /* of its epoch, to be kept for the last one: see ps_placing.kept */
     bool dropped;          /* it is not delivered: the last batch, not full */
-    uint32_t entries;      /* given a place */
+    bool whole; /* the rows of all shares get places, until it is finished: see ps_slot_narrow */
+    uint32_t whole_rows; /* of the batch, all shares, without padding; set before it is queued */
+    uint32_t entries;    /* given a place */
     uint32_t texts;
     uint32_t values_at; /* where values begin: see slot_rows.h */
     bool bad;           /* a record was malformed: `error` is the earliest in row order */

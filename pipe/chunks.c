@@ -53,9 +53,12 @@ bool ps_chunks_push(struct ps_channel *ch, const struct ps_chunk *chunk)
         if (chunk->slot)
             chunk->slot->rows_framed += chunk->rows;
         if (chunk->slot && chunk->rows > 0 && ps_is_framed(ch))
-            ps_framed_add(ch, chunk);
+            ps_framed_add(chunk);
+        ch->framed_end_pos = chunk->end_pos;
         if (place->done)
             freed = ps_chunks_release_done(ch);
+        if (place->done && ps_is_framed(ch))
+            freed = ps_framed_release(ch);
         pthread_cond_signal(&ch->decoder_wakes);
     }
     pthread_mutex_unlock(&ch->lock);

@@ -64,7 +64,7 @@ void ps_framed_fill(struct ps_slot *slot)
     slot->batch.run_count = 0;
 }
 
-void ps_framed_add(struct ps_channel *ch, const struct ps_chunk *chunk)
+void ps_framed_add(const struct ps_chunk *chunk)
 {
     struct ps_slot *slot = chunk->slot;
     struct penstock_batch *batch = &slot->batch;
@@ -72,7 +72,6 @@ void ps_framed_add(struct ps_channel *ch, const struct ps_chunk *chunk)
 
     if (slot->from_pos == UINT64_MAX)
         slot->from_pos = chunk->end_pos - chunk->len_bytes;
-    ch->framed_end_pos = chunk->end_pos;
     if (last && (const uint8_t *)last->data + last->rows * batch->stride_bytes == chunk->in) {
         last->rows += chunk->rows;
         return;

@@ -31,7 +31,7 @@ void ps_framed_init_slot(struct ps_slot *slot);
 void ps_framed_fill(struct ps_slot *slot);
 
 /* Gives the chunk's records their place behind those that the slot has. */
-void ps_framed_add(struct ps_channel *channel, const struct ps_chunk *chunk);
+void ps_framed_add(const struct ps_chunk *chunk);
 
 /* Releases the ring space that no batch needs. True when there was any: then I/O threads are to be
  * woken. */

@@ -70,13 +70,19 @@ static bool end_last(struct ps_framer *f)
 {
     struct ps_slot *slot = f->slot;
     const struct ps_channel *ch = f->ch;
+    const struct ps_row_share *share = &ch->shaping.share;
+    uint32_t rows = ps_row_share_of(share, f->rows);
+    uint32_t whole_rows = f->rows;
 
     f->slot = NULL;
+    f->rows = 0;
+    f->past_first = false;
     if (!slot)
         return true;
+    slot->whole_rows = whole_rows;
     if (ch->shaping.last == PS_LAST_PAD) {
-        slot->batch.rows_padded = ch->config.batch_rows - f->rows;
-        ps_slot_pad(slot, f->rows, slot->batch.rows_padded, ch->shaping.pad_label);
+        slot->batch.rows_padded = share->rows - rows;
+        ps_slot_pad(slot, rows, slot->batch.rows_padded, ch->shaping.pad_label);
     }
     slot->dropped = ch->shaping.last == PS_LAST_DROP;
     slot->after = ps_framer_anchor(f);

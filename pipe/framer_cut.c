@@ -52,8 +52,9 @@ enum ps_step ps_framer_push(struct ps_framer *f, struct ps_chunk *chunk, size_t 
     struct ps_channel *ch = f->ch;
     uint32_t rows = chunk->rows;
 
-    if (f->pass_rows > 0) { /* it counts, and that is all */
-        f->pass_rows -= rows;
+    /* It counts, and that is all. */
+    if (f->pass_rows > 0 || (chunk->elsewhere && !ch->staged)) {
+        f->pass_rows -= f->pass_rows > 0 ? rows : 0;
         *chunk = (struct ps_chunk){.in = chunk->in, .object_offset = chunk->object_offset};
     }
     chunk->end_pos = f->pos + len_bytes;
@@ -162,12 +163,24 @@ static enum ps_step widen(struct ps_framer *f, size_t seen_bytes, size_t run_byt
 static uint32_t rows_most(const struct ps_framer *f)
 {
     const struct ps_channel *ch = f->ch;
+    uint32_t left = ps_row_share_left(&ch->shaping.share, f->rows);
+    uint32_t stage_rows = ch->shape_known ? ch->stage_rows : 1;
 
     if (f->pass_rows > 0)
         return f->pass_rows < PASS_ROWS_MAX ? (uint32_t)f->pass_rows : PASS_ROWS_MAX;
-    if (ch->staged)
-        return ch->shape_known ? ch->stage_rows : 1;
-    return ch->config.batch_rows - (f->slot ? f->rows : 0);
+    if (!ch->staged || (ch->shaping.skips && left < stage_rows))
+        return left;
+    return stage_rows;
+}
+
+/* Whether the next records are another share's, and known to be. */
+static bool is_elsewhere(const struct ps_framer *f)
+{
+    const struct ps_shaping *shaping = &f->ch->shaping;
+    bool needed = shaping->last == PS_LAST_WRAP && !f->past_first;
+    uint32_t skip;
+
+    return shaping->skips && !needed && ps_row_share_among(&shaping->share, f->rows, 1, &skip) == 0;
 }
 
 static enum ps_step out_of_memory(struct ps_framer *f)
@@ -239,14 +252,20 @@ struct ps_anchor ps_framer_anchor(const struct ps_framer *f)
                               .offset_row = f->object_row};
 }
 
-/* A full batch goes out as soon as its last record has a place. */
-static bool seal_if_full(struct ps_framer *f)
+/* So many more records are in the batch, which goes out as soon as it is full. */
+static bool count_rows(struct ps_framer *f, uint32_t rows)
 {
     struct ps_slot *slot = f->slot;
 
-    if (!slot || f->rows < f->ch->config.batch_rows)
+    f->rows += rows;
+    if (f->rows < f->ch->config.batch_rows)
         return true;
     f->slot = NULL;
+    f->rows = 0;
+    f->past_first = true;
+    if (!slot)
+        return true;
+    slot->whole_rows = f->ch->config.batch_rows;
     slot->after = ps_framer_anchor(f);
     return ps_slots_queue(f->ch, PS_EVENT_BATCH, slot);
 }
@@ -256,7 +275,7 @@ static enum ps_step place_records(struct ps_framer *f, const uint8_t *in)
 {
     struct ps_channel *ch = f->ch;
     struct fmt_cut cut = f->cut;
-
+    uint32_t share_from = ch->shaping.share.from;
     bool passed = f->pass_rows > 0;
 
     if (cut.rows > 0 && !ch->shape_known && !passed) {
@@ -273,23 +292,25 @@ static enum ps_step place_records(struct ps_framer *f, const uint8_t *in)
     }
     if (cut.rows > 0 && !f->slot && !ch->staged && !passed) {
         f->slot = ps_slots_take(ch, f->cursor.epoch, f->position);
-        f->rows = 0;
         if (!f->slot)
             return PS_STEP_BROKEN_OFF;
     }
+    bool elsewhere = !passed && is_elsewhere(f);
+
+    if (f->slot && f->rows == share_from)
+        f->slot->batch.position = f->position;
     struct ps_chunk chunk = {.in = in + cut.lead_bytes,
                              .len_bytes = cut.len_bytes - cut.lead_bytes,
                              .object_offset = ps_view_offset(&f->view, f->pos) + cut.lead_bytes,
-                             .slot = f->slot,
-                             .first_row = f->rows,
-                             .rows = cut.rows};
-
-    f->rows += passed ? 0 : cut.rows;
+                             .slot = elsewhere ? NULL : f->slot,
+                             .first_row = f->rows - share_from,
+                             .rows = cut.rows,
+                             .elsewhere = elsewhere};
     enum ps_step step = ps_framer_push(f, &chunk, cut.len_bytes);
 
-    if (step != PS_STEP_GO_ON || ch->staged)
+    if (step != PS_STEP_GO_ON || passed)
         return step;
-    return seal_if_full(f) ? PS_STEP_GO_ON : PS_STEP_BROKEN_OFF;
+    return count_rows(f, cut.rows) ? PS_STEP_GO_ON : PS_STEP_BROKEN_OFF;
 }
 
 /* Looks for the next record in the bytes at hand, and leaves out what comes before it. */

@@ -24,7 +24,8 @@ struct ps_framer {
     struct fmt_cut cut;
     size_t limit_bytes;   /* longest chunk to cut next */
     struct ps_slot *slot; /* being filled, or NULL */
-    uint32_t rows;        /* placed in it */
+    uint32_t rows;        /* of the batch that is being filled, those of other shares, too */
+    bool past_first;      /* it is not the epoch's first one */
     uint64_t position;    /* rows placed in this epoch; of a staged channel all records */
     uint64_t object_row;  /* the same, in this object, */
     uint64_t index;       /* which is at this place of the epoch */

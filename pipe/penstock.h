@@ -208,9 +208,14 @@ struct penstock_channel_config {
     /* Share `row_share_index` of `row_share_count` of the rows of every batch, for programs that
      * train together on the same batches: of each batch of batch_rows rows this stream carries
      * batch_rows / row_share_count, from the row_share_index-th part on; row_share_count divides
-     * batch_rows. The shares of batch k, one behind the other, are batch k of the stream without
-     * shares, bit for bit, and the state behind it is the same text: a stream goes on with another
-     * number of shares. Default 0 of 1, which is all rows. */
+     * batch_rows. All shares have the same batches, though of an epoch's last one a share may have
+     * no rows. The shares of batch k, one behind the other, are batch k of the stream without
+     * shares, bit for bit, filled up or not, and the state behind it is the same place: a stream
+     * goes on with another number of shares. Every share receives and cuts all records. Those of
+     * others are not decoded, and so a malformed one among them is an error of its own share alone;
+     * but with bad_records "skip" or "warn", a sample or shuffle_rows, where it follows from all
+     * records which rows a batch has, every share decodes them all, and sees every error. Records
+     * of any type but plain bytes. Default 0 of 1, which is all rows. */
     uint32_t row_share_index;
     uint32_t row_share_count;
 
@@ -372,7 +377,8 @@ struct penstock_run {
  *                    bytes as they are, without a terminator
  *
  * `base` .. `base + len_bytes` is the slot that holds all of it (features at its start, each
- * further array 64-byte aligned after room for batch_rows rows): one copy moves a whole batch. */
+ * further array 64-byte aligned after room for the rows of a full batch, the same in all batches):
+ * one copy moves a whole batch. Of a share without rows the arrays are there, and offsets are 0. */
 struct penstock_batch {
     const float *features; /* `data` if it is float32, else NULL */
     const float *labels;   /* NULL when label_dim is 0 */
@@ -387,7 +393,8 @@ struct penstock_batch {
     uint32_t epoch;    /* from 0 */
     uint64_t position; /* index of its first row in this stream's epoch, from 0, among all records,
                           with those that are bad or outside the sample; of shuffled rows, of the
-                          window's first row, plus the rows of its batches before this */
+                          window's first row, plus the rows of its batches, and shares of this
+                          one, before it; of a share without rows that of the whole batch */
     uint32_t slot_no;  /* which slot this is, 0 .. slot count - 1: stable for the handle's life */
     bool pinned;       /* pin accepted the slot */
     void *base;
@@ -403,7 +410,7 @@ struct penstock_batch {
     uint32_t text_dim;
     const uint32_t *text_offsets; /* (rows * text_dim + 1), from 0 */
     const char *text;
-    const struct penstock_run *runs; /* (run_count), 1 or 2 */
+    const struct penstock_run *runs; /* (run_count), 1 or 2; of a share without rows 0 */
     uint32_t run_count;
     enum penstock_type label_type;
     size_t stride_bytes;
@@ -440,7 +447,8 @@ struct penstock_counters {
                                     curl all */
     uint64_t bytes_carried;      /* bytes copied because a record crossed the ring's end */
     uint64_t bytes_inflated;     /* bytes that compressed objects held */
-    uint64_t records;            /* records decoded that are in batches, or will be */
+    uint64_t records;            /* records decoded that are in batches, or will be; with shares of
+                                    rows also those of others, as far as they are decoded */
     uint64_t batches;            /* batches delivered; for plain bytes: spans */
     uint64_t objects_listed;     /* objects with data, or items, all shards, once per handle */
     uint64_t objects_streamed;   /* objects received to their end, every epoch counted */

@@ -7,6 +7,7 @@
 #include "pipe/chunks.h"
 #include "pipe/engine.h"
 #include "pipe/error.h"
+#include "pipe/first_batch.h"
 #include "pipe/permute.h"
 #include "pipe/slots.h"
 #include "pipe/window.h"
@@ -18,24 +19,14 @@ static bool broken_off(const struct ps_channel *ch)
 
 /* ---- copying ---- */
 
-/* Copies the rows of a finished slot, which fit. */
-static void keep(struct ps_slot *kept, const struct ps_slot *slot)
-{
-    struct fmt_rows from = ps_slot_view(slot);
-    struct ps_place place;
-
-    ps_slot_begin(kept, slot->entries);
-    if (ps_slot_reserve(kept, 0, &from, 0, slot->rows_framed, &place))
-        ps_slot_put(&place, &from, 0, slot->rows_framed);
-    ps_slot_finish(kept);
-}
-
 /* All rows of a sealed slot are in place: what is left to do before it is lent. No lock. */
 static void finish(struct ps_slot *slot)
 {
     ps_slot_finish(slot);
     if (slot->first)
-        keep(&slot->channel->placing.kept, slot);
+        ps_first_batch_keep(slot);
+    if (slot->whole)
+        ps_slot_narrow(slot, slot->whole_rows);
 }
 
 /* It may be lent now. Lock held. */
@@ -127,12 +118,15 @@ static struct ps_anchor anchor_behind(const struct ps_channel *ch, const struct 
     return anchor;
 }
 
-/* The batch is to be delivered, once its last row is in place; the stream goes on at `after` behind
- * it. Lock held. */
-static void seal(struct ps_slot *slot, const struct ps_anchor *after)
+/* The batch of `rows` rows is to be delivered, once its last row is in place; the stream goes on at
+ * `after` behind it. Lock held. */
+static void seal(struct ps_slot *slot, uint32_t rows, const struct ps_anchor *after)
 {
     struct ps_channel *ch = slot->channel;
 
+    slot->whole_rows = rows;
+    if (ch->placing.blocks && rows > ch->shaping.share.from)
+        slot->batch.position += ch->shaping.share.from;
     slot->after = *after;
     if (ch->shaping.last == PS_LAST_WRAP) /* which needs the epoch's first batch in any case */
         slot->after =
@@ -171,7 +165,7 @@ static void refuse_rows(struct ps_channel *ch, uint32_t rows, const struct ps_pl
             "channel %s: a batch of %u rows does not fit: %u rows take %u %s, and there is room "
             "for %u in the %zu bytes that the memory limit leaves for a batch: raise the memory "
             "limit or lower batch_rows%s",
-            ch->name, ch->config.batch_rows, rows, entries ? wanted->entries : wanted->texts,
+            ch->name, ch->shaping.slot_rows, rows, entries ? wanted->entries : wanted->texts,
             entries ? "entries" : "bytes of text",
             entries ? layout->entries_max : layout->texts_max, ch->slot_bytes,
             ch->placing.blocks ? " or shuffle_rows" : "");
@@ -183,6 +177,8 @@ static bool add_piece(struct ps_channel *ch, struct ps_stage *stage, struct ps_s
 {
     struct ps_piece *piece = &stage->pieces[stage->piece_count];
 
+    if (count == 0)
+        return true;
     if (!ps_slot_reserve(slot, row, &stage->rows, first, count, &piece->place)) {
         refuse_rows(ch, row + count, &piece->place);
         return false;
@@ -193,6 +189,23 @@ static bool add_piece(struct ps_channel *ch, struct ps_stage *stage, struct ps_s
     stage->piece_count++;
     slot->rows_framed += count;
     return true;
+}
+
+/* The next `count` rows of the batch are the stage's from `next` on: those of this channel's share,
+ * or all, get places. Lock held. */
+static bool add_share(struct ps_channel *ch, struct ps_stage *stage, const struct ps_chunk *chunk,
+                      uint32_t next, uint32_t count)
+{
+    const struct ps_placing *p = &ch->placing;
+    const struct ps_row_share *share = &ch->shaping.share;
+    uint32_t skip;
+    uint32_t own = ps_row_share_among(share, p->rows, count, &skip);
+
+    if (own > 0 && p->rows <= share->from)
+        p->slot->batch.position = chunk->position + stage->row_nos[next + skip];
+    if (p->slot->whole)
+        return add_piece(ch, stage, p->slot, p->rows, next, count);
+    return add_piece(ch, stage, p->slot, p->rows + skip - share->from, next + skip, own);
 }
 
 /* Rows one behind the other. Lock held. */
@@ -209,22 +222,27 @@ static bool place_in_order(struct ps_channel *ch, struct ps_stage *stage,
             if (!p->slot)
                 return false;
             p->slot->first = p->epoch_rows == 0 && ch->shaping.last == PS_LAST_WRAP;
+            p->slot->whole = p->slot->first;
         }
         uint32_t left = stage->count - next;
         uint32_t count = left < batch_rows - p->rows ? left : batch_rows - p->rows;
 
         if (stage->piece_count == PS_PIECES_MAX)
             copy_placed(ch, stage);
-        if (!add_piece(ch, stage, p->slot, p->rows, next, count))
+        if (!add_share(ch, stage, chunk, next, count))
             return false;
         p->rows += count;
         p->epoch_rows += count;
         next += count;
         p->after = anchor_behind(ch, stage, chunk, next - 1);
         if (p->rows == batch_rows) {
-            p->entries_guess = p->slot->entries;
-            seal(p->slot, &p->after);
+            struct ps_slot *slot = p->slot;
+
+            p->entries_guess = slot->entries;
+            seal(slot, batch_rows, &p->after);
             p->slot = NULL;
+            if (slot->rows_decoded == slot->rows_framed) /* the last rows were other shares' */
+                complete(slot);
         }
     }
     return true;
@@ -244,6 +262,7 @@ static bool begin_block(struct ps_channel *ch, struct ps_stage *stage, uint32_t 
         block->slots[i] = take_slot(ch, stage, epoch, position + i * ch->config.batch_rows);
         if (!block->slots[i])
             return false;
+        block->slots[i]->whole = true;
     }
     block->slots[0]->first = p->epoch_rows == 0 && ch->shaping.last == PS_LAST_WRAP;
     block->key = ps_permute_key(ps_permute_key(ch->config.seed, epoch), p->block_no++);
@@ -313,7 +332,7 @@ static bool place_in_window(struct ps_channel *ch, struct ps_stage *stage,
             struct ps_anchor after = anchor_in_window(ch, p->block, i);
 
             slot->rows_framed = slot->rows_decoded = ch->config.batch_rows;
-            seal(slot, &after);
+            seal(slot, ch->config.batch_rows, &after);
         }
         p->block = NULL;
     }
@@ -362,7 +381,7 @@ static bool end_short_block(struct ps_channel *ch)
         if (slot->rows_framed == 0) {
             slot->state = PS_SLOT_FREE;
         } else if (i < full) {
-            seal(slot, &after);
+            seal(slot, batch_rows, &after);
             complete(slot);
         } else {
             p->slot = slot;
@@ -376,62 +395,37 @@ static bool end_short_block(struct ps_channel *ch)
 
 /* ---- the last batch ---- */
 
-/* Fills the batch up with rows of the epoch's first. The turn, but no lock. False: it does not fit.
- */
-static bool wrap(struct ps_channel *ch, struct ps_slot *slot)
-{
-    struct ps_placing *p = &ch->placing;
-    struct ps_slot *kept = &p->kept;
-    uint32_t rows = slot->rows_framed;
-    uint32_t kept_rows = ch->config.batch_rows;
-    struct ps_place place;
-
-    if (slot->first) { /* of itself */
-        kept_rows = rows;
-        ps_slot_finish(slot);
-        keep(kept, slot);
-        ps_slot_begin(slot, slot->entries);
-        rows = 0;
-    }
-    struct fmt_rows from = ps_slot_view(kept);
-
-    while (rows < ch->config.batch_rows) {
-        uint32_t count = ch->config.batch_rows - rows;
-
-        if (count > kept_rows)
-            count = kept_rows;
-        if (!ps_slot_reserve(slot, rows, &from, 0, count, &place)) {
-            refuse_rows(ch, rows + count, &place);
-            return false;
-        }
-        ps_slot_put(&place, &from, 0, count);
-        rows += count;
-    }
-    return true;
-}
-
 /* The epoch's last batch, which is not full. Lock held. */
 static bool end_last(struct ps_channel *ch, struct ps_slot *slot)
 {
+    const struct ps_row_share *share = &ch->shaping.share;
     enum ps_last_batch last = ch->shaping.last;
-    uint32_t missing = ch->config.batch_rows - slot->rows_framed;
+    uint32_t batch_rows = ch->config.batch_rows;
+    uint32_t rows = ch->placing.rows;
+    uint32_t missing = share->rows - ps_row_share_of(share, rows);
+    uint32_t to_rows = slot->whole ? batch_rows : share->rows;
 
     if (last == PS_LAST_DROP) {
         slot->state = PS_SLOT_FREE;
         return true;
     }
     pthread_mutex_unlock(&ch->lock);
-    bool fits = last != PS_LAST_WRAP || wrap(ch, slot);
+    struct ps_place place;
+    bool fits = last != PS_LAST_WRAP || ps_first_batch_fill(slot, rows, &place);
 
     if (last == PS_LAST_PAD)
-        ps_slot_pad(slot, slot->rows_framed, missing, ch->shaping.pad_label);
+        ps_slot_pad(slot, slot->rows_framed, to_rows - slot->rows_framed, ch->shaping.pad_label);
     ps_slot_finish(slot);
+    if (slot->whole)
+        ps_slot_narrow(slot, last == PS_LAST_KEEP ? rows : batch_rows);
     pthread_mutex_lock(&ch->lock);
+    if (!fits)
+        refuse_rows(ch, place.row, &place);
     if (!fits)
         return false;
     slot->batch.rows_padded = last == PS_LAST_KEEP ? 0 : missing;
     slot->unfinished = false;
-    seal(slot, &ch->placing.after);
+    seal(slot, rows, &ch->placing.after);
     return true;
 }
 
@@ -513,7 +507,7 @@ static bool place_records(struct ps_channel *ch, struct ps_stage *stage,
         whole = account(ch, stage, chunk);
         pthread_mutex_lock(&ch->lock);
     }
-    if (stage->count > 0)
+    if (stage->count > 0 && !chunk->elsewhere)
         ps_chunks_count_records(ch, stage->count);
     atomic_fetch_add_explicit(&ch->counts.records_unsampled, stage->unsampled,
                               memory_order_relaxed);

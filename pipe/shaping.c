@@ -92,6 +92,21 @@ static int resolve_order(const struct penstock_channel_config *channel, const ch
     return PENSTOCK_OK;
 }
 
+/* Of a window that is not full the rows move up; and an epoch's first batch, of which the last one
+ * is filled up, is needed whole. */
+void ps_shaping_share(struct ps_shaping *shaping, uint32_t batch_rows, uint32_t index,
+                      uint32_t count)
+{
+    uint32_t rows = batch_rows / count;
+    bool whole = shaping->window_rows > 0 || shaping->last == PS_LAST_WRAP;
+
+    shaping->share =
+        (struct ps_row_share){.from = rows * index, .rows = rows, .batch_rows = batch_rows};
+    shaping->slot_rows = whole ? batch_rows : rows;
+    shaping->skips =
+        count > 1 && shaping->bad == PS_BAD_ERROR && !shaping->samples && shaping->window_rows == 0;
+}
+
 int ps_shaping_resolve(const struct penstock_channel_config *channel, const char *name, bool plain,
                        struct ps_shaping *out, struct penstock_error *error)
 {
@@ -102,14 +117,14 @@ int ps_shaping_resolve(const struct penstock_channel_config *channel, const char
         rc = resolve_last(channel, name, out, error);
     if (rc == PENSTOCK_OK)
         rc = resolve_order(channel, name, out, error);
-    if (rc == PENSTOCK_OK && channel->row_share_count > 1)
+    if (rc == PENSTOCK_OK)
+        ps_shaping_share(out, channel->batch_rows, channel->row_share_index,
+                         channel->row_share_count);
+    if (rc == PENSTOCK_OK && plain &&
+        (ps_shaping_is_staged(out) || out->last != PS_LAST_KEEP || channel->row_share_count > 1))
         rc = ps_fail(error, PENSTOCK_E_ARGUMENT,
-                     "channel %s: row_share_count is %u: this release knows 1 alone", name,
-                     channel->row_share_count);
-    if (rc == PENSTOCK_OK && plain && (ps_shaping_is_staged(out) || out->last != PS_LAST_KEEP))
-        rc = ps_fail(error, PENSTOCK_E_ARGUMENT,
-                     "channel %s: bad_records, last_batch, shuffle_rows and samples are for "
-                     "records, and the channel holds plain bytes",
+                     "channel %s: bad_records, last_batch, shuffle_rows, samples and shares of "
+                     "rows are for records, and the channel holds plain bytes",
                      name);
     return rc;
 }

@@ -8,6 +8,7 @@
 #define PIPE_SHAPING_H
 
 #include "pipe/penstock.h"
+#include "pipe/row_share.h"
 
 enum ps_bad_policy { PS_BAD_ERROR, PS_BAD_WARN, PS_BAD_SKIP };
 
@@ -24,12 +25,20 @@ struct ps_shaping {
     uint64_t sample_seed;
     uint64_t sample_from; /* of 2^53 */
     uint64_t sample_to;
+    struct ps_row_share share;
+    uint32_t slot_rows; /* that there has to be room for in a batch: those of the share, unless it
+                           depends on what follows which ones they are, or others are needed */
+    bool skips;         /* which rows are other shares' is known before they are decoded */
 };
 
 /* What a channel's configuration says of all this; `plain`: it holds no records. Returns
  * PENSTOCK_OK or PENSTOCK_E_ARGUMENT. */
 int ps_shaping_resolve(const struct penstock_channel_config *channel, const char *name, bool plain,
                        struct ps_shaping *out, struct penstock_error *error);
+
+/* Share `index` of `count` of the rows of every batch; the other fields of *shaping are set. */
+void ps_shaping_share(struct ps_shaping *shaping, uint32_t batch_rows, uint32_t index,
+                      uint32_t count);
 
 /* Whether a row's place is not known before it and all before it are decoded. */
 bool ps_shaping_is_staged(const struct ps_shaping *shaping);

@@ -417,6 +417,66 @@ void ps_slot_finish(struct ps_slot *slot)
     }
 }
 
+static void move_array(void *array, size_t from, size_t count, size_t row_bytes)
+{
+    if (array)
+        memmove(array, (const char *)array + from * row_bytes, count * row_bytes);
+}
+
+/* Of parts that grow: those of rows from `from` on, up to `from + count`, become the first ones. */
+static struct moved {
+    size_t begin;
+    size_t len;
+} move_offsets(uint32_t *offsets, size_t from, size_t count)
+{
+    uint32_t begin = offsets[from];
+
+    for (size_t i = 0; i <= count; i++)
+        offsets[i] = offsets[from + i] - begin;
+    return (struct moved){begin, offsets[count]};
+}
+
+void ps_slot_narrow(struct ps_slot *slot, uint32_t rows)
+{
+    const struct ps_channel *ch = slot->channel;
+    const struct ps_row_share *share = &ch->shaping.share;
+    const struct fmt_shape *shape = &ch->shape;
+    struct penstock_batch *batch = &slot->batch;
+    struct fmt_rows to = ps_slot_rows(slot, 0);
+    uint32_t from = share->from < rows ? share->from : rows;
+    uint32_t count = ps_row_share_of(share, rows);
+    size_t dim = shape->text_dim;
+    char *end = (char *)batch->base + ch->layout.texts;
+
+    if (share->rows == share->batch_rows)
+        return;
+    move_array(to.features, from, count, ps_row_bytes(shape));
+    move_array(to.labels, from, count, shape->label_dim * sizeof *to.labels);
+    move_array(to.weights, from, count, sizeof *to.weights);
+    move_array(to.groups, from, count, sizeof *to.groups);
+    if (batch->columns) {
+        struct moved moved = move_offsets(words_at(slot, ch->layout.row_offsets), from, count);
+        uint32_t *area = words_at(slot, ch->layout.entries);
+        const uint32_t *values = area + slot->values_at;
+
+        slot->entries = (uint32_t)moved.len;
+        slot->values_at = (uint32_t)align(moved.len, ALIGN_WORDS);
+        memmove(area, area + moved.begin, moved.len * sizeof *area);
+        memmove(area + slot->values_at, values + moved.begin, moved.len * sizeof *area);
+        batch->values = (const float *)(const void *)(area + slot->values_at);
+        end = (char *)(area + slot->values_at + moved.len);
+    }
+    if (batch->text) {
+        struct moved moved =
+            move_offsets(words_at(slot, ch->layout.text_offsets), from * dim, count * dim);
+        char *text = (char *)batch->base + align((size_t)(end - (char *)batch->base), ALIGN_BYTES);
+
+        memmove(text, batch->text + moved.begin, moved.len);
+        slot->texts = (uint32_t)moved.len;
+        batch->text = text;
+    }
+}
+
 struct fmt_rows ps_slot_view(const struct ps_slot *slot)
 {
     const struct ps_layout *layout = &slot->channel->layout;

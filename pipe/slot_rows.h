@@ -72,6 +72,10 @@ void ps_slot_pad(struct ps_slot *slot, uint32_t rows, uint32_t count, float labe
 /* Every row is in place: what grows becomes one piece, and the batch says where it is. */
 void ps_slot_finish(struct ps_slot *slot);
 
+/* Of a slot that is finished and holds `rows` rows of a batch from its first on: those of the
+ * channel's share move to its beginning, and the others are gone. */
+void ps_slot_narrow(struct ps_slot *slot, uint32_t rows);
+
 /* The rows of a slot that is finished, to be copied. */
 struct fmt_rows ps_slot_view(const struct ps_slot *slot);
 

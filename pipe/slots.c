@@ -85,6 +85,7 @@ static void init_slot(struct ps_channel *ch, struct ps_slot *slot, uint32_t slot
     slot->state = PS_SLOT_FREE;
     *batch = (struct penstock_batch){.slot_no = slot_no,
                                      .base = (char *)ch->slot_map + slot_no * ch->slot_bytes,
+                                     .first_row = ch->shaping.share.from,
                                      .feature_dim = shape->feature_dim,
                                      .label_dim = shape->label_dim,
                                      .text_dim = shape->text_dim,
@@ -149,13 +150,13 @@ static int refuse_slots(const struct ps_channel *ch, size_t budget_bytes,
                        "labels, %zu bytes each, and as many have to fit in %zu bytes (half the "
                        "channel's share of the memory limit): raise the memory limit or lower "
                        "shuffle_rows",
-                       ch->name, slots_least(ch), ch->config.batch_rows, ch->shape.feature_dim,
+                       ch->name, slots_least(ch), ch->shaping.slot_rows, ch->shape.feature_dim,
                        what, ch->shape.label_dim, ch->slot_bytes, budget_bytes);
     return ps_fail(error, PENSTOCK_E_MEMORY,
                    "channel %s: a batch of %u rows of %u %s and %u labels takes %zu "
                    "bytes; two must fit in %zu bytes (half the channel's share of the memory "
                    "limit): raise the memory limit or lower the batch size",
-                   ch->name, ch->config.batch_rows, ch->shape.feature_dim, what,
+                   ch->name, ch->shaping.slot_rows, ch->shape.feature_dim, what,
                    ch->shape.label_dim, ch->slot_bytes, budget_bytes);
 }
 
@@ -164,7 +165,7 @@ static int size_slots(struct ps_channel *ch, size_t kept, size_t *count,
                       struct penstock_error *error)
 {
     size_t row_numbers = (size_t)ch->shape.feature_dim + ch->shape.label_dim + ch->shape.text_dim;
-    size_t row_numbers_max = SIZE_MAX / sizeof(double) / ch->config.batch_rows / 2;
+    size_t row_numbers_max = SIZE_MAX / sizeof(double) / ch->shaping.slot_rows / 2;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t stage_bytes = ch->staged ? ps_stage_bytes(ch) : 0;
     size_t budget_bytes =
@@ -172,14 +173,14 @@ static int size_slots(struct ps_channel *ch, size_t kept, size_t *count,
 
     if (row_numbers > row_numbers_max)
         return ps_fail(error, PENSTOCK_E_MEMORY, "a batch of %u rows of %zu numbers is too large",
-                       ch->config.batch_rows, row_numbers);
+                       ch->shaping.slot_rows, row_numbers);
     if (slots_least(ch) > PS_WINDOW_SLOTS_MAX)
         return ps_fail(error, PENSTOCK_E_ARGUMENT,
                        "channel %s: shuffle_rows of %llu is more than %d batches of %u rows: raise "
                        "batch_rows or lower shuffle_rows",
                        ch->name, (unsigned long long)ch->shaping.window_rows,
                        PS_WINDOW_SLOTS_MAX - SLOTS_BESIDES, ch->config.batch_rows);
-    ch->layout = lay_out(&ch->shape, ch->config.batch_rows);
+    ch->layout = lay_out(&ch->shape, ch->shaping.slot_rows);
     ch->slot_bytes = round_up(ch->layout.end, page);
     if (ch->shape.sparse || ch->shape.text_dim > 0) {
         /* What rows bring is not known: a few slots share all there is. */
@@ -294,6 +295,8 @@ void ps_slots_fill(struct ps_slot *slot, uint32_t epoch, uint64_t position)
     slot->state = PS_SLOT_FILLING;
     slot->rows_framed = slot->rows_decoded = 0;
     slot->sealed = slot->unfinished = slot->first = slot->dropped = slot->bad = false;
+    slot->whole = false;
+    slot->whole_rows = 0;
     slot->batch.epoch = epoch;
     slot->batch.position = position;
     slot->batch.rows = slot->batch.rows_padded = 0;
@@ -374,7 +377,8 @@ static int lend_batch(struct ps_channel *ch, struct ps_slot *slot,
         return EVENT_PASSED;
     }
     ch->delivered = slot->after;
-    batch->rows = slot->rows_framed;
+    batch->rows = ps_row_share_of(&ch->shaping.share, slot->whole_rows);
+    batch->rows_elsewhere = slot->whole_rows - batch->rows;
     batch->len_bytes = ps_slot_used_bytes(slot);
     slot->state = PS_SLOT_LENT;
     *out = batch;

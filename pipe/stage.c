@@ -214,6 +214,14 @@ static void end_variable(struct ps_stage *stage, uint32_t count)
     rows->texts.count = rows->text_ends && texts > 0 ? rows->text_ends[texts - 1] : 0;
 }
 
+/* There are `count` more rows, the chunk's from `row` on. */
+static void number_rows(struct ps_stage *stage, uint32_t row, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        stage->row_nos[stage->count + i] = row + i;
+    stage->count += count;
+}
+
 /* Takes `count` rows just decoded, the chunk's from `row` on; what the sample lacks gives way. */
 static void take_rows(struct ps_stage *stage, const struct ps_chunk *chunk, uint64_t object,
                       uint32_t row, uint32_t count)
@@ -222,9 +230,7 @@ static void take_rows(struct ps_stage *stage, const struct ps_chunk *chunk, uint
     uint32_t first = stage->count;
 
     if (!shaping->samples) {
-        for (uint32_t i = 0; i < count; i++)
-            stage->row_nos[first + i] = row + i;
-        stage->count += count;
+        number_rows(stage, row, count);
         end_variable(stage, stage->count);
         return;
     }
@@ -324,6 +330,10 @@ void ps_stage_decode(struct ps_stage *stage, const struct ps_chunk *chunk)
     end_variable(stage, 0);
     if (!make_room(stage, chunk->rows)) {
         stage->rc = FMT_E_MEMORY;
+        return;
+    }
+    if (chunk->elsewhere) { /* their places are told, and that is all */
+        number_rows(stage, 0, chunk->rows);
         return;
     }
     while (row < chunk->rows) {

@@ -187,6 +187,12 @@ struct bench {
     uint32_t decoder_count;
 };
 
+/* Which share of each batch's rows a bench has. */
+static struct {
+    uint32_t index;
+    uint32_t count;
+} row_share = {0, 1};
+
 static inline struct bench *open_bench(const struct data *d, struct fmt_shape shape,
                                        uint32_t batch_rows, struct ps_shaping shaping)
 {
@@ -203,6 +209,7 @@ static inline struct bench *open_bench(const struct data *d, struct fmt_shape sh
     b->ch->config.batch_rows = batch_rows;
     b->ch->config.seed = 7;
     b->ch->shaping = shaping;
+    ps_shaping_share(&b->ch->shaping, batch_rows, row_share.index, row_share.count);
     b->ch->shape = shape;
     b->ch->staged = true;
     b->object = (struct ps_object){.key = "/nowhere/object", .etag = "", .size_bytes = 1};
@@ -367,11 +374,13 @@ static inline void order_rows(const struct bench *b, uint32_t epoch, uint32_t *o
     }
 }
 
-/* That of a batch whose first row is the `row`-th that is delivered. */
-static inline uint64_t position_of(const struct bench *b, uint32_t row)
+/* That of a batch whose first row is the `row`-th that is delivered, and of its share, which begins
+ * so many rows behind that. */
+static inline uint64_t position_of(const struct bench *b, uint32_t row, uint32_t from)
 {
     uint32_t window = (uint32_t)b->ch->shaping.window_rows;
 
+    row += from;
     return window == 0 ? b->data->good[row] : b->data->good[row - row % window] + row % window;
 }
 
@@ -385,6 +394,7 @@ static inline void check_epoch(struct bench *b, uint32_t epoch)
     static uint32_t order[ROWS_MAX];
     const struct data *d = b->data;
     const struct ps_shaping *shaping = &b->ch->shaping;
+    const struct ps_row_share *share = &shaping->share;
     uint32_t n = b->ch->config.batch_rows;
     bool fills = shaping->last == PS_LAST_PAD || shaping->last == PS_LAST_WRAP;
     uint32_t whole = d->good_count / n * n;
@@ -393,12 +403,16 @@ static inline void check_epoch(struct bench *b, uint32_t epoch)
 
     order_rows(b, epoch, order);
     for (uint32_t row = 0; row < delivered; row += n) {
-        uint32_t rows = delivered - row < n ? delivered - row : n;
+        uint32_t whole_rows = delivered - row < n ? delivered - row : n;
+        uint32_t from = share->from < whole_rows ? share->from : whole_rows;
+        uint32_t rows = whole_rows - from < share->rows ? whole_rows - from : share->rows;
 
         assert_int_equal(next(b, &batch), PENSTOCK_OK);
         assert_int_equal(batch->rows, rows);
-        assert_int_equal(batch->rows_padded, fills ? n - rows : 0);
-        assert_int_equal(batch->position, position_of(b, row));
+        assert_int_equal(batch->rows_padded, fills ? share->rows - rows : 0);
+        assert_int_equal(batch->first_row, share->from);
+        assert_int_equal(batch->rows_elsewhere, whole_rows - rows);
+        assert_int_equal(batch->position, position_of(b, row, rows > 0 ? from : 0));
         check_arrays(batch);
         if (shaping->window_rows > 0 && batch->values &&
             (row / shaping->window_rows + 1) * shaping->window_rows <=
@@ -410,7 +424,8 @@ static inline void check_epoch(struct bench *b, uint32_t epoch)
             if (i >= rows && shaping->last == PS_LAST_PAD)
                 check_row(batch, i, padding);
             else
-                check_row(batch, i, d->bytes + d->offsets[order[(row + i) % d->good_count]]);
+                check_row(batch, i,
+                          d->bytes + d->offsets[order[(row + share->from + i) % d->good_count]]);
         penstock_release(&b->f->stream, batch);
     }
     assert_int_equal(next(b, &batch), PENSTOCK_EPOCH_END);

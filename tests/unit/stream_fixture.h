@@ -245,6 +245,8 @@ struct how {
     uint64_t seed;
     uint32_t shard_index;
     uint32_t shard_count; /* 1 */
+    uint32_t row_share_index;
+    uint32_t row_share_count; /* 1 */
     uint32_t feature_dim;
     const char *content_type;
     const char *compression;
@@ -279,6 +281,8 @@ static inline struct penstock_channel_config how_channel(const struct how *how, 
     channel.seed = how->seed;
     channel.shard_index = how->shard_index;
     channel.shard_count = how->shard_count ? how->shard_count : 1;
+    channel.row_share_index = how->row_share_index;
+    channel.row_share_count = how->row_share_count ? how->row_share_count : 1;
     channel.feature_dim = how->feature_dim;
     channel.compression = how->compression;
     channel.split_objects = how->split_objects;

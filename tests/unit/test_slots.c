@@ -24,6 +24,7 @@ static struct fixture *open_slots(uint32_t feature_dim, uint32_t label_dim, uint
     f->stream.channels = &f->ch;
     f->stream.channel_count = 1;
     f->ch->config.batch_rows = batch_rows;
+    ps_shaping_share(&f->ch->shaping, batch_rows, 0, 1);
     f->ch->shape = (struct fmt_shape){.feature_dim = feature_dim, .label_dim = label_dim};
     assert_int_equal(ps_slots_open(f->ch, &error), PENSTOCK_OK);
     return f;
@@ -38,7 +39,7 @@ static int next(struct fixture *f, const struct penstock_batch **batch)
 static void put_rows(struct fixture *f, struct ps_slot *slot, uint32_t framed, uint32_t decoded)
 {
     pthread_mutex_lock(&f->ch->lock);
-    slot->rows_framed = framed;
+    slot->rows_framed = slot->whole_rows = framed;
     slot->rows_decoded = decoded;
     pthread_mutex_unlock(&f->ch->lock);
 }
@@ -142,7 +143,7 @@ static void test_two_slots_must_fit(void **state)
     f->ch->shape.feature_dim++;
     assert_int_equal(ps_slots_open(f->ch, &error), PENSTOCK_E_MEMORY);
     f->ch->shape = (struct fmt_shape){.feature_dim = UINT32_MAX, .label_dim = UINT32_MAX};
-    f->ch->config.batch_rows = 1u << 24;
+    ps_shaping_share(&f->ch->shaping, 1u << 24, 0, 1);
     assert_int_equal(ps_slots_open(f->ch, &error), PENSTOCK_E_MEMORY);
     assert_non_null(strstr(error.message, "16777216 rows"));
     fixture_close(f);

@@ -85,6 +85,33 @@ static void test_rows_are_shuffled_in_windows(void **state)
     free(d);
 }
 
+/* The same of every share of the rows, in windows and in order. */
+static void test_shares_of_rows(void **state)
+{
+    static const struct {
+        uint32_t batch_rows, batches, shares;
+    } cases[] = {{8, 0, 8}, {100, 0, 4}, {1500, 0, 2}, {20, 15, 4}, {100, 5, 2}, {1500, 2, 4}};
+    struct data *d = make_data(1234, 20, 5);
+
+    (void)state;
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++)
+        for (uint32_t i = 0; i < cases[c].shares; i++)
+            for (uint32_t l = PS_LAST_KEEP; l <= PS_LAST_WRAP; l++) {
+                struct ps_shaping shaping = {.bad = PS_BAD_SKIP,
+                                             .last = (enum ps_last_batch)l,
+                                             .pad_label = padding[1],
+                                             .window_rows = cases[c].batch_rows * cases[c].batches};
+
+                row_share.index = i;
+                row_share.count = cases[c].shares;
+                check_epochs(d, shapes[(i + l) % 4], cases[c].batch_rows, shaping,
+                             1u << (i + c) % 3);
+            }
+    row_share.index = 0;
+    row_share.count = 1;
+    free(d);
+}
+
 /* The last, short window of an epoch makes full batches of what lay all over it: room for these is
  * room enough, and with less it is not. */
 static void test_short_window_fits_to_the_last_entry(void **state)
@@ -182,6 +209,7 @@ int main(void)
         cmocka_unit_test(test_last_batches_are_filled),
         cmocka_unit_test(test_samples_of_sparse_rows),
         cmocka_unit_test(test_rows_are_shuffled_in_windows),
+        cmocka_unit_test(test_shares_of_rows),
         cmocka_unit_test(test_short_window_fits_to_the_last_entry),
         cmocka_unit_test(test_batch_that_does_not_fit_says_how_large_it_is),
         cmocka_unit_test(test_batch_fits_to_the_last_entry),
