@@ -27,6 +27,7 @@ typedef int (*blas_sgemm_fn)(blas_handle handle, int op_a, int op_b, int m, int 
 
 struct cuda_device {
     struct tr_device base; /* first: the table hands out a struct tr_device */
+    int number;            /* CUDA's, from 0 */
     cudaStream_t streams[TR_STREAM_COUNT];
     blas_handle blas;                      /* NULL: own kernel */
     cudaGraphExec_t graphs[TR_GRAPHS_MAX]; /* of a step, NULL before the first */

@@ -29,7 +29,7 @@ extern "C" {
 #endif
 
 /* Raised with every change of this file; a plug-in of another number is refused. */
-#define TR_DEVICE_ABI 6
+#define TR_DEVICE_ABI 7
 
 enum tr_stream { TR_STREAM_COPY = 0, TR_STREAM_COMPUTE = 1, TR_STREAM_COUNT = 2 };
 
@@ -87,6 +87,12 @@ struct tr_device {
     const struct tr_device_ops *ops;
     struct tr_device_counts counts;
     char error[256]; /* reason of the last failure */
+    char place[32];  /* which one it is of this machine's, e.g. "0000:1b:00.0"; "": unknown */
+    /* Asked again and again by tr_device_await while the host waits for this device: -1, with a
+     * reason, ends the wait, as the device waits for something that does not come. NULL: nobody
+     * has to be asked. */
+    int (*watch)(void *cookie, char *text, size_t text_bytes);
+    void *watch_cookie;
 };
 
 struct tr_device_ops {
@@ -100,9 +106,11 @@ struct tr_device_ops {
      * that stays in the cache is as fast as a whole batch and bounds the memory. */
     size_t block_floats;
 
-    /* Opens the device. *out receives it, NULL on failure; text receives what it is, e.g.
-     * "OpenBLAS, 1 thread", or why there is none, e.g. "no CUDA driver". */
-    int (*open)(struct tr_device **out, char *text, size_t text_bytes);
+    /* How many devices of this kind there are; 0 also where that cannot be known. */
+    uint32_t (*count)(void);
+    /* Opens one of them, the first being 0. *out receives it, NULL on failure; text receives what
+     * it is, e.g. "OpenBLAS, 1 thread", or why there is none, e.g. "no CUDA driver". */
+    int (*open)(uint32_t number, struct tr_device **out, char *text, size_t text_bytes);
     void (*close)(struct tr_device **device); /* accepts NULL; drains */
 
     int (*alloc)(struct tr_device *device, size_t len_bytes, void **out); /* filled with zeros */
@@ -159,11 +167,16 @@ extern const struct tr_device_ops tr_device_delayed; /* trainer/device_delayed.c
 #define TR_CUDA_SYMBOL "penstock_cuda_device_ops"
 typedef const struct tr_device_ops *(*tr_cuda_entry_fn)(void);
 
-/* Opens the device of this name: "auto" (cuda when it can be had, else cpu), "cpu", "cuda" or
- * "delayed". `line` receives one line that says which device runs and why, e.g.
- * "device: cpu (OpenBLAS, 1 thread): no CUDA driver (libcuda.so.1 not found)", or on failure the
- * reason. Returns 0 with *out, or -1. */
+/* Opens the device of this name: "auto" (cuda when it can be had, else cpu), "cpu", "cuda",
+ * "cuda:1" (the second GPU) or "delayed". `line` receives one line that says which device runs and
+ * why, e.g. "device: cpu (OpenBLAS, 1 thread): no CUDA driver (libcuda.so.1 not found)", or on
+ * failure the reason. Returns 0 with *out, or -1. */
 int tr_device_open(const char *name, struct tr_device **out, char *line, size_t line_bytes);
+
+/* The same for one of several processes of this machine, counted from 0: where the name does not
+ * say which GPU, they take one after the other in turn. */
+int tr_device_open_for(const char *name, uint32_t local_rank, struct tr_device **out, char *line,
+                       size_t line_bytes);
 
 /* Closes and clears *device; accepts NULL. */
 void tr_device_close(struct tr_device **device);

@@ -35,8 +35,14 @@ static const struct tr_blas *blas_of(struct tr_device *device)
     return ((struct cpu *)(void *)device)->blas;
 }
 
-static int cpu_open(struct tr_device **out, char *text, size_t text_bytes)
+static uint32_t cpu_count(void)
 {
+    return 1;
+}
+
+static int cpu_open(uint32_t number, struct tr_device **out, char *text, size_t text_bytes)
+{
+    (void)number;
     const struct tr_blas *blas = tr_blas_open(text, text_bytes);
     struct cpu *cpu = blas ? calloc(1, sizeof *cpu) : NULL;
     *out = cpu ? &cpu->base : NULL;
@@ -179,6 +185,7 @@ const struct tr_device_ops tr_device_cpu = {
     .name = "cpu",
     .reads_host_memory = true,
     .block_floats = BLOCK_FLOATS,
+    .count = cpu_count,
     .open = cpu_open,
     .close = cpu_close,
     .alloc = cpu_alloc,

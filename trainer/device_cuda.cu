@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEVICE_NO 0
 #define CAPABILITY_LEAST 8 /* compute capability 8.0: the oldest code in the plug-in */
 
 typedef int (*blas_create_fn)(blas_handle *handle);
@@ -112,7 +111,16 @@ static void cuda_close(struct tr_device **device)
     *device = NULL;
 }
 
-static int cuda_open(struct tr_device **out, char *text, size_t text_bytes)
+static uint32_t cuda_count(void)
+{
+    int count = 0;
+    if (cudaGetDeviceCount(&count) == cudaSuccess)
+        return (uint32_t)count;
+    cudaGetLastError();
+    return 0;
+}
+
+static int cuda_open(uint32_t number, struct tr_device **out, char *text, size_t text_bytes)
 {
     struct cudaDeviceProp properties;
     char blas[32];
@@ -121,8 +129,12 @@ static int cuda_open(struct tr_device **out, char *text, size_t text_bytes)
     *out = NULL;
     if (rc == cudaSuccess && count == 0)
         rc = cudaErrorNoDevice;
+    if (rc == cudaSuccess && number >= (uint32_t)count) {
+        snprintf(text, text_bytes, "there is no GPU %u: the last one is %d", number, count - 1);
+        return -1;
+    }
     if (rc == cudaSuccess)
-        rc = cudaGetDeviceProperties(&properties, DEVICE_NO);
+        rc = cudaGetDeviceProperties(&properties, (int)number);
     if (rc != cudaSuccess)
         return explain(rc, text, text_bytes);
     if (properties.major < CAPABILITY_LEAST) {
@@ -136,8 +148,13 @@ static int cuda_open(struct tr_device **out, char *text, size_t text_bytes)
         return -1;
     }
     d->base.ops = &ops;
+    d->number = (int)number;
     *out = &d->base;
-    rc = cudaSetDevice(DEVICE_NO);
+    if (cudaDeviceGetPCIBusId(d->base.place, sizeof d->base.place, d->number) != cudaSuccess) {
+        cudaGetLastError();
+        d->base.place[0] = '\0';
+    }
+    rc = cudaSetDevice(d->number);
     for (int i = 0; i < TR_STREAM_COUNT && rc == cudaSuccess; i++)
         rc = cudaStreamCreateWithFlags(&d->streams[i], cudaStreamNonBlocking);
     if (rc != cudaSuccess) {
@@ -145,7 +162,10 @@ static int cuda_open(struct tr_device **out, char *text, size_t text_bytes)
         return explain(rc, text, text_bytes);
     }
     open_blas(d, blas, sizeof blas);
-    snprintf(text, text_bytes, "%s, %s", properties.name, blas);
+    if (count > 1)
+        snprintf(text, text_bytes, "%s, number %u of %d, %s", properties.name, number, count, blas);
+    else
+        snprintf(text, text_bytes, "%s, %s", properties.name, blas);
     return 0;
 }
 
@@ -176,9 +196,9 @@ static void cuda_dealloc(struct tr_device *, void *memory)
 }
 
 /* Any thread: the device's error text is not touched, and CUDA's own is taken off again. */
-static int cuda_pin(struct tr_device *, void *base, size_t len_bytes)
+static int cuda_pin(struct tr_device *device, void *base, size_t len_bytes)
 {
-    if (cudaSetDevice(DEVICE_NO) == cudaSuccess &&
+    if (cudaSetDevice(cuda_of(device)->number) == cudaSuccess &&
         cudaHostRegister(base, len_bytes, cudaHostRegisterDefault) == cudaSuccess)
         return 0;
     cudaGetLastError();
@@ -346,6 +366,7 @@ penstock_cuda_device_ops(void)
     ops.name = "cuda";
     ops.reads_host_memory = false;
     ops.block_floats = 0;
+    ops.count = cuda_count;
     ops.open = cuda_open;
     ops.close = cuda_close;
     ops.alloc = cuda_alloc;

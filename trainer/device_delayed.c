@@ -228,14 +228,19 @@ static void delayed_close(struct tr_device **device)
     *device = NULL;
 }
 
-static int delayed_open(struct tr_device **out, char *text, size_t text_bytes)
+static uint32_t delayed_count(void)
+{
+    return 1;
+}
+
+static int delayed_open(uint32_t number, struct tr_device **out, char *text, size_t text_bytes)
 {
     static const char *const names[TR_STREAM_COUNT] = {"delayed-copy", "delayed-compute"};
     struct delayed *d = calloc(1, sizeof *d);
     *out = NULL;
     if (!d)
         snprintf(text, text_bytes, "no memory");
-    if (!d || tr_device_cpu.open(&d->cpu, text, text_bytes) < 0) {
+    if (!d || tr_device_cpu.open(number, &d->cpu, text, text_bytes) < 0) {
         free(d);
         return -1;
     }
@@ -469,6 +474,7 @@ const struct tr_device_ops tr_device_delayed = {
     .name = "delayed",
     .reads_host_memory = false,
     .block_floats = 128U * 1024U, /* as the cpu device: results are to be the same bits */
+    .count = delayed_count,
     .open = delayed_open,
     .close = delayed_close,
     .alloc = delayed_alloc,

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define PLUGIN_NAME "libpenstock_cuda.so"
+#define NUMBER_MAX 1023 /* of a GPU */
 
 /* Opens PLUGIN_NAME in `prefix` joined to the program's directory; NULL when it is not there. */
 static void *open_near_program(const char *suffix)
@@ -73,38 +74,56 @@ static const struct tr_device_ops *cuda_ops(char *why, size_t why_bytes)
     return ops;
 }
 
-static int open_cuda(struct tr_device **out, char *text, size_t text_bytes)
+/* The number of "cuda:1"; -1 where the name says none, -2 where it is none. */
+static int number_of(const char *name)
 {
-    const struct tr_device_ops *ops = cuda_ops(text, text_bytes);
-    return ops ? ops->open(out, text, text_bytes) : -1;
+    char *end;
+    if (strncmp(name, "cuda:", 5) != 0)
+        return -1;
+    long number = strtol(name + 5, &end, 10);
+    return name[5] >= '0' && name[5] <= '9' && *end == '\0' && number <= NUMBER_MAX ? (int)number
+                                                                                    : -2;
 }
 
-int tr_device_open(const char *name, struct tr_device **out, char *line, size_t line_bytes)
+static int open_cuda(int number, uint32_t local_rank, struct tr_device **out, char *text,
+                     size_t text_bytes)
+{
+    const struct tr_device_ops *ops = cuda_ops(text, text_bytes);
+    if (!ops)
+        return -1;
+    uint32_t count = number < 0 ? ops->count() : 0;
+    return ops->open(count > 0 ? local_rank % count : (uint32_t)(number > 0 ? number : 0), out,
+                     text, text_bytes);
+}
+
+int tr_device_open_for(const char *name, uint32_t local_rank, struct tr_device **out, char *line,
+                       size_t line_bytes)
 {
     char text[512];
     char why[512] = "asked for";
     bool automatic = strcmp(name, "auto") == 0;
+    int number = number_of(name);
     int rc;
     *out = NULL;
-    if (automatic || strcmp(name, "cuda") == 0) {
-        rc = open_cuda(out, why, sizeof why);
+    if (automatic || number >= 0 || strcmp(name, "cuda") == 0) {
+        rc = open_cuda(number, local_rank, out, why, sizeof why);
         if (rc == 0) {
             snprintf(line, line_bytes, "device: cuda (%s)%s", why, automatic ? "" : ": asked for");
             return 0;
         }
         if (!automatic) {
-            snprintf(line, line_bytes, "device cuda cannot be used: %s", why);
+            snprintf(line, line_bytes, "device %s cannot be used: %s", name, why);
             return -1;
         }
         name = "cpu";
     }
     if (strcmp(name, "cpu") == 0) {
-        rc = tr_device_cpu.open(out, text, sizeof text);
+        rc = tr_device_cpu.open(0, out, text, sizeof text);
     } else if (strcmp(name, "delayed") == 0) {
-        rc = tr_device_delayed.open(out, text, sizeof text);
+        rc = tr_device_delayed.open(0, out, text, sizeof text);
     } else {
-        snprintf(line, line_bytes, "there is no device '%s': choose auto, cpu, cuda or delayed",
-                 name);
+        snprintf(line, line_bytes,
+                 "there is no device '%s': choose auto, cpu, cuda, cuda:NUMBER or delayed", name);
         return -1;
     }
     if (rc < 0)
@@ -112,6 +131,11 @@ int tr_device_open(const char *name, struct tr_device **out, char *line, size_t 
     else
         snprintf(line, line_bytes, "device: %s (%s): %s", name, text, why);
     return rc;
+}
+
+int tr_device_open(const char *name, struct tr_device **out, char *line, size_t line_bytes)
+{
+    return tr_device_open_for(name, 0, out, line, line_bytes);
 }
 
 void tr_device_close(struct tr_device **device)

@@ -37,11 +37,24 @@ static int give_up(struct tr_device *device, struct tr_error *error)
     return -1;
 }
 
+/* An event soon done is seen soon; the watch has a rest of its own when nothing happens. */
+int tr_device_await(struct tr_device *device, struct tr_event *event)
+{
+    int done = device->watch ? device->ops->event_query(device, event) : 1;
+    if (done == 0)
+        device->counts.host_waits++;
+    while (done == 0) {
+        if (device->watch(device->watch_cookie, device->error, sizeof device->error) < 0)
+            return -1;
+        done = device->ops->event_query(device, event);
+    }
+    return done < 0 ? -1 : device->ops->event_wait(device, event);
+}
+
 int tr_device_wait(struct tr_device *device, struct tr_event *event, enum tr_stream stream,
                    struct tr_error *error)
 {
-    if (device->ops->event_record(device, event, stream) < 0 ||
-        device->ops->event_wait(device, event) < 0)
+    if (device->ops->event_record(device, event, stream) < 0 || tr_device_await(device, event) < 0)
         return give_up(device, error);
     return 0;
 }

@@ -22,6 +22,10 @@ void *tr_device_allocate(struct tr_device *device, size_t n, size_t element_byte
 int tr_device_allocate_floats(struct tr_device *device, float **out, size_t n,
                               struct tr_error *error);
 
+/* Waits for an event, and asks the device's watch meanwhile. Returns 0, or -1 with the reason in
+ * device->error. */
+int tr_device_await(struct tr_device *device, struct tr_event *event);
+
 /* Waits until all work given to `stream` is done; `event` is any that is not in use. When that
  * fails, nothing of it is under way any more: host memory that was copied from or to can be freed.
  */

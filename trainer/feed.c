@@ -198,7 +198,7 @@ static int retire(struct tr_feed *feed, const struct tr_source *source, bool all
         uint32_t oldest = (feed->next + feed->slot_count - feed->on_loan) % feed->slot_count;
         struct tr_event *copied = feed->slots[oldest].copied;
         int done = all ? 1 : ops->event_query(feed->device, copied);
-        if (done < 0 || (all && ops->event_wait(feed->device, copied) < 0))
+        if (done < 0 || (all && tr_device_await(feed->device, copied) < 0))
             return tr_device_failed(feed->device, error);
         if (done == 0)
             break;
@@ -217,7 +217,7 @@ static int claim_slot(struct tr_feed *feed, const struct tr_source *source,
         return tr_fail(error, "a batch of %zu bytes came after batches of at most %zu bytes",
                        batch->len_bytes, feed->slot_bytes);
     if (feed->on_loan == feed->slot_count) {
-        if (feed->device->ops->event_wait(feed->device, feed->slots[feed->next].copied) < 0)
+        if (tr_device_await(feed->device, feed->slots[feed->next].copied) < 0)
             return tr_device_failed(feed->device, error);
         release_oldest(feed, source);
     }
@@ -334,7 +334,7 @@ int tr_feed_replay(struct tr_feed *feed, const struct tr_sink *sink, double seco
                 return -1;
         }
         if (ops->event_record(feed->device, slot->used, TR_STREAM_COMPUTE) < 0 ||
-            ops->event_wait(feed->device, slot->used) < 0)
+            tr_device_await(feed->device, slot->used) < 0)
             return tr_device_failed(feed->device, error);
         now_s = tr_now_s();
     }

@@ -159,6 +159,8 @@ void tr_group_leave(struct tr_group *group, const char *why)
 
 void tr_group_forget(struct tr_group *group)
 {
+    if (group && group->ops->forget)
+        group->ops->forget(group);
     if (!group || !group->device)
         return;
     group->device->ops->drain(group->device);

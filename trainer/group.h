@@ -65,6 +65,8 @@ struct tr_group_ops {
     int (*hear)(struct tr_group *group, struct tr_heard *heard, struct tr_error *error);
     int (*beat)(struct tr_group *group, struct tr_error *error);
     void (*leave)(struct tr_group *group, const char *why);
+    /* NULL: the implementation has nothing of a device. */
+    void (*forget)(struct tr_group *group);
     void (*free)(struct tr_group *group);
 };
 
@@ -91,8 +93,9 @@ static inline uint32_t tr_group_count(const struct tr_group *group)
     return group ? group->count : 1;
 }
 
-/* Together: every rank's `values`, of host memory, become their sums over all ranks, added in the
- * order of ranks: the same bits on each. */
+/* Together: every rank's `values`, of host memory, become their sums over all ranks: the same bits
+ * on each, and those of adding in the order of ranks, but for an implementation that leaves the
+ * order to its library ("mpi"). */
 int tr_group_sum(struct tr_group *group, void *values, size_t n, enum tr_number type,
                  struct tr_error *error);
 

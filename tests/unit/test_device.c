@@ -466,7 +466,8 @@ static void test_open_says_which_and_why(void **state)
     tr_device_close(NULL);
     assert_int_equal(tr_device_open("gpu", &device, line, sizeof line), -1);
     assert_null(device);
-    assert_string_equal(line, "there is no device 'gpu': choose auto, cpu, cuda or delayed");
+    assert_string_equal(line, "there is no device 'gpu': choose auto, cpu, cuda, "
+                              "cuda:NUMBER or delayed");
 }
 
 static void test_open_auto_without_plugin_falls_back_in_one_line(void **state)
