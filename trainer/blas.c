@@ -3,6 +3,7 @@
 #include "trainer/blas.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,10 +61,15 @@ static bool load(struct tr_blas *blas, char *text, size_t text_bytes)
 
 const struct tr_blas *tr_blas_open(char *text, size_t text_bytes)
 {
+    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
     static struct tr_blas blas;
-    if (!blas.sgemm && !load(&blas, text, text_bytes))
-        return NULL;
-    blas.threads = wanted_threads();
-    set_num_threads(blas.threads);
-    return &blas;
+    int threads = wanted_threads();
+    pthread_mutex_lock(&one_at_a_time);
+    bool loaded = blas.sgemm || load(&blas, text, text_bytes);
+    if (loaded && blas.threads != threads) {
+        blas.threads = threads;
+        set_num_threads(threads);
+    }
+    pthread_mutex_unlock(&one_at_a_time);
+    return loaded ? &blas : NULL;
 }

@@ -2,7 +2,7 @@
 /* trainer/blas.h - matrix products of the cpu device, and LAPACK: OpenBLAS, opened when a device
  * is, for its threads start with it, and other commands have no use for them.
  *
- * Threads: tr_blas_open from one thread at a time.
+ * Threads: any.
  */
 #ifndef TRAINER_BLAS_H
 #define TRAINER_BLAS_H
