@@ -2,13 +2,15 @@
 /* trainer/fm.c - see trainer/fm.h.
  *
  * Dense rows are taken for sparse ones that have every column: their offsets and columns are the
- * same for every batch and are made once.
+ * same for every batch and are made once. Of several ranks, every one updates with the rows of all:
+ * see trainer/fm_ranks.h.
  */
 #include "trainer/fm.h"
 
 #include "trainer/device_use.h"
 #include "trainer/entry_order.h"
 #include "trainer/fm_kernels.h"
+#include "trainer/fm_ranks.h"
 #include "trainer/linear_math.h"
 #include "trainer/random.h"
 
@@ -38,17 +40,7 @@ struct tr_fm {
     uint32_t *dense_offsets; /* (batch_rows + 1); NULL before the first dense batch */
     uint32_t *dense_columns; /* (batch_rows, dim) */
     struct tr_tally tally;
-};
-
-/* A batch's entries. */
-struct rows {
-    const uint32_t *offsets;
-    const uint32_t *columns;
-    const float *values;
-    const float *labels;
-    uint32_t label_dim;
-    uint32_t count;
-    uint32_t entries;
+    struct tr_fm_ranks ranks;
 };
 
 /* --- memory --------------------------------------------------------------------------------------
@@ -97,6 +89,11 @@ static int make(struct tr_fm *model, struct tr_error *error)
         make_group(model, TR_FM_LINEAR, c->dim, error) < 0 ||
         make_group(model, TR_FM_FACTORS, (size_t)c->dim * c->factor_count, error) < 0)
         return -1;
+    model->ranks = (struct tr_fm_ranks){.group = c->group,
+                                        .device = model->device,
+                                        .ready = model->tally.ready,
+                                        .dim = c->dim,
+                                        .factor_count = c->factor_count};
     if (tr_device_allocate_floats(model->device, &model->bias_gradient, 1, error) < 0 ||
         tr_device_allocate_floats(model->device, &model->z, rows, error) < 0 ||
         tr_device_allocate_floats(model->device, &model->dz, rows, error) < 0 ||
@@ -141,6 +138,7 @@ void tr_fm_free(struct tr_fm **model)
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
         ops->dealloc(m->device, arrays[i]);
     tr_entry_order_free(&m->order, m->device);
+    tr_fm_ranks_free(&m->ranks);
     tr_tally_close(&m->tally);
     free(m);
     *model = NULL;
@@ -180,12 +178,13 @@ static int make_dense_rows(struct tr_fm *model, struct tr_error *error)
 /* --- one batch -----------------------------------------------------------------------------------
  */
 
-static int rows_of(struct tr_fm *model, const struct tr_device_batch *batch, struct rows *rows,
-                   struct tr_error *error)
+static int rows_of(struct tr_fm *model, const struct tr_device_batch *batch,
+                   struct tr_fm_rows *rows, struct tr_error *error)
 {
     const struct penstock_batch *host = batch->host;
-    *rows =
-        (struct rows){.labels = batch->labels, .label_dim = host->label_dim, .count = host->rows};
+    *rows = (struct tr_fm_rows){.dz = model->dz, .sums = model->sums, .count = host->rows};
+    if (host->rows == 0)
+        return 0;
     if (batch->row_offsets) {
         rows->offsets = batch->row_offsets;
         rows->columns = batch->columns;
@@ -202,9 +201,12 @@ static int rows_of(struct tr_fm *model, const struct tr_device_batch *batch, str
     return 0;
 }
 
-static int predict(struct tr_fm *model, const struct rows *rows, enum tr_sums which)
+static int predict(struct tr_fm *model, const struct tr_device_batch *batch,
+                   const struct tr_fm_rows *rows, enum tr_sums which)
 {
     const struct tr_fm_config *c = &model->config;
+    const struct penstock_batch *host = batch->host;
+    double all = (double)host->rows + (double)host->rows_elsewhere;
     const struct tr_fm_forward_args forward = {
         .row_offsets = rows->offsets,
         .columns = rows->columns,
@@ -220,18 +222,20 @@ static int predict(struct tr_fm *model, const struct rows *rows, enum tr_sums wh
     const struct tr_loss_args loss = {
         .loss = c->loss,
         .z = model->z,
-        .labels = rows->labels,
-        .label_dim = rows->label_dim,
+        .labels = batch->labels,
+        .label_dim = host->label_dim,
         .rows = rows->count,
         .outputs = 1,
         .label_inv_std = 1.0F,
-        .gradient_scale = (float)(c->row_rate > 0.0 ? c->row_rate : 1.0 / (double)rows->count),
+        .gradient_scale = (float)(c->row_rate > 0.0 ? c->row_rate : 1.0 / all),
         .dz = which == TR_SUMS_TRAIN ? model->dz : NULL,
         .row_loss = model->row_loss,
         .row_hit = model->row_hit,
         .row_error = c->loss == TR_LOSS_SQUARED ? model->row_error : NULL,
         .stats = tr_tally_at(&model->tally, which, 0),
     };
+    if (rows->count == 0)
+        return 0;
     if (tr_launch_fm_forward(model->device, &forward) < 0)
         return -1;
     return tr_launch_loss(model->device, &loss);
@@ -258,9 +262,9 @@ static struct tr_update_args update_of(const struct tr_fm *model, enum tr_fm_gro
     };
 }
 
-static int update_bias(struct tr_fm *model, const struct rows *rows)
+static int update_bias(struct tr_fm *model, const struct tr_fm_rows *rows)
 {
-    const struct tr_sum_args sum = {model->dz, model->bias_gradient, rows->count, 1};
+    const struct tr_sum_args sum = {rows->dz, model->bias_gradient, rows->count, 1};
     struct tr_update_args update = update_of(model, TR_FM_BIAS);
     update.g = model->bias_gradient;
     if (tr_launch_sum(model->device, &sum) < 0)
@@ -268,7 +272,8 @@ static int update_bias(struct tr_fm *model, const struct rows *rows)
     return tr_launch_update(model->device, &update);
 }
 
-static int update_columns(struct tr_fm *model, const struct rows *rows, enum tr_fm_group_no group)
+static int update_columns(struct tr_fm *model, const struct tr_fm_rows *rows,
+                          enum tr_fm_group_no group)
 {
     bool factors = group == TR_FM_FACTORS;
     const struct tr_csr_update_args args = {
@@ -277,8 +282,8 @@ static int update_columns(struct tr_fm *model, const struct rows *rows, enum tr_
         .sorted_entries = model->order.entries,
         .entry_rows = model->order.rows,
         .values = rows->values,
-        .dz = model->dz,
-        .sums = factors ? model->sums : NULL,
+        .dz = rows->dz,
+        .sums = factors ? rows->sums : NULL,
         .entries = rows->entries,
         .width = factors ? model->config.factor_count : 1,
     };
@@ -287,22 +292,35 @@ static int update_columns(struct tr_fm *model, const struct rows *rows, enum tr_
 
 int tr_fm_prepare(struct tr_fm *model, const struct tr_device_batch *batch, struct tr_error *error)
 {
-    struct rows rows;
+    struct tr_fm_rows rows;
     if (rows_of(model, batch, &rows, error) < 0)
         return -1;
     return tr_entry_order_room(&model->order, &model->tally, rows.entries, error);
 }
 
+static int update(struct tr_fm *model, const struct tr_fm_rows *rows)
+{
+    if (tr_entry_order_sort(&model->order, model->device, rows->offsets, rows->columns, rows->count,
+                            rows->entries, model->config.dim) < 0 ||
+        update_bias(model, rows) < 0 || update_columns(model, rows, TR_FM_LINEAR) < 0)
+        return -1;
+    return update_columns(model, rows, TR_FM_FACTORS);
+}
+
 int tr_fm_step(struct tr_fm *model, const struct tr_device_batch *batch, struct tr_error *error)
 {
-    struct rows rows;
+    struct tr_fm_rows rows;
     if (tr_fm_prepare(model, batch, error) < 0 || rows_of(model, batch, &rows, error) < 0)
         return -1;
-    if (predict(model, &rows, TR_SUMS_TRAIN) < 0 ||
-        tr_entry_order_sort(&model->order, model->device, rows.offsets, rows.columns, rows.count,
-                            rows.entries, model->config.dim) < 0 ||
-        update_bias(model, &rows) < 0 || update_columns(model, &rows, TR_FM_LINEAR) < 0 ||
-        update_columns(model, &rows, TR_FM_FACTORS) < 0)
+    if (predict(model, batch, &rows, TR_SUMS_TRAIN) < 0)
+        return tr_device_failed(model->device, error);
+    if (model->config.group &&
+        (tr_fm_ranks_join(&model->ranks, batch->host, &rows, error) < 0 ||
+         tr_entry_order_room(&model->order, &model->tally, rows.entries, error) < 0))
+        return -1;
+    if (rows.count == 0)
+        return 0;
+    if (update(model, &rows) < 0)
         return tr_device_failed(model->device, error);
     model->steps++;
     return 0;
@@ -310,10 +328,12 @@ int tr_fm_step(struct tr_fm *model, const struct tr_device_batch *batch, struct 
 
 int tr_fm_evaluate(struct tr_fm *model, const struct tr_device_batch *batch, struct tr_error *error)
 {
-    struct rows rows;
+    struct tr_fm_rows rows;
     if (rows_of(model, batch, &rows, error) < 0)
         return -1;
-    return predict(model, &rows, TR_SUMS_EVALUATE) < 0 ? tr_device_failed(model->device, error) : 0;
+    return predict(model, batch, &rows, TR_SUMS_EVALUATE) < 0
+               ? tr_device_failed(model->device, error)
+               : 0;
 }
 
 /* --- results -------------------------------------------------------------------------------------
@@ -328,6 +348,16 @@ int tr_fm_read_sums(struct tr_fm *model, enum tr_sums which, bool reset, struct 
 int tr_fm_peek_sums(struct tr_fm *model, struct tr_stats *out, struct tr_error *error)
 {
     return tr_tally_peek(&model->tally, out, error);
+}
+
+int tr_fm_fold(struct tr_fm *model, struct tr_error *error)
+{
+    return tr_tally_fold(&model->tally, error);
+}
+
+int tr_fm_unfold(struct tr_fm *model, struct tr_error *error)
+{
+    return tr_tally_unfold(&model->tally, error);
 }
 
 int tr_fm_export(struct tr_fm *model, float *bias, float *linear, float *factors,

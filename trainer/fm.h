@@ -72,6 +72,10 @@ int tr_fm_read_sums(struct tr_fm *model, enum tr_sums which, bool reset, struct 
                     struct tr_error *error);
 int tr_fm_peek_sums(struct tr_fm *model, struct tr_stats *out, struct tr_error *error);
 
+/* As tr_tally_fold and tr_tally_unfold. */
+int tr_fm_fold(struct tr_fm *model, struct tr_error *error);
+int tr_fm_unfold(struct tr_fm *model, struct tr_error *error);
+
 /* Waits for the device and reads the weights: bias (1), linear (dim), factors (dim, factor_count).
  */
 int tr_fm_export(struct tr_fm *model, float *bias, float *linear, float *factors,

@@ -174,6 +174,16 @@ static size_t state(struct tr_model *model, struct tr_state_item *items)
     return tr_fm_state(of(model)->fm, items);
 }
 
+static int restored(struct tr_model *model, struct tr_error *error)
+{
+    return tr_fm_unfold(of(model)->fm, error);
+}
+
+static int fold(struct tr_model *model, struct tr_error *error)
+{
+    return tr_fm_fold(of(model)->fm, error);
+}
+
 const struct tr_model_ops tr_model_fm = {
     .name = "factorization-machines",
     .title = "factorization-machines",
@@ -193,4 +203,6 @@ const struct tr_model_ops tr_model_fm = {
     .export_arrays = export_arrays,
     .put_config = put_config,
     .state = state,
+    .restored = restored,
+    .fold = fold,
 };

@@ -10,6 +10,7 @@ static void check_model(const struct tr_model_ops *ops, const char *hyper, uint3
 {
     static struct job job;
     job = (struct job){.ops = ops, .hyper = hyper, .epochs = epochs};
+    job.pauses = ops == &tr_model_kmeans || ops == &tr_model_pca;
     make_rows(&job, classes);
     check_ranks(&job, false);
 }
@@ -57,6 +58,26 @@ static void pca(void **state)
                 1, 0);
 }
 
+/* The update is made from the same rows in the same order: not even the rounding differs. */
+static void factorization_machines(void **state)
+{
+    static struct job job;
+    (void)state;
+    job = (struct job){.ops = &tr_model_fm,
+                       .hyper = "predictor_type=binary_classifier feature_dim=12 num_factors=5 "
+                                "mini_batch_size=16",
+                       .epochs = 3,
+                       .pauses = true};
+    make_rows(&job, 2);
+    check_ranks(&job, true); /* dense rows */
+    make_sparse(&job);
+    check_ranks(&job, true);
+    job.hyper = "predictor_type=regressor feature_dim=12 num_factors=3 mini_batch_size=16 "
+                "rescale_grad=0.05";
+    make_rows(&job, 0);
+    check_ranks(&job, true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -64,6 +85,7 @@ int main(void)
         cmocka_unit_test(mlp),
         cmocka_unit_test(kmeans),
         cmocka_unit_test(pca),
+        cmocka_unit_test(factorization_machines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
