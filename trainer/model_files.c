@@ -100,6 +100,18 @@ static int check_size(const struct tr_model_info *info, struct tr_error *error)
     return 0;
 }
 
+int tr_model_prepare(const char *directory, struct tr_error *error)
+{
+    struct tr_output output;
+    int rc = tr_output_directory(directory, error);
+    for (int i = 0; i < FILE_COUNT && rc == 0; i++) {
+        rc = tr_output_open(&output, directory, names[i], error);
+        if (rc == 0)
+            tr_output_discard(&output);
+    }
+    return rc;
+}
+
 int tr_model_save(const char *directory, const struct tr_model_info *info, struct tr_error *error)
 {
     struct tr_output outputs[FILE_COUNT];

@@ -23,6 +23,11 @@ struct tr_model_info {
     size_t score_count;
 };
 
+/* Makes the directory, and checks that the files can be written there. Returns 0, or -1 with
+ * *error.
+ */
+int tr_model_prepare(const char *directory, struct tr_error *error);
+
 /* Writes all files under temporary names and renames them when every one is complete on the disk;
  * on failure none is left behind or replaced. Returns 0, or -1 with *error. */
 int tr_model_save(const char *directory, const struct tr_model_info *info, struct tr_error *error);

@@ -38,11 +38,15 @@ int tr_output_directory(const char *directory, struct tr_error *error)
 int tr_output_open(struct tr_output *output, const char *directory, const char *name,
                    struct tr_error *error)
 {
+    struct stat status;
     memset(output, 0, sizeof *output);
     int len = directory ? snprintf(output->path, sizeof output->path, "%s/%s", directory, name)
                         : snprintf(output->path, sizeof output->path, "%s", name);
     if (len >= (int)sizeof output->path)
         return tr_fail(error, "the file name %.80s... is too long", output->path);
+    /* Known now, and not when other files have their names already. */
+    if (lstat(output->path, &status) == 0 && S_ISDIR(status.st_mode))
+        return failed(output, EISDIR, error);
     snprintf(output->temporary, sizeof output->temporary, "%s.%ld" TR_OUTPUT_SUFFIX, output->path,
              (long)getpid());
     unlink(output->temporary); /* left by a killed process of the same number */

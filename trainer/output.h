@@ -28,7 +28,8 @@ struct tr_output {
  * it. */
 int tr_output_directory(const char *directory, struct tr_error *error);
 
-/* Starts `directory`/`name`; a NULL directory takes name as a path. */
+/* Starts `directory`/`name`; a NULL directory takes name as a path. A directory of that name is an
+ * error. */
 int tr_output_open(struct tr_output *output, const char *directory, const char *name,
                    struct tr_error *error);
 

@@ -13,7 +13,7 @@
 int tr_summary_prepare(const struct tr_train_options *options, struct tr_error *error)
 {
     struct tr_output output;
-    if (options->model_dir && tr_output_directory(options->model_dir, error) < 0)
+    if (options->model_dir && tr_model_prepare(options->model_dir, error) < 0)
         return -1;
     if (options->checkpoint_dir && tr_checkpoint_prepare(options->checkpoint_dir, error) < 0)
         return -1;
