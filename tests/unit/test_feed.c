@@ -233,6 +233,42 @@ static int count_step(void *cookie, const struct tr_device_batch *batch, struct 
     return 0;
 }
 
+/* A source of batches that were made up, a device, and the loop between them. */
+struct feeding {
+    struct fake fake;
+    struct tr_source source;
+    struct tr_device *device;
+    struct tr_feed *feed;
+    uint64_t rows;
+};
+
+static void feeding_open(struct feeding *f, const char *device)
+{
+    struct tr_error error;
+    memset(f, 0, sizeof *f);
+    f->fake.slot_count = 4;
+    f->source = (struct tr_source){&f->fake, fake_next, fake_release, fake_batch_bytes_max};
+    f->device = fixture_device(device);
+    assert_int_equal(tr_feed_new(f->device, 3, &f->feed, &error), 0);
+}
+
+/* Feeds all there is, and waits until the device has done it. */
+static void feeding_run(struct feeding *f)
+{
+    struct tr_sink sink = {&f->rows, count_step};
+    struct tr_error error;
+    int source_rc;
+    assert_int_equal(tr_feed_run(f->feed, &f->source, &sink, &source_rc, &error), 0);
+    f->device->ops->drain(f->device);
+    assert_int_equal(f->rows, (BATCHES - 1) * BATCH_ROWS + LAST_ROWS);
+}
+
+static void feeding_close(struct feeding *f)
+{
+    tr_feed_free(&f->feed);
+    tr_device_close(&f->device);
+}
+
 /* The device's own clock tells how long it had nothing to do: all of the naps, and no more than the
  * clock on the wall less the time at work. */
 static void test_stall_is_what_the_source_slept(void **state)
@@ -240,28 +276,17 @@ static void test_stall_is_what_the_source_slept(void **state)
     (void)state;
     static const char *const devices[] = {"cpu", "delayed"};
     for (size_t i = 0; i < 2; i++) {
-        static struct fake fake;
-        struct tr_device *device = fixture_device(devices[i]);
-        struct tr_source source = {&fake, drowsy_next, fake_release, fake_batch_bytes_max};
-        uint64_t rows = 0;
-        struct tr_sink sink = {&rows, count_step};
-        struct tr_feed *feed;
-        struct tr_error error;
-        int source_rc;
-        memset(&fake, 0, sizeof fake);
-        fake.slot_count = 4;
-        assert_int_equal(tr_feed_new(device, 3, &feed, &error), 0);
+        static struct feeding f;
+        feeding_open(&f, devices[i]);
+        f.source.next = drowsy_next;
         double from_s = tr_now_s();
-        assert_int_equal(tr_feed_run(feed, &source, &sink, &source_rc, &error), 0);
-        device->ops->drain(device);
+        feeding_run(&f);
         double wall_s = tr_now_s() - from_s;
-        struct tr_feed_stats stats = tr_feed_get_stats(feed);
+        struct tr_feed_stats stats = tr_feed_get_stats(f.feed);
         assert_int_equal(stats.batches, BATCHES);
-        assert_int_equal(rows, (BATCHES - 1) * BATCH_ROWS + LAST_ROWS);
         assert_true(stats.stall_s >= 0.95 * (double)(NAPS * NAP_MS) * 1e-3);
         assert_true(stats.stall_s + stats.busy_s <= wall_s);
-        tr_feed_free(&feed);
-        tr_device_close(&device);
+        feeding_close(&f);
     }
 }
 
@@ -271,26 +296,15 @@ static void test_steady_state_is_counted(void **state)
 {
     (void)state;
     for (int pinned = 0; pinned <= 1; pinned++) {
-        static struct fake fake;
-        struct tr_device *device = fixture_device("delayed");
-        struct tr_source source = {&fake, fake_next, fake_release, fake_batch_bytes_max};
-        uint64_t rows = 0;
-        struct tr_sink sink = {&rows, count_step};
-        struct tr_feed *feed;
-        struct tr_error error;
-        int source_rc;
-        memset(&fake, 0, sizeof fake);
-        fake.slot_count = 4;
-        fake.pinned = pinned == 1;
-        assert_int_equal(tr_feed_new(device, 3, &feed, &error), 0);
-        assert_int_equal(tr_feed_run(feed, &source, &sink, &source_rc, &error), 0);
-        device->ops->drain(device);
-        struct tr_feed_stats stats = tr_feed_get_stats(feed);
+        static struct feeding f;
+        feeding_open(&f, "delayed");
+        f.fake.pinned = pinned == 1;
+        feeding_run(&f);
+        struct tr_feed_stats stats = tr_feed_get_stats(f.feed);
         assert_int_equal(stats.late_allocs, 0);
         assert_int_equal(stats.late_pageable_copies, pinned ? 0 : BATCHES - 3);
         assert_int_equal(stats.slot_bytes, SLOT_BYTES);
-        tr_feed_free(&feed);
-        tr_device_close(&device);
+        feeding_close(&f);
     }
 }
 
@@ -315,105 +329,87 @@ static void test_one_batch_is_replayed(void **state)
     (void)state;
     static const char *const devices[] = {"cpu", "delayed"};
     for (size_t i = 0; i < 2; i++) {
-        static struct fake fake;
-        struct tr_device *device = fixture_device(devices[i]);
-        struct tr_source source = {&fake, fake_next, fake_release, fake_batch_bytes_max};
-        uint64_t rows = 0;
-        struct tr_sink sink = {&rows, count_step};
+        static struct feeding f;
         struct replayed replayed = {0};
         struct tr_sink replay = {&replayed, replay_step};
-        struct tr_feed *feed;
         struct tr_error error;
         double steps_per_s;
         float want[DIM];
-        int source_rc;
-        memset(&fake, 0, sizeof fake);
-        fake.slot_count = 4;
-        assert_int_equal(tr_feed_new(device, 3, &feed, &error), 0);
-        assert_int_equal(tr_feed_replay(feed, &replay, 0.01, &steps_per_s, &error), 0);
+        feeding_open(&f, devices[i]);
+        assert_int_equal(tr_feed_replay(f.feed, &replay, 0.01, &steps_per_s, &error), 0);
         assert_true(steps_per_s == 0.0 && replayed.steps == 0);
-        tr_feed_keep(feed);
-        assert_int_equal(tr_feed_run(feed, &source, &sink, &source_rc, &error), 0);
-        device->ops->drain(device);
-        assert_int_equal(tr_feed_replay(feed, &replay, 0.01, &steps_per_s, &error), 0);
+        tr_feed_keep(f.feed);
+        feeding_run(&f);
+        assert_int_equal(tr_feed_replay(f.feed, &replay, 0.01, &steps_per_s, &error), 0);
         assert_true(replayed.steps > 0 && steps_per_s > 0.0);
         fixture_fill(want, DIM, 1000U, 1.0F);
         assert_memory_equal(replayed.first, want, sizeof want);
-        tr_feed_free(&feed);
-        tr_device_close(&device);
+        feeding_close(&f);
     }
+}
+
+/* Begins the training of a model that has not learnt any scaling. */
+static void trainee_open(struct trainee *trainee, struct feeding *f)
+{
+    const struct tr_linear_config config = {.loss = TR_LOSS_SOFTMAX,
+                                            .dim = DIM,
+                                            .outputs = CLASSES,
+                                            .batch_rows = BATCH_ROWS,
+                                            .label_std = 1.0};
+    struct tr_error error;
+    feeding_open(f, "delayed");
+    *trainee = (struct trainee){NULL, 0, 0};
+    assert_int_equal(tr_linear_new(f->device, &config, &trainee->model, &error), 0);
 }
 
 static void test_source_error_is_passed_on_and_all_is_released(void **state)
 {
     (void)state;
-    static struct fake fake;
-    memset(&fake, 0, sizeof fake);
-    fake.slot_count = 5;
-    fake.error_rc = PENSTOCK_E_NETWORK;
-    struct tr_device *device = fixture_device("delayed");
-    struct tr_source source = {&fake, fake_next, fake_release, fake_batch_bytes_max};
-    struct tr_linear_config config = {.loss = TR_LOSS_SOFTMAX,
-                                      .dim = DIM,
-                                      .outputs = CLASSES,
-                                      .batch_rows = BATCH_ROWS,
-                                      .label_std = 1.0};
-    struct trainee trainee = {NULL, 0, 0};
+    static struct feeding f;
+    struct trainee trainee;
     struct tr_sink sink = {&trainee, step};
-    struct tr_feed *feed;
     struct tr_error error;
     int source_rc = 0;
-    assert_int_equal(tr_linear_new(device, &config, &trainee.model, &error), 0);
-    assert_int_equal(tr_feed_new(device, 3, &feed, &error), 0);
-    assert_int_equal(tr_feed_run(feed, &source, &sink, &source_rc, &error), 0);
+    trainee_open(&trainee, &f);
+    f.fake.error_rc = PENSTOCK_E_NETWORK;
+    assert_int_equal(tr_feed_run(f.feed, &f.source, &sink, &source_rc, &error), 0);
     assert_int_equal(source_rc, PENSTOCK_E_NETWORK);
-    assert_int_equal(fake.released, BATCHES);
+    assert_int_equal(f.fake.released, BATCHES);
 
-    memset(&fake, 0, sizeof fake); /* a failing step ends the run; what was on loan comes back */
-    fake.slot_count = 5;
+    memset(&f.fake, 0, sizeof f.fake); /* a failing step ends the run; what was lent comes back */
+    f.fake.slot_count = 5;
     trainee.steps = 0;
     trainee.fail_at = 7;
-    assert_int_equal(tr_feed_run(feed, &source, &sink, &source_rc, &error), -1);
+    assert_int_equal(tr_feed_run(f.feed, &f.source, &sink, &source_rc, &error), -1);
     assert_string_equal(error.text, "step 7 failed");
-    assert_int_equal(fake.made, 7);
-    assert_int_equal(fake.released, 7);
-    tr_feed_free(&feed);
+    assert_int_equal(f.fake.made, 7);
+    assert_int_equal(f.fake.released, 7);
     tr_linear_free(&trainee.model);
-    tr_device_close(&device);
+    feeding_close(&f);
 }
 
 /* After the first batch nothing is allocated any more. */
 static void test_steady_state_allocates_nothing(void **state)
 {
     (void)state;
-    static struct fake fake;
-    struct tr_device *device = fixture_device("delayed");
-    struct tr_source source = {&fake, fake_next, fake_release, fake_batch_bytes_max};
-    struct tr_linear_config config = {.loss = TR_LOSS_SOFTMAX,
-                                      .dim = DIM,
-                                      .outputs = CLASSES,
-                                      .batch_rows = BATCH_ROWS,
-                                      .label_std = 1.0};
-    struct trainee trainee = {NULL, 0, 0};
+    static struct feeding f;
+    struct trainee trainee;
     struct tr_sink sink = {&trainee, step};
-    struct tr_feed *feed;
     struct tr_error error;
     int source_rc;
-    assert_int_equal(tr_linear_new(device, &config, &trainee.model, &error), 0);
-    assert_int_equal(tr_feed_new(device, 3, &feed, &error), 0);
     uint64_t allocs = 0;
+    trainee_open(&trainee, &f);
     for (int epoch = 0; epoch < 2; epoch++) {
-        memset(&fake, 0, sizeof fake);
-        fake.slot_count = 4;
-        assert_int_equal(tr_feed_run(feed, &source, &sink, &source_rc, &error), 0);
-        uint64_t now = device->counts.allocs;
+        memset(&f.fake, 0, sizeof f.fake);
+        f.fake.slot_count = 4;
+        assert_int_equal(tr_feed_run(f.feed, &f.source, &sink, &source_rc, &error), 0);
+        uint64_t now = f.device->counts.allocs;
         assert_true(epoch == 0 || now == allocs);
         allocs = now;
     }
-    tr_feed_free(&feed);
-    tr_feed_free(&feed); /* twice is fine */
     tr_linear_free(&trainee.model);
-    tr_device_close(&device);
+    tr_feed_free(&f.feed);
+    feeding_close(&f); /* twice is fine */
 }
 
 /* --- a device that fails
