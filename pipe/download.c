@@ -3,12 +3,12 @@
 #include "pipe/download.h"
 
 #include "pipe/error.h"
+#include "pipe/make_path.h"
 #include "pipe/replace_file.h"
 #include "pipe/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -47,24 +47,6 @@ const char *ps_download_name(const char *prefix, const char *key)
     while (*name == '/')
         name++;
     return *name && stays_below(name) ? name : NULL;
-}
-
-int ps_make_directories(const char *path)
-{
-    char part[PATH_MAX];
-    size_t len = strlen(path);
-
-    if (len >= sizeof part)
-        return ENAMETOOLONG;
-    for (size_t i = 1; i <= len; i++) {
-        if (path[i] != '/' && path[i] != '\0')
-            continue;
-        memcpy(part, path, i);
-        part[i] = '\0';
-        if (mkdir(part, 0755) != 0 && errno != EEXIST)
-            return errno;
-    }
-    return 0;
 }
 
 /* ---- writing ---- */
@@ -109,11 +91,11 @@ static int begin_file(struct ps_download *d, const struct penstock_span *span)
         char *slash = strrchr(d->path, '/');
 
         *slash = '\0';
-        int sys_errno = ps_make_directories(d->path);
+        int rc = ps_make_path(d->path, &d->error);
 
         *slash = '/';
-        if (sys_errno != 0)
-            return fail_at(d, sys_errno);
+        if (rc != PENSTOCK_OK)
+            return rc;
         d->fd = open_file(d->path);
     }
     return d->fd < 0 ? fail_at(d, errno) : list_file(d, span->key, name);
@@ -175,12 +157,12 @@ int ps_download_start(struct ps_download *d, const struct ps_download_config *co
     d->config = *config;
     d->fd = -1;
     atomic_store(&d->state, PS_DOWNLOAD_RUNS);
-    int sys_errno = ps_make_directories(config->dir);
+    int rc = ps_make_path(config->dir, error);
 
-    if (sys_errno != 0)
-        return ps_fail_errno(error, PENSTOCK_E_SYSTEM, sys_errno, "cannot make %s", config->dir);
+    if (rc != PENSTOCK_OK)
+        return rc;
     snprintf(d->path, sizeof d->path, "%s-manifest", config->dir);
-    int rc = ps_channel_manifest_open(&d->manifest, d->path, error);
+    rc = ps_channel_manifest_open(&d->manifest, d->path, error);
 
     if (rc != PENSTOCK_OK)
         return rc;

@@ -51,7 +51,4 @@ void ps_download_finish(struct ps_download *download);
  * below the directory or is none ("..", a trailing slash). */
 const char *ps_download_name(const char *prefix, const char *key);
 
-/* Makes a directory and its parents. Returns 0 or an errno. */
-int ps_make_directories(const char *path);
-
 #endif

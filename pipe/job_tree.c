@@ -3,10 +3,10 @@
 #include "pipe/job_parts.h"
 
 #include "pipe/error.h"
+#include "pipe/make_path.h"
 #include "pipe/replace_file.h"
 #include "pipe/text.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -22,42 +22,6 @@ static int join(char *path, const char *base, const char *name, struct penstock_
     if (out.cut)
         return ps_fail(error, PENSTOCK_E_ARGUMENT, "%.200s... is too long for a path", path);
     return PENSTOCK_OK;
-}
-
-/* A directory that is there already may be read-only, or behind a link. */
-static int make_directory(const char *path, struct penstock_error *error)
-{
-    struct stat status;
-    int sys_errno = 0;
-
-    if (mkdir(path, 0755) == 0)
-        return PENSTOCK_OK;
-    sys_errno = errno;
-    if (stat(path, &status) == 0)
-        return S_ISDIR(status.st_mode) ? PENSTOCK_OK
-                                       : ps_fail(error, PENSTOCK_E_SYSTEM,
-                                                 "%s is in the way: it is no directory", path);
-    if (lstat(path, &status) == 0)
-        return ps_fail(error, PENSTOCK_E_SYSTEM,
-                       "%s is in the way: it is a link to something that is not there", path);
-    return ps_fail_errno(error, PENSTOCK_E_SYSTEM, sys_errno, "cannot make directory %s", path);
-}
-
-/* Makes `path` (absolute) and every directory above it that is missing. */
-static int make_path(const char *path, struct penstock_error *error)
-{
-    char partial[PATH_MAX];
-    int rc = PENSTOCK_OK;
-
-    if (!ps_text_copy(partial, sizeof partial, path))
-        return ps_fail(error, PENSTOCK_E_ARGUMENT, "%.200s... is too long for a path", path);
-    for (char *slash = strchr(partial + 1, '/'); slash && rc == PENSTOCK_OK;
-         slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        rc = make_directory(partial, error);
-        *slash = '/';
-    }
-    return rc == PENSTOCK_OK ? make_directory(partial, error) : rc;
 }
 
 /* Whether the file at `path` holds `text` and nothing else. */
@@ -113,12 +77,12 @@ static int make_directories(const struct ps_job *job, const char *base,
 
         rc = join(path, base, names[i], error);
         if (rc == PENSTOCK_OK)
-            rc = make_path(path, error);
+            rc = ps_make_path(path, error);
     }
     if (rc == PENSTOCK_OK && job->checkpoint_s3_uri) {
         char *path = ps_job_checkpoint_path(job, base);
 
-        rc = path ? make_path(path, error)
+        rc = path ? ps_make_path(path, error)
                   : ps_fail(error, PENSTOCK_E_MEMORY, "out of memory for a path");
         free(path);
     }

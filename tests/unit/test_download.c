@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "pipe/download.h"
+#include "pipe/make_path.h"
 #include "tests/unit/scratch.h"
 
 static void test_names_follow_the_prefix(void **state)
@@ -50,16 +51,18 @@ static void test_names_follow_the_prefix(void **state)
 static void test_directories_are_made_with_their_parents(void **state)
 {
     struct scratch dir = scratch_open();
+    struct penstock_error error;
     char long_path[5000];
 
     (void)state;
-    assert_int_equal(ps_make_directories(scratch_path(&dir, "a/b/c").text), 0);
-    assert_int_equal(ps_make_directories(scratch_path(&dir, "a/b/c").text), 0);
+    assert_int_equal(ps_make_path(scratch_path(&dir, "a/b/c").text, &error), PENSTOCK_OK);
+    assert_int_equal(ps_make_path(scratch_path(&dir, "a/b/c/").text, &error), PENSTOCK_OK);
     scratch_file(&dir, "a/b/c/d", "x", 1);
-    assert_int_not_equal(ps_make_directories(scratch_path(&dir, "a/b/c/d/e").text), 0);
+    assert_int_equal(ps_make_path(scratch_path(&dir, "a/b/c/d/e").text, &error), PENSTOCK_E_SYSTEM);
+    assert_non_null(strstr(error.message, "a/b/c/d is in the way: it is no directory"));
     memset(long_path, 'x', sizeof long_path - 1);
     long_path[sizeof long_path - 1] = '\0';
-    assert_int_not_equal(ps_make_directories(long_path), 0);
+    assert_int_equal(ps_make_path(long_path, &error), PENSTOCK_E_ARGUMENT);
     scratch_close(&dir);
 }
 
