@@ -2,6 +2,7 @@
 /* bench/bench_download.c - see bench_download.h. */
 #include "bench/bench_download.h"
 
+#include "bench/bench_spans.h"
 #include "pipe/stop.h"
 
 #include <dirent.h>
@@ -58,9 +59,9 @@ static void name_file(const struct bench_download *d, uint32_t number, const cha
     snprintf(out, size, "%s/%08u%.16s", d->dir, number, dot ? dot : "");
 }
 
-static int write_span(struct bench_download *d, const struct penstock_span *span,
-                      struct penstock_error *error)
+static int write_span(void *cookie, const struct penstock_span *span, struct penstock_error *error)
 {
+    struct bench_download *d = cookie;
     char path[600];
 
     name_file(d, d->files, span->key, path, sizeof path);
@@ -84,51 +85,22 @@ static int write_span(struct bench_download *d, const struct penstock_span *span
     return rc == 0 ? PENSTOCK_OK : fail_errno(error, "write", path);
 }
 
-static int copy(struct bench_download *d, struct penstock *stream, struct penstock_error *error)
-{
-    const struct penstock_span *span;
-    int rc;
-
-    while ((rc = penstock_next_span(stream, 0, -1, &span)) >= 0 && rc != PENSTOCK_END) {
-        if (rc != PENSTOCK_OK)
-            continue;
-        rc = write_span(d, span, error);
-        penstock_release_span(stream, span);
-        if (rc != PENSTOCK_OK)
-            return rc;
-    }
-    if (rc < 0)
-        *error = *penstock_last_error(stream, 0);
-    return rc < 0 ? rc : PENSTOCK_OK;
-}
-
 int bench_download(struct bench_download *d, const struct penstock_config *base,
                    const struct penstock_channel_config *decoded, struct penstock_error *error)
 {
     struct penstock_channel_config channel = *decoded;
-    struct penstock_config config = *base;
-    struct penstock_counters counters;
-    struct penstock *stream;
+    struct penstock_counters counters = {0};
     double began = seconds();
 
     channel.content_type = "application/octet-stream";
     channel.compression = NULL;
-    channel.epochs = 1;
-    config.channels = &channel;
-    int rc = penstock_open(&config, &stream, error);
+    int rc = bench_spans(base, &channel, write_span, d, &counters, error);
 
-    if (rc != PENSTOCK_OK)
-        return rc;
-    ps_stop_watch(stream);
-    rc = copy(d, stream, error);
-    penstock_get_counters(stream, 0, &counters);
     d->first_object_s = (double)counters.first_object_ns * 1e-9;
     d->first_connection_s =
         counters.first_connection_ns ? (double)counters.first_connection_ns * 1e-9 : NAN;
-    ps_stop_watch(NULL);
-    penstock_close(&stream);
     d->took_s = seconds() - began;
-    return ps_stop_signal() ? PENSTOCK_E_STOPPED : rc;
+    return rc;
 }
 
 static int read_files(const struct bench_download *d, char *block, uint64_t *bytes,

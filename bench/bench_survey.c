@@ -2,7 +2,7 @@
 /* bench/bench_survey.c - see bench_survey.h. */
 #include "bench/bench_survey.h"
 
-#include "pipe/stop.h"
+#include "bench/bench_spans.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,46 +33,19 @@ static bool add(struct bench_survey *survey, const struct penstock_span *span)
     return object.key != NULL;
 }
 
-static int take_all(struct bench_survey *survey, struct penstock *stream,
-                    struct penstock_error *error)
+static int take(void *cookie, const struct penstock_span *span, struct penstock_error *error)
 {
-    const struct penstock_span *span;
-    int rc;
-
-    while ((rc = penstock_next_span(stream, 0, -1, &span)) >= 0 && rc != PENSTOCK_END) {
-        if (rc != PENSTOCK_OK)
-            continue;
-        bool kept = !span->ends_object || add(survey, span);
-
-        penstock_release_span(stream, span);
-        if (!kept)
-            return fail(error, PENSTOCK_E_MEMORY, "out of memory");
-    }
-    if (rc < 0)
-        *error = *penstock_last_error(stream, 0);
-    return rc < 0 ? rc : PENSTOCK_OK;
+    return !span->ends_object || add(cookie, span)
+               ? PENSTOCK_OK
+               : fail(error, PENSTOCK_E_MEMORY, "out of memory");
 }
 
 int bench_survey(struct bench_survey *survey, const struct penstock_config *measured,
                  struct penstock_error *error)
 {
-    struct penstock_channel_config channel = measured->channels[0];
-    struct penstock_config config = *measured;
-    struct penstock *stream;
-
     *survey = (struct bench_survey){.count = 0};
-    channel.epochs = 1;
-    config.channels = &channel;
-    int rc = penstock_open(&config, &stream, error);
+    int rc = bench_spans(measured, &measured->channels[0], take, survey, NULL, error);
 
-    if (rc != PENSTOCK_OK)
-        return rc;
-    ps_stop_watch(stream);
-    rc = take_all(survey, stream, error);
-    ps_stop_watch(NULL);
-    penstock_close(&stream);
-    if (ps_stop_signal())
-        return PENSTOCK_E_STOPPED;
     if (rc == PENSTOCK_OK && survey->count == 0)
         return fail(error, PENSTOCK_E_EMPTY, "there is no object to read");
     return rc;
