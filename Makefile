@@ -249,6 +249,8 @@ $B/tests/unit/test_job_faults: LD_FLAGS += $(patsubst %,-Wl$(comma)--wrap=%,mall
 $B/tests/fuzz/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/tests/fuzz/replay.o $B/libpenstock.a
 	$(call say,link) $(CC) $(LD_FLAGS) -o $@ $^ $(LIBS)
 
+$B/tests/fuzz/fuzz_mesh $B/fuzzer/fuzz_mesh: $B/trainer/mesh_frame.o
+
 # Programs that the integration tests drive.
 $B/tests/drivers/%: $B/tests/drivers/%.o $B/libpenstock.a
 	$(call say,link) $(CC) $(LD_FLAGS) -o $@ $^ $(LIBS)

@@ -223,17 +223,19 @@ static void welcome(struct tr_lobby *lobby)
 }
 
 /* One that has joined and goes before the table is complete may come again. */
-static void forget_gone(struct tr_lobby *lobby, uint32_t rank)
+static void forget_gone(struct tr_lobby *lobby)
 {
-    struct tr_mesh_peer *peer = &lobby->mesh->peers[rank];
-    uint8_t byte;
-    ssize_t got = recv(peer->control, &byte, 1, MSG_PEEK);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    snprintf(lobby->noted, sizeof lobby->noted, "%.200s came, and has gone again", peer->name);
-    close(peer->control);
-    peer->control = -1;
-    peer->out_bytes = 0;
+    for (uint32_t r = 0; !lobby->linking && r < lobby->mesh->count; r++) {
+        struct tr_mesh_peer *peer = &lobby->mesh->peers[r];
+        uint8_t byte;
+        if (!tr_mesh_is_peer(lobby->mesh, r) ||
+            (recv(peer->control, &byte, 1, MSG_PEEK) < 0 && (errno == EAGAIN || errno == EINTR)))
+            continue;
+        snprintf(lobby->noted, sizeof lobby->noted, "%.200s came, and has gone again", peer->name);
+        close(peer->control);
+        peer->control = -1;
+        peer->out_bytes = 0;
+    }
 }
 
 int tr_lobby_wait(struct tr_lobby *lobby, struct tr_error *error)
@@ -245,10 +247,7 @@ int tr_lobby_wait(struct tr_lobby *lobby, struct tr_error *error)
         polled[i + 1] = (struct pollfd){.fd = lobby->guests[i].fd, .events = POLLIN};
     if (poll(polled, 1 + TR_GUESTS_MAX, WAIT_MS) < 0 && errno != EINTR)
         return tr_mesh_fail(mesh, error, "poll: %s", strerror(errno));
-    for (uint32_t r = 0; !lobby->linking && r < mesh->count; r++) {
-        if (tr_mesh_is_peer(mesh, r))
-            forget_gone(lobby, r);
-    }
+    forget_gone(lobby); /* whoever comes again may sit among the guests already */
     for (size_t i = 0; i < TR_GUESTS_MAX; i++) {
         struct tr_guest *guest = &lobby->guests[i];
         if (guest->fd >= 0 && polled[i + 1].revents)
@@ -258,6 +257,7 @@ int tr_lobby_wait(struct tr_lobby *lobby, struct tr_error *error)
     }
     if (polled[0].revents)
         welcome(lobby);
+    forget_gone(lobby);
     return 0;
 }
 
