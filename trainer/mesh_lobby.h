@@ -29,7 +29,7 @@ struct tr_lobby {
     double join_s;
     double until_s;
     char host[TR_HOST_BYTES_MAX + 1];
-    char noted[320]; /* why the last attempt, or the last guest, came to nothing */
+    char noted[512]; /* why the last attempt, or the last guest, came to nothing */
     struct tr_place places[TR_MESH_RANKS_MAX];
     struct tr_guest guests[TR_GUESTS_MAX];
 };

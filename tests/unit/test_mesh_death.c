@@ -222,16 +222,17 @@ static void fail_alone(struct run *run, struct tr_group *group, uint32_t rank)
     struct told *told = &run->told[rank];
     struct tr_error error;
     float value = 1.0F;
-    group_check(tr_group_sum(group, &value, 1, TR_NUMBER_FLOAT, &error) == 0);
+    int rc = tr_group_sum(group, &value, 1, TR_NUMBER_FLOAT, &error);
     if (rank == run->odd) {
+        group_check(rc == 0);
         tr_group_leave(group, "the loss of batch 12 is not a number\n\x1b[31m");
         group_check(tr_group_sum(group, &value, 1, TR_NUMBER_FLOAT, &error) < 0);
         return;
     }
     if (rank == 0) {
-        group_check(tr_group_sum(group, &value, 1, TR_NUMBER_FLOAT, &error) < 0);
+        group_check(rc < 0 || tr_group_sum(group, &value, 1, TR_NUMBER_FLOAT, &error) < 0);
     } else {
-        while (tr_group_beat(group, &error) == 0)
+        while (rc == 0 && tr_group_beat(group, &error) == 0)
             usleep(1000);
     }
     memcpy(told->error, error.text, sizeof told->error);
