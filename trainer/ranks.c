@@ -416,8 +416,10 @@ static int apply_wishes(const struct wishes *wishes, struct tr_ranks *out, struc
         if (out->local_count <= out->local_rank)
             out->local_count = 0;
     }
-    if (wishes->master.text && out->count > 1)
+    if (wishes->master.text && out->count > 1) {
+        out->network[0] = '\0'; /* which is on the way to the launcher's */
         return set_master(out, wishes->master, error);
+    }
     return 0;
 }
 

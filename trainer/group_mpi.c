@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trainer/group_mpi.c - see trainer/group_mpi.h. */
+#include "trainer/group_mpi.h"
+
+#include "trainer/group_wrap.h"
+#include "trainer/mesh_address.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* MPI is asked so often before there is a look at the other ranks; and so often in all before the
+ * host rests in between, as then it waits for a rank that computes. */
+#define TESTS_BETWEEN_POLLS 1000U
+#define TESTS_OF_HASTE 1000000U
+
+struct group_mpi {
+    struct tr_group_wrap wrap; /* first */
+    struct tr_mpi *mpi;
+    bool failed; /* the others are not waited for at the end */
+};
+
+static struct group_mpi *mpi_of(struct tr_group *group)
+{
+    return (struct group_mpi *)(void *)group;
+}
+
+/* --- the meeting place ---------------------------------------------------------------------------
+ */
+
+/* Its own address on the way to other hosts: that of the default route. No packet is sent. */
+static int address_of_route(struct tr_address *own)
+{
+    const struct sockaddr_in outside = {
+        .sin_family = AF_INET,
+        .sin_port = htons(9),
+        .sin_addr = {htonl(0xc0000201)}, /* 192.0.2.1, of RFC 5737: nobody's */
+    };
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    int rc = connect(fd, (const struct sockaddr *)&outside, sizeof outside);
+    if (rc == 0)
+        *own = tr_address_of_own(fd);
+    close(fd);
+    return rc;
+}
+
+static int listen_for_all(bool all_here, struct tr_meeting *meeting, struct tr_error *error)
+{
+    struct tr_address own;
+    char text[TR_ADDRESS_TEXT_BYTES];
+    if (all_here) {
+        if (tr_address_find("127.0.0.1", 0, &own, 1, error) < 1)
+            return -1;
+    } else if (address_of_route(&own) < 0) {
+        return tr_fail(error, "rank 0 has no route to other hosts: set PENSTOCK_MASTER=HOST:PORT");
+    }
+    tr_address_set_port(&own, 0);
+    meeting->listen_fd = tr_address_listen(&own);
+    if (meeting->listen_fd < 0)
+        return tr_fail(error, "cannot listen at %s: %s", tr_address_text(&own, text),
+                       strerror(errno));
+    own = tr_address_of_own(meeting->listen_fd);
+    meeting->port = tr_address_port(&own);
+    snprintf(meeting->host, sizeof meeting->host, "%s", tr_address_text(&own, text));
+    return 0;
+}
+
+/* Rank 0's failure is told to all, as they wait. */
+int tr_mpi_meet(struct tr_mpi *mpi, uint32_t rank, bool all_here, struct tr_meeting *meeting,
+                struct tr_error *error)
+{
+    struct {
+        struct tr_meeting meeting;
+        struct tr_error error;
+    } told = {.meeting = {.listen_fd = -1}};
+    int own_fd = -1;
+    if (rank == 0 && listen_for_all(all_here, &told.meeting, &told.error) == 0) {
+        own_fd = told.meeting.listen_fd;
+        told.error.text[0] = '\0';
+    }
+    if (tr_mpi_broadcast(mpi, &told, sizeof told, error) < 0) {
+        if (own_fd >= 0)
+            close(own_fd);
+        return -1;
+    }
+    *meeting = told.meeting;
+    meeting->listen_fd = own_fd;
+    return told.error.text[0] ? tr_fail(error, "%s", told.error.text) : 0;
+}
+
+/* --- sums ----------------------------------------------------------------------------------------
+ */
+
+static int await_sum(struct group_mpi *g, struct tr_error *error)
+{
+    for (uint64_t tests = 1;; tests++) {
+        int done = tr_mpi_sum_done(g->mpi, error);
+        bool hasty = tests < TESTS_OF_HASTE;
+        if (done != 0)
+            return done < 0 ? -1 : 0;
+        if ((!hasty || tests % TESTS_BETWEEN_POLLS == 0) &&
+            tr_wrap_poll(&g->wrap, hasty ? 0 : 1, error) < 0)
+            return -1;
+    }
+}
+
+static int sum_part(struct group_mpi *g, void *values, size_t n, enum tr_number type,
+                    struct tr_error *error)
+{
+    if (tr_wrap_enter(&g->wrap, TR_CALL_SUM, type, n * tr_number_bytes(type), error) < 0 ||
+        tr_mpi_sum_begin(g->mpi, values, n, type, error) < 0 || await_sum(g, error) < 0) {
+        g->failed = true;
+        return -1;
+    }
+    tr_wrap_exit(&g->wrap);
+    return 0;
+}
+
+static int mpi_sum(struct tr_group *group, void *values, size_t n, enum tr_number type,
+                   struct tr_error *error)
+{
+    uint8_t *at = values;
+    while (n > 0) {
+        size_t part = n < TR_MPI_VALUES_MAX ? n : TR_MPI_VALUES_MAX;
+        if (sum_part(mpi_of(group), at, part, type, error) < 0)
+            return -1;
+        at += part * tr_number_bytes(type);
+        n -= part;
+    }
+    return 0;
+}
+
+static void note_failure(struct tr_group_wrap *wrap)
+{
+    mpi_of(&wrap->base)->failed = true;
+}
+
+static void mpi_free(struct tr_group *group)
+{
+    struct group_mpi *g = mpi_of(group);
+    tr_group_free(&g->wrap.inside);
+    tr_mpi_close(&g->mpi, !g->failed);
+    free(g);
+}
+
+static const struct tr_group_ops mpi_ops = {
+    .name = "mpi",
+    .sum = mpi_sum,
+    .broadcast = tr_wrap_broadcast,
+    .gather = tr_wrap_gather,
+    .say = tr_wrap_say,
+    .hear = tr_wrap_hear,
+    .beat = tr_wrap_beat,
+    .leave = tr_wrap_leave,
+    .free = mpi_free,
+};
+
+int tr_group_mpi_new(struct tr_group *tcp, struct tr_mpi *mpi, struct tr_group **out,
+                     struct tr_error *error)
+{
+    struct group_mpi *g = calloc(1, sizeof *g);
+    *out = NULL;
+    if (!g)
+        return tr_fail(error, "no memory for a group");
+    tr_wrap_begin(&g->wrap, &mpi_ops, tcp, tr_group_tcp_mesh(tcp));
+    g->wrap.give_up = note_failure;
+    g->mpi = mpi;
+    *out = &g->wrap.base;
+    return 0;
+}
