@@ -317,7 +317,6 @@ static void tell_all(struct tr_mesh *mesh, enum tr_frame_type type, const char *
 static void part(struct tr_mesh *mesh, bool until_end)
 {
     double until_s = tr_now_s() + PARTING_S;
-    uint8_t scrap[512];
     for (;;) {
         uint32_t waiting = 0;
         for (uint32_t r = 0; r < mesh->count; r++) {
@@ -338,8 +337,9 @@ static void part(struct tr_mesh *mesh, bool until_end)
                 continue;
             if (!until_end)
                 tr_control_flush(peer);
-            else if (recv(peer->control, scrap, sizeof scrap, MSG_DONTWAIT) <= 0)
-                peer->control_ended = true;
+            else
+                peer->control_ended = tr_control_fill(peer) < 0;
+            peer->in_bytes = 0;
         }
     }
 }

@@ -58,14 +58,17 @@ static int send_table(struct tr_lobby *lobby, struct tr_error *error)
     uint8_t payload[TR_FRAME_PAYLOAD_BYTES_MAX];
     uint8_t bytes[TR_FRAME_BYTES_MAX];
     for (uint32_t to = 1; to < mesh->count; to++) {
-        for (uint32_t r = 0; r < mesh->count; r++) {
+        struct tr_mesh_peer *peer = &mesh->peers[to];
+        int rc = tr_lobby_send(lobby, peer->control, peer->out, peer->out_bytes);
+        peer->out_bytes = 0;
+        for (uint32_t r = 0; rc == 0 && r < mesh->count; r++) {
             struct tr_frame frame = {.type = TR_FRAME_TABLE, .sequence = r, .payload = payload};
             frame.len_bytes = (uint16_t)tr_place_write(&lobby->places[r], payload);
-            if (tr_lobby_send(lobby, mesh->peers[to].control, bytes,
-                              tr_frame_write(bytes, &frame)) < 0)
-                return tr_mesh_fail(mesh, error, "%s has gone while ranks were coming: %s",
-                                    mesh->peers[to].name, strerror(errno));
+            rc = tr_lobby_send(lobby, peer->control, bytes, tr_frame_write(bytes, &frame));
         }
+        if (rc < 0)
+            return tr_mesh_fail(mesh, error, "%s has gone while ranks were coming: %s", peer->name,
+                                strerror(errno));
     }
     return 0;
 }
