@@ -14,7 +14,10 @@
 
 #define NAME_BYTES 41U
 #define ERROR_BYTES 1024U
-#define ARRAYS_MAX (TR_TENSORS_MAX - 1U) /* a checkpoint holds the parameters besides */
+#define ABI_MIN 1U
+#define ABI_RANKS 2U
+#define ARRAYS_MAX (TR_TENSORS_MAX - 2U) /* a checkpoint holds two more */
+_Static_assert(ARRAYS_MAX == 94, "put says how many");
 
 /* An array that the library's save gave: kept until the next save, or to be loaded. */
 struct kept {
@@ -37,6 +40,7 @@ struct custom {
     bool waits; /* the device computes in host memory: callbacks have to be waited for */
     struct tr_event *ready;
     double rows[TR_SUMS_COUNT];
+    struct tr_error sum_error; /* why ranks could not add up; empty text: they could */
     struct kept kept[ARRAYS_MAX];
     size_t kept_count;
     const char *refused;                                        /* why an array was not taken */
@@ -61,6 +65,10 @@ static const struct custom *seen(const struct tr_model *model)
 /* What a callback said, after its name. */
 static int callback_failed(struct custom *m, const char *callback, struct tr_error *error)
 {
+    if (m->sum_error.text[0]) {
+        *error = m->sum_error;
+        return -1;
+    }
     m->error[sizeof m->error - 1] = '\0';
     return tr_fail(error, "%s: %s of %s failed: %s", m->hyper.library, callback,
                    m->ops->name ? m->ops->name : "the model",
@@ -104,7 +112,7 @@ static int put(void *cookie, const char *name, enum penstock_model_type type, ui
     else if (find_kept(m, name))
         m->refused = "two arrays have the same name";
     else if (m->kept_count == ARRAYS_MAX)
-        m->refused = "there are more than 63 arrays";
+        m->refused = "there are more than 94 arrays";
     else if (dim_count > FMT_TENSOR_DIMS_MAX || (type == PENSTOCK_MODEL_STATE && dim_count != 1) ||
              !data)
         m->refused =
@@ -173,11 +181,17 @@ static int open_library(struct custom *m, struct tr_error *error)
     if (!ops)
         return tr_fail(error, "hyperparameter library: %s gives no penstock_model",
                        m->hyper.library);
-    if (ops->abi != PENSTOCK_MODEL_ABI)
+    if (ops->abi < ABI_MIN || ops->abi > PENSTOCK_MODEL_ABI)
         return tr_fail(error,
                        "hyperparameter library: %s was compiled with version %u of "
                        "penstock_model.h; this program has version %u",
                        m->hyper.library, ops->abi, PENSTOCK_MODEL_ABI);
+    if (tr_group_count(m->base.group) > 1 &&
+        (ops->abi < ABI_RANKS || !(ops->takes & PENSTOCK_MODEL_RANKS)))
+        return tr_fail(error,
+                       "hyperparameter library: %s is a model for one rank, and this run has %u: "
+                       "PENSTOCK_MODEL_RANKS of penstock_model.h says what it takes",
+                       m->hyper.library, tr_group_count(m->base.group));
     if (!ops->init || !ops->step || !ops->eval || !ops->results || !ops->save || !ops->free ||
         !ops->objective)
         return tr_fail(error, "hyperparameter library: %s lacks a callback or the objective's name",
@@ -199,6 +213,16 @@ static void free_custom(struct tr_model *model)
     free(m);
 }
 
+/* A penstock_model_sum_fn. Where callbacks are waited for, it is the device that calls. */
+static int sum(void *cookie, void *numbers, size_t count, enum penstock_model_number type)
+{
+    struct custom *m = cookie;
+    enum tr_number number = type == PENSTOCK_MODEL_FLOATS ? TR_NUMBER_FLOAT : TR_NUMBER_DOUBLE;
+    return m->waits ? tr_group_sum(m->base.group, numbers, count, number, &m->sum_error)
+                    : tr_group_sum_on(m->base.group, m->base.device, numbers, count, number,
+                                      &m->sum_error);
+}
+
 static int init_library(struct custom *m, const struct tr_setup *setup,
                         const struct penstock_batch *first, struct tr_error *error)
 {
@@ -210,7 +234,7 @@ static int init_library(struct custom *m, const struct tr_setup *setup,
         text = parameters[i].value + strlen(parameters[i].value) + 1;
     }
     const struct penstock_model_setup given = {
-        .abi = PENSTOCK_MODEL_ABI,
+        .abi = m->ops->abi,
         .device = m->waits ? "cpu" : "cuda",
         .feature_dim = first->feature_dim,
         .label_dim = first->label_dim,
@@ -219,6 +243,10 @@ static int init_library(struct custom *m, const struct tr_setup *setup,
         .seed = setup->seed,
         .parameter_count = m->hyper.parameter_count,
         .parameters = parameters,
+        .rank = tr_group_rank(m->base.group),
+        .rank_count = tr_group_count(m->base.group),
+        .sum = sum,
+        .sum_cookie = m,
     };
     if (m->ops->init(&given, &m->model, m->error, sizeof m->error) == 0 && m->model)
         return 0;
@@ -312,18 +340,22 @@ static int give(struct custom *m, enum callback callback, const struct tr_device
         .row_offsets = batch->row_offsets,
         .columns = batch->columns,
         .values = batch->values,
+        .first_row = host->first_row,
+        .all_rows = host->rows + host->rows_elsewhere,
     };
     int rc = tr_launch_call(m->base.device, &args);
     if (rc == 0 && m->waits &&
         tr_device_wait(m->base.device, m->ready, TR_STREAM_COMPUTE, error) < 0)
         return -1;
-    if (m->rc != 0)
+    if (m->rc != 0 || m->sum_error.text[0])
         return callback_failed(m, callback == CALLBACK_STEP ? "step" : "eval", error);
     return rc < 0 ? tr_device_failed(m->base.device, error) : 0;
 }
 
 static int step(struct tr_model *model, const struct tr_device_batch *batch, struct tr_error *error)
 {
+    if (batch->host->rows + batch->host->rows_elsewhere == 0)
+        return 0;
     of(model)->rows[TR_SUMS_TRAIN] += (double)batch->host->rows;
     return give(of(model), CALLBACK_STEP, batch, error);
 }
@@ -331,6 +363,8 @@ static int step(struct tr_model *model, const struct tr_device_batch *batch, str
 static int evaluate(struct tr_model *model, const struct tr_device_batch *batch,
                     struct tr_error *error)
 {
+    if (batch->host->rows == 0)
+        return 0;
     of(model)->rows[TR_SUMS_EVALUATE] += (double)batch->host->rows;
     return give(of(model), CALLBACK_EVAL, batch, error);
 }
@@ -343,17 +377,64 @@ static const char *objective(const struct tr_model *model)
     return seen(model)->ops->objective;
 }
 
+static enum penstock_model_pass pass_of(enum tr_sums which)
+{
+    return which == TR_SUMS_TRAIN ? PENSTOCK_MODEL_TRAIN : PENSTOCK_MODEL_HELD_OUT;
+}
+
+/* The library's sums of a pass; NULL where there are none. */
+static double *sums_of(struct custom *m, enum tr_sums which, size_t *count)
+{
+    bool has = m->ops->abi >= ABI_RANKS && m->ops->sums;
+    *count = 0;
+    return has ? m->ops->sums(m->model, pass_of(which), count) : NULL;
+}
+
+/* Together: the rows of a pass and the library's sums over them become those of all ranks. */
+static int add_up(struct custom *m, enum tr_sums which, struct tr_error *error)
+{
+    struct tr_group *group = m->base.group;
+    size_t count;
+    if (!group)
+        return 0;
+    double *sums = sums_of(m, which, &count);
+    if (tr_group_sum(group, &m->rows[which], 1, TR_NUMBER_DOUBLE, error) < 0)
+        return -1;
+    if (!sums)
+        return 0;
+    if (m->waits)
+        return tr_group_sum(group, sums, count, TR_NUMBER_DOUBLE, error);
+    if (tr_group_sum_on(group, m->base.device, sums, count, TR_NUMBER_DOUBLE, error) < 0)
+        return -1;
+    return tr_device_wait(m->base.device, m->ready, TR_STREAM_COMPUTE, error);
+}
+
+/* What was folded, or restored everywhere, stays rank 0's alone. */
+static int let_go_sums(struct custom *m, struct tr_error *error)
+{
+    struct tr_device *device = m->base.device;
+    for (int which = 0; which < TR_SUMS_COUNT && tr_group_rank(m->base.group) > 0; which++) {
+        size_t count;
+        double *sums = sums_of(m, (enum tr_sums)which, &count);
+        m->rows[which] = 0.0;
+        if (sums && m->waits)
+            memset(sums, 0, count * sizeof *sums);
+        else if (sums && device->ops->zero(device, sums, count * sizeof *sums) < 0)
+            return tr_device_failed(device, error);
+    }
+    return tr_device_wait(device, m->ready, TR_STREAM_COMPUTE, error);
+}
+
 static int results(struct tr_model *model, enum tr_sums which, struct tr_results *out,
                    struct tr_error *error)
 {
     struct custom *m = of(model);
     struct penstock_model_results got = {0};
-    enum penstock_model_pass pass =
-        which == TR_SUMS_TRAIN ? PENSTOCK_MODEL_TRAIN : PENSTOCK_MODEL_HELD_OUT;
     m->error[0] = '\0';
-    if (tr_device_wait(m->base.device, m->ready, TR_STREAM_COMPUTE, error) < 0)
+    if (tr_device_wait(m->base.device, m->ready, TR_STREAM_COMPUTE, error) < 0 ||
+        add_up(m, which, error) < 0)
         return -1;
-    if (m->ops->results(m->model, pass, &got, m->error, sizeof m->error) != 0)
+    if (m->ops->results(m->model, pass_of(which), &got, m->error, sizeof m->error) != 0)
         return callback_failed(m, "results", error);
     *out = (struct tr_results){.rows = m->rows[which], .loss = got.loss};
     m->rows[which] = 0.0;
@@ -414,7 +495,9 @@ static size_t state(struct tr_model *model, struct tr_state_item *items)
     memcpy(m->parameters, m->hyper.text, sizeof m->parameters);
     items[m->kept_count] =
         (struct tr_state_item){"library.parameters", m->parameters, sizeof m->parameters, false};
-    return m->kept_count + 1;
+    items[m->kept_count + 1] =
+        (struct tr_state_item){"library.rows", m->rows, sizeof m->rows, false};
+    return m->kept_count + 2;
 }
 
 /* The library's parameters are as they were when the checkpoint was written. */
@@ -447,7 +530,19 @@ static int restored(struct tr_model *model, struct tr_error *error)
                        m->hyper.library);
     if (m->ops->load(m->model, get, m, m->error, sizeof m->error) != 0)
         return callback_failed(m, "load", error);
-    return 0;
+    return let_go_sums(m, error);
+}
+
+static int fold(struct tr_model *model, struct tr_error *error)
+{
+    struct custom *m = of(model);
+    if (tr_device_wait(m->base.device, m->ready, TR_STREAM_COMPUTE, error) < 0)
+        return -1;
+    for (int which = 0; which < TR_SUMS_COUNT; which++) {
+        if (add_up(m, (enum tr_sums)which, error) < 0)
+            return -1;
+    }
+    return let_go_sums(m, error);
 }
 
 const struct tr_model_ops tr_model_custom = {
@@ -469,4 +564,5 @@ const struct tr_model_ops tr_model_custom = {
     .put_config = put_config,
     .state = state,
     .restored = restored,
+    .fold = fold,
 };

@@ -8,6 +8,9 @@
  *     penstock train --algorithm custom --hp library=$PWD/poisson.so --hp learning_rate=0.1 \
  *         --hp epochs=10 --train URI --content-type 'text/csv;label_size=1' --model-dir model
  *
+ * Several ranks train it as well: each adds up the gradient of its rows, and the sums over all
+ * ranks are what all learn from.
+ *
  * Compiled with nvcc its kernels run on the stream that step and eval are given; nothing waits.
  */
 #include <math.h>
@@ -24,7 +27,7 @@
 #define EACH static inline
 #endif
 
-struct sums {
+struct sums { /* of doubles alone: poisson_sums gives it as an array */
     double loss;
     double rows;
 };
@@ -38,6 +41,8 @@ struct poisson {
     float *residual; /* (mini_batch_size): rate - label */
     float *loss;     /* (mini_batch_size) */
     struct sums sums[2];
+    penstock_model_sum_fn sum; /* over ranks */
+    void *sum_cookie;
 };
 
 static int fail(char *error, size_t error_bytes, const char *text)
@@ -86,14 +91,21 @@ EACH void row_forward(struct poisson *m, const float *features, const float *lab
     m->loss[row] = rate - label * z;
 }
 
-EACH void weight_gradient(struct poisson *m, const float *features, uint32_t rows, uint32_t weight)
+/* A rank's part of it: of its rows, in the mean over all. */
+EACH void weight_gradient(struct poisson *m, const float *features, uint32_t rows,
+                          uint32_t all_rows, uint32_t weight)
 {
     float sum = 0.0F;
     for (uint32_t row = 0; row < rows; row++) {
         float x = weight < m->dim ? features[(size_t)row * m->dim + weight] : 1.0F;
         sum += m->residual[row] * x;
     }
-    m->gradient[weight] = sum / (float)rows;
+    m->gradient[weight] = sum / (float)all_rows;
+}
+
+EACH void learn(struct poisson *m, uint32_t weight)
+{
+    m->weights[weight] -= m->learning_rate * m->gradient[weight];
 }
 
 EACH void add_losses(struct poisson *m, uint32_t rows, int pass)
@@ -112,13 +124,19 @@ static __global__ void forward_kernel(struct poisson *m, const float *features, 
         row_forward(m, features, labels, label_dim, row);
 }
 
-static __global__ void learn_kernel(struct poisson *m, const float *features, uint32_t rows)
+static __global__ void gradient_kernel(struct poisson *m, const float *features, uint32_t rows,
+                                       uint32_t all_rows)
 {
     uint32_t weight = blockIdx.x * blockDim.x + threadIdx.x;
-    if (weight <= m->dim) {
-        weight_gradient(m, features, rows, weight);
-        m->weights[weight] -= m->learning_rate * m->gradient[weight];
-    }
+    if (weight <= m->dim)
+        weight_gradient(m, features, rows, all_rows, weight);
+}
+
+static __global__ void learn_kernel(struct poisson *m)
+{
+    uint32_t weight = blockIdx.x * blockDim.x + threadIdx.x;
+    if (weight <= m->dim)
+        learn(m, weight);
 }
 
 static __global__ void loss_kernel(struct poisson *m, uint32_t rows, int pass)
@@ -131,11 +149,18 @@ static int run(struct poisson *m, const struct penstock_model_batch *batch, int 
 {
     cudaStream_t s = (cudaStream_t)stream;
     uint32_t rows = batch->rows;
-    forward_kernel<<<(rows + 255) / 256, 256, 0, s>>>(m, batch->features, batch->labels,
-                                                      batch->label_dim, rows);
-    loss_kernel<<<1, 1, 0, s>>>(m, rows, pass);
-    if (pass == PENSTOCK_MODEL_TRAIN)
-        learn_kernel<<<(m->dim + 256) / 256, 256, 0, s>>>(m, batch->features, rows);
+    uint32_t weight_blocks = (m->dim + 256) / 256;
+    if (rows > 0) {
+        forward_kernel<<<(rows + 255) / 256, 256, 0, s>>>(m, batch->features, batch->labels,
+                                                          batch->label_dim, rows);
+        loss_kernel<<<1, 1, 0, s>>>(m, rows, pass);
+    }
+    if (pass == PENSTOCK_MODEL_TRAIN) {
+        gradient_kernel<<<weight_blocks, 256, 0, s>>>(m, batch->features, rows, batch->all_rows);
+        if (m->sum(m->sum_cookie, m->gradient, m->dim + 1, PENSTOCK_MODEL_FLOATS) != 0)
+            return -1;
+        learn_kernel<<<weight_blocks, 256, 0, s>>>(m);
+    }
     cudaError_t rc = cudaGetLastError();
     return rc == cudaSuccess ? 0 : fail(error, error_bytes, cudaGetErrorString(rc));
 }
@@ -149,10 +174,14 @@ static int run(struct poisson *m, const struct penstock_model_batch *batch, int 
     for (uint32_t row = 0; row < batch->rows; row++)
         row_forward(m, batch->features, batch->labels, batch->label_dim, row);
     add_losses(m, batch->rows, pass);
-    for (uint32_t j = 0; j <= m->dim && pass == PENSTOCK_MODEL_TRAIN; j++) {
-        weight_gradient(m, batch->features, batch->rows, j);
-        m->weights[j] -= m->learning_rate * m->gradient[j];
-    }
+    if (pass != PENSTOCK_MODEL_TRAIN)
+        return 0;
+    for (uint32_t j = 0; j <= m->dim; j++)
+        weight_gradient(m, batch->features, batch->rows, batch->all_rows, j);
+    if (m->sum(m->sum_cookie, m->gradient, m->dim + 1, PENSTOCK_MODEL_FLOATS) != 0)
+        return -1;
+    for (uint32_t j = 0; j <= m->dim; j++)
+        learn(m, j);
     return 0;
 }
 #endif
@@ -202,6 +231,8 @@ static int poisson_init(const struct penstock_model_setup *setup, void **model, 
     if (!m)
         return fail(error, error_bytes, "no memory");
     m->dim = setup->feature_dim;
+    m->sum = setup->sum;
+    m->sum_cookie = setup->sum_cookie;
     m->weights = (float *)allocate((m->dim + 1) * sizeof(float));
     m->gradient = (float *)allocate((m->dim + 1) * sizeof(float));
     m->residual = (float *)allocate(setup->mini_batch_size * sizeof(float));
@@ -243,6 +274,12 @@ static int poisson_results(void *model, enum penstock_model_pass pass,
     return 0;
 }
 
+static double *poisson_sums(void *model, enum penstock_model_pass pass, size_t *count)
+{
+    *count = sizeof(struct sums) / sizeof(double);
+    return (double *)&((struct poisson *)model)->sums[pass];
+}
+
 static int poisson_save(void *model, penstock_model_put_fn put, void *cookie, char *error,
                         size_t error_bytes)
 {
@@ -279,7 +316,7 @@ static int poisson_load(void *model, penstock_model_get_fn get, void *cookie, ch
 
 static const struct penstock_model_ops ops = {
     PENSTOCK_MODEL_ABI,
-    PENSTOCK_MODEL_DENSE | PENSTOCK_MODEL_LABELS,
+    PENSTOCK_MODEL_DENSE | PENSTOCK_MODEL_LABELS | PENSTOCK_MODEL_RANKS,
     "poisson-regression",
     "poisson_objective",
     "exp(x @ weights + bias), x raw features",
@@ -290,6 +327,7 @@ static const struct penstock_model_ops ops = {
     poisson_save,
     poisson_load,
     poisson_free,
+    poisson_sums,
 };
 
 #ifdef __cplusplus

@@ -157,7 +157,7 @@ const struct penstock_model_ops *penstock_model(void) { return FAULT == 12 ? 0 :
         (7, "save of faulty failed: it is broken"),
         (8, "save of faulty failed: an array's name is not of 1 to 40 letters"),
         (9, "save of faulty failed: two arrays have the same name"),
-        (10, "was compiled with version 2 of penstock_model.h; this program has version 1"),
+        (10, "was compiled with version 3 of penstock_model.h; this program has version 2"),
         (11, "lacks a callback"),
         (12, "gives no penstock_model"),
     ],

@@ -4,24 +4,20 @@
  */
 #include "tests/unit/model_fixture.h"
 
+#include <dlfcn.h>
 #include <math.h>
+#include <sys/mman.h>
+
+#include "trainer/penstock_model.h"
 
 enum { ROWS = 300, DIM = 4, BATCH = 64, STEPS = 5 };
 
 #define RATE 0.125
 
-/* "library=... learning_rate=...": the example lies beside the tests in the build's directory. */
 static const char *hyper_of(const char *more)
 {
     static char text[500];
-    char path[400];
-    ssize_t len = readlink("/proc/self/exe", path, sizeof path - 1);
-    assert_true(len > 0);
-    path[len] = '\0';
-    for (int i = 0; i < 3; i++)
-        *strrchr(path, '/') = '\0';
-    snprintf(text, sizeof text, "library=%s/trainer/example_custom.so mini_batch_size=64 %s", path,
-             more);
+    snprintf(text, sizeof text, "library=%s mini_batch_size=64 %s", model_example(), more);
     return text;
 }
 
@@ -132,7 +128,7 @@ static void test_state_goes_on_exactly(void **state)
     struct tr_model *second = model_new(&tr_model_custom, device, NULL, hyper, &rows, &error);
     model_pass(first, &rows, true);
     size_t count = first->ops->state(first, saved);
-    assert_int_equal(count, 4); /* weights, bias, sums that are under way; hyperparameters */
+    assert_int_equal(count, 5); /* weights, bias, sums under way; hyperparameters and rows */
     assert_int_equal(second->ops->state(second, items), count);
     for (size_t i = 0; i < count; i++) {
         assert_string_equal(items[i].name, saved[i].name);
@@ -188,6 +184,55 @@ static void test_what_the_library_refuses_is_said(void **state)
     refused(&rows, hyper_of(""), "the train channel has no labels, which ");
 }
 
+/* The example's table, made writable: the library stays open, so that models get this one. */
+static struct penstock_model_ops *open_table(void **library)
+{
+    const struct penstock_model_ops *(*entry)(void);
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    *library = dlopen(model_example(), RTLD_NOW | RTLD_LOCAL);
+    assert_non_null(*library);
+    void *symbol = dlsym(*library, "penstock_model");
+    memcpy(&entry, &symbol, sizeof entry);
+    uintptr_t at = (uintptr_t)entry();
+    void *begin = (void *)(at / page * page);
+    assert_int_equal(mprotect(begin, at + sizeof(struct penstock_model_ops) - (uintptr_t)begin,
+                              PROT_READ | PROT_WRITE),
+                     0);
+    return (struct penstock_model_ops *)at;
+}
+
+/* A library of version 1, or one that does not say that it can, trains in a run of one rank alone.
+ */
+static void test_a_model_for_one_rank_is_refused_in_several(void **state)
+{
+    (void)state;
+    struct tr_device *device = fixture_device("cpu");
+    struct tr_group pair = {.count = 2};
+    struct model_rows rows;
+    struct tr_error error;
+    void *library;
+    struct penstock_model_ops *table = open_table(&library);
+    const struct penstock_model_ops before = *table;
+    make_rows(&rows);
+    for (int i = 0; i < 2; i++) {
+        *table = before;
+        if (i == 0)
+            table->takes &= ~PENSTOCK_MODEL_RANKS;
+        else
+            table->abi = 1;
+        assert_null(model_new(&tr_model_custom, device, &pair, hyper_of(""), &rows, &error));
+        assert_non_null(strstr(error.text, "is a model for one rank, and this run has 2"));
+        struct tr_model *model =
+            model_new(&tr_model_custom, device, NULL, hyper_of(""), &rows, &error);
+        assert_non_null(model);
+        model_pass(model, &rows, true);
+        tr_model_free(&model);
+    }
+    *table = before;
+    dlclose(library);
+    tr_device_close(&device);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +240,7 @@ int main(void)
         cmocka_unit_test(test_delayed_example_matches_reference),
         cmocka_unit_test(test_state_goes_on_exactly),
         cmocka_unit_test(test_what_the_library_refuses_is_said),
+        cmocka_unit_test(test_a_model_for_one_rank_is_refused_in_several),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@ static void check_model(const struct tr_model_ops *ops, const char *hyper, uint3
 {
     static struct job job;
     job = (struct job){.ops = ops, .hyper = hyper, .epochs = epochs};
-    job.pauses = ops == &tr_model_kmeans || ops == &tr_model_pca;
+    job.pauses = ops == &tr_model_kmeans || ops == &tr_model_pca || ops == &tr_model_custom;
     make_rows(&job, classes);
     check_ranks(&job, false);
 }
@@ -78,6 +78,16 @@ static void factorization_machines(void **state)
     check_ranks(&job, true);
 }
 
+/* A model of one's own: the worked example. */
+static void custom(void **state)
+{
+    char hyper[500];
+    (void)state;
+    snprintf(hyper, sizeof hyper, "library=%s mini_batch_size=16 learning_rate=0.1",
+             model_example());
+    check_model(&tr_model_custom, hyper, 3, 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -86,6 +96,7 @@ int main(void)
         cmocka_unit_test(kmeans),
         cmocka_unit_test(pca),
         cmocka_unit_test(factorization_machines),
+        cmocka_unit_test(custom),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
