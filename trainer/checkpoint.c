@@ -226,6 +226,14 @@ static bool has_its_checksum(struct tr_loaded *loaded, size_t header_bytes)
     return strcmp(digits, was) == 0;
 }
 
+/* The file's bytes are whole. */
+static int read_header(struct tr_loaded *loaded, size_t header_bytes, struct tr_error *error)
+{
+    loaded->data_at = HEAD_BYTES + header_bytes;
+    loaded->header = json_loadb((const char *)loaded->bytes + HEAD_BYTES, header_bytes, 0, NULL);
+    return loaded->header ? 0 : tr_fail(error, "its header is no JSON");
+}
+
 /* Whether the file is whole: 0, or -1 with why not. */
 static int check_whole(struct tr_loaded *loaded, struct tr_error *error)
 {
@@ -238,10 +246,42 @@ static int check_whole(struct tr_loaded *loaded, struct tr_error *error)
         return tr_fail(error, "it is cut off");
     if (!has_its_checksum(loaded, (size_t)header_bytes))
         return tr_fail(error, "it does not have its checksum: it is cut off or damaged");
-    loaded->data_at = HEAD_BYTES + (size_t)header_bytes;
-    loaded->header =
-        json_loadb((const char *)loaded->bytes + HEAD_BYTES, (size_t)header_bytes, 0, NULL);
-    return loaded->header ? 0 : tr_fail(error, "its header is no JSON");
+    return read_header(loaded, (size_t)header_bytes, error);
+}
+
+/* What a file is about, before its bytes. */
+struct announced {
+    uint64_t len_bytes; /* 0: there is none */
+    uint64_t header_bytes;
+    char path[PATH_MAX];
+};
+
+int tr_loaded_broadcast(struct tr_loaded **loaded, struct tr_group *group, struct tr_error *error)
+{
+    struct announced told = {0};
+    if (!group)
+        return 0;
+    if (*loaded) {
+        told.len_bytes = (*loaded)->len_bytes;
+        told.header_bytes = (*loaded)->data_at - HEAD_BYTES;
+        memcpy(told.path, (*loaded)->path, sizeof told.path);
+    }
+    if (tr_group_broadcast(group, &told, sizeof told, error) < 0)
+        return -1;
+    if (told.len_bytes == 0)
+        return 0;
+    bool is_first = tr_group_rank(group) == 0;
+    if (!is_first) {
+        *loaded = calloc(1, sizeof **loaded);
+        if (!*loaded || !((*loaded)->bytes = malloc(told.len_bytes + 1)))
+            return tr_fail(error, "no memory for a checkpoint of %llu bytes",
+                           (unsigned long long)told.len_bytes);
+        (*loaded)->len_bytes = told.len_bytes;
+        memcpy((*loaded)->path, told.path, sizeof told.path);
+    }
+    if (tr_group_broadcast(group, (*loaded)->bytes, told.len_bytes, error) < 0)
+        return -1;
+    return is_first ? 0 : read_header(*loaded, told.header_bytes, error);
 }
 
 static int compare(const struct tr_loaded *loaded, const struct tr_mark *marks, size_t count,

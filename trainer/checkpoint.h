@@ -56,6 +56,9 @@ int tr_checkpoint_load(const char *directory, const struct tr_mark *marks, size_
                        struct tr_error *error);
 void tr_loaded_free(struct tr_loaded **loaded); /* accepts NULL */
 
+/* Together: rank 0's file, or that it has none, comes to all. */
+int tr_loaded_broadcast(struct tr_loaded **loaded, struct tr_group *group, struct tr_error *error);
+
 const char *tr_loaded_path(const struct tr_loaded *loaded);
 
 /* A text of __metadata__, "" if there is none. */

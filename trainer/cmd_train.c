@@ -5,9 +5,12 @@
 #include "pipe/stop.h"
 #include "pipe/stream_options.h"
 #include "trainer/container.h"
+#include "trainer/group_tcp.h"
+#include "trainer/ranks.h"
 #include "trainer/train.h"
 
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +70,14 @@ static const char help[] =
     "Stream:\n" PS_STREAM_HELP
     "  --decode-threads N             decoding threads per channel (CPUs, at most 8)\n"
     "\n"
+    "Ranks (see RANKS in penstock-train(1); torchrun, mpirun, srun and SageMaker need no option):\n"
+    "  --rank R, --ranks N            this process is rank R, from 0, of N that train together\n"
+    "  --master HOST:PORT             where rank 0 is, and the others meet it\n"
+    "  --share rows|objects|own       what a rank gets: its rows of every batch of all data "
+    "(rows,\n"
+    "                                 the default), its objects, or data that are its alone\n"
+    "  --rank-timeout S               a rank that is silent for so long has failed (60)\n"
+    "\n"
     "  --headroom                     measure, after the run, the streamed rate over that of one "
     "batch\n"
     "                                 trained on again and again\n"
@@ -98,6 +109,11 @@ enum option_id {
     OPTION_METRICS,
     OPTION_METRICS_JSON,
     OPTION_DECODE_THREADS,
+    OPTION_RANK,
+    OPTION_RANKS,
+    OPTION_MASTER,
+    OPTION_SHARE,
+    OPTION_RANK_TIMEOUT,
     OPTION_HEADROOM,
     OPTION_QUIET,
     OPTION_HELP
@@ -128,6 +144,11 @@ static const struct option long_options[] = {
     {"decode-threads", required_argument, NULL, OPTION_DECODE_THREADS},
     PS_STREAM_LONG_OPTIONS,
     PS_BATCH_LONG_OPTIONS,
+    {"rank", required_argument, NULL, OPTION_RANK},
+    {"ranks", required_argument, NULL, OPTION_RANKS},
+    {"master", required_argument, NULL, OPTION_MASTER},
+    {"share", required_argument, NULL, OPTION_SHARE},
+    {"rank-timeout", required_argument, NULL, OPTION_RANK_TIMEOUT},
     {"headroom", no_argument, NULL, OPTION_HEADROOM},
     {"quiet", no_argument, NULL, OPTION_QUIET},
     {"help", no_argument, NULL, OPTION_HELP},
@@ -140,6 +161,9 @@ struct command {
     size_t assignment_count;
     const char *base;
     struct tr_container container;
+    struct tr_ranks_options ranks_given;
+    struct tr_ranks ranks;
+    uint32_t rank_timeout_s;
     bool in_container;
     bool help;
 };
@@ -186,6 +210,32 @@ static int set_keep(struct tr_train_options *options, const char *name, const ch
     return 0;
 }
 
+/* Of every channel; in a container each channel says it. */
+static int set_share(struct tr_train_options *options, const char *value, struct tr_error *error)
+{
+    static const char *const names[] = {
+        [TR_SHARE_ROWS] = "rows", [TR_SHARE_OBJECTS] = "objects", [TR_SHARE_OWN] = "own"};
+    for (int share = TR_SHARE_ROWS; share <= TR_SHARE_OWN; share++) {
+        if (strcmp(value, names[share]) != 0)
+            continue;
+        for (int i = 0; i < TR_CHANNEL_COUNT; i++)
+            options->channels[i].share = (enum tr_share)share;
+        return 0;
+    }
+    return tr_fail(error, "--share: '%s' is none of rows, objects, own", value);
+}
+
+static int set_rank_timeout(struct command *command, const char *name, const char *value,
+                            struct tr_error *error)
+{
+    struct penstock_error why;
+    uint64_t number;
+    if (ps_option_number(name, value, 1, 86400, &number, &why) != PENSTOCK_OK)
+        return tr_fail(error, "%s", why.message);
+    command->rank_timeout_s = (uint32_t)number;
+    return 0;
+}
+
 static int add_uri(struct tr_channel_options *channel, const char *name, const char *uri,
                    struct tr_error *error)
 {
@@ -215,6 +265,28 @@ static int take_stream_option(struct tr_train_options *options, const char *name
     if (ps_stream_options_take(&options->stream, (int)id, name, value, &why) < 0)
         return tr_fail(error, "%s", why.message);
     return 0;
+}
+
+static int take_rank_option(struct command *command, const char *name, enum option_id id,
+                            const char *value, struct tr_error *error)
+{
+    switch ((int)id) {
+    case OPTION_RANK:
+        command->ranks_given.rank = value;
+        return 0;
+    case OPTION_RANKS:
+        command->ranks_given.ranks = value;
+        return 0;
+    case OPTION_MASTER:
+        command->ranks_given.master = value;
+        return 0;
+    case OPTION_SHARE:
+        return set_share(&command->options, value, error);
+    case OPTION_RANK_TIMEOUT:
+        return set_rank_timeout(command, name, value, error);
+    default:
+        return take_stream_option(&command->options, name, id, value, error);
+    }
 }
 
 static int take_option(struct command *command, const char *name, enum option_id id,
@@ -284,7 +356,7 @@ static int take_option(struct command *command, const char *name, enum option_id
         command->help = true;
         return 0;
     default:
-        return take_stream_option(options, name, id, value, error);
+        return take_rank_option(command, name, id, value, error);
     }
 }
 
@@ -387,6 +459,65 @@ static int fail_usage(const struct tr_error *error)
     return EXIT_USAGE;
 }
 
+/* --- ranks ---------------------------------------------------------------------------------------
+ */
+
+/* In a container SageMaker's file names the hosts. */
+static int find_ranks(struct command *command, struct tr_error *error)
+{
+    char resources[PATH_MAX];
+    if (command->in_container) {
+        tr_container_resources(&command->container, resources);
+        command->ranks_given.resources = resources;
+    }
+    int rc = tr_ranks_find(&command->ranks_given, &command->ranks, error);
+    command->ranks_given.resources = NULL;
+    if (rc == 0 && command->ranks.count > 1 && command->options.headroom)
+        return tr_fail(error, "--headroom is measured in a run of one rank");
+    return rc;
+}
+
+static int join_ranks(struct command *command, struct tr_error *error)
+{
+    const struct tr_ranks *ranks = &command->ranks;
+    const struct tr_mesh_options mesh = {.rank = ranks->rank,
+                                         .count = ranks->count,
+                                         .host = ranks->master_host,
+                                         .port = ranks->master_port,
+                                         .local = *ranks->network ? ranks->network : NULL,
+                                         .job = ranks->job,
+                                         .deadline_s = command->rank_timeout_s};
+    if (ranks->count == 1)
+        return 0;
+    if (!command->options.quiet)
+        fprintf(stderr, "penstock train: %s\n", ranks->text);
+    return tr_group_tcp_open(&mesh, &command->options.group, error);
+}
+
+/* --- the run -------------------------------------------------------------------------------------
+ */
+
+/* The other ranks learn why. */
+static int train(struct command *command, struct tr_error *error)
+{
+    struct tr_group **group = &command->options.group;
+    if (join_ranks(command, error) < 0)
+        return -1;
+    int rc = tr_train(&command->options, error);
+    if (rc < 0)
+        tr_group_leave(*group, error->text);
+    tr_group_free(group);
+    return rc;
+}
+
+static void print_error(const struct command *command, const struct tr_error *error)
+{
+    if (command->ranks.count > 1)
+        fprintf(stderr, "penstock train: rank %u: %s\n", command->ranks.rank, error->text);
+    else
+        fprintf(stderr, "penstock train: %s\n", error->text);
+}
+
 static int run(struct command *command, int argc, char **argv)
 {
     struct tr_error error;
@@ -397,14 +528,16 @@ static int run(struct command *command, int argc, char **argv)
         return EXIT_SUCCESS;
     }
     int rc = complete(command, &error);
+    if (rc == 0)
+        rc = find_ranks(command, &error);
     if (rc < 0 && !command->in_container)
         return fail_usage(&error);
     ps_stop_install();
     if (rc == 0)
-        rc = tr_train(&command->options, &error);
+        rc = train(command, &error);
     if (rc == 0)
         return EXIT_SUCCESS;
-    fprintf(stderr, "penstock train: %s\n", error.text);
+    print_error(command, &error);
     if (ps_stop_signal())
         return 128 + ps_stop_signal();
     if (command->in_container)

@@ -84,6 +84,19 @@ static int read_mode(const json_t *channel, const char **scheme)
                : -1;
 }
 
+/* What each host is given: all of the channel, or objects of its own. */
+static int read_distribution(const json_t *channel, enum tr_share *share)
+{
+    const char *type = json_string_value(json_object_get(channel, "S3DistributionType"));
+    if (!type || strcmp(type, "FullyReplicated") == 0)
+        *share = TR_SHARE_ROWS;
+    else if (strcmp(type, "ShardedByS3Key") == 0)
+        *share = TR_SHARE_OWN;
+    else
+        return -1;
+    return 0;
+}
+
 /* A FIFO and a file are opened by an absolute path. */
 static int absolute_base(const struct tr_container *container, char path[PATH_MAX],
                          struct tr_error *error)
@@ -127,6 +140,11 @@ static int read_channel(struct tr_container *container, const char *path, const 
                        "%s: channel %s: each of its objects comes wrapped in RecordIO, but a row "
                        "of CSV is not: leave out the channel's RecordWrapperType",
                        path, name);
+    if (read_distribution(channel, &options->channels[i].share) < 0)
+        return tr_fail(error,
+                       "%s: channel %s: S3DistributionType is not FullyReplicated or "
+                       "ShardedByS3Key",
+                       path, name);
     if (absolute_base(container, base, error) < 0)
         return -1;
     struct tr_channel_options *to = &options->channels[i];
@@ -167,7 +185,7 @@ static int read_channels(struct tr_container *container, struct tr_train_options
     return rc;
 }
 
-/* --- hyperparameters and hosts -------------------------------------------------------------------
+/* --- hyperparameters -------------------------------------------------------------------
  */
 
 /* What SageMaker and its SDK put beside the algorithm's own. */
@@ -217,21 +235,9 @@ static int read_hyperparameters(const struct tr_container *container,
     return rc;
 }
 
-/* Each host has its own share of the data: a model of one share alone is not what was asked for. */
-static int check_hosts(const struct tr_container *container, struct tr_error *error)
+void tr_container_resources(const struct tr_container *container, char path[PATH_MAX])
 {
-    char path[PATH_MAX];
-    json_t *config;
-    if (load(container, HOSTS_FILE, path, &config, error) < 0)
-        return -1;
-    size_t count = json_array_size(json_object_get(config, "hosts"));
-    json_decref(config);
-    if (count > 1)
-        return tr_fail(error,
-                       "%s names %zu hosts, and penstock train runs on one: train with one "
-                       "instance",
-                       path, count);
-    return 0;
+    path_of(container, HOSTS_FILE, path);
 }
 
 int tr_container_read(struct tr_container *container, struct tr_train_options *options,
@@ -243,7 +249,7 @@ int tr_container_read(struct tr_container *container, struct tr_train_options *o
                            "--%s: without --train URI, channels are what %s/" CHANNELS_FILE " says",
                            tr_channel_name((enum tr_channel)i), container->base);
     }
-    if (check_hosts(container, error) < 0 || read_channels(container, options, error) < 0)
+    if (read_channels(container, options, error) < 0)
         return -1;
     path_of(container, "model", container->model_dir);
     if (!options->model_dir)

@@ -34,6 +34,9 @@ int tr_container_find(struct tr_container *container, const char *base, struct t
 int tr_container_read(struct tr_container *container, struct tr_train_options *options,
                       struct tr_error *error);
 
+/* Where the file that names the hosts is, if it is there. */
+void tr_container_resources(const struct tr_container *container, char path[PATH_MAX]);
+
 /* Writes BASE/output/failure, cut to what SageMaker shows of it. A failure to do so is ignored: the
  * message is on standard error as well. */
 void tr_container_failure(const struct tr_container *container, const char *message);

@@ -3,6 +3,7 @@
 #include "trainer/head.h"
 
 #include "trainer/batch.h"
+#include "trainer/batch_join.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@ struct tr_head {
     struct kept *first;
     struct kept *last;
     struct kept *playing; /* next to be handed out */
+    struct kept *joined;  /* of all ranks; NULL: none were joined */
     int rc;               /* what ended the filling, not yet passed on; PENSTOCK_OK = nothing */
 };
 
@@ -35,12 +37,8 @@ struct tr_head *tr_head_new(struct tr_device *device, const struct tr_source *in
     return head;
 }
 
-void tr_head_free(struct tr_head **head)
+static void free_kept(struct tr_device *device, struct kept *k)
 {
-    if (!head || !*head)
-        return;
-    struct tr_device *device = (*head)->device;
-    struct kept *k = (*head)->first;
     while (k) {
         struct kept *next = k->next;
         if (k->memory && k->batch.pinned)
@@ -49,6 +47,14 @@ void tr_head_free(struct tr_head **head)
         free(k);
         k = next;
     }
+}
+
+void tr_head_free(struct tr_head **head)
+{
+    if (!head || !*head)
+        return;
+    free_kept((*head)->device, (*head)->first);
+    free_kept((*head)->device, (*head)->joined);
     free(*head);
     *head = NULL;
 }
@@ -93,7 +99,7 @@ int tr_head_fill(struct tr_head *head, uint64_t rows_max, size_t len_bytes_max,
         if (head->rc != PENSTOCK_OK)
             break;
         rc = keep(head, batch, error);
-        rows += batch->rows;
+        rows += batch->rows + batch->rows_elsewhere;
         last_bytes = batch->len_bytes;
         len_bytes += last_bytes;
         head->inner.release(head->inner.cookie, batch);
@@ -102,9 +108,67 @@ int tr_head_fill(struct tr_head *head, uint64_t rows_max, size_t len_bytes_max,
     return rc;
 }
 
+/* Batch `k` of every rank, as one, goes to the end; k is NULL where this rank has none. */
+static int join_one(struct tr_group *group, const struct kept *k, struct kept ***end,
+                    struct tr_error *error)
+{
+    struct tr_gathered packed;
+    struct penstock_batch batch;
+    void *memory;
+    size_t len_bytes;
+    void *own = tr_batch_pack(k ? &k->batch : NULL, &len_bytes, error);
+    if (!own)
+        return -1;
+    int rc = tr_group_gather(group, own, len_bytes, &packed, error);
+    free(own);
+    if (rc < 0)
+        return -1;
+    rc = tr_batch_join(&packed, tr_group_count(group), &batch, &memory, error);
+    tr_gathered_free(&packed);
+    if (rc < 0 || batch.rows == 0)
+        return rc;
+    struct kept *joined = calloc(1, sizeof *joined);
+    if (!joined) {
+        free(memory);
+        return tr_fail(error, "no memory");
+    }
+    joined->batch = batch;
+    joined->memory = memory;
+    **end = joined;
+    *end = &joined->next;
+    return 0;
+}
+
+int tr_head_join(struct tr_head *head, struct tr_group *group, struct tr_error *error)
+{
+    struct kept **end = &head->joined;
+    uint64_t batches = 0;
+    uint64_t most = 0;
+    struct tr_gathered all;
+    if (!group)
+        return 0;
+    for (const struct kept *k = head->first; k; k = k->next)
+        batches++;
+    if (tr_group_gather(group, &batches, sizeof batches, &all, error) < 0)
+        return -1;
+    for (uint32_t r = 0; r < tr_group_count(group); r++) {
+        uint64_t n;
+        memcpy(&n, all.bytes + all.begins[r], sizeof n);
+        most = n > most ? n : most;
+    }
+    tr_gathered_free(&all);
+    const struct kept *k = head->first;
+    for (uint64_t i = 0; i < most; i++) {
+        if (join_one(group, k, &end, error) < 0)
+            return -1;
+        k = k ? k->next : NULL;
+    }
+    return 0;
+}
+
 const struct penstock_batch *tr_head_batch(const struct tr_head *head, size_t index)
 {
-    const struct kept *k = head->first;
+    const struct kept *k = head->joined ? head->joined : head->first;
     while (k && index-- > 0)
         k = k->next;
     return k ? &k->batch : NULL;

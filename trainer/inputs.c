@@ -29,6 +29,23 @@ static void unpin(void *cookie, void *base, size_t len_bytes)
     device->ops->unpin(device, base, len_bytes);
 }
 
+/* What of the channel this rank gets. Its batches are of all ranks' rows, or of its own. */
+static void share_out(const struct tr_train_options *options, enum tr_share share,
+                      struct penstock_channel_config *to)
+{
+    uint32_t ranks = tr_group_count(options->group);
+    if (share == TR_SHARE_ROWS) {
+        to->row_share_index = tr_group_rank(options->group);
+        to->row_share_count = ranks;
+        return;
+    }
+    to->batch_rows /= ranks;
+    if (share == TR_SHARE_OBJECTS) {
+        to->shard_index = tr_group_rank(options->group);
+        to->shard_count = ranks;
+    }
+}
+
 static void configure_channels(struct tr_inputs *inputs, struct penstock_channel_config *channels,
                                struct penstock_config *config)
 {
@@ -61,6 +78,7 @@ static void configure_channels(struct tr_inputs *inputs, struct penstock_channel
             to->sample_to = from->sample_to;
             to->sample_seed = options->stream.sample_seed;
         }
+        share_out(options, from->share, to);
         to->resume = inputs->resume[i] && *inputs->resume[i] ? inputs->resume[i] : NULL;
         to->resume_changed_data = options->changed_data;
         inputs->of[i].channel_no = count++;
@@ -76,6 +94,11 @@ int tr_inputs_open(struct tr_inputs *inputs, const struct tr_train_options *opti
     struct penstock_config config = options->stream.config;
     struct penstock_error why;
     inputs->options = options;
+    if (tr_common(options)->mini_batch_size % tr_group_count(options->group) > 0)
+        return tr_fail(error,
+                       "hyperparameter mini_batch_size: %u rows cannot be shared by %u ranks: "
+                       "choose a multiple",
+                       tr_common(options)->mini_batch_size, tr_group_count(options->group));
     configure_channels(inputs, channels, &config);
     size_t limit = config.memory_limit_bytes;
     size_t least = config.channel_count * CHANNEL_BYTES_LEAST;
@@ -90,7 +113,8 @@ int tr_inputs_open(struct tr_inputs *inputs, const struct tr_train_options *opti
     inputs->opened_s = tr_now_s();
     if (penstock_open(&config, &inputs->stream, &why) != PENSTOCK_OK)
         return tr_fail(error, "%s", why.message);
-    ps_stop_watch(inputs->stream);
+    if (!options->group) /* several ranks stop together, between two steps */
+        ps_stop_watch(inputs->stream);
     const char *names[TR_CHANNEL_COUNT];
     for (size_t i = 0; i < config.channel_count; i++)
         names[i] = channels[i].name;

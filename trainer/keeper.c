@@ -69,6 +69,24 @@ static void put_hyperparameter(struct tr_keeper *keeper, const struct tr_hyper_p
     }
 }
 
+/* Whether every rank has rows of its own of some channel: then where each is in it counts. */
+static bool is_own(const struct tr_keeper *keeper, enum tr_channel channel)
+{
+    return keeper->options->group && keeper->options->channels[channel].uri_count > 0 &&
+           keeper->options->channels[channel].share != TR_SHARE_ROWS;
+}
+
+static void put_ranks(struct tr_keeper *keeper)
+{
+    char *text = add_mark(keeper, "", "ranks");
+    snprintf(text, sizeof keeper->values[0], "any");
+    for (int i = 0; i < TR_CHANNEL_COUNT; i++) {
+        if (is_own(keeper, (enum tr_channel)i))
+            snprintf(text, sizeof keeper->values[0], "%" PRIu32,
+                     tr_group_count(keeper->options->group));
+    }
+}
+
 /* Epochs may differ: training may go on for longer. */
 static void put_marks(struct tr_keeper *keeper, uint32_t feature_dim)
 {
@@ -78,11 +96,61 @@ static void put_marks(struct tr_keeper *keeper, uint32_t feature_dim)
     keeper->mark_count = 0;
     snprintf(add_mark(keeper, "", "algorithm"), room, "%s", ops->name);
     snprintf(add_mark(keeper, "", "feature_dim"), room, "%" PRIu32, feature_dim);
+    put_ranks(keeper);
     for (size_t i = 0; (p = tr_hyper_at(ops->hyper, i)); i++) {
         if (p->offset != offsetof(struct tr_hyper_common, epochs) &&
             p->offset != offsetof(struct tr_hyper_common, feature_dim))
             put_hyperparameter(keeper, p);
     }
+}
+
+/* What rank 0 was told to do. */
+struct told {
+    uint32_t keeps;
+    uint32_t mark_count;
+    char names[TR_MARKS_MAX][sizeof((struct tr_mark *)0)->name];
+    char values[TR_MARKS_MAX][sizeof((struct tr_keeper *)0)->values[0]];
+};
+
+static int compare_settings(const struct tr_keeper *keeper, const struct told *first,
+                            struct tr_error *error)
+{
+    uint32_t rank = tr_group_rank(keeper->options->group);
+    for (size_t i = 0; i < keeper->mark_count; i++) {
+        const struct tr_mark *mark = &keeper->marks[i];
+        if (i >= first->mark_count || strcmp(mark->name, first->names[i]) != 0 ||
+            strcmp(mark->text, first->values[i]) != 0)
+            return tr_fail(error,
+                           "rank %u has %s = '%s', and rank 0 has %s = '%s': give all ranks the "
+                           "same settings and the same kind of data",
+                           rank, mark->name, mark->text, first->names[i], first->values[i]);
+    }
+    return 0;
+}
+
+int tr_keeper_agree(struct tr_keeper *keeper, uint32_t feature_dim, struct tr_error *error)
+{
+    struct told *first = calloc(1, sizeof *first);
+    if (!first)
+        return tr_fail(error, "no memory");
+    put_marks(keeper, feature_dim);
+    first->keeps = keeper->options->checkpoint_dir != NULL;
+    first->mark_count = (uint32_t)keeper->mark_count;
+    for (size_t i = 0; i < keeper->mark_count; i++) {
+        memcpy(first->names[i], keeper->marks[i].name, sizeof first->names[i]);
+        memcpy(first->values[i], keeper->values[i], sizeof first->values[i]);
+    }
+    int rc = tr_group_broadcast(keeper->options->group, first, sizeof *first, error);
+    if (rc == 0)
+        rc = compare_settings(keeper, first, error);
+    keeper->keeps = first->keeps;
+    free(first);
+    return rc;
+}
+
+void tr_keeper_close(struct tr_keeper *keeper)
+{
+    tr_gathered_free(&keeper->places);
 }
 
 /* --- places in the data --------------------------------------------------------------------------
@@ -108,13 +176,32 @@ static int get_place(const struct tr_keeper *keeper, enum tr_channel channel,
     return tr_inputs_state(keeper->inputs, channel, text, error);
 }
 
+/* Where the training channel is: of batches of its own, before the one that was fetched ahead. */
+static int get_training_place(const struct tr_keeper *keeper, char text[PENSTOCK_STATE_BYTES],
+                              struct tr_error *error)
+{
+    bool in_head = keeper->head && !tr_head_is_past(keeper->head);
+    text[0] = '\0';
+    if (keeper->trains->in_pass && is_own(keeper, TR_CHANNEL_TRAIN)) {
+        memcpy(text, keeper->fetched, PENSTOCK_STATE_BYTES);
+        return 0;
+    }
+    return in_head ? 0 : get_place(keeper, TR_CHANNEL_TRAIN, text, error);
+}
+
+int tr_keeper_fetches(struct tr_keeper *keeper, struct tr_error *error)
+{
+    bool in_head = keeper->head && !tr_head_is_past(keeper->head);
+    keeper->fetched[0] = '\0';
+    return in_head ? 0 : get_place(keeper, TR_CHANNEL_TRAIN, keeper->fetched, error);
+}
+
 /* The test channel is read once, at the end: it has no place but its beginning. */
 static int get_places(const struct tr_keeper *keeper, char (*texts)[PENSTOCK_STATE_BYTES],
                       struct tr_error *error)
 {
-    bool in_head = keeper->head && !tr_head_is_past(keeper->head);
-    texts[TR_CHANNEL_TRAIN][0] = texts[TR_CHANNEL_TEST][0] = '\0';
-    if (!in_head && get_place(keeper, TR_CHANNEL_TRAIN, texts[TR_CHANNEL_TRAIN], error) < 0)
+    texts[TR_CHANNEL_TEST][0] = '\0';
+    if (get_training_place(keeper, texts[TR_CHANNEL_TRAIN], error) < 0)
         return -1;
     if (!keeper->evaluates)
         return get_place(keeper, TR_CHANNEL_VALIDATION, texts[TR_CHANNEL_VALIDATION], error);
@@ -125,9 +212,60 @@ static int get_places(const struct tr_keeper *keeper, char (*texts)[PENSTOCK_STA
 int tr_keeper_evaluates(struct tr_keeper *keeper, struct tr_error *error)
 {
     keeper->evaluates = true;
-    if (!keeper->options->checkpoint_dir)
+    if (!keeper->keeps)
         return 0;
     return get_place(keeper, TR_CHANNEL_VALIDATION, keeper->held_out, error);
+}
+
+int tr_keeper_gather(struct tr_keeper *keeper, struct tr_error *error)
+{
+    char texts[TR_CHANNEL_COUNT][PENSTOCK_STATE_BYTES] = {{0}};
+    tr_gathered_free(&keeper->places);
+    if (get_places(keeper, texts, error) < 0)
+        return -1;
+    return tr_group_gather(keeper->options->group, texts, sizeof texts, &keeper->places, error);
+}
+
+static const char *place_of(const struct tr_keeper *keeper, uint32_t rank, int channel)
+{
+    const char *texts = (const char *)keeper->places.bytes + keeper->places.begins[rank];
+    return texts + (size_t)channel * PENSTOCK_STATE_BYTES;
+}
+
+/* If one rank's training data cannot be opened at their place, nobody's are. */
+static bool can_open(const struct tr_keeper *keeper)
+{
+    for (uint32_t r = 0; r < tr_group_count(keeper->options->group); r++) {
+        if (!*place_of(keeper, r, TR_CHANNEL_TRAIN))
+            return false;
+    }
+    return true;
+}
+
+/* "state.train" of rank 0, and of all that share its rows; "state.train.2" of rank 2's own. */
+static void name_place(const struct tr_keeper *keeper, int channel, uint32_t rank, char *name,
+                       size_t name_bytes)
+{
+    if (rank > 0 && is_own(keeper, (enum tr_channel)channel))
+        snprintf(name, name_bytes, "%s.%" PRIu32, place_names[channel], rank);
+    else
+        snprintf(name, name_bytes, "%s", place_names[channel]);
+}
+
+static size_t list_places(const struct tr_keeper *keeper, struct tr_mark *marks)
+{
+    bool opens = can_open(keeper);
+    size_t count = 0;
+    for (int i = 0; i < TR_CHANNEL_COUNT; i++) {
+        uint32_t ranks =
+            is_own(keeper, (enum tr_channel)i) ? tr_group_count(keeper->options->group) : 1;
+        for (uint32_t r = 0; r < ranks; r++) {
+            struct tr_mark *mark = &marks[count++];
+            name_place(keeper, i, r, mark->name, sizeof mark->name);
+            mark->text = opens ? place_of(keeper, r, i) : "";
+        }
+    }
+    return count;
 }
 
 /* --- saving --------------------------------------------------------------------------------------
@@ -136,7 +274,7 @@ int tr_keeper_evaluates(struct tr_keeper *keeper, struct tr_error *error)
 bool tr_keeper_is_due(struct tr_keeper *keeper)
 {
     const struct tr_train_options *options = keeper->options;
-    if (!options->checkpoint_dir)
+    if (!keeper->keeps)
         return false;
     keeper->batches++;
     if (options->checkpoint_batches > 0)
@@ -162,27 +300,20 @@ int tr_keeper_save(struct tr_keeper *keeper, const struct tr_progress *progress,
                    struct tr_error *error)
 {
     const struct tr_train_options *options = keeper->options;
-    char texts[TR_CHANNEL_COUNT][PENSTOCK_STATE_BYTES];
-    struct tr_mark places[TR_CHANNEL_COUNT];
+    size_t ranks = tr_group_count(options->group);
+    struct tr_mark *places = calloc(ranks * TR_CHANNEL_COUNT, sizeof *places);
     struct tr_summary summary = *keeper->summary;
-    if (!options->checkpoint_dir)
-        return 0;
+    if (!places)
+        return tr_fail(error, "no memory");
     keeper->saved_at_s = tr_now_s();
     keeper->batches = 0;
-    /* A run that went on from what is not finite would come to nothing else, again and again. */
-    if (tr_finite_check(keeper->model, error) < 0 || get_places(keeper, texts, error) < 0)
-        return -1;
-    for (int i = 0; i < TR_CHANNEL_COUNT; i++) {
-        snprintf(places[i].name, sizeof places[i].name, "%s", place_names[i]);
-        places[i].text = texts[i];
-    }
     struct tr_checkpoint c = {.directory = options->checkpoint_dir,
                               .keep = options->checkpoint_keep,
                               .device = keeper->model->device,
                               .marks = keeper->marks,
                               .mark_count = keeper->mark_count,
                               .places = places,
-                              .place_count = TR_CHANNEL_COUNT};
+                              .place_count = list_places(keeper, places)};
     c.items[c.item_count++] = host_item(PROGRESS_ITEM, progress, sizeof *progress);
     c.items[c.item_count++] = host_item(SUMMARY_ITEM, &summary, sizeof summary);
     c.items[c.item_count++] =
@@ -190,8 +321,13 @@ int tr_keeper_save(struct tr_keeper *keeper, const struct tr_progress *progress,
                   history_bytes(&summary));
     summary.history = NULL; /* an address says nothing later */
     c.item_count += options->model->state(keeper->model, c.items + c.item_count);
-    return tr_checkpoint_write(&c, progress->epoch,
-                               progress->pass.batches + (progress->validates ? 1 : 0), error);
+    /* A run that went on from what is not finite would come to nothing else, again and again. */
+    int rc = tr_finite_check(keeper->model, error);
+    if (rc == 0)
+        rc = tr_checkpoint_write(&c, progress->epoch,
+                                 progress->pass.batches + (progress->validates ? 1 : 0), error);
+    free(places);
+    return rc;
 }
 
 /* --- going on ------------------------------------------------------------------------------------
@@ -247,9 +383,11 @@ static int go_on(struct tr_keeper *keeper, const struct tr_loaded *loaded,
         (ops->restored && ops->restored(keeper->model, error) < 0))
         return -1;
     take_summary(keeper->summary, &summary);
-    for (int i = 0; i < TR_CHANNEL_COUNT; i++)
-        snprintf(keeper->states[i], sizeof keeper->states[i], "%s",
-                 tr_loaded_text(loaded, place_names[i]));
+    for (int i = 0; i < TR_CHANNEL_COUNT; i++) {
+        char name[sizeof((struct tr_mark *)0)->name];
+        name_place(keeper, i, tr_group_rank(keeper->options->group), name, sizeof name);
+        snprintf(keeper->states[i], sizeof keeper->states[i], "%s", tr_loaded_text(loaded, name));
+    }
     return take_history(keeper->summary, loaded, error);
 }
 
@@ -258,17 +396,30 @@ static void warn(void *cookie, const char *line)
     tr_report_line(cookie, "warning: %s", line);
 }
 
-int tr_keeper_begin(struct tr_keeper *keeper, struct tr_report *report, uint32_t feature_dim,
+/* What rank 0 has found comes to all. */
+static int load(struct tr_keeper *keeper, struct tr_report *report, struct tr_loaded **loaded,
+                struct tr_error *error)
+{
+    struct tr_group *group = keeper->options->group;
+    *loaded = NULL;
+    if (tr_group_rank(group) == 0 &&
+        tr_checkpoint_load(keeper->options->checkpoint_dir, keeper->marks, keeper->mark_count, warn,
+                           report, loaded, error) < 0)
+        return -1;
+    if (tr_loaded_broadcast(loaded, group, error) == 0)
+        return 0;
+    tr_loaded_free(loaded);
+    return -1;
+}
+
+int tr_keeper_begin(struct tr_keeper *keeper, struct tr_report *report,
                     struct tr_progress *progress, struct tr_error *error)
 {
-    const char *directory = keeper->options->checkpoint_dir;
-    struct tr_loaded *loaded = NULL;
+    struct tr_loaded *loaded;
     keeper->saved_at_s = tr_now_s();
-    if (!directory)
+    if (!keeper->keeps)
         return 0;
-    put_marks(keeper, feature_dim);
-    if (tr_checkpoint_load(directory, keeper->marks, keeper->mark_count, warn, report, &loaded,
-                           error) < 0)
+    if (load(keeper, report, &loaded, error) < 0)
         return -1;
     if (!loaded)
         return 0;

@@ -7,6 +7,10 @@
  * checkpoint is. Data that cannot be opened there (FIFOs; the head itself) are read again and let
  * go up to it.
  *
+ * Of several ranks, rank 0 writes: the model is the same on all, and so are the places of channels
+ * whose rows they share; of data that each rank has of its own there is a place for each. All go on
+ * from what rank 0 finds.
+ *
  * Owner: the run; it keeps pointers to what tr_keeper_begin is given. Threads: the device's thread.
  * Errors: int functions return -1 with *error.
  */
@@ -15,6 +19,7 @@
 
 #include "trainer/checkpoint.h"
 #include "trainer/inputs.h"
+#include "trainer/steps.h"
 #include "trainer/summary.h"
 
 /* Where a run is. */
@@ -33,6 +38,8 @@ struct tr_keeper {
     struct tr_model *model;
     const struct tr_head *head; /* whose batches are played first; NULL: none are */
     struct tr_summary *summary;
+    const struct tr_steps *trains; /* of the training channel */
+    bool keeps;                    /* rank 0 has a directory for checkpoints */
     struct tr_mark marks[TR_MARKS_MAX];
     char values[TR_MARKS_MAX][96]; /* 8 counts of 10 digits are the longest */
     size_t mark_count;
@@ -40,13 +47,20 @@ struct tr_keeper {
     uint64_t batches; /* since then */
     bool evaluates;   /* a pass over validation runs, which began at `held_out` */
     char held_out[PENSTOCK_STATE_BYTES];
+    char fetched[PENSTOCK_STATE_BYTES]; /* see tr_keeper_fetches */
+    struct tr_gathered places; /* of the next checkpoint: of each rank, TR_CHANNEL_COUNT texts */
     char states[TR_CHANNEL_COUNT][PENSTOCK_STATE_BYTES]; /* of the checkpoint to go on from */
 };
 
-/* Looks for a checkpoint to go on from, if the options name a directory, and puts it back into the
+/* Together, first: learns from rank 0 whether there are checkpoints, and compares the settings of
+ * all ranks. */
+int tr_keeper_agree(struct tr_keeper *keeper, uint32_t feature_dim, struct tr_error *error);
+void tr_keeper_close(struct tr_keeper *keeper);
+
+/* Together: looks for a checkpoint to go on from, if there are any, and puts it back into the
  * model and *summary. Returns 1 with *progress, 0 if there is none, or -1. Warnings go to
  * *report. */
-int tr_keeper_begin(struct tr_keeper *keeper, struct tr_report *report, uint32_t feature_dim,
+int tr_keeper_begin(struct tr_keeper *keeper, struct tr_report *report,
                     struct tr_progress *progress, struct tr_error *error);
 
 /* The model has been given another batch of training. Whether it is time for a checkpoint. */
@@ -55,7 +69,14 @@ bool tr_keeper_is_due(struct tr_keeper *keeper);
 /* A pass over the validation channel begins; `evaluates` is to be set to false behind it. */
 int tr_keeper_evaluates(struct tr_keeper *keeper, struct tr_error *error);
 
-/* Writes a checkpoint, if the options name a directory. */
+/* Of a rank that has batches of its own: the one after the next is about to be fetched, and where
+ * the training channel is now is where a checkpoint after the next step has to be. */
+int tr_keeper_fetches(struct tr_keeper *keeper, struct tr_error *error);
+
+/* Together: rank 0 learns where the others are in their data. */
+int tr_keeper_gather(struct tr_keeper *keeper, struct tr_error *error);
+
+/* Of rank 0, after that: writes a checkpoint. */
 int tr_keeper_save(struct tr_keeper *keeper, const struct tr_progress *progress,
                    struct tr_error *error);
 

@@ -56,10 +56,11 @@ static void find_host(const char *base, char *host, size_t host_bytes)
     tr_report_host(text, host, host_bytes);
 }
 
-void tr_report_init(struct tr_report *report, bool quiet, const char *base)
+void tr_report_init(struct tr_report *report, bool quiet, bool silent, const char *base)
 {
-    *report = (struct tr_report){.quiet = quiet, .title = "", .objective = ""};
-    report->terminal = !quiet && isatty(STDERR_FILENO);
+    *report = (struct tr_report){
+        .quiet = quiet || silent, .silent = silent, .title = "", .objective = ""};
+    report->terminal = !report->quiet && isatty(STDERR_FILENO);
     find_host(base, report->host, sizeof report->host);
 }
 
@@ -179,6 +180,8 @@ void tr_report_epoch(struct tr_report *report, uint32_t epoch, uint32_t epochs,
 {
     char held_out[128] = "";
     double rows_s = per_second((double)train->rows, train->seconds);
+    if (report->silent)
+        return;
     if (validation)
         describe_held_out(&validation->results, held_out, sizeof held_out);
     tr_report_line(report,
@@ -202,6 +205,8 @@ void tr_report_epoch(struct tr_report *report, uint32_t epoch, uint32_t epochs,
 
 void tr_report_quality(struct tr_report *report, const char *channel, const struct tr_pass *pass)
 {
+    if (report->silent)
+        return;
     clear_progress(report);
     printf("#quality_metric: host=%s, %s %s <loss>=%.9g\n", report->host, channel,
            report->objective, pass->results.loss);
@@ -215,6 +220,8 @@ void tr_report_quality(struct tr_report *report, const char *channel, const stru
 
 void tr_report_data(struct tr_report *report, const struct tr_data_figures *figures)
 {
+    if (report->silent)
+        return;
     clear_progress(report);
     printf("#data_metric: host=%s, time_to_first_batch=%.6f, stall_pct=%.2f, device_stall_pct=%.2f",
            report->host, figures->first_batch_s,
@@ -228,6 +235,8 @@ void tr_report_data(struct tr_report *report, const struct tr_data_figures *figu
 
 void tr_report_seen(struct tr_report *report, uint64_t rows, uint64_t checksum)
 {
+    if (report->silent)
+        return;
     clear_progress(report);
     printf("#data_metric: host=%s, records=%" PRIu64 ", checksum=%016" PRIx64 "\n", report->host,
            rows, checksum);

@@ -19,6 +19,7 @@
 
 struct tr_report {
     bool quiet;
+    bool silent; /* of another rank than 0: nothing at all is printed */
     bool terminal;
     bool progress_shown;
     double progress_at_s;  /* when the progress line was last drawn */
@@ -45,7 +46,7 @@ double tr_calendar_s(void);
 void tr_report_host(const char *text, char *host, size_t host_bytes);
 
 /* base  where a training container's files are; NULL: /opt/ml, if it is there */
-void tr_report_init(struct tr_report *report, bool quiet, const char *base);
+void tr_report_init(struct tr_report *report, bool quiet, bool silent, const char *base);
 
 /* The model's name in metric lines, and its objective's; both stay the caller's. */
 void tr_report_model(struct tr_report *report, const char *title, const char *objective);

@@ -20,18 +20,27 @@
 
 enum tr_channel { TR_CHANNEL_TRAIN, TR_CHANNEL_VALIDATION, TR_CHANNEL_TEST, TR_CHANNEL_COUNT };
 
+/* What of a channel's data a rank gets. */
+enum tr_share {
+    TR_SHARE_ROWS,    /* all read everything, and each takes its rows of every batch */
+    TR_SHARE_OBJECTS, /* each reads its objects, or its parts of them */
+    TR_SHARE_OWN,     /* the data at the URIs are this rank's alone */
+};
+
 struct tr_channel_options {
     const char *uris[TR_URIS_MAX];
     size_t uri_count;         /* 0: the channel is not used */
     const char *content_type; /* NULL: as the training channel */
-    double sample_from;       /* of a held-out channel, likewise sample_to; */
-    double sample_to;         /* 0: all of it */
+    enum tr_share share;
+    double sample_from; /* of a held-out channel, likewise sample_to; */
+    double sample_to;   /* 0: all of it */
 };
 
 struct tr_train_options {
     struct tr_channel_options channels[TR_CHANNEL_COUNT];
     const struct tr_model_ops *model;
     _Alignas(double) char hyper[TR_HYPER_BYTES_MAX]; /* values of model->hyper, checked */
+    struct tr_group *group;                          /* the ranks; NULL: one */
     const char *device;
     const char *model_dir;       /* NULL: no model is written */
     const char *metrics_json;    /* NULL: none */
@@ -59,8 +68,9 @@ static inline const struct tr_hyper_common *tr_common(const struct tr_train_opti
 /* "train", "validation", "test". */
 const char *tr_channel_name(enum tr_channel channel);
 
-/* Trains, evaluates, writes. Returns 0, or -1 with *error; ps_stop_signal tells whether a signal
- * was the reason. */
+/* Trains, evaluates, and writes, as rank 0 or alone. Of several ranks each makes this call; what is
+ * written, printed and asked for by checkpoint_dir is rank 0's, whose options decide. Returns 0, or
+ * -1 with *error; ps_stop_signal tells whether a signal was the reason. */
 int tr_train(const struct tr_train_options *options, struct tr_error *error);
 
 #endif

@@ -357,7 +357,7 @@ def test_channels_are_checked(run_penstock, container):
     refused(run_penstock, container, "inputdataconfig.json does not exist: give the channels")
 
 
-def test_hyperparameters_and_hosts_are_checked(run_penstock, container):
+def test_hyperparameters_are_checked(run_penstock, container):
     container.add("train", "File", CSV[0], as_csv(*TRAIN))
     container.write("hyperparameters", {"predictor_type": "regressor", "epoch": "3"})
     refused(run_penstock, container, "hyperparameters.json: hyperparameter 'epoch' is unknown")
@@ -367,8 +367,6 @@ def test_hyperparameters_and_hosts_are_checked(run_penstock, container):
     refused(run_penstock, container, "hyperparameter 'predictor_type' is too long")
     container.write("hyperparameters", {})
     refused(run_penstock, container, "predictor_type is required")
-    container.write("resourceconfig", {"current_host": "algo-1", "hosts": ["algo-1", "algo-2"]})
-    refused(run_penstock, container, "resourceconfig.json names 2 hosts")
 
 
 def test_options_that_do_not_go_together(run_penstock, container, tmp_path):

@@ -41,7 +41,7 @@ static void test_quiet_shows_no_progress(void **state)
 {
     (void)state;
     struct tr_report report;
-    tr_report_init(&report, true, NULL);
+    tr_report_init(&report, true, false, NULL);
     assert_false(report.terminal);
     assert_false(tr_report_progress_due(&report, 1e9));
 }
