@@ -159,7 +159,8 @@ int tr_mesh_wait(struct tr_mesh *mesh, int timeout_ms, struct tr_error *error)
         poll(mesh->polled, 2 * (nfds_t)mesh->count, timeout_ms < most_ms ? timeout_ms : most_ms);
     if (ready < 0 && errno != EINTR)
         return tr_mesh_fail(mesh, error, "poll: %s", strerror(errno));
-    for (uint32_t r = 0; ready > 0 && r < mesh->count; r++) {
+    for (uint32_t i = 1; ready > 0 && i < mesh->count; i++) { /* not all to the same one first */
+        uint32_t r = (mesh->rank + i) % mesh->count;
         struct tr_mesh_peer *peer = &mesh->peers[r];
         if (mesh->polled[r].revents & POLLOUT)
             tr_control_flush(peer);

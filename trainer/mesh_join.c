@@ -9,6 +9,7 @@
 #include "trainer/clock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -32,6 +33,7 @@ static int listen_as_first(struct tr_lobby *lobby, struct tr_error *error)
     struct tr_error none;
     if (options->listen_fd > 0) {
         lobby->listener = options->listen_fd;
+        fcntl(lobby->listener, F_SETFL, fcntl(lobby->listener, F_GETFL) | O_NONBLOCK);
         return 0;
     }
     if (lobby->local.len_bytes > 0) {
@@ -277,6 +279,8 @@ static int connect_to(struct tr_lobby *lobby, uint32_t rank, const struct tr_add
         note(lobby, strerror(errno), "");
         if (fd >= 0)
             close(fd);
+        else if (errno == EMFILE)
+            break;
         sleep_s(pause_s);
         pause_s = pause_s * 2.0 < PAUSE_S_MAX ? pause_s * 2.0 : PAUSE_S_MAX;
         if (tr_mesh_wait(mesh, 0, error) < 0)
@@ -312,7 +316,9 @@ static int connect_to_lower(struct tr_lobby *lobby, struct tr_error *error)
 static int link_all(struct tr_lobby *lobby, struct tr_error *error)
 {
     struct tr_mesh *mesh = lobby->mesh;
-    lobby->linking = true;
+    lobby->linking = true; /* all are there: what is left takes no longer than any call */
+    lobby->join_s = mesh->deadline_s;
+    lobby->until_s = tr_now_s() + mesh->deadline_s;
     if (mesh->rank > 0 && connect_to_lower(lobby, error) < 0)
         return -1;
     while (!tr_lobby_complete(lobby)) {

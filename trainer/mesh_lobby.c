@@ -208,18 +208,24 @@ static struct tr_guest *free_seat(struct tr_lobby *lobby)
     return NULL;
 }
 
-static void welcome(struct tr_lobby *lobby)
+static int welcome(struct tr_lobby *lobby, struct tr_error *error)
 {
     struct tr_guest *guest;
     while ((guest = free_seat(lobby)) != NULL) {
         int fd = tr_address_accept(lobby->listener);
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+            return tr_mesh_fail(lobby->mesh, error,
+                                "rank %" PRIu32 " of %" PRIu32
+                                " cannot take in the others, by two connections each: %s",
+                                lobby->mesh->rank, lobby->mesh->count, strerror(errno));
         if (fd < 0)
-            return;
+            return 0;
         guest->fd = fd;
         guest->came_s = tr_now_s();
         guest->in_bytes = 0;
         hear_guest(lobby, guest);
     }
+    return 0;
 }
 
 /* One that has joined and goes before the table is complete may come again. */
@@ -255,10 +261,9 @@ int tr_lobby_wait(struct tr_lobby *lobby, struct tr_error *error)
         if (guest->fd >= 0 && tr_now_s() - guest->came_s > GUEST_S)
             send_away(guest);
     }
-    if (polled[0].revents)
-        welcome(lobby);
+    int rc = polled[0].revents ? welcome(lobby, error) : 0;
     forget_gone(lobby);
-    return 0;
+    return rc;
 }
 
 /* --- who is missing ------------------------------------------------------------------------------
