@@ -127,26 +127,46 @@ static inline void drive_inflate(struct fmt_inflate *inflate, enum fmt_codec cod
     }
 }
 
+/* Room for what is to be compared with; kept, as sanitizers take long to allocate so much. */
+static inline uint8_t *contents_room(void)
+{
+    static uint8_t *room;
+
+    if (!room && !(room = malloc(CONTENTS_BYTES_MAX)))
+        abort();
+    return room;
+}
+
+static inline void keep_contents(struct inflated *got, size_t len_bytes)
+{
+    got->len_bytes = len_bytes;
+    got->bytes = malloc(len_bytes + 1);
+    if (!got->bytes)
+        abort();
+    memcpy(got->bytes, contents_room(), len_bytes);
+}
+
 /* The same by liblz4: frames back to back. */
 static inline void lz4_inflate(const uint8_t *in, size_t len, struct inflated *got)
 {
-    LZ4F_dctx *context;
-    size_t at = 0, left = 0;
+    static LZ4F_dctx *context;
+    size_t at = 0, left = 0, len_bytes = 0;
 
-    *got = (struct inflated){.bytes = malloc(CONTENTS_BYTES_MAX), .rc = FMT_INFLATE_E_FORMAT};
-    if (LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION)) || !got->bytes)
+    *got = (struct inflated){.rc = FMT_INFLATE_E_FORMAT};
+    if (!context && LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION)))
         abort();
+    LZ4F_resetDecompressionContext(context);
     while (at < len && !LZ4F_isError(left) && !got->cut_off) {
-        size_t taken = len - at, made = CONTENTS_BYTES_MAX - got->len_bytes;
+        size_t taken = len - at, made = CONTENTS_BYTES_MAX - len_bytes;
 
-        left = LZ4F_decompress(context, got->bytes + got->len_bytes, &made, in + at, &taken, NULL);
-        got->cut_off = made == CONTENTS_BYTES_MAX - got->len_bytes;
+        left = LZ4F_decompress(context, contents_room() + len_bytes, &made, in + at, &taken, NULL);
+        got->cut_off = made == CONTENTS_BYTES_MAX - len_bytes;
         at += taken;
-        got->len_bytes += made;
+        len_bytes += made;
     }
     if (left == 0)
         got->rc = FMT_INFLATE_END;
-    LZ4F_freeDecompressionContext(context);
+    keep_contents(got, len_bytes);
 }
 
 /* A team of one, which does jobs last first. */
@@ -166,10 +186,10 @@ static inline void zlib_inflate(const uint8_t *in, size_t len, struct inflated *
     z_stream z = {.next_in = (Bytef *)(uintptr_t)in, .avail_in = (uInt)len};
     int rc = Z_OK;
 
-    *got = (struct inflated){.bytes = malloc(CONTENTS_BYTES_MAX), .rc = FMT_INFLATE_E_FORMAT};
+    *got = (struct inflated){.rc = FMT_INFLATE_E_FORMAT};
     if (inflateInit2(&z, 16 + MAX_WBITS) != Z_OK)
         abort();
-    z.next_out = got->bytes;
+    z.next_out = contents_room();
     z.avail_out = (uInt)CONTENTS_BYTES_MAX;
     while (rc == Z_OK) {
         rc = inflate(&z, Z_NO_FLUSH);
@@ -188,7 +208,7 @@ static inline void zlib_inflate(const uint8_t *in, size_t len, struct inflated *
         else
             rc = inflateReset(&z);
     }
-    got->len_bytes = CONTENTS_BYTES_MAX - z.avail_out;
+    keep_contents(got, CONTENTS_BYTES_MAX - z.avail_out);
     got->bad_codes = rc == Z_DATA_ERROR && z.msg && strstr(z.msg, " set");
     inflateEnd(&z);
 }
