@@ -57,6 +57,7 @@ endif
 
 NVCC := $(firstword $(wildcard $(shell command -v nvcc 2>/dev/null) /usr/local/cuda/bin/nvcc))
 NVCC_FLAGS := -O3 -std=c++17 -I. -fmad=false -Werror all-warnings \
+              -Xptxas --warn-on-spills,--warn-on-local-memory-usage \
               --compiler-options -fPIC,-fvisibility=hidden,-fno-exceptions,-fno-rtti,-fno-threadsafe-statics,-Wall,-Wextra,-Werror \
               -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=[sm_90,compute_90]
 # The run time linked in and hidden, cuBLAS and the driver opened when there: it loads anywhere.
