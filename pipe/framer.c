@@ -94,7 +94,8 @@ static enum ps_step end_epoch(struct ps_framer *f)
 {
     struct ps_channel *ch = f->ch;
 
-    if (ps_channel_is_empty(ch, &ch->frame_error))
+    if (ps_channel_is_empty(ch, &ch->frame_error) ||
+        (f->pass_rows > 0 && ps_state_fell_short(ch, NULL, &ch->frame_error) != PENSTOCK_OK))
         return PS_STEP_ERROR;
     /* A FIFO of no bytes is the share of a host for which there is no object. */
     if (f->position == 0 && f->epoch_objects > 0 && !ch->split &&

@@ -52,8 +52,9 @@ enum ps_step ps_framer_push(struct ps_framer *f, struct ps_chunk *chunk, size_t 
     struct ps_channel *ch = f->ch;
     uint32_t rows = chunk->rows;
 
-    /* It counts, and that is all. */
-    if (f->pass_rows > 0 || (chunk->elsewhere && !ch->staged)) {
+    /* It counts, and that is all. A mark is more. */
+    if (chunk->kind == PS_CHUNK_RECORDS &&
+        (f->pass_rows > 0 || (chunk->elsewhere && !ch->staged))) {
         f->pass_rows -= f->pass_rows > 0 ? rows : 0;
         *chunk = (struct ps_chunk){.in = chunk->in, .object_offset = chunk->object_offset};
     }

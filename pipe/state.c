@@ -186,6 +186,8 @@ int ps_state_fell_short(const struct ps_channel *ch, const struct ps_object *obj
 
     if (ch->state->changed_ok)
         return PENSTOCK_OK;
+    if (!object)
+        return changed(ch, "object", "the epoch has fewer objects", error);
     snprintf(how, sizeof how, "%s has fewer than %" PRIu64 " records", object->key,
              ch->state->begin.object_row);
     int rc = changed(ch, "record", how, error);

@@ -37,8 +37,8 @@ int ps_state_check_data(struct ps_channel *channel, struct penstock_error *error
 int ps_state_enter(struct ps_channel *channel, const struct ps_object *object, struct ps_view *view,
                    uint64_t *rows, struct penstock_error *error);
 
-/* The object at which the state is has fewer records than the state says. Returns PENSTOCK_OK if
- * changed data are wanted. */
+/* The object at which the state is has fewer records than the state says; NULL: the epoch has no
+ * such object. Returns PENSTOCK_OK if changed data are wanted. */
 int ps_state_fell_short(const struct ps_channel *channel, const struct ps_object *object,
                         struct penstock_error *error);
 
