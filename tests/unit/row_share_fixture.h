@@ -28,6 +28,10 @@ struct whole {
 
 static struct whole whole;
 
+/* Of bad records and samples, in order, in one epoch: the position of each row that is delivered.
+ */
+static const uint32_t *row_positions;
+
 /* What the shares that were read since a test set these to 0 had. */
 static uint32_t shares_without_rows;
 static uint64_t shares_decoded;
@@ -174,10 +178,17 @@ static inline void check_share_rows(const struct penstock_batch *b, const struct
     row = (struct bytes){.at = NULL};
 }
 
-/* Bad records and samples: the share's position is not the batch's plus so many rows. */
-static inline bool has_gaps(const struct how *how)
+static inline void check_position(const struct penstock_batch *b, const struct event *event,
+                                  const struct how *how, uint32_t from)
 {
-    return how->bad_records || how->sample_from > 0 || how->sample_to > 0;
+    bool gaps = how->bad_records || how->sample_from > 0 || how->sample_to > 0;
+
+    if (b->rows == 0)
+        assert_int_equal(b->position, event->position);
+    else if (!gaps || how->shuffle_rows > 0)
+        assert_int_equal(b->position, event->position + from);
+    else if (row_positions)
+        assert_int_equal(b->position, row_positions[event->first + from]);
 }
 
 static inline void check_share(const struct penstock_batch *b, const struct event *event,
@@ -193,8 +204,7 @@ static inline void check_share(const struct penstock_batch *b, const struct even
     assert_int_equal(b->rows, rows);
     assert_int_equal(b->rows_elsewhere, event->rows - rows);
     assert_int_equal(b->rows_padded, event->padded > 0 ? most - rows : 0);
-    if (!has_gaps(how))
-        assert_int_equal(b->position, event->position + (rows > 0 ? from : 0));
+    check_position(b, event, how, from);
     shares_without_rows += rows == 0;
     check_arrays(b);
     check_share_rows(b, event, from);
@@ -202,19 +212,19 @@ static inline void check_share(const struct penstock_batch *b, const struct even
 
 /* The bytes behind "offset" are where chunks happened to end, and how far the listing is. */
 static inline void check_state(struct penstock *stream, const struct penstock_batch *batch,
-                               const char *expected)
+                               const char *wanted)
 {
     char *state = state_behind(stream, batch);
 
-    if (!expected) {
+    if (!wanted) {
         assert_null(state);
         return;
     }
-    size_t place_bytes = (size_t)(strstr(expected, "\"offset\"") - expected);
+    size_t place_bytes = (size_t)(strstr(wanted, "\"offset\"") - wanted);
 
     assert_non_null(state);
-    if (strncmp(state, expected, place_bytes) != 0)
-        fail_msg("the state is\n%s\nnot\n%s", state, expected);
+    if (strncmp(state, wanted, place_bytes) != 0)
+        fail_msg("the state is\n%s\nnot\n%s", state, wanted);
     assert_null(strstr(state, "row_share"));
     free(state);
 }
@@ -248,11 +258,11 @@ static inline void check_streams(struct penstock *const *streams, struct how how
     for (size_t k = first; k <= whole.count; k++)
         for (uint32_t s = 0; s < count; s++) {
             int rc = penstock_next(streams[s], 0, -1, &batch);
-            int expected = k < whole.count ? whole.events[k].rc : PENSTOCK_END;
+            int wanted = k < whole.count ? whole.events[k].rc : PENSTOCK_END;
 
-            if (rc != expected)
+            if (rc != wanted)
                 fail_msg("share %u of %u, event %zu: %s, not %s: %s", s, count, k,
-                         penstock_rc_name(rc), penstock_rc_name(expected),
+                         penstock_rc_name(rc), penstock_rc_name(wanted),
                          penstock_last_error(streams[s], 0)->message);
             if (k == whole.count)
                 continue;
