@@ -21,6 +21,12 @@ int ps_framed_open(struct ps_channel *ch, struct penstock_error *error)
                        "channel %s: framed=true leaves records where they are: it does not go with "
                        "bad_records, last_batch, shuffle_rows or a sample",
                        ch->name);
+    if (ch->split == PS_SPLIT_BYTES)
+        return ps_fail(error, PENSTOCK_E_ARGUMENT,
+                       "channel %s: framed=true leaves records where they are, and between those "
+                       "of a batch lie bytes of other shards with split_objects=bytes: use index, "
+                       "or leave out one of the two",
+                       ch->name);
     if (stride_bytes > ring->size_bytes / BATCHES_IN_RING / ch->config.batch_rows)
         return ps_fail(
             error, PENSTOCK_E_MEMORY,

@@ -264,6 +264,8 @@ static void test_what_does_not_go_with_it_is_refused(void **state)
     expect_error(d->scratch.path, how, PENSTOCK_E_ARGUMENT, "does not go with bad_records");
     how = (struct how){.content_type = FRAMED, .last_batch = "pad"};
     expect_error(d->scratch.path, how, PENSTOCK_E_ARGUMENT, "does not go with");
+    how = (struct how){.content_type = FRAMED, .split_objects = "bytes", .shard_count = 2};
+    expect_error(d->scratch.path, how, PENSTOCK_E_ARGUMENT, "with split_objects=bytes: use index");
     how = (struct how){.content_type = FRAMED, .batch_rows = 10000};
     expect_error(d->scratch.path, how, PENSTOCK_E_MEMORY, "more than a fourth of the stream ring");
     data_close(d);
