@@ -289,18 +289,23 @@ static inline void check_count(const char *path, struct how how, uint32_t count,
         penstock_close(&streams[s]);
 }
 
-/* Each number of shares that divides batch_rows. */
-static inline void check_shares(const char *path, struct how how)
+/* From `from_count` to `to_count` shares, twice as many each time. */
+static inline void check_counts(const char *path, struct how how, uint32_t from_count,
+                                uint32_t to_count)
 {
     struct penstock *stream = open_share(path, how, 0, 1, NULL);
 
     read_whole(stream);
     penstock_close(&stream);
     assert_true(whole.count > 0);
-    for (uint32_t count = 2; count <= SHARES_MAX; count *= 2)
-        if (how_batch_rows(&how) % count == 0)
-            check_count(path, how, count, NULL, 0);
+    for (uint32_t count = from_count; count <= to_count; count *= 2)
+        check_count(path, how, count, NULL, 0);
     forget_whole();
+}
+
+static inline void check_shares(const char *path, struct how how)
+{
+    check_counts(path, how, 2, SHARES_MAX);
 }
 
 #endif

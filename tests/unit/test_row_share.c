@@ -25,18 +25,21 @@
 static const char *const last_batches[] = {"keep", "drop", "pad", "wrap"};
 enum { LAST_BATCHES = sizeof last_batches / sizeof *last_batches };
 
-/* Every last batch, with rows in order and shuffled. */
+/* Every last batch, with rows in order and shuffled; numbers of shares in turn. */
 static void check_policies(const char *path, struct how how, uint64_t window)
 {
+    static uint32_t turn;
+
     how.pad_label = -1;
     how.seed = 5;
-    for (size_t l = 0; l < LAST_BATCHES; l++) {
-        how.last_batch = last_batches[l];
-        how.shuffle_rows = 0;
-        check_shares(path, how);
-        how.shuffle_rows = window;
-        check_shares(path, how);
-    }
+    for (size_t l = 0; l < LAST_BATCHES; l++)
+        for (uint32_t w = 0; w < 2; w++) {
+            uint32_t count = 2u << turn++ % 3;
+
+            how.last_batch = last_batches[l];
+            how.shuffle_rows = w * window;
+            check_counts(path, how, count, count);
+        }
 }
 
 /* ---- formats ---- */
@@ -288,14 +291,14 @@ static void test_shares_go_on_from_each_others_states(void **state)
                           .seed = 4,
                           .last_batch = last_batches[l]};
 
-        check_resume(d->scratch.path, how, 3);
+        check_resume(d->scratch.path, how, 5);
         how.content_type = "text/libsvm";
-        check_resume(svm.path, how, 2);
+        check_resume(svm.path, how, 4);
         how.content_type = NULL;
         how.bad_records = "skip";
-        check_resume(bad->scratch.path, how, 3);
+        check_resume(bad->scratch.path, how, 5);
         how.shuffle_rows = 96;
-        check_resume(bad->scratch.path, how, 3);
+        check_resume(bad->scratch.path, how, 5);
     }
     check_resume(d->scratch.path,
                  (struct how){.content_type = RECORDIO ";framed=true", .batch_rows = 16}, 2);
