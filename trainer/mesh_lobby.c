@@ -165,6 +165,22 @@ static void admit(struct tr_lobby *lobby, struct tr_guest *guest, const struct t
     tr_control_put(mesh, peer, TR_FRAME_BEAT, NULL, 0);
 }
 
+/* One that has joined and goes before the table is complete may come again. */
+static void forget_gone(struct tr_lobby *lobby)
+{
+    for (uint32_t r = 0; !lobby->linking && r < lobby->mesh->count; r++) {
+        struct tr_mesh_peer *peer = &lobby->mesh->peers[r];
+        uint8_t byte;
+        if (!tr_mesh_is_peer(lobby->mesh, r) ||
+            (recv(peer->control, &byte, 1, MSG_PEEK) < 0 && (errno == EAGAIN || errno == EINTR)))
+            continue;
+        snprintf(lobby->noted, sizeof lobby->noted, "%.200s came, and has gone again", peer->name);
+        close(peer->control);
+        peer->control = -1;
+        peer->out_bytes = 0;
+    }
+}
+
 /* Reads no byte behind the hello: those are for whoever has the connection then. */
 static void hear_guest(struct tr_lobby *lobby, struct tr_guest *guest)
 {
@@ -191,6 +207,7 @@ static void hear_guest(struct tr_lobby *lobby, struct tr_guest *guest)
         if (got <= 0)
             return;
     }
+    forget_gone(lobby); /* this may be one of them again */
     if (refusal(lobby, &hello, &again, why, sizeof why)) {
         refuse(lobby, guest, &hello, why, again);
         send_away(guest);
@@ -228,22 +245,6 @@ static int welcome(struct tr_lobby *lobby, struct tr_error *error)
     return 0;
 }
 
-/* One that has joined and goes before the table is complete may come again. */
-static void forget_gone(struct tr_lobby *lobby)
-{
-    for (uint32_t r = 0; !lobby->linking && r < lobby->mesh->count; r++) {
-        struct tr_mesh_peer *peer = &lobby->mesh->peers[r];
-        uint8_t byte;
-        if (!tr_mesh_is_peer(lobby->mesh, r) ||
-            (recv(peer->control, &byte, 1, MSG_PEEK) < 0 && (errno == EAGAIN || errno == EINTR)))
-            continue;
-        snprintf(lobby->noted, sizeof lobby->noted, "%.200s came, and has gone again", peer->name);
-        close(peer->control);
-        peer->control = -1;
-        peer->out_bytes = 0;
-    }
-}
-
 int tr_lobby_wait(struct tr_lobby *lobby, struct tr_error *error)
 {
     struct tr_mesh *mesh = lobby->mesh;
@@ -253,7 +254,6 @@ int tr_lobby_wait(struct tr_lobby *lobby, struct tr_error *error)
         polled[i + 1] = (struct pollfd){.fd = lobby->guests[i].fd, .events = POLLIN};
     if (poll(polled, 1 + TR_GUESTS_MAX, WAIT_MS) < 0 && errno != EINTR)
         return tr_mesh_fail(mesh, error, "poll: %s", strerror(errno));
-    forget_gone(lobby); /* whoever comes again may sit among the guests already */
     for (size_t i = 0; i < TR_GUESTS_MAX; i++) {
         struct tr_guest *guest = &lobby->guests[i];
         if (guest->fd >= 0 && polled[i + 1].revents)

@@ -359,6 +359,71 @@ static void the_same_rank_twice_is_refused(void **state)
     use_and_free(ranks, 3);
 }
 
+/* Rank 1 of two, of which the test says what it likes: its connection, after the table. */
+static int join_by_hand(const struct mesh_place *place)
+{
+    struct tr_hello hello = hello_of(1, 2);
+    uint8_t bytes[4 * TR_FRAME_BYTES_MAX];
+    size_t len_bytes = 0;
+    int places = 0;
+    int fd = say_hello(place, &hello);
+    while (places < 2) {
+        struct pollfd polled = {.fd = fd, .events = POLLIN};
+        struct tr_frame frame;
+        ssize_t whole;
+        assert_int_equal(poll(&polled, 1, 60000), 1);
+        ssize_t got = recv(fd, bytes + len_bytes, sizeof bytes - len_bytes, 0);
+        assert_true(got > 0);
+        len_bytes += (size_t)got;
+        while ((whole = tr_frame_read(bytes, len_bytes, &frame)) > 0) {
+            places += frame.type == TR_FRAME_TABLE;
+            len_bytes -= (size_t)whole;
+            memmove(bytes, bytes + whole, len_bytes);
+        }
+    }
+    return fd;
+}
+
+static void a_rank_that_babbles_is_named(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t len_bytes;
+        const char *says;
+    } cases[] = {
+        {"GET / HTTP/1.1\r\n", 16, "has sent what is no frame"},
+        {"PSTK\x06\0\xff\xff\0\0\0\0\0\0\0\0", 16, "has sent what is no frame"},
+        {"PSTK\x02\0\0\0\0\0\0\0\0\0\0\0", 16, "has sent a frame that has no place here"},
+        {"PSTK\x04\0\0\0\1\0\0\0\0\0\0\0", 16, "says something of step 1 while"},
+        {"PSTK\x04\0\x08\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24,
+         "says something of step 2 while this rank (0) has heard of 0"},
+        {"PSTK\x05\0\1\0\0\0\0\0\0\0\0\0\0", 17, "has sent what is no frame"},
+        {"PSTK\x07\0\3\0\0\0\0\0\0\0\0\0why", 19, "failed: why"},
+        {"PSTK\x06\0\0\0", 8, "has gone, in step 0"}, /* half a frame, and the end */
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct mesh_place place = mesh_place_new();
+        struct opening rank = {.options = mesh_options(&place, 0, 2)};
+        struct tr_error error = {""};
+        rank.options.control_only = true;
+        start(&rank);
+        int fd = join_by_hand(&place);
+        wait_opened(&rank);
+        assert_int_equal(send(fd, cases[i].bytes, cases[i].len_bytes, MSG_NOSIGNAL),
+                         cases[i].len_bytes);
+        shutdown(fd, SHUT_WR);
+        double until_s = tr_now_s() + 60.0;
+        while (tr_mesh_beat(rank.mesh, &error) == 0 && tr_now_s() < until_s)
+            usleep(1000);
+        if (!strstr(error.text, "rank 1 of 2 (a-stranger, 127.0.0.1) ") ||
+            !strstr(error.text, cases[i].says))
+            fail_msg("'%s' is not in: %s", cases[i].says, error.text);
+        close(fd);
+        tr_mesh_free(&rank.mesh);
+    }
+}
+
 /* --- calls of another engine ---------------------------------------------------------------------
  */
 
@@ -459,6 +524,7 @@ int main(void)
         cmocka_unit_test(rank_0_that_is_not_there_is_named),
         cmocka_unit_test(strangers_do_no_harm),
         cmocka_unit_test(the_same_rank_twice_is_refused),
+        cmocka_unit_test(a_rank_that_babbles_is_named),
         cmocka_unit_test(a_rank_that_does_not_come_to_a_call_is_named),
         cmocka_unit_test(ranks_in_different_calls_are_told),
         cmocka_unit_test(different_calls_over_tcp_are_told),

@@ -149,25 +149,29 @@ static void a_killed_rank_is_named(void **state)
 
 static void a_stopped_rank_is_named(void **state)
 {
-    static const uint32_t sizes[] = {10, 500000};
+    struct run runs[2] = {{.n = 10}, {.n = 500000}}; /* at the same time */
     (void)state;
-    for (size_t s = 0; s < 2; s++) {
-        struct run run = {.count = 4, .deadline_s = 2.0, .n = sizes[s], .process = train};
-        run.odd = 2;
-        start(&run);
-        wait_steps(&run, 5);
-        kill(run.pids[run.odd], SIGSTOP);
-        wait_others(&run, run.odd);
-        for (uint32_t r = 0; r < run.count; r++) {
-            if (r == run.odd)
+    for (struct run *run = runs; run < runs + 2; run++) {
+        run->count = 4;
+        run->deadline_s = 2.0;
+        run->process = train;
+        run->odd = 2;
+        start(run);
+        wait_steps(run, 5);
+        kill(run->pids[run->odd], SIGSTOP);
+    }
+    for (struct run *run = runs; run < runs + 2; run++) {
+        wait_others(run, run->odd);
+        for (uint32_t r = 0; r < run->count; r++) {
+            if (r == run->odd)
                 continue;
-            assert_says(&run.told[r], "rank 2 of 4 (");
-            assert_says(&run.told[r],
+            assert_says(&run->told[r], "rank 2 of 4 (");
+            assert_says(&run->told[r],
                         "127.0.0.1) has been silent for 2 s: it was last heard of in step ");
         }
-        kill(run.pids[run.odd], SIGKILL);
-        waitpid(run.pids[run.odd], NULL, 0);
-        end(&run);
+        kill(run->pids[run->odd], SIGKILL);
+        waitpid(run->pids[run->odd], NULL, 0);
+        end(run);
     }
 }
 
@@ -202,16 +206,19 @@ static void dawdle(struct run *run, struct tr_group *group, uint32_t rank)
 
 static void a_slow_rank_that_gives_signs_of_life_is_waited_for(void **state)
 {
-    static const uint32_t sizes[] = {1, 100000};
+    struct run runs[2] = {{.n = 1, .odd = 0}, {.n = 100000, .odd = 1}}; /* at the same time */
     (void)state;
-    for (uint32_t s = 0; s < 2; s++) {
-        struct run run = {.count = 3, .deadline_s = 1.0, .n = sizes[s], .process = dawdle};
-        run.odd = s;
-        start(&run);
-        wait_others(&run, UINT32_MAX);
-        for (uint32_t r = 0; r < run.count; r++)
-            assert_int_equal(run.told[r].steps, 8);
-        end(&run);
+    for (struct run *run = runs; run < runs + 2; run++) {
+        run->count = 3;
+        run->deadline_s = 1.0;
+        run->process = dawdle;
+        start(run);
+    }
+    for (struct run *run = runs; run < runs + 2; run++) {
+        wait_others(run, UINT32_MAX);
+        for (uint32_t r = 0; r < run->count; r++)
+            assert_int_equal(run->told[r].steps, 8);
+        end(run);
     }
 }
 
