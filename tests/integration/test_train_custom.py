@@ -4,6 +4,7 @@ its users compile it, against a plain loop in NumPy; libraries that fail in ever
 what they say.
 """
 
+import contextlib
 import json
 import re
 import shutil
@@ -11,7 +12,7 @@ import subprocess
 
 import numpy
 import pytest
-from conftest import REPO
+from conftest import REPO, free_port, started
 
 CSV = ["--content-type", "text/csv;label_size=1"]
 EXAMPLE = REPO / "trainer/example_custom.c"
@@ -116,6 +117,35 @@ def test_training_goes_on_from_a_checkpoint(run_penstock, example, counts, tmp_p
     assert out.rc == 1 and "library's hyperparameter" in out.stderr
 
 
+def in_ranks(penstock, words, count):
+    """Return codes of so many ranks, and what each said on both streams."""
+    master = f"127.0.0.1:{free_port(60000)}"
+    with contextlib.ExitStack() as stack:
+        ranks = [
+            stack.enter_context(
+                started([penstock, *words, "--ranks", count, "--rank", rank, "--master", master])
+            )
+            for rank in range(count)
+        ]
+        said = [rank.communicate(timeout=60) for rank in ranks]
+    return [rank.returncode for rank in ranks], said
+
+
+def test_ranks_learn_what_one_does(run_penstock, penstock, example, counts, tmp_path):
+    words = command(example, "--train", counts[0], "--validation", counts[0])
+    words += ["--hp", "mini_batch_size=30", "--hp", "epochs=3"]
+    alone = run_penstock([*words, "--model-dir", tmp_path / "one"]).ok().stdout
+    codes, said = in_ranks(penstock, [*words, "--model-dir", tmp_path / "many"], 3)
+    assert codes == [0, 0, 0], said
+    with numpy.load(tmp_path / "one/model.npz") as one, numpy.load(tmp_path / "many/model.npz") as many:
+        for name in ("weights", "bias"):
+            assert numpy.abs(one[name] - many[name]).max() < 1e-5
+    losses = [re.findall(r"epoch=\S+, \w+ \S+_objective <loss>=(\S+)", text) for text in (alone, said[0][0])]
+    assert len(losses[0]) == len(losses[1]) >= 3
+    for a, b in zip(*losses):
+        assert abs(float(a) - float(b)) < 1e-5
+
+
 # --- libraries that fail ----------------------------------------------------------------------------
 
 FAULTY = r"""
@@ -171,6 +201,15 @@ def test_a_failing_callback_ends_the_run_with_its_text(run_penstock, counts, tmp
     assert out.rc == 1 and message in out.stderr
     assert out.stderr.count("\n") == 1
     assert list((tmp_path / "m").iterdir()) == []
+
+
+def test_a_library_for_one_rank_is_refused_in_several(penstock, counts, tmp_path):
+    (tmp_path / "faulty.c").write_text(FAULTY)
+    library = compile_library(tmp_path / "faulty.so", tmp_path / "faulty.c", "-DFAULT=0")
+    words = command(library, "--train", counts[0], "--hp", "mini_batch_size=50", "--model-dir", tmp_path / "m")
+    codes, said = in_ranks(penstock, words, 2)
+    assert codes == [1, 1]
+    assert any("is a model for one rank, and this run has 2" in error for _, error in said)
 
 
 def test_what_is_no_library_is_named(run_penstock, counts, tmp_path):
