@@ -5,8 +5,7 @@
 #include "pipe/stop.h"
 #include "pipe/stream_options.h"
 #include "trainer/container.h"
-#include "trainer/group_tcp.h"
-#include "trainer/ranks.h"
+#include "trainer/group_open.h"
 #include "trainer/train.h"
 
 #include <getopt.h>
@@ -479,19 +478,16 @@ static int find_ranks(struct command *command, struct tr_error *error)
 
 static int join_ranks(struct command *command, struct tr_error *error)
 {
-    const struct tr_ranks *ranks = &command->ranks;
-    const struct tr_mesh_options mesh = {.rank = ranks->rank,
-                                         .count = ranks->count,
-                                         .host = ranks->master_host,
-                                         .port = ranks->master_port,
-                                         .local = *ranks->network ? ranks->network : NULL,
-                                         .job = ranks->job,
-                                         .deadline_s = command->rank_timeout_s};
-    if (ranks->count == 1)
+    char line[128] = "";
+    command->options.local_rank = command->ranks.local_rank;
+    if (command->ranks.count == 1)
         return 0;
+    if (tr_group_open(&command->ranks, command->rank_timeout_s, &command->options.group, line,
+                      sizeof line, error) < 0)
+        return -1;
     if (!command->options.quiet)
-        fprintf(stderr, "penstock train: %s\n", ranks->text);
-    return tr_group_tcp_open(&mesh, &command->options.group, error);
+        fprintf(stderr, "penstock train: %s; %s\n", command->ranks.text, line);
+    return 0;
 }
 
 /* --- the run -------------------------------------------------------------------------------------

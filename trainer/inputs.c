@@ -198,8 +198,11 @@ int tr_inputs_failed(const struct tr_inputs *inputs, enum tr_channel channel,
 int tr_inputs_check_held_out(const struct tr_inputs *inputs, struct tr_error *error)
 {
     for (int i = TR_CHANNEL_VALIDATION; i < TR_CHANNEL_COUNT; i++) {
-        if (tr_inputs_has(inputs, (enum tr_channel)i) &&
-            penstock_last_error(inputs->stream, inputs->of[i].channel_no)->rc != PENSTOCK_OK)
+        if (!tr_inputs_has(inputs, (enum tr_channel)i))
+            continue;
+        int rc = penstock_last_error(inputs->stream, inputs->of[i].channel_no)->rc;
+        bool shared = inputs->options->channels[i].share == TR_SHARE_ROWS;
+        if (rc != PENSTOCK_OK && (rc != PENSTOCK_E_EMPTY || shared)) /* of others there may be */
             return tr_inputs_failed(inputs, (enum tr_channel)i, error);
     }
     return 0;

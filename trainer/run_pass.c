@@ -205,6 +205,7 @@ void tr_run_step_through(struct tr_run *run, enum tr_channel channel, const stru
         .group = run->group,
         .kind = shared ? TR_STEPS_SHARED : TR_STEPS_OWN,
         .inner = *inner,
+        .may_be_empty = !shared,
         .events = {run, says, between, trains && run->keeper.keeps ? fetches : NULL},
         .like = tr_head_batch(run->head, 0),
     };

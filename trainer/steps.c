@@ -46,6 +46,8 @@ static int next_of_inner(struct tr_steps *s, int timeout_ms, const struct pensto
     for (;;) {
         int slice_ms = timeout_ms < 0 ? SLICE_MS : timeout_ms;
         int rc = s->inner.next(s->inner.cookie, slice_ms, batch);
+        if (rc == PENSTOCK_E_EMPTY && s->may_be_empty)
+            rc = PENSTOCK_EPOCH_END;
         if (beat(s) < 0)
             return fail(s);
         if (rc != PENSTOCK_AGAIN)

@@ -40,6 +40,7 @@ struct tr_steps {
     struct tr_group *group;
     enum tr_steps_kind kind;
     struct tr_source inner;
+    bool may_be_empty;                 /* that this rank alone has no data is no error */
     struct tr_steps_events events;     /* not of TR_STEPS_ALONE */
     const struct penstock_batch *like; /* own: whose shape a batch without rows has */
     /* How far it is. */

@@ -37,6 +37,7 @@ static int read_head(struct tr_run *run, struct tr_error *error)
     bool shared = options->channels[TR_CHANNEL_TRAIN].share == TR_SHARE_ROWS;
     uint64_t rows = options->model->head_rows(options->hyper);
     run->listening = (struct tr_steps){.group = run->group,
+                                       .may_be_empty = !shared,
                                        .inner = tr_inputs_source(&run->inputs, TR_CHANNEL_TRAIN)};
     const struct tr_source source = tr_steps_source(&run->listening);
     run->head = tr_head_new(run->device, &source);
@@ -329,8 +330,8 @@ int tr_train(const struct tr_train_options *options, struct tr_error *error)
     tr_report_init(&run.report, options->quiet, tr_group_rank(run.group) > 0, options->base);
     if (tr_group_rank(run.group) == 0 && tr_summary_prepare(options, error) < 0)
         return -1;
-    if (tr_device_open(options->device, &run.device, run.summary.device_line,
-                       sizeof run.summary.device_line) < 0)
+    if (tr_device_open_for(options->device, options->local_rank, &run.device,
+                           run.summary.device_line, sizeof run.summary.device_line) < 0)
         return tr_fail(error, "%s", run.summary.device_line);
     tr_report_line(&run.report, "%s", run.summary.device_line);
     if (open_metrics(&run, error) == 0 &&

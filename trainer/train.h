@@ -41,6 +41,7 @@ struct tr_train_options {
     const struct tr_model_ops *model;
     _Alignas(double) char hyper[TR_HYPER_BYTES_MAX]; /* values of model->hyper, checked */
     struct tr_group *group;                          /* the ranks; NULL: one */
+    uint32_t local_rank; /* among those of this host: which GPU it takes */
     const char *device;
     const char *model_dir;       /* NULL: no model is written */
     const char *metrics_json;    /* NULL: none */
