@@ -249,7 +249,7 @@ $B/tests/unit/test_job_faults: LD_FLAGS += $(patsubst %,-Wl$(comma)--wrap=%,mall
 $B/tests/unit/test_group_tcp: LD_FLAGS += $(patsubst %,-Wl$(comma)--wrap=%,send recv sendmsg recvmsg)
 
 # A fuzz target with a main that replays its corpus: an ordinary test with any compiler.
-$B/tests/fuzz/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/tests/fuzz/replay.o $B/libpenstock.a
+$B/tests/fuzz/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/tests/fuzz/replay.o $B/libtool.a $B/libpenstock.a
 	$(call say,link) $(CC) $(LD_FLAGS) -o $@ $^ $(LIBS)
 
 $B/tests/fuzz/fuzz_mesh $B/fuzzer/fuzz_mesh: $B/trainer/mesh_frame.o
@@ -290,7 +290,7 @@ $B/bench/%.o: bench/%.cc
 # --- fuzzing: clang's driver instead of replay.c (reached through `make fuzz`) ----------------------
 
 FUZZERS := $(FUZZ:$B/tests/fuzz/fuzz_%=$B/fuzzer/fuzz_%)
-$B/fuzzer/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/libpenstock.a
+$B/fuzzer/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/libtool.a $B/libpenstock.a
 	@mkdir -p $(@D)
 	$(call say,link) $(CC) $(LD_FLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
