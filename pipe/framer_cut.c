@@ -298,7 +298,7 @@ static enum ps_step place_records(struct ps_framer *f, const uint8_t *in)
     }
     bool elsewhere = !passed && is_elsewhere(f);
 
-    if (f->slot && f->rows == share_from)
+    if (cut.rows > 0 && f->slot && f->rows == share_from)
         f->slot->batch.position = f->position;
     struct ps_chunk chunk = {.in = in + cut.lead_bytes,
                              .len_bytes = cut.len_bytes - cut.lead_bytes,

@@ -164,21 +164,14 @@ static void test_pictures(void **state)
 
 static void test_what_is_inflated(void **state)
 {
-    struct scratch scratch = scratch_open();
-    struct bytes csv = {.at = NULL};
+    struct data *d = data_open(false, 1, 300, 2);
+    struct bytes csv = data_bytes(d, 0);
+    struct compressed packed = compress_parts(FMT_CODEC_GZIP, csv.at, csv.len, 3);
 
     (void)state;
-    bytes_add_text(&csv, "label,a,b\n");
-    for (uint32_t row = 0; row < 300; row++)
-        bytes_add_csv(&csv, 1, row, 2);
-    struct compressed packed = compress_parts(FMT_CODEC_GZIP, csv.at, csv.len, 2);
-
-    scratch_file(&scratch, "a.gz", packed.bytes, packed.len_bytes);
-    scratch_file(&scratch, "b.gz", packed.bytes, packed.len_bytes);
-    check_shares(scratch.path, (struct how){.content_type = "text/csv;header=auto",
-                                            .compression = "gzip",
-                                            .batch_rows = 40,
-                                            .epochs = 2});
+    scratch_file(&d->scratch, data_name(0).text, packed.bytes, packed.len_bytes);
+    check_shares(d->scratch.path,
+                 (struct how){.compression = "gzip", .batch_rows = 40, .epochs = 2});
     check_policies("tests/golden/parquet/long.parquet",
                    (struct how){.content_type = "application/x-parquet;label_size=0",
                                 .batch_rows = 256,
@@ -186,7 +179,7 @@ static void test_what_is_inflated(void **state)
                    1024);
     free(packed.bytes);
     free(csv.at);
-    scratch_close(&scratch);
+    data_close(d);
 }
 
 /* Each share has FIFOs of its own, which bring the same. */
