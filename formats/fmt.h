@@ -36,6 +36,7 @@ struct fmt_options {
     void *own;                 /* what ops->set_option filled in; NULL when options_bytes is 0 */
     uint32_t feature_dim;      /* what the channel demands; 0: as the first record has it */
     uint64_t seed;             /* of what decoders draw by lot */
+    bool leave_records;        /* rows may stay in their records: see fmt_framing.lenient */
 };
 
 /* What a feature is stored as, where features are dense. Those of sparse rows are float32. */
@@ -45,9 +46,13 @@ enum fmt_feature_type { FMT_F32, FMT_F64, FMT_I32, FMT_U8 };
  * place, little-endian, at any address. */
 struct fmt_framing {
     size_t stride_bytes;    /* from record to record; 0: rows are decoded */
-    size_t features_offset; /* from the record's first byte, feature_dim of shape.type */
+    size_t features_offset; /* from the record's first byte, feature_dim of feature_type */
     size_t labels_offset;   /* label_dim of label_type */
+    enum fmt_feature_type feature_type;
     enum fmt_feature_type label_type;
+    /* A record that holds them elsewhere may be a good one all the same: to be decoded, with the
+     * same shape without a framing. Then shape.type is what that makes of its features. */
+    bool lenient;
 };
 
 /* The shape that every record of a channel shares. */

@@ -86,6 +86,27 @@ static enum fmt_rc parse(const uint8_t *in, const struct fmt_recordio_record *pl
                     joiner->len_bytes);
 }
 
+/* Where values lie in all records, or in those that are like the first. */
+static enum fmt_rc learn_framing(const struct fmt_options *options,
+                                 const struct fmt_record_value *values, const uint8_t *in,
+                                 const struct fmt_recordio_record *place, struct fmt_shape *shape,
+                                 struct fmt_error *error)
+{
+    const struct fmt_record_options *wanted = fmt_record_options(options);
+    if (wanted->framed) {
+        enum fmt_rc rc = fmt_record_learn_framing(wanted, values, in, place, shape, error);
+        shape->type = shape->framing.feature_type;
+        return rc;
+    }
+    if (options == NULL || !options->leave_records || !fmt_record_may_stay(wanted, shape))
+        return FMT_OK;
+    if (fmt_record_learn_framing(wanted, values, in, place, shape, NULL) == FMT_OK)
+        shape->framing.lenient = true;
+    else
+        shape->framing = (struct fmt_framing){.stride_bytes = 0};
+    return FMT_OK;
+}
+
 static enum fmt_rc learn(const struct fmt_options *options, const uint8_t *in, size_t len,
                          struct fmt_shape *shape, struct fmt_error *error)
 {
@@ -100,8 +121,8 @@ static enum fmt_rc learn(const struct fmt_options *options, const uint8_t *in, s
     rc = parse(in, &place, &wanted->query, &joiner, &parsed, error);
     if (rc == FMT_OK)
         rc = fmt_record_learn(wanted, parsed.values, shape, dims, error);
-    if (rc == FMT_OK && wanted->framed)
-        rc = fmt_record_learn_framing(wanted, parsed.values, in, &place, shape, error);
+    if (rc == FMT_OK)
+        rc = learn_framing(options, parsed.values, in, &place, shape, error);
     if (rc == FMT_OK && options != NULL && options->own != NULL)
         memcpy(((struct fmt_record_options *)options->own)->dims, dims,
                wanted->feature_count * sizeof(dims[0]));
@@ -143,6 +164,11 @@ static struct fmt_decoder *decoder_new(const struct fmt_options *options,
     return decoder;
 }
 
+static bool is_framed(const struct fmt_decoder *decoder)
+{
+    return decoder->shape.framing.stride_bytes > 0;
+}
+
 static void decoder_free(struct fmt_decoder *decoder)
 {
     if (decoder == NULL)
@@ -180,7 +206,7 @@ static enum fmt_rc decode_row(struct fmt_decoder *decoder, const uint8_t *in, si
         return rc;
     *len_bytes = place.len_bytes;
     rc = parse(in, &place, &options->query, &decoder->joiner, &parsed, error);
-    if (rc == FMT_OK && options->framed)
+    if (rc == FMT_OK && is_framed(decoder))
         rc = fmt_record_check_framing(options, parsed.values, in, &place, &decoder->shape, error);
     else if (rc == FMT_OK)
         rc = fmt_record_put_row(options, &decoder->shape, options->dims, parsed.values, rows, row,
@@ -199,7 +225,7 @@ static enum fmt_rc decode(struct fmt_decoder *decoder, const struct fmt_span *sp
     for (;;) {
         const uint8_t *in = span->in + at;
         uint32_t matched =
-            decoder->options->framed
+            is_framed(decoder)
                 ? fmt_template_match(&decoder->template, in, span->len - at, span->rows - row)
                 : fmt_template_decode(&decoder->template, in, span->len - at, span->rows - row,
                                       rows, row);

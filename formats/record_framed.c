@@ -33,12 +33,18 @@ enum fmt_rc fmt_record_learn_framing(const struct fmt_record_options *options,
         return fmt_fail(error, 0, 0, "framed=true needs records in one part: this one has %" PRIu32,
                         place->part_count);
     framing->stride_bytes = place->len_bytes;
-    enum fmt_rc rc =
-        locate(&values[0], "features", in, &framing->features_offset, &shape->type, error);
+    enum fmt_rc rc = locate(&values[0], "features", in, &framing->features_offset,
+                            &framing->feature_type, error);
     if (rc != FMT_OK || shape->label_dim == 0)
         return rc;
     return locate(&values[fmt_record_label_no(options)], "labels", in, &framing->labels_offset,
                   &framing->label_type, error);
+}
+
+bool fmt_record_may_stay(const struct fmt_record_options *options, const struct fmt_shape *shape)
+{
+    return options->type == FMT_F32 && options->feature_count == 1 && !shape->sparse &&
+           !shape->weighted && shape->text_dim == 0 && shape->feature_dim > 0;
 }
 
 enum fmt_rc fmt_record_check_framing(const struct fmt_record_options *options,
@@ -64,7 +70,8 @@ enum fmt_rc fmt_record_check_framing(const struct fmt_record_options *options,
                         "framed=true needs records of one size: this one has %zu bytes, the first "
                         "has %zu",
                         own.framing.stride_bytes, framing->stride_bytes);
-    if (own.type != shape->type || own.framing.label_type != framing->label_type ||
+    if (own.framing.feature_type != framing->feature_type ||
+        own.framing.label_type != framing->label_type ||
         own.framing.features_offset != framing->features_offset ||
         own.framing.labels_offset != framing->labels_offset)
         return fmt_fail(error, 0, 0,

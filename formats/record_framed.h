@@ -19,6 +19,10 @@ enum fmt_rc fmt_record_learn_framing(const struct fmt_record_options *options,
                                      const struct fmt_recordio_record *place,
                                      struct fmt_shape *shape, struct fmt_error *error);
 
+/* Whether a channel that asks for decoded rows of this shape can do without decoding, where the
+ * records allow it. */
+bool fmt_record_may_stay(const struct fmt_record_options *options, const struct fmt_shape *shape);
+
 /* Whether another record has its values at the same place. */
 enum fmt_rc fmt_record_check_framing(const struct fmt_record_options *options,
                                      const struct fmt_record_value *values, const uint8_t *in,

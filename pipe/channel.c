@@ -386,6 +386,7 @@ int ps_channel_open(struct penstock *stream, const struct penstock_channel_confi
                        cause.text);
     ch->options.feature_dim = config->feature_dim;
     ch->options.seed = config->seed;
+    ch->options.leave_records = config->lend_records;
     ch->plain = !ch->options.ops;
     ch->chunk_bytes = CHUNK_BYTES;
     int rc = choose_codec(ch, config, &codec, error);

@@ -194,7 +194,13 @@ struct ps_slot {
     struct penstock_error error;
     struct ps_anchor after; /* set before it is queued: the stream goes on here behind it */
 
+    bool pinned; /* its memory is, which batch.pinned need not be about */
+
     /* Of a channel that lends records where they lie: see framed.h. */
+    bool lends;      /* this batch does; framer, before its first chunk with rows, */
+                     /* and whoever decodes it after all, when no other has it */
+    bool has_odd;    /* some of its records lie otherwise than the first one's values; lock */
+    bool was_to_pin; /* framer */
     struct penstock_run runs[PS_RUNS_MAX];
     uint64_t from_pos; /* stream position of the first record; UINT64_MAX: there is none yet */
 };
@@ -398,8 +404,9 @@ struct ps_channel {
     uint32_t stage_rows;    /* most in a staged chunk, */
     size_t chunk_bytes;     /* and most bytes, unless one record is longer */
     bool shape_known;
-    bool ring_pinned;        /* for framed.h, as is the next */
-    uint64_t framed_end_pos; /* of the last chunk pushed */
+    bool ring_pinned;        /* for framed.h, as are the next; lock */
+    bool lends;              /* batches that begin now lend their records */
+    uint64_t framed_end_pos; /* of the last chunk that is done, with all before it */
     struct ps_placing placing;
     struct ps_bad bad;
 

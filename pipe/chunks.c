@@ -24,14 +24,15 @@ bool ps_chunks_release_done(struct ps_channel *ch)
     uint64_t before = ch->chunk_first;
 
     while (ch->chunk_first < ch->chunk_next && chunk_at(ch, ch->chunk_first)->done) {
-        if (!ps_is_framed(ch)) /* else with its batch */
-            ps_tap_release(ch, chunk_at(ch, ch->chunk_first)->end_pos);
+        ch->framed_end_pos = chunk_at(ch, ch->chunk_first)->end_pos;
+        if (!ps_is_framed(ch))
+            ps_tap_release(ch, ch->framed_end_pos);
         ch->chunk_first++;
     }
     if (ch->chunk_first == before)
         return false;
     pthread_cond_signal(&ch->framer_wakes);
-    return !ps_is_framed(ch);
+    return !ps_is_framed(ch) || ps_framed_release(ch); /* what is lent, with its batch */
 }
 
 bool ps_chunks_push(struct ps_channel *ch, const struct ps_chunk *chunk)
@@ -52,13 +53,10 @@ bool ps_chunks_push(struct ps_channel *ch, const struct ps_chunk *chunk)
             place->order = ch->placing.pushed++;
         if (chunk->slot)
             chunk->slot->rows_framed += chunk->rows;
-        if (chunk->slot && chunk->rows > 0 && ps_is_framed(ch))
+        if (chunk->slot && chunk->rows > 0 && chunk->slot->lends)
             ps_framed_add(chunk);
-        ch->framed_end_pos = chunk->end_pos;
         if (place->done)
             freed = ps_chunks_release_done(ch);
-        if (place->done && ps_is_framed(ch))
-            freed = ps_framed_release(ch);
         pthread_cond_signal(&ch->decoder_wakes);
     }
     pthread_mutex_unlock(&ch->lock);
@@ -160,15 +158,43 @@ void ps_chunks_count_records(struct ps_channel *ch, uint32_t rows)
         atomic_store(&ch->counts.first_record_ns, ps_now_ns() - ch->stream->opened_ns);
 }
 
-static void run_direct(struct ps_channel *ch, struct fmt_decoder **decoder, struct ps_chunk *chunk)
-{
-    const struct fmt_ops *ops = ch->options.ops;
-    struct fmt_error cause = {.text = ""};
+/* A thread's decoders. */
+struct decoders {
+    struct fmt_decoder *rows;    /* writes rows */
+    struct fmt_decoder *records; /* checks records that are lent where they lie */
+};
 
-    /* The shape was written before the first chunk was queued. */
+/* The shape was written before the first chunk was queued. */
+static enum fmt_rc decode_with(struct ps_channel *ch, struct fmt_decoder **decoder,
+                               const struct fmt_shape *shape, const struct ps_chunk *chunk,
+                               struct fmt_error *cause)
+{
     if (!*decoder)
-        *decoder = ops->decoder_new(&ch->options, &ch->shape);
-    enum fmt_rc rc = *decoder ? decode_chunk(ch, *decoder, chunk, &cause) : FMT_E_MEMORY;
+        *decoder = ch->options.ops->decoder_new(&ch->options, shape);
+    return *decoder ? decode_chunk(ch, *decoder, chunk, cause) : FMT_E_MEMORY;
+}
+
+static enum fmt_rc decode_or_check(struct ps_channel *ch, struct decoders *decoders,
+                                   const struct ps_chunk *chunk, struct fmt_error *cause)
+{
+    const struct fmt_shape shape = ps_framed_decoded_shape(ch);
+
+    if (!chunk->slot->lends)
+        return decode_with(ch, &decoders->rows, &shape, chunk, cause);
+    enum fmt_rc rc = decode_with(ch, &decoders->records, &ch->shape, chunk, cause);
+
+    if (rc != FMT_E_FORMAT || !ch->shape.framing.lenient)
+        return rc;
+    rc = decode_with(ch, &decoders->rows, &shape, chunk, cause);
+    if (rc == FMT_OK)
+        ps_framed_is_odd(ch, chunk->slot);
+    return rc;
+}
+
+static void run_direct(struct ps_channel *ch, struct decoders *decoders, struct ps_chunk *chunk)
+{
+    struct fmt_error cause = {.text = ""};
+    enum fmt_rc rc = decode_or_check(ch, decoders, chunk, &cause);
 
     ps_chunks_count_records(ch, chunk->rows);
     if (finish_chunk(ch, chunk, rc, &cause))
@@ -189,7 +215,7 @@ static void run_staged(struct ps_channel *ch, struct ps_stage **stage, struct ps
 void *ps_decoder_main(void *channel)
 {
     struct ps_channel *ch = channel;
-    struct fmt_decoder *decoder = NULL;
+    struct decoders decoders = {.rows = NULL};
     struct ps_stage *stage = NULL;
 
     for (;;) {
@@ -202,9 +228,10 @@ void *ps_decoder_main(void *channel)
         if (chunk->staged)
             run_staged(ch, &stage, chunk);
         else
-            run_direct(ch, &decoder, chunk);
+            run_direct(ch, &decoders, chunk);
     }
-    ch->options.ops->decoder_free(decoder);
+    ch->options.ops->decoder_free(decoders.rows);
+    ch->options.ops->decoder_free(decoders.records);
     ps_stage_free(stage);
     return NULL;
 }

@@ -5,6 +5,7 @@
 #include "pipe/chunks.h"
 #include "pipe/engine.h"
 #include "pipe/error.h"
+#include "pipe/framed.h"
 #include "pipe/slots.h"
 #include "pipe/stage.h"
 #include "pipe/text.h"
@@ -216,7 +217,8 @@ static enum ps_step learn_shape(struct ps_framer *f, const uint8_t *in, bool *le
     if (!ps_state_tells_shape(ch))
         rc = ch->options.ops->learn(&ch->options, in + f->cut.lead_bytes,
                                     f->cut.len_bytes - f->cut.lead_bytes, &shape, &cause);
-    else if (ps_state_learn(ch, &shape, &ch->frame_error) != PENSTOCK_OK)
+    else if (ps_state_learn(ch, in + f->cut.lead_bytes, f->cut.len_bytes - f->cut.lead_bytes,
+                            &shape, &ch->frame_error) != PENSTOCK_OK)
         return PS_STEP_ERROR;
     bool wrong = rc != FMT_OK;
 
@@ -307,6 +309,13 @@ static enum ps_step place_records(struct ps_framer *f, const uint8_t *in)
                              .first_row = f->rows - share_from,
                              .rows = cut.rows,
                              .elsewhere = elsewhere};
+
+    if (chunk.slot && !passed && !ps_framed_takes(f->slot, cut.rows, chunk.len_bytes)) {
+        int rc = ps_framed_recall(ch, f->slot);
+
+        if (rc != PENSTOCK_OK)
+            return rc == PENSTOCK_E_STOPPED ? PS_STEP_BROKEN_OFF : PS_STEP_ERROR;
+    }
     enum ps_step step = ps_framer_push(f, &chunk, cut.len_bytes);
 
     if (step != PS_STEP_GO_ON || passed)

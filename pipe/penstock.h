@@ -179,6 +179,14 @@ struct penstock_channel_config {
      * bytes as they are, read with penstock_next_span */
     const char *content_type;
 
+    /* Records of application/x-recordio-protobuf may be lent as they were received, in place of
+     * rows, as with framed=true, where that gives the rows that decoding would: dense ones of
+     * float32 or float64, with nothing but features and labels. A batch with records that are not
+     * like the first one comes decoded, and so do those behind it; all do where framed=true is
+     * refused. Whether a batch is lent is told by its run_count. What a state says does not depend
+     * on this. */
+    bool lend_records;
+
     /* How the objects are compressed: "gzip" (any number of members), "lz4" (frames), "zstd";
      * "auto": each by its key's extension, .gz .gzip .lz4 .zst .zstd, others as they are; "none"
      * (the default, also for NULL). Checksums inside are checked. Records and spans are of what the
@@ -352,7 +360,7 @@ enum penstock_type {
     PENSTOCK_UINT8 = 3,
 };
 
-/* Records one behind the other, of a batch of framed=true. */
+/* Records one behind the other, of a batch that lends them. */
 struct penstock_run {
     const void *data;
     uint32_t rows;
@@ -368,11 +376,13 @@ struct penstock_run {
  *                    nor the configuration tells it
  *   labels           (rows, label_dim), float32, row-major, without gaps
  *   weights, groups  one for each row
- *   records          with framed=true, in place of features and labels: record i of a run lies at
- *                    data + i * stride_bytes as it was received, with feature_dim values of `type`
- *                    at features_offset and label_dim values of `label_type` at labels_offset,
- *                    float32 or float64, little-endian, at any address. The memory is the stream
- *                    ring's, pinned as a whole; no more than two batches may be held at a time
+ *   records          with framed=true or lend_records, where run_count is not 0, in place of
+ *                    features and labels: record i of a run lies at data + i * stride_bytes as it
+ *                    was received, with feature_dim values of `type` at features_offset and
+ *                    label_dim values of `label_type` at labels_offset, float32 or float64, little-
+ *                    endian, at any address. The memory is the stream ring's, pinned as a whole; no
+ *                    more than two batches may be held at a time, and none where a longer one than
+ *                    the ring may follow
  *   texts            text j of row i is text[text_offsets[i * text_dim + j]] up to the next offset:
  *                    bytes as they are, without a terminator
  *

@@ -502,6 +502,8 @@ size_t ps_slot_used_bytes(const struct ps_slot *slot)
     const struct ps_layout *layout = &slot->channel->layout;
     size_t rows = (size_t)batch->rows + batch->rows_padded;
 
+    if (slot->lends)
+        return 0;
     if (batch->text)
         return (size_t)(batch->text - (const char *)batch->base) + slot->texts;
     if (batch->values)

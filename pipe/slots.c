@@ -42,8 +42,6 @@ static struct ps_layout lay_out(const struct fmt_shape *shape, uint32_t rows)
 {
     struct ps_layout layout = {.end = 0};
 
-    if (shape->framing.stride_bytes > 0)
-        return (struct ps_layout){.end = 1}; /* rows are in the ring */
     place_array(&layout.end, ps_row_bytes(shape), rows);
     layout.labels = place_array(&layout.end, shape->label_dim * sizeof(float), rows);
     layout.weights = place_array(&layout.end, shape->weighted ? sizeof(float) : 0, rows);
@@ -63,8 +61,6 @@ struct fmt_rows ps_slot_rows(const struct ps_slot *slot, uint32_t row)
     size_t row_bytes = ps_row_bytes(shape);
     struct fmt_rows rows = {.features = row_bytes > 0 ? base + row * row_bytes : NULL};
 
-    if (shape->framing.stride_bytes > 0)
-        return rows;
     if (shape->label_dim > 0)
         rows.labels = (float *)(void *)(base + ch->layout.labels) + (size_t)row * shape->label_dim;
     if (shape->weighted)
@@ -110,9 +106,10 @@ static void pin_slot(struct ps_channel *ch, struct ps_slot *slot)
     const struct penstock_config *config = &ch->stream->config;
 
     if (ps_is_framed(ch))
-        return; /* with the ring */
-    slot->batch.pinned =
+        return; /* the ring is */
+    slot->pinned =
         config->pin && config->pin(config->pin_cookie, slot->batch.base, ch->slot_bytes) == 0;
+    slot->batch.pinned = slot->pinned;
 }
 
 /* The slots that a channel cannot do without, besides the one that is kept. */
@@ -247,14 +244,15 @@ int ps_slots_open(struct ps_channel *ch, struct penstock_error *error)
     return ps_window_open(ch) ? PENSTOCK_OK : ps_fail(error, PENSTOCK_E_MEMORY, "out of memory");
 }
 
-int ps_slots_take_shape(struct ps_channel *ch, const struct fmt_shape *shape,
+int ps_slots_take_shape(struct ps_channel *ch, struct fmt_shape *shape,
                         struct penstock_error *error)
 {
     /* Bad records may have been handed on before: their ring space is released meanwhile. */
+    ch->staged |= shape->sparse || shape->text_dim > 0;
+    ps_framed_choose(ch, shape);
     pthread_mutex_lock(&ch->lock);
     ch->shape = *shape;
     pthread_mutex_unlock(&ch->lock);
-    ch->staged |= shape->sparse || shape->text_dim > 0;
     if (ch->staged)
         ps_stage_plan(ch);
     int rc = ps_slots_open(ch, error);
@@ -267,12 +265,10 @@ void ps_slots_close(struct ps_channel *ch)
 {
     const struct penstock_config *config = &ch->stream->config;
 
-    bool framed = ps_is_framed(ch);
-
-    if (framed)
+    if (ps_is_framed(ch))
         ps_framed_close(ch);
-    for (uint32_t i = 0; i < ch->slot_count && !framed; i++)
-        if (ch->slots[i].batch.pinned && config->unpin)
+    for (uint32_t i = 0; i < ch->slot_count; i++)
+        if (ch->slots[i].pinned && config->unpin)
             config->unpin(config->pin_cookie, ch->slots[i].batch.base, ch->slot_bytes);
     if (ch->slot_map)
         munmap(ch->slot_map, ch->slot_map_bytes);
@@ -314,6 +310,8 @@ struct ps_slot *ps_slots_take(struct ps_channel *ch, uint32_t epoch, uint64_t po
     if (slot)
         ps_slots_fill(slot, epoch, position);
     pthread_mutex_unlock(&ch->lock);
+    if (slot)
+        ps_framed_pin(slot);
     return slot;
 }
 
@@ -379,6 +377,7 @@ static int lend_batch(struct ps_channel *ch, struct ps_slot *slot,
     ch->delivered = slot->after;
     batch->rows = ps_row_share_of(&ch->shaping.share, slot->whole_rows);
     batch->rows_elsewhere = slot->whole_rows - batch->rows;
+    ps_framed_settle(slot);
     batch->len_bytes = ps_slot_used_bytes(slot);
     slot->state = PS_SLOT_LENT;
     *out = batch;
@@ -439,6 +438,27 @@ static int wait_event(struct ps_channel *ch, int timeout_ms, const struct pensto
     }
 }
 
+/* Some of a batch's records are not where those of the others are: they come decoded, all of it. */
+static int decode_lent(struct ps_channel *ch, const struct penstock_batch **batch)
+{
+    struct ps_slot *slot =
+        (struct ps_slot *)((char *)(uintptr_t)*batch - offsetof(struct ps_slot, batch));
+    struct penstock_error error;
+
+    if (!slot->has_odd)
+        return PENSTOCK_OK;
+    int rc = ps_framed_decode(slot, &error);
+
+    if (rc == PENSTOCK_OK)
+        return rc;
+    pthread_mutex_lock(&ch->lock);
+    free_slot(slot);
+    *batch = NULL;
+    rc = ps_channel_end(ch, rc, &error);
+    pthread_mutex_unlock(&ch->lock);
+    return rc;
+}
+
 int penstock_next(struct penstock *stream, size_t channel_no, int timeout_ms,
                   const struct penstock_batch **batch)
 {
@@ -455,6 +475,8 @@ int penstock_next(struct penstock *stream, size_t channel_no, int timeout_ms,
     int rc = wait_event(ch, timeout_ms, batch);
 
     pthread_mutex_unlock(&ch->lock);
+    if (rc == PENSTOCK_OK)
+        rc = decode_lent(ch, batch);
     atomic_fetch_add_explicit(&ch->counts.wait_ns, ps_now_ns() - start_ns, memory_order_relaxed);
     return rc;
 }

@@ -15,8 +15,8 @@
 int ps_slots_open(struct ps_channel *channel, struct penstock_error *error);
 void ps_slots_close(struct ps_channel *channel);
 
-/* The shape is known: settles what follows from it, and does that. Framer only. */
-int ps_slots_take_shape(struct ps_channel *channel, const struct fmt_shape *shape,
+/* The shape is known: settles what follows from it, and for it, and does that. Framer only. */
+int ps_slots_take_shape(struct ps_channel *channel, struct fmt_shape *shape,
                         struct penstock_error *error);
 
 /* Waits for a free slot and makes it FILLING for the given epoch and position; NULL when the stream
@@ -38,9 +38,7 @@ bool ps_slots_wait_room(struct ps_channel *channel, pthread_cond_t *wakes);
 /* Bytes of a row's dense features. */
 static inline size_t ps_row_bytes(const struct fmt_shape *shape)
 {
-    return shape->sparse || shape->framing.stride_bytes > 0
-               ? 0
-               : shape->feature_dim * fmt_feature_bytes(shape->type);
+    return shape->sparse ? 0 : shape->feature_dim * fmt_feature_bytes(shape->type);
 }
 
 /* Where decoded rows go, the slot's row `row` first. */

@@ -203,13 +203,22 @@ bool ps_state_tells_shape(const struct ps_channel *ch)
     return ch->state->word_count > 0 && ch->options.ops->learn_again;
 }
 
-int ps_state_learn(struct ps_channel *ch, struct fmt_shape *shape, struct penstock_error *error)
+int ps_state_learn(struct ps_channel *ch, const uint8_t *in, size_t len, struct fmt_shape *shape,
+                   struct penstock_error *error)
 {
     const struct ps_state *state = ch->state;
+    const struct fmt_ops *ops = ch->options.ops;
     struct fmt_error cause = {.text = "it does not go with \"shape\""};
-    enum fmt_rc rc =
-        ch->options.ops->learn_again(&ch->options, state->words, state->word_count, shape, &cause);
+    struct fmt_shape at_hand = {.feature_dim = 0};
 
+    /* A state does not tell where values lie in records: others may do without. */
+    if (ch->options.leave_records && ops->learn(&ch->options, in, len, &at_hand, NULL) != FMT_OK)
+        at_hand.framing = (struct fmt_framing){.stride_bytes = 0};
+    enum fmt_rc rc = ops->learn_again(&ch->options, state->words, state->word_count, shape, &cause);
+
+    if (rc == FMT_OK && !shape->sparse && at_hand.feature_dim == shape->feature_dim &&
+        at_hand.label_dim == shape->label_dim)
+        shape->framing = at_hand.framing;
     if (rc == FMT_OK && ps_state_hash_shape(shape) == state->shape)
         return PENSTOCK_OK;
     return ps_fail(error, PENSTOCK_E_ARGUMENT,

@@ -42,11 +42,12 @@ int ps_state_enter(struct ps_channel *channel, const struct ps_object *object, s
 int ps_state_fell_short(const struct ps_channel *channel, const struct ps_object *object,
                         struct penstock_error *error);
 
-/* Whether the state tells the shape; then ps_state_learn reads it, and else, if there is a state at
+/* Whether the state tells the shape; then ps_state_learn reads it, and what a state leaves open off
+ * the record at `in`; else, if there is a state at
  * all, the shape of the first record has to fit it. Framer only. */
 bool ps_state_tells_shape(const struct ps_channel *channel);
-int ps_state_learn(struct ps_channel *channel, struct fmt_shape *shape,
-                   struct penstock_error *error);
+int ps_state_learn(struct ps_channel *channel, const uint8_t *in, size_t len,
+                   struct fmt_shape *shape, struct penstock_error *error);
 bool ps_state_fits(const struct ps_channel *channel, const struct fmt_shape *shape);
 
 /* ---- between state.c and state_text.c ---- */

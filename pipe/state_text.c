@@ -39,7 +39,8 @@ uint64_t ps_state_hash_object(const void *channel, uint64_t hash, const struct p
 
 uint64_t ps_state_hash_shape(const struct fmt_shape *shape)
 {
-    const struct fmt_framing *framing = &shape->framing;
+    static const struct fmt_framing none = {.stride_bytes = 0};
+    const struct fmt_framing *framing = shape->framing.lenient ? &none : &shape->framing;
     const uint64_t parts[] = {shape->feature_dim,
                               shape->label_dim,
                               shape->text_dim,

@@ -261,6 +261,7 @@ struct how {
     double sample_from;
     double sample_to; /* 1 */
     uint64_t sample_seed;
+    bool lend_records;
 };
 #define ENDLESS UINT32_MAX
 
@@ -296,6 +297,7 @@ static inline struct penstock_channel_config how_channel(const struct how *how, 
     channel.sample_from = how->sample_from;
     channel.sample_to = how->sample_to > 0 ? how->sample_to : 1;
     channel.sample_seed = how->sample_seed;
+    channel.lend_records = how->lend_records;
     return channel;
 }
 
