@@ -28,4 +28,5 @@ const tr_cpu_kernel_fn tr_cpu_kernels[TR_KERNEL_COUNT] = {
     [TR_KERNEL_COLLECT] = tr_cpu_collect,
     [TR_KERNEL_MOVE] = tr_cpu_move,
     [TR_KERNEL_CALL] = tr_cpu_call,
+    [TR_KERNEL_GATHER] = tr_cpu_gather,
 };

@@ -59,4 +59,7 @@ int tr_cpu_move(const struct tr_blas *blas, const void *args);
 /* trainer/cpu_call.c */
 int tr_cpu_call(const struct tr_blas *blas, const void *args);
 
+/* trainer/cpu_gather.c */
+int tr_cpu_gather(const struct tr_blas *blas, const void *args);
+
 #endif

@@ -129,4 +129,7 @@ int tr_cuda_move(struct cuda_device *d, const void *args);
 /* trainer/cuda_call.cu */
 int tr_cuda_call(struct cuda_device *d, const void *args);
 
+/* trainer/cuda_gather.cu */
+int tr_cuda_gather(struct cuda_device *d, const void *args);
+
 #endif

@@ -298,9 +298,9 @@ static int check(const struct tr_model *model, const char *channel,
     const char *what = NULL;
     if (batch->row_offsets && !(takes & PENSTOCK_MODEL_SPARSE))
         what = "is sparse";
-    else if (batch->features && !(takes & PENSTOCK_MODEL_DENSE))
+    else if ((batch->features || batch->run_count > 0) && !(takes & PENSTOCK_MODEL_DENSE))
         what = "has float32 features";
-    else if (!batch->row_offsets && !batch->features && !(takes & PENSTOCK_MODEL_BYTES))
+    else if (batch->type == PENSTOCK_UINT8 && batch->data && !(takes & PENSTOCK_MODEL_BYTES))
         what = "has uint8 features";
     else if (batch->weights && !(takes & PENSTOCK_MODEL_WEIGHTS))
         what = "has weights";

@@ -60,7 +60,8 @@ enum tr_kernel {
     TR_KERNEL_NEAREST, /* trainer/cluster.h, as the following */
     TR_KERNEL_COLLECT,
     TR_KERNEL_MOVE,
-    TR_KERNEL_CALL, /* trainer/call.h */
+    TR_KERNEL_CALL,   /* trainer/call.h */
+    TR_KERNEL_GATHER, /* trainer/gather.h */
     TR_KERNEL_COUNT
 };
 

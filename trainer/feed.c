@@ -10,13 +10,13 @@
 #include "trainer/device_use.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* How long the source may block while copies are in flight whose host slots it may need. */
 #define POLL_MS 1
 
 struct slot {
-    char *memory;                      /* on the device */
+    char *memory;                      /* on the device, as the next */
+    char *records;                     /* of a batch that lends them; NULL: none ever did */
     struct tr_event *copied;           /* E1 */
     struct tr_event *used;             /* E2 */
     const struct penstock_batch *loan; /* host batch not yet released, or NULL */
@@ -45,6 +45,8 @@ struct tr_feed {
     uint32_t next;     /* slot of the next batch */
     uint32_t on_loan;  /* slots with a loan: the `on_loan` ones before `next` */
     size_t slot_bytes; /* 0 until the first batch */
+    size_t records_bytes;
+    float *labels; /* of a batch that lends records: host memory */
     struct slot slots[TR_FEED_SLOTS_MAX];
     struct mark marks[MARKS];
     uint64_t given;    /* batches ever given to the compute stream: its mark is given % MARKS */
@@ -99,6 +101,7 @@ void tr_feed_free(struct tr_feed **feed)
         struct slot *slot = &f->slots[i];
         ops->event_free(f->device, slot->used);
         ops->event_free(f->device, slot->copied);
+        ops->dealloc(f->device, slot->records);
         ops->dealloc(f->device, slot->memory);
     }
     for (uint32_t i = 0; i < MARKS; i++) {
@@ -106,6 +109,7 @@ void tr_feed_free(struct tr_feed **feed)
         ops->event_free(f->device, f->marks[i].ended);
     }
     free(f->kept_memory);
+    free(f->labels);
     free(f);
     *feed = NULL;
 }
@@ -119,6 +123,25 @@ static int allocate_slots(struct tr_feed *feed, size_t slot_bytes, struct tr_err
         feed->slots[i].memory = memory;
     }
     feed->slot_bytes = slot_bytes;
+    return 0;
+}
+
+/* Room for the records of a source that lends them. A batch has no more rows than its slot. */
+static int allocate_records(struct tr_feed *feed, const struct penstock_batch *batch,
+                            struct tr_error *error)
+{
+    size_t row_bytes = ((size_t)batch->feature_dim + batch->label_dim) * sizeof(float);
+    size_t rows_max = feed->slot_bytes / row_bytes;
+    feed->labels = calloc(rows_max * batch->label_dim + 1, sizeof *feed->labels);
+    if (!feed->labels)
+        return tr_fail(error, "no memory for labels");
+    for (uint32_t i = 0; i < feed->slot_count; i++) {
+        void *memory;
+        if (feed->device->ops->alloc(feed->device, rows_max * batch->stride_bytes, &memory) < 0)
+            return tr_device_failed(feed->device, error);
+        feed->slots[i].records = memory;
+    }
+    feed->records_bytes = rows_max * batch->stride_bytes;
     return 0;
 }
 
@@ -143,9 +166,10 @@ static int measure_one(struct tr_feed *feed, struct tr_error *error)
     return 0;
 }
 
-/* Gives the model's work, between two marks. */
+/* Gives the model's work, between two marks; before it, what makes rows of records, if any. */
 static int give(struct tr_feed *feed, const struct tr_sink *sink,
-                const struct tr_device_batch *batch, struct tr_error *error)
+                const struct tr_gather_args *gather, const struct tr_device_batch *batch,
+                struct tr_error *error)
 {
     struct tr_device *device = feed->device;
     struct mark *mark = &feed->marks[feed->given % MARKS];
@@ -154,7 +178,8 @@ static int give(struct tr_feed *feed, const struct tr_sink *sink,
         return -1;
     mark->follows = feed->in_pass;
     feed->in_pass = true;
-    if (device->ops->event_record(device, mark->begun, TR_STREAM_COMPUTE) < 0)
+    if (device->ops->event_record(device, mark->begun, TR_STREAM_COMPUTE) < 0 ||
+        (gather && tr_launch_gather(device, gather) < 0))
         return tr_device_failed(feed->device, error);
     int rc = sink->step(sink->cookie, batch, error);
     if (device->ops->event_record(device, mark->ended, TR_STREAM_COMPUTE) < 0 && rc == 0)
@@ -174,7 +199,7 @@ struct tr_feed_stats tr_feed_get_stats(struct tr_feed *feed)
         continue;
     feed->stats.batches = feed->given;
     feed->stats.batches_timed = feed->measured;
-    feed->stats.slot_bytes = feed->slot_bytes;
+    feed->stats.slot_bytes = feed->slot_bytes + feed->records_bytes;
     return feed->stats;
 }
 
@@ -213,9 +238,14 @@ static int claim_slot(struct tr_feed *feed, const struct tr_source *source,
     if (feed->slot_bytes == 0 &&
         allocate_slots(feed, source->batch_bytes_max(source->cookie), error) < 0)
         return -1;
-    if (batch->len_bytes > feed->slot_bytes)
+    if (batch->stride_bytes > 0 && feed->records_bytes == 0 &&
+        allocate_records(feed, batch, error) < 0)
+        return -1;
+    size_t len_bytes = tr_batch_copy_bytes(batch);
+    if (len_bytes > feed->slot_bytes ||
+        (tr_batch_lends(batch) && tr_batch_records_bytes(batch) > feed->records_bytes))
         return tr_fail(error, "a batch of %zu bytes came after batches of at most %zu bytes",
-                       batch->len_bytes, feed->slot_bytes);
+                       len_bytes, feed->slot_bytes);
     if (feed->on_loan == feed->slot_count) {
         if (tr_device_await(feed->device, feed->slots[feed->next].copied) < 0)
             return tr_device_failed(feed->device, error);
@@ -224,11 +254,14 @@ static int claim_slot(struct tr_feed *feed, const struct tr_source *source,
     return 0;
 }
 
-/* The arrays of a batch whose bytes from base on lie at `base` of the device. */
+/* The arrays of a batch whose bytes from base on, or rows, lie at `base` of the device. */
 static struct tr_device_batch view_at(const struct penstock_batch *batch, void *base, uint32_t slot)
 {
     struct penstock_batch there;
-    tr_batch_at(batch, base, &there);
+    if (tr_batch_lends(batch))
+        tr_batch_rows_at(batch, base, &there);
+    else
+        tr_batch_at(batch, base, &there);
     return (struct tr_device_batch){.features = there.features,
                                     .labels = there.labels,
                                     .data = there.data,
@@ -238,6 +271,48 @@ static struct tr_device_batch view_at(const struct penstock_batch *batch, void *
                                     .values = there.values,
                                     .host = batch,
                                     .slot = slot};
+}
+
+/* One copy of a batch of rows; of records one a run, so that they are one behind the other. */
+static int upload(struct tr_feed *feed, const struct slot *slot, const struct penstock_batch *batch)
+{
+    struct tr_device *device = feed->device;
+    size_t at = 0;
+    int rc = 0;
+    if (!tr_batch_lends(batch))
+        return device->ops->upload(device, slot->memory, batch->base, batch->len_bytes);
+    for (uint32_t i = 0; i < batch->run_count && rc == 0; i++) {
+        size_t len_bytes = batch->runs[i].rows * batch->stride_bytes;
+        rc = device->ops->upload(device, slot->records + at, batch->runs[i].data, len_bytes);
+        at += len_bytes;
+    }
+    return rc;
+}
+
+/* What the host can see of a batch that lends records: its labels. */
+static struct penstock_batch host_view(struct tr_feed *feed, const struct penstock_batch *batch)
+{
+    struct penstock_batch view = *batch;
+    view.type = PENSTOCK_FLOAT32;
+    view.len_bytes = tr_batch_records_bytes(batch);
+    if (batch->label_dim > 0) {
+        tr_batch_labels(batch, feed->labels);
+        view.labels = feed->labels;
+    }
+    return view;
+}
+
+static int give_lent(struct tr_feed *feed, const struct tr_sink *sink,
+                     const struct penstock_batch *batch, struct tr_device_batch *on_device,
+                     struct tr_error *error)
+{
+    const struct penstock_batch host = host_view(feed, batch);
+    const struct tr_gather_args gather = tr_batch_gather(
+        batch, feed->slots[on_device->slot].records, (float *)(uintptr_t)on_device->features,
+        (float *)(uintptr_t)on_device->labels);
+    feed->stats.batches_lent++;
+    on_device->host = &host;
+    return give(feed, sink, &gather, on_device, error);
 }
 
 /* Gives one batch to both streams. The loan is taken over in every case. */
@@ -251,20 +326,21 @@ static int submit(struct tr_feed *feed, const struct tr_source *source, const st
         source->release(source->cookie, batch);
         return -1;
     }
-    const struct tr_device_batch on_device = view_at(batch, slot->memory, feed->next);
+    struct tr_device_batch on_device = view_at(batch, slot->memory, feed->next);
     slot->loan = batch;
     feed->next = (feed->next + 1) % feed->slot_count;
     feed->on_loan++;
     if (ops->stream_wait(device, TR_STREAM_COPY, slot->used) < 0)
         return tr_device_failed(feed->device, error);
-    if (ops->upload(device, slot->memory, batch->base, batch->len_bytes) < 0 ||
+    if (upload(feed, slot, batch) < 0 ||
         ops->event_record(device, slot->copied, TR_STREAM_COPY) < 0)
         return tr_device_failed(feed->device, error);
     if (ops->stream_wait(device, TR_STREAM_COMPUTE, slot->copied) < 0)
         return tr_device_failed(feed->device, error);
     if (!batch->pinned && feed->given >= WARM_BATCHES)
         feed->stats.late_pageable_copies++;
-    int rc = give(feed, sink, &on_device, error);
+    int rc = tr_batch_lends(batch) ? give_lent(feed, sink, batch, &on_device, error)
+                                   : give(feed, sink, NULL, &on_device, error);
     if (ops->event_record(device, slot->used, TR_STREAM_COMPUTE) < 0 && rc == 0)
         return tr_device_failed(feed->device, error);
     return rc;
@@ -274,8 +350,16 @@ static int compute_in_place(struct tr_feed *feed, const struct tr_source *source
                             const struct tr_sink *sink, const struct penstock_batch *batch,
                             struct tr_error *error)
 {
+    if (tr_batch_lends(batch)) {
+        source->release(source->cookie, batch);
+        return tr_fail(
+            error,
+            "framed=true is for devices with memory of their own, and %s has none: leave "
+            "it out of the content type",
+            feed->device->ops->name);
+    }
     const struct tr_device_batch in_place = view_at(batch, batch->base, 0);
-    int rc = give(feed, sink, &in_place, error);
+    int rc = give(feed, sink, NULL, &in_place, error);
     source->release(source->cookie, batch);
     return rc;
 }
@@ -293,11 +377,9 @@ void tr_feed_keep(struct tr_feed *feed)
 static void keep(struct tr_feed *feed, const struct penstock_batch *batch)
 {
     feed->keeping = false;
-    feed->kept_memory = malloc(batch->len_bytes);
-    if (!feed->kept_memory)
-        return;
-    memcpy(feed->kept_memory, batch->base, batch->len_bytes);
-    tr_batch_at(batch, feed->kept_memory, &feed->kept);
+    feed->kept_memory = malloc(tr_batch_copy_bytes(batch));
+    if (feed->kept_memory)
+        tr_batch_copy(batch, feed->kept_memory, &feed->kept);
 }
 
 /* Where the kept batch is for the model: in host memory, or in the first slot. */

@@ -3,6 +3,9 @@
  *
  *   source --next--> host slot --one copy, copy stream--> device slot --model, compute stream-->
  *
+ * A batch that lends its records (penstock_batch.runs) goes to the device as it was received, one
+ * copy a run; the compute stream makes matrices of it before the model's work.
+ *
  *   E1 "copied"  the compute stream waits for it; the host slot is released when it is done
  *   E2 "used"    recorded after the model's work; the next copy into the device slot waits for it
  *
@@ -30,7 +33,8 @@ struct tr_source {
 };
 
 /* A batch as the model sees it. The arrays are the device's; shapes, counts and the rest are those
- * of *host, which is on loan for the call. What the batch does not have is NULL. */
+ * of *host, which is on loan for the call. What the batch does not have is NULL. Of a batch that
+ * lends records, *host has labels but no features. */
 struct tr_device_batch {
     const float *features;       /* (rows, feature_dim) */
     const float *labels;         /* (rows, label_dim) */
@@ -57,6 +61,7 @@ struct tr_feed;
  * that reads host memory copies nothing. */
 struct tr_feed_stats {
     uint64_t batches;
+    uint64_t batches_lent;  /* those that came as records */
     uint64_t batches_timed; /* those whose times are in busy_s and stall_s */
     uint64_t late_allocs;
     uint64_t late_host_waits;

@@ -62,7 +62,7 @@ void tr_head_free(struct tr_head **head)
 static int keep(struct tr_head *head, const struct penstock_batch *batch, struct tr_error *error)
 {
     struct kept *k = calloc(1, sizeof *k);
-    size_t memory_bytes = (batch->len_bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    size_t memory_bytes = (tr_batch_copy_bytes(batch) + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
     void *memory = aligned_alloc(PAGE_BYTES, memory_bytes); /* pages of its own: they get pinned */
     if (!k || !memory) {
         free(k);
@@ -70,9 +70,8 @@ static int keep(struct tr_head *head, const struct penstock_batch *batch, struct
         return tr_fail(error, "no memory for the first rows: lower mini_batch_size or, where there "
                               "is one, num_point_for_scaler");
     }
-    memcpy(memory, batch->base, batch->len_bytes);
+    tr_batch_copy(batch, memory, &k->batch);
     k->memory = memory;
-    tr_batch_at(batch, memory, &k->batch);
     k->memory_bytes = memory_bytes;
     k->batch.pinned =
         head->device->ops->pin && head->device->ops->pin(head->device, memory, memory_bytes) == 0;
@@ -100,7 +99,7 @@ int tr_head_fill(struct tr_head *head, uint64_t rows_max, size_t len_bytes_max,
             break;
         rc = keep(head, batch, error);
         rows += batch->rows + batch->rows_elsewhere;
-        last_bytes = batch->len_bytes;
+        last_bytes = tr_batch_copy_bytes(batch);
         len_bytes += last_bytes;
         head->inner.release(head->inner.cookie, batch);
     }

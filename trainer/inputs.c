@@ -4,6 +4,7 @@
 
 #include "pipe/stop.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define MIB ((size_t)1 << 20)
@@ -44,6 +45,14 @@ static void share_out(const struct tr_train_options *options, enum tr_share shar
         to->shard_index = tr_group_rank(options->group);
         to->shard_count = ranks;
     }
+}
+
+/* A device that cannot look at host memory copies every batch: records as well as rows, and it
+ * makes rows of them itself. */
+static bool device_takes_records(const struct tr_device *device)
+{
+    const char *wish = getenv("PENSTOCK_FRAMED");
+    return !device->ops->reads_host_memory && !(wish && strcmp(wish, "off") == 0);
 }
 
 static void configure_channels(struct tr_inputs *inputs, struct penstock_channel_config *channels,
@@ -100,6 +109,8 @@ int tr_inputs_open(struct tr_inputs *inputs, const struct tr_train_options *opti
                        "choose a multiple",
                        tr_common(options)->mini_batch_size, tr_group_count(options->group));
     configure_channels(inputs, channels, &config);
+    for (size_t i = 0; i < config.channel_count; i++)
+        channels[i].lend_records = device_takes_records(device);
     size_t limit = config.memory_limit_bytes;
     size_t least = config.channel_count * CHANNEL_BYTES_LEAST;
     if (limit >= least)

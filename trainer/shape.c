@@ -26,7 +26,7 @@ static bool takes_features(uint32_t takes, const struct penstock_batch *batch)
 {
     if (batch->row_offsets)
         return takes & TR_TAKES_SPARSE;
-    if (batch->features)
+    if (batch->features || batch->run_count > 0)
         return takes & TR_TAKES_DENSE;
     return batch->type == PENSTOCK_UINT8 && batch->data && (takes & TR_TAKES_BYTES);
 }
@@ -38,8 +38,7 @@ int tr_shape_check(const struct tr_model_ops *model, const char *name,
                                         [PENSTOCK_FLOAT64] = "float64",
                                         [PENSTOCK_INT32] = "int32",
                                         [PENSTOCK_UINT8] = "uint8"};
-    const char *what = batch->run_count > 0                                         ? "is framed"
-                       : batch->text_dim > 0                                        ? "holds texts"
+    const char *what = batch->text_dim > 0                                          ? "holds texts"
                        : batch->weights && !(model->takes & TR_TAKES_WEIGHTS)       ? "has weights"
                        : batch->groups                                              ? "has groups"
                        : batch->row_offsets && !takes_features(model->takes, batch) ? "is sparse"

@@ -113,6 +113,7 @@ static int save_metrics(const struct tr_summary *summary, const char *path, cons
     put_stream(&json, summary);
     tr_json_open(&json, "feed", '{');
     tr_json_count(&json, "batches", summary->feed.batches);
+    tr_json_count(&json, "batches_framed", summary->feed.batches_lent);
     tr_json_number(&json, "device_busy_s", summary->feed.busy_s);
     tr_json_number(&json, "device_stall_s", summary->feed.stall_s);
     tr_json_count(&json, "slot_bytes", summary->feed.slot_bytes);

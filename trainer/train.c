@@ -65,8 +65,9 @@ static int look_at_head(struct tr_run *run, struct tr_error *error)
     run->feature_dim = first->feature_dim;
     struct penstock_counters counters;
     tr_inputs_counters(&run->inputs, TR_CHANNEL_TRAIN, &counters);
-    tr_report_line(&run->report, "data: first batch after %.3f s",
-                   (double)counters.first_batch_ns * 1e-9);
+    tr_report_line(&run->report, "data: first batch after %.3f s%s",
+                   (double)counters.first_batch_ns * 1e-9,
+                   first->stride_bytes > 0 ? "; the device makes rows of records itself" : "");
     return 0;
 }
 

@@ -38,6 +38,8 @@ struct setting {
     uint32_t device_slots;
     uint32_t host_slots;
     uint64_t head_rows; /* 0 = no head */
+    uint32_t lends;     /* struct fake's, as the next */
+    bool also_rows;
 };
 
 struct result {
@@ -64,6 +66,8 @@ static void train(const struct setting *setting, struct result *result)
     static struct fake fake;
     memset(&fake, 0, sizeof fake);
     fake.slot_count = setting->host_slots;
+    fake.lends = setting->lends;
+    fake.also_rows = setting->also_rows;
     if (strcmp(setting->device, "delayed") == 0) {
         tr_delayed_hold(device, TR_STREAM_COPY, setting->hold_copy);
         tr_delayed_hold(device, TR_STREAM_COMPUTE, setting->hold_compute);
@@ -86,8 +90,12 @@ static void train(const struct setting *setting, struct result *result)
     assert_int_equal(fake.made, BATCHES);
     assert_int_equal(fake.released, BATCHES);
     assert_true(fake.loan_max <= setting->device_slots + 1); /* + 1: in hand */
-    if (strcmp(setting->device, "delayed") == 0) /* one copy a batch, and the scaling's none */
-        assert_int_equal(device->counts.uploads, BATCHES);
+    /* One copy a batch, or run, of no byte more, and the scaling's none; what a head keeps are
+     * rows. */
+    if (strcmp(setting->device, "delayed") == 0 && (setting->head_rows == 0 || !setting->lends)) {
+        assert_int_equal(device->counts.uploads, fake.copies);
+        assert_int_equal(device->counts.uploaded_bytes, fake.copied_bytes);
+    }
     assert_int_equal(
         tr_linear_read_sums(trainee.model, TR_SUMS_TRAIN, false, &result->sums, &error), 0);
     assert_int_equal(tr_linear_export(trainee.model, 0, result->weights,
@@ -101,7 +109,7 @@ static void train(const struct setting *setting, struct result *result)
 
 static void assert_same_training(const struct setting *setting)
 {
-    static const struct setting cpu = {"cpu", false, false, 2, 3, 0};
+    static const struct setting cpu = {"cpu", false, false, 2, 3, 0, 0, false};
     struct result want;
     struct result got;
     train(&cpu, &want);
@@ -114,41 +122,58 @@ static void assert_same_training(const struct setting *setting)
 static void test_cpu_trains_the_same_twice(void **state)
 {
     (void)state;
-    assert_same_training(&(struct setting){"cpu", false, false, 4, 1, 0});
+    assert_same_training(&(struct setting){"cpu", false, false, 4, 1, 0, 0, false});
 }
 
 static void test_delayed_late_copies_train_the_same(void **state)
 {
     (void)state;
     for (uint32_t slots = TR_FEED_SLOTS_MIN; slots <= TR_FEED_SLOTS_MAX; slots++)
-        assert_same_training(&(struct setting){"delayed", true, false, slots, 6, 0});
+        assert_same_training(&(struct setting){"delayed", true, false, slots, 6, 0, 0, false});
 }
 
 static void test_delayed_late_kernels_train_the_same(void **state)
 {
     (void)state;
     for (uint32_t slots = TR_FEED_SLOTS_MIN; slots <= TR_FEED_SLOTS_MAX; slots++)
-        assert_same_training(&(struct setting){"delayed", false, true, slots, 6, 0});
+        assert_same_training(&(struct setting){"delayed", false, true, slots, 6, 0, 0, false});
 }
 
 static void test_delayed_everything_late_trains_the_same(void **state)
 {
     (void)state;
-    assert_same_training(&(struct setting){"delayed", true, true, 3, 5, 0});
+    assert_same_training(&(struct setting){"delayed", true, true, 3, 5, 0, 0, false});
 }
 
 static void test_delayed_nothing_late_trains_the_same(void **state)
 {
     (void)state;
-    assert_same_training(&(struct setting){"delayed", false, false, 3, 5, 0});
+    assert_same_training(&(struct setting){"delayed", false, false, 3, 5, 0, 0, false});
+}
+
+/* Records as they were received give the model of rows, bit for bit. */
+static void test_delayed_makes_rows_of_records(void **state)
+{
+    (void)state;
+    for (uint32_t bytes = 4; bytes <= 8; bytes += 4) {
+        for (uint32_t slots = TR_FEED_SLOTS_MIN; slots <= TR_FEED_SLOTS_MAX; slots++) {
+            for (int held = 0; held < 4; held++)
+                assert_same_training(&(struct setting){"delayed", held & 1, held & 2, slots, 5, 0,
+                                                       bytes, slots == 3});
+        }
+        assert_same_training(&(struct setting){"delayed", true, true, 4, 2, 0, bytes, false});
+        assert_same_training(&(struct setting){"delayed", true, true, 3, 4, 1, bytes, false});
+        assert_same_training(&(struct setting){"delayed", true, true, 3, 4, 400, bytes, true});
+        assert_same_training(&(struct setting){"cpu", false, false, 3, 4, 100000, bytes, false});
+    }
 }
 
 /* Fewer host slots than device slots: the loop must release while the source has nothing. */
 static void test_delayed_with_one_host_slot_trains_the_same(void **state)
 {
     (void)state;
-    assert_same_training(&(struct setting){"delayed", true, false, 4, 1, 0});
-    assert_same_training(&(struct setting){"delayed", true, true, 4, 2, 0});
+    assert_same_training(&(struct setting){"delayed", true, false, 4, 1, 0, 0, false});
+    assert_same_training(&(struct setting){"delayed", true, true, 4, 2, 0, 0, false});
 }
 
 /* A head of one batch, of some, of more than there are. */
@@ -157,8 +182,8 @@ static void test_head_changes_nothing(void **state)
     (void)state;
     const uint64_t rows[] = {1, 5 * BATCH_ROWS + 1, 100000};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        assert_same_training(&(struct setting){"cpu", false, false, 3, 4, rows[i]});
-        assert_same_training(&(struct setting){"delayed", true, true, 3, 4, rows[i]});
+        assert_same_training(&(struct setting){"cpu", false, false, 3, 4, rows[i], 0, false});
+        assert_same_training(&(struct setting){"delayed", true, true, 3, 4, rows[i], 0, false});
     }
 }
 
@@ -290,20 +315,43 @@ static void test_stall_is_what_the_source_slept(void **state)
     }
 }
 
+/* framed=true was asked for; decoding is what such a device needs. */
+static void test_records_are_not_for_a_device_without_memory(void **state)
+{
+    (void)state;
+    static struct feeding f;
+    struct tr_sink sink = {&f.rows, count_step};
+    struct tr_error error;
+    int source_rc;
+    feeding_open(&f, "cpu");
+    f.fake.lends = 4;
+    assert_int_equal(tr_feed_run(f.feed, &f.source, &sink, &source_rc, &error), -1);
+    assert_non_null(strstr(error.text, "framed=true is for devices with memory of their own"));
+    assert_int_equal(f.fake.released, f.fake.made);
+    feeding_close(&f);
+}
+
 /* Pinned batches: nothing is allocated and copied from pageable memory once the state is steady;
  * batches that are not pinned are counted. */
 static void test_steady_state_is_counted(void **state)
 {
     (void)state;
-    for (int pinned = 0; pinned <= 1; pinned++) {
+    for (int way = 0; way < 4; way++) {
         static struct feeding f;
+        bool pinned = way & 1;
+        bool lends = way & 2;
         feeding_open(&f, "delayed");
-        f.fake.pinned = pinned == 1;
+        f.fake.pinned = pinned;
+        f.fake.lends = lends ? 4 : 0;
         feeding_run(&f);
         struct tr_feed_stats stats = tr_feed_get_stats(f.feed);
         assert_int_equal(stats.late_allocs, 0);
         assert_int_equal(stats.late_pageable_copies, pinned ? 0 : BATCHES - 3);
-        assert_int_equal(stats.slot_bytes, SLOT_BYTES);
+        assert_int_equal(stats.batches_lent, lends ? BATCHES : 0);
+        if (lends)
+            assert_true(stats.slot_bytes >= SLOT_BYTES + BATCH_ROWS * STRIDE);
+        else
+            assert_int_equal(stats.slot_bytes, SLOT_BYTES);
         feeding_close(&f);
     }
 }
@@ -447,7 +495,7 @@ FAULTY(launch, (struct tr_device * device, enum tr_kernel kernel, const void *ar
        (device, kernel, args, n))
 
 /* Trains on a device whose k-th call fails; 0 when all went well. */
-static int train_with_fault(uint32_t k, struct tr_error *error)
+static int train_with_fault(uint32_t k, uint32_t lends, struct tr_error *error)
 {
     static struct fake fake;
     static const float ones[DIM] = {1.0F, 1.0F, 1.0F};
@@ -480,6 +528,7 @@ static int train_with_fault(uint32_t k, struct tr_error *error)
     device->ops = &ops;
     memset(&fake, 0, sizeof fake);
     fake.slot_count = 3;
+    fake.lends = lends;
     fake.made = BATCHES - 5;
     fake.released = fake.made;
     calls_left = k;
@@ -503,16 +552,18 @@ static int train_with_fault(uint32_t k, struct tr_error *error)
 static void test_every_device_failure_is_reported(void **state)
 {
     (void)state;
-    struct tr_error error;
-    uint32_t k = 1;
-    for (;; k++) {
-        error.text[0] = '\0';
-        if (train_with_fault(k, &error) == 0)
-            break;
-        assert_string_equal(error.text, "device delayed: injected");
+    for (uint32_t lends = 0; lends <= 4; lends += 4) {
+        struct tr_error error;
+        uint32_t k = 1;
+        for (;; k++) {
+            error.text[0] = '\0';
+            if (train_with_fault(k, lends, &error) == 0)
+                break;
+            assert_string_equal(error.text, "device delayed: injected");
+        }
+        assert_true(calls_left > 0 && k > 60); /* the run has more calls than that */
+        calls_left = 0;
     }
-    assert_true(calls_left > 0 && k > 60); /* the run has more calls than that */
-    calls_left = 0;
 }
 
 int main(void)
@@ -523,10 +574,12 @@ int main(void)
         cmocka_unit_test(test_delayed_late_kernels_train_the_same),
         cmocka_unit_test(test_delayed_everything_late_trains_the_same),
         cmocka_unit_test(test_delayed_nothing_late_trains_the_same),
+        cmocka_unit_test(test_delayed_makes_rows_of_records),
         cmocka_unit_test(test_delayed_with_one_host_slot_trains_the_same),
         cmocka_unit_test(test_head_changes_nothing),
         cmocka_unit_test(test_head_keeps_what_it_is_told),
         cmocka_unit_test(test_stall_is_what_the_source_slept),
+        cmocka_unit_test(test_records_are_not_for_a_device_without_memory),
         cmocka_unit_test(test_steady_state_is_counted),
         cmocka_unit_test(test_one_batch_is_replayed),
         cmocka_unit_test(test_source_error_is_passed_on_and_all_is_released),
