@@ -28,6 +28,7 @@ struct tr_checkpoint {
     const char *directory;
     uint32_t keep;               /* newest files that stay */
     struct tr_device *device;    /* of items there */
+    struct tr_group *group;      /* whose other ranks wait meanwhile; NULL: none do */
     const struct tr_mark *marks; /* have to be the same when training goes on */
     size_t mark_count;
     const struct tr_mark *places; /* others */

@@ -72,6 +72,12 @@ int tr_output_sink(void *cookie, const void *bytes, size_t len_bytes)
     return output->sys_errno == 0 ? 0 : -1;
 }
 
+void tr_output_flush(struct tr_output *output)
+{
+    if (output->sys_errno == 0 && (fflush(output->file) != 0 || fsync(fileno(output->file)) < 0))
+        output->sys_errno = errno;
+}
+
 int tr_output_close(struct tr_output *output, struct tr_error *error)
 {
     int sys_errno = output->sys_errno;

@@ -37,6 +37,9 @@ int tr_output_open(struct tr_output *output, const char *directory, const char *
  * why. */
 int tr_output_sink(void *output, const void *bytes, size_t len_bytes);
 
+/* Flushes to the disk what was written so far; what goes wrong is said by tr_output_close. */
+void tr_output_flush(struct tr_output *output);
+
 /* Flushes to the disk and closes; the file still has its temporary name. */
 int tr_output_close(struct tr_output *output, struct tr_error *error);
 

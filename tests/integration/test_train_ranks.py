@@ -3,6 +3,7 @@
 of all rows, through checkpoints, signals and failures of one of them.
 """
 
+import contextlib
 import json
 import random
 import shutil
@@ -12,6 +13,7 @@ import time
 import numpy
 import pytest
 from conftest import free_port, started
+from pipe_writer import PipeWriter
 from safetensors.numpy import load_file
 
 COMMON = ["--content-type", "text/csv;label_size=1", "--device", "cpu"]
@@ -24,6 +26,7 @@ ALGORITHMS = {
     "pca": ["num_components=2", "feature_dim=6", "mini_batch_size=20"],
 }
 # Sums in other orders, carried from step to step; factorization-machines exchange rows instead.
+HOSTS = ["algo-1", "algo-2"]
 TOLERANCE = {"factorization-machines": 0.0}
 
 
@@ -351,36 +354,42 @@ def test_options_of_ranks_are_checked(run_penstock, penstock, rows):
 # --- a container's hosts -------------------------------------------------------------------------
 
 
+def make_host(base, mode, parts, distribution, rank):
+    """A host's /opt/ml; returns the names of the objects it is given."""
+    config = base / "input" / "config"
+    config.mkdir(parents=True)
+    data = base / "input" / "data"
+    data.mkdir()
+    channel = {"TrainingInputMode": mode, "ContentType": "text/csv;label_size=1", "S3DistributionType": distribution}
+    hosts = {"current_host": HOSTS[rank], "hosts": HOSTS}
+    hyper = dict(assignment.split("=") for assignment in ALGORITHMS["pca"])
+    for name, value in (("inputdataconfig", {"train": channel}), ("resourceconfig", hosts), ("hyperparameters", hyper)):
+        (config / f"{name}.json").write_text(json.dumps(value))
+    own = [part for no, part in enumerate(parts) if distribution == "FullyReplicated" or no % 2 == rank]
+    if mode == "File":
+        (data / "train").mkdir()
+        for part in own:
+            shutil.copy(part, data / "train")
+    return own
+
+
+@pytest.mark.parametrize("mode", ("File", "Pipe"))
 @pytest.mark.parametrize("distribution", ("FullyReplicated", "ShardedByS3Key"))
-def test_hosts_of_a_container(run_penstock, penstock, rows, tmp_path, distribution):
+def test_hosts_of_a_container(run_penstock, penstock, rows, tmp_path, distribution, mode):
     """Each host has its own /opt/ml; only rank 0's model is written. They meet at a port that is
     given here, since SageMaker's own is one for all tests."""
     expected = seen_by(one_rank(run_penstock, penstock, rows, "pca", tmp_path / "one"))
-    hosts = ["algo-1", "algo-2"]
-    parts = sorted(rows[0].iterdir())
-    port = free_port(60000)
-    running = []
-    for rank, host in enumerate(hosts):
-        base = tmp_path / host
-        config = base / "input" / "config"
-        config.mkdir(parents=True)
-        data = base / "input" / "data" / "train"
-        data.mkdir(parents=True)
-        for no, part in enumerate(parts):
-            if distribution == "FullyReplicated" or no % 2 == rank:
-                shutil.copy(part, data)
-        channel = {"TrainingInputMode": "File", "ContentType": "text/csv;label_size=1"}
-        channel["S3DistributionType"] = distribution
-        (config / "inputdataconfig.json").write_text(json.dumps({"train": channel}))
-        (config / "resourceconfig.json").write_text(json.dumps({"current_host": host, "hosts": hosts}))
-        hyper = dict(assignment.split("=") for assignment in ALGORITHMS["pca"])
-        (config / "hyperparameters.json").write_text(json.dumps(hyper))
-        words = [penstock, "train", "--algorithm", "pca", "--base", str(base), "--device", "cpu"]
-        running.append(started(words, env={"PENSTOCK_MASTER": f"127.0.0.1:{port}"}))
-    processes = [one.__enter__() for one in running]
-    said = [process.communicate(timeout=60) for process in processes]
-    for one in running:
-        one.__exit__(None, None, None)
+    env = {"PENSTOCK_MASTER": f"127.0.0.1:{free_port(60000)}"}
+    with contextlib.ExitStack() as running:
+        processes = []
+        for rank, host in enumerate(HOSTS):
+            own = make_host(tmp_path / host, mode, sorted(rows[0].iterdir()), distribution, rank)
+            if mode == "Pipe":
+                data = tmp_path / host / "input" / "data"
+                running.enter_context(PipeWriter(data, "train", [b"".join(part.read_bytes() for part in own)]))
+            words = [penstock, "train", "--algorithm", "pca", "--base", str(tmp_path / host), "--device", "cpu"]
+            processes.append(running.enter_context(started(words, env=env)))
+        said = [process.communicate(timeout=60) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     assert seen_by(said[0][0]) == expected
     assert (tmp_path / "algo-1" / "model" / "model.safetensors").exists()
