@@ -239,6 +239,8 @@ static void missing_ranks_are_named(void **state)
             ranks[r].options.join_deadline_s = 3.0;
         start(&ranks[r]);
     }
+    struct tr_hello hello = hello_of(5, 6); /* it comes, and goes again */
+    close(say_hello(&place, &hello));
     snprintf(says, sizeof says, "ranks 2, 4 and 5 of 6 have not come to 127.0.0.1:%u within 3 s",
              (unsigned)place.port);
     wait_refused(&ranks[0], says);
@@ -360,7 +362,7 @@ static void the_same_rank_twice_is_refused(void **state)
 }
 
 /* Rank 1 of two, of which the test says what it likes: its connection, after the table. */
-static int join_by_hand(const struct mesh_place *place)
+static int join_by_hand(const struct mesh_place *place, uint64_t *token)
 {
     struct tr_hello hello = hello_of(1, 2);
     uint8_t bytes[4 * TR_FRAME_BYTES_MAX];
@@ -376,12 +378,38 @@ static int join_by_hand(const struct mesh_place *place)
         assert_true(got > 0);
         len_bytes += (size_t)got;
         while ((whole = tr_frame_read(bytes, len_bytes, &frame)) > 0) {
-            places += frame.type == TR_FRAME_TABLE;
+            struct tr_place read;
+            if (frame.type == TR_FRAME_TABLE) {
+                assert_int_equal(tr_place_read(&frame, &read), 0);
+                *token = read.token;
+                places++;
+            }
             len_bytes -= (size_t)whole;
             memmove(bytes, bytes + whole, len_bytes);
         }
     }
     return fd;
+}
+
+static void connections_for_data_need_what_the_table_says(void **state)
+{
+    struct mesh_place place = mesh_place_new();
+    struct opening rank = {.options = mesh_options(&place, 0, 2)};
+    struct tr_hello hello = hello_of(1, 2);
+    (void)state;
+    start(&rank);
+    int fd = join_by_hand(&place, &hello.token);
+    assert_refused(say_hello(&place, &hello),
+                   "there is rank 1 of 2 (a-stranger, 127.0.0.1) already");
+    hello.purpose = TR_PURPOSE_DATA;
+    hello.token ^= 1;
+    assert_refused(say_hello(&place, &hello), "it is of another run");
+    hello.token ^= 1;
+    int data = say_hello(&place, &hello);
+    wait_opened(&rank);
+    close(data);
+    close(fd);
+    tr_mesh_free(&rank.mesh);
 }
 
 static void a_rank_that_babbles_is_named(void **state)
@@ -408,7 +436,8 @@ static void a_rank_that_babbles_is_named(void **state)
         struct tr_error error = {""};
         rank.options.control_only = true;
         start(&rank);
-        int fd = join_by_hand(&place);
+        uint64_t token;
+        int fd = join_by_hand(&place, &token);
         wait_opened(&rank);
         assert_int_equal(send(fd, cases[i].bytes, cases[i].len_bytes, MSG_NOSIGNAL),
                          cases[i].len_bytes);
@@ -524,6 +553,7 @@ int main(void)
         cmocka_unit_test(rank_0_that_is_not_there_is_named),
         cmocka_unit_test(strangers_do_no_harm),
         cmocka_unit_test(the_same_rank_twice_is_refused),
+        cmocka_unit_test(connections_for_data_need_what_the_table_says),
         cmocka_unit_test(a_rank_that_babbles_is_named),
         cmocka_unit_test(a_rank_that_does_not_come_to_a_call_is_named),
         cmocka_unit_test(ranks_in_different_calls_are_told),

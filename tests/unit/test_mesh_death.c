@@ -6,6 +6,7 @@
 
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "trainer/clock.h"
@@ -39,6 +40,7 @@ static void process_main(struct run *run, const struct mesh_place *place, uint32
     struct tr_group *group;
     struct tr_error error = {""};
     options.deadline_s = run->deadline_s;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* none is left behind by a test that fails */
     if (rank != 0)
         close(place->fd);
     group_check(tr_group_tcp_open(&options, &group, &error) == 0);
