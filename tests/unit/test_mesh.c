@@ -239,8 +239,6 @@ static void missing_ranks_are_named(void **state)
             ranks[r].options.join_deadline_s = 3.0;
         start(&ranks[r]);
     }
-    struct tr_hello hello = hello_of(5, 6); /* it comes, and goes again */
-    close(say_hello(&place, &hello));
     snprintf(says, sizeof says, "ranks 2, 4 and 5 of 6 have not come to 127.0.0.1:%u within 3 s",
              (unsigned)place.port);
     wait_refused(&ranks[0], says);
@@ -248,6 +246,21 @@ static void missing_ranks_are_named(void **state)
     wait_refused(&ranks[1], says);
     wait_refused(&ranks[3], says);
     assert_non_null(strstr(ranks[3].error.text, "rank 0 of 6 (127.0.0.1) failed: "));
+}
+
+static void a_rank_that_went_again_is_missing(void **state)
+{
+    struct mesh_place place = mesh_place_new();
+    struct opening rank = {.options = mesh_options(&place, 0, 3)};
+    struct tr_hello hello = hello_of(1, 3);
+    (void)state;
+    rank.options.join_deadline_s = 2.0;
+    start(&rank);
+    struct pollfd polled = {.fd = say_hello(&place, &hello), .events = POLLIN};
+    assert_int_equal(poll(&polled, 1, 60000), 1); /* it is in */
+    close(polled.fd);
+    wait_refused(&rank, "refused: rank 1 of 3 (a-stranger, 127.0.0.1) came, and has gone again");
+    assert_ptr_equal(strstr(rank.error.text, "ranks 1 and 2 of 3 have not come"), rank.error.text);
 }
 
 static void rank_0_that_is_not_there_is_named(void **state)
@@ -550,6 +563,7 @@ int main(void)
         cmocka_unit_test(ranks_use_the_network_they_are_told),
         cmocka_unit_test(options_are_checked),
         cmocka_unit_test(missing_ranks_are_named),
+        cmocka_unit_test(a_rank_that_went_again_is_missing),
         cmocka_unit_test(rank_0_that_is_not_there_is_named),
         cmocka_unit_test(strangers_do_no_harm),
         cmocka_unit_test(the_same_rank_twice_is_refused),
