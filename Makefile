@@ -94,7 +94,7 @@ ifeq ($(NVCC),)
 	@echo "penstock: no nvcc in PATH or /usr/local/cuda/bin: the CUDA plug-in is left out; training runs on the CPU"
 endif
 
-unit: $(UNIT) $(FUZZ) $(DRIVERS) $(PERF) $B/bench/penstock-counted $B/tests/seccomp_deny $B/tests/many_addresses.so $B/tests/hasty_clock.so $B/tests/fake_cuda.so $B/trainer/example_custom.so # the unit tests and fuzz replays
+unit: $(UNIT) $(FUZZ) $(DRIVERS) $(PERF) $B/bench/penstock-counted $B/tests/seccomp_deny $B/tests/many_addresses.so $B/tests/hasty_clock.so $B/tests/fake_cuda.so $B/tests/fake_nccl.so $B/trainer/example_custom.so # the unit tests and fuzz replays
 
 deps: ## install the Debian packages that building and the demo need
 	@$(call install_packages,$(PACKAGES))

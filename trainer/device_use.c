@@ -2,7 +2,10 @@
 /* trainer/device_use.c - see trainer/device_use.h. */
 #include "trainer/device_use.h"
 
+#include <time.h>
+
 #define BLOCK_ROWS_MULTIPLE 16U
+#define WATCH_NS 20000L /* between two looks at an event that is watched */
 
 int tr_device_failed(const struct tr_device *device, struct tr_error *error)
 {
@@ -37,7 +40,6 @@ static int give_up(struct tr_device *device, struct tr_error *error)
     return -1;
 }
 
-/* An event soon done is seen soon; the watch has a rest of its own when nothing happens. */
 int tr_device_await(struct tr_device *device, struct tr_event *event)
 {
     int done = device->watch ? device->ops->event_query(device, event) : 1;
@@ -46,6 +48,7 @@ int tr_device_await(struct tr_device *device, struct tr_event *event)
     while (done == 0) {
         if (device->watch(device->watch_cookie, device->error, sizeof device->error) < 0)
             return -1;
+        nanosleep(&(struct timespec){.tv_nsec = WATCH_NS}, NULL);
         done = device->ops->event_query(device, event);
     }
     return done < 0 ? -1 : device->ops->event_wait(device, event);

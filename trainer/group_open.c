@@ -3,7 +3,9 @@
 #include "trainer/group_open.h"
 
 #include "trainer/group_mpi.h"
+#include "trainer/group_nccl.h"
 #include "trainer/group_tcp.h"
+#include "trainer/group_wrap.h"
 
 #include <net/if.h>
 #include <stdio.h>
@@ -62,6 +64,8 @@ static int open_tcp(const struct tr_ranks *ranks, double deadline_s,
                                             .local = is_here ? ranks->network : NULL,
                                             .job = ranks->job,
                                             .deadline_s = deadline_s};
+    if (is_here)
+        setenv("NCCL_SOCKET_IFNAME", ranks->network, 0);
     return tr_group_tcp_open(&options, out, error);
 }
 
@@ -111,4 +115,16 @@ int tr_group_open(const struct tr_ranks *ranks, double deadline_s, struct tr_gro
     else
         snprintf(line, line_bytes, "group: tcp%s", why);
     return 0;
+}
+
+int tr_group_use_device(struct tr_group **group, struct tr_device *device, char *line,
+                        size_t line_bytes, struct tr_error *error)
+{
+    *line = '\0';
+    if (!*group)
+        return 0;
+    bool is_tcp = strcmp((*group)->ops->name, "tcp") == 0;
+    struct tr_mesh *mesh = is_tcp ? tr_group_tcp_mesh(*group) : tr_wrap_of(*group)->mesh;
+    return tr_group_nccl_begin(group, mesh, device, strcmp(device->ops->name, "cuda") == 0, line,
+                               line_bytes, error);
 }
