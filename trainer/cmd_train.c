@@ -478,7 +478,7 @@ static int find_ranks(struct command *command, struct tr_error *error)
 
 static int join_ranks(struct command *command, struct tr_error *error)
 {
-    char line[128] = "";
+    char line[300];
     command->options.local_rank = command->ranks.local_rank;
     if (command->ranks.count == 1)
         return 0;

@@ -177,6 +177,16 @@ void tr_nccl_forget(struct tr_group *group)
     g->device = NULL;
 }
 
+void tr_group_nccl_end(struct tr_group **group)
+{
+    tr_group_forget(*group);
+    if (!*group || (*group)->ops != &tr_nccl_ops)
+        return;
+    struct group_nccl *g = nccl_of(*group);
+    *group = g->wrap.inside;
+    free(g);
+}
+
 static void nccl_free(struct tr_group *group)
 {
     tr_group_free(&tr_wrap_of(group)->inside);

@@ -20,4 +20,7 @@
 int tr_group_nccl_begin(struct tr_group **group, struct tr_mesh *mesh, struct tr_device *device,
                         bool offers, char *line, size_t line_bytes, struct tr_error *error);
 
+/* Forgets the device, and makes *group what it was before; of any group. */
+void tr_group_nccl_end(struct tr_group **group);
+
 #endif

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INIT_S 120.0 /* of ranks that are all alive */
+#define INIT_S 60.0 /* of ranks that are all alive */
 
 /* What a rank says of itself. */
 struct card {
@@ -108,31 +108,36 @@ static int agree(struct group_nccl *g, const struct card *own, char *line, size_
 /* --- the communicator ----------------------------------------------------------------------------
  */
 
-static int await_comm(struct group_nccl *g, int result, struct card *card, struct tr_error *error)
+static void set_result(const struct group_nccl *g, int result, struct card *card)
 {
     struct tr_error why;
+    if (result == TR_NCCL_SUCCESS)
+        return;
+    if (result == TR_NCCL_IN_PROGRESS)
+        tr_fail(&why, "NCCL is not ready after %g s", INIT_S);
+    else
+        tr_nccl_failed(&g->nccl, g->comm, result, &why);
+    set_why(card, &why);
+}
+
+/* NCCL connects by threads of its own; the other ranks are watched meanwhile. */
+static int await_comm(struct group_nccl *g, struct card *card, struct tr_error *error)
+{
     double until_s = tr_now_s() + INIT_S;
+    int result;
     if (tr_wrap_enter(&g->wrap, TR_CALL_GATHER, TR_NUMBER_FLOAT, 0, error) < 0)
         return -1;
-    while (g->comm && (result == TR_NCCL_SUCCESS || result == TR_NCCL_IN_PROGRESS)) {
-        result = tr_nccl_state(g);
-        if (result == TR_NCCL_SUCCESS || tr_now_s() > until_s)
-            break;
+    while ((result = tr_nccl_state(g)) == TR_NCCL_IN_PROGRESS && tr_now_s() < until_s) {
         if (tr_wrap_poll(&g->wrap, 1, error) < 0)
             return -1;
     }
     tr_wrap_exit(&g->wrap);
-    if (result == TR_NCCL_IN_PROGRESS) {
-        tr_fail(&why, "NCCL is not ready after %g s", INIT_S);
-        set_why(card, &why);
-    } else if (result != TR_NCCL_SUCCESS) {
-        tr_nccl_failed(&g->nccl, g->comm, result, &why);
-        set_why(card, &why);
-    }
+    set_result(g, result, card);
     return 0;
 }
 
-/* Rank 0's identifier comes to all, or why there is none. 1 when all have a communicator. */
+/* Rank 0's identifier comes to all, or why there is none. A rank that is refused at once says so
+ * before the others wait for it. 1 when all have a communicator. */
 static int connect_all(struct group_nccl *g, struct card *card, char *line, size_t line_bytes,
                        struct tr_error *error)
 {
@@ -147,7 +152,12 @@ static int connect_all(struct group_nccl *g, struct card *card, char *line, size
         return -1;
     if (first.result == TR_NCCL_SUCCESS)
         first.result = tr_nccl_begin(&g->nccl, &first.id, base->rank, base->count, &g->comm);
-    if (await_comm(g, first.result, card, error) < 0)
+    if (first.result != TR_NCCL_IN_PROGRESS)
+        set_result(g, first.result, card);
+    int rc = agree(g, card, line, line_bytes, error);
+    if (rc <= 0)
+        return rc;
+    if (await_comm(g, card, error) < 0)
         return -1;
     return agree(g, card, line, line_bytes, error);
 }

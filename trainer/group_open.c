@@ -128,3 +128,8 @@ int tr_group_use_device(struct tr_group **group, struct tr_device *device, char 
     return tr_group_nccl_begin(group, mesh, device, strcmp(device->ops->name, "cuda") == 0, line,
                                line_bytes, error);
 }
+
+void tr_group_drop_device(struct tr_group **group)
+{
+    tr_group_nccl_end(group);
+}

@@ -16,10 +16,12 @@
 int tr_group_open(const struct tr_ranks *ranks, double deadline_s, struct tr_group **out,
                   char *line, size_t line_bytes, struct tr_error *error);
 
-/* Together, once each rank has its device: on GPUs sums go by NCCL from now on, if it can be had.
+/* Together, once each rank has its device: on GPUs sums go by NCCL from now on, if it can be had,
+ * until tr_group_drop_device, which comes before the device is closed and gives *group back.
  * `line` receives which, where a rank has a GPU: "sums: by NCCL 2.28.9, on the GPUs", or "sums: by
  * the host, since rank 1: ..."; nothing otherwise. *group may be NULL. */
 int tr_group_use_device(struct tr_group **group, struct tr_device *device, char *line,
                         size_t line_bytes, struct tr_error *error);
+void tr_group_drop_device(struct tr_group **group);
 
 #endif

@@ -101,6 +101,15 @@ static int silent(struct tr_mesh *mesh, const struct tr_mesh_peer *peer, struct 
                         peer->name, mesh->deadline_s, peer->steps_said, call);
 }
 
+/* Whether a peer that has ended had more to do; it may have done it, and ended, since it was found
+ * to be awaited. */
+static bool owes(const struct tr_mesh *mesh, const struct tr_mesh_peer *peer)
+{
+    if (mesh->hearing)
+        return peer->steps_said <= mesh->steps_heard;
+    return mesh->flows_moved ? peer->data_ended_s > 0.0 : peer->entered.number < mesh->call.number;
+}
+
 /* Whether this rank can still go on with an awaited peer. */
 static int judge(struct tr_mesh *mesh, const struct tr_mesh_peer *peer, double now_s,
                  struct tr_error *error)
@@ -108,7 +117,7 @@ static int judge(struct tr_mesh *mesh, const struct tr_mesh_peer *peer, double n
     double since_s = peer->heard_s > mesh->waiting_since_s ? peer->heard_s : mesh->waiting_since_s;
     bool flows = mesh->in_call && mesh->flows_moved;
     bool data_ended = peer->data_ended_s > 0.0;
-    if (peer->done && (!flows || data_ended))
+    if (peer->done && owes(mesh, peer))
         return tr_mesh_fail(mesh, error,
                             "%s has ended its run, in step %" PRIu64 ", while this rank (%" PRIu32
                             ") is in step %" PRIu64,
@@ -217,10 +226,12 @@ int tr_mesh_hear(struct tr_mesh *mesh, struct tr_heard *heard, struct tr_error *
     if (mesh->steps_said != step)
         return tr_mesh_fail(mesh, error, "nothing has been said of step %" PRIu64, step);
     mesh->waiting_since_s = tr_now_s();
+    mesh->hearing = true;
     while (!all_said(mesh, step)) {
         if (tr_mesh_wait(mesh, WAIT_MS_MAX, error) < 0)
             return -1;
     }
+    mesh->hearing = false;
     mesh->steps_heard = step;
     *heard = (struct tr_heard){.all = UINT32_MAX};
     for (uint32_t r = 0; r < mesh->count; r++) {

@@ -43,6 +43,7 @@ struct tr_mesh {
     struct pollfd *polled;      /* (2 * count): control, then data */
     struct tr_call call;        /* the newest */
     bool in_call;
+    bool hearing;     /* in tr_mesh_hear, which may come within a call */
     bool flows_moved; /* in the newest call there are flows */
     double waiting_since_s;
     double beaten_s;

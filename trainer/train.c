@@ -8,6 +8,7 @@
 
 #include "pipe/stop.h"
 #include "trainer/finite.h"
+#include "trainer/group_open.h"
 #include "trainer/run.h"
 #include "trainer/shape.h"
 
@@ -300,7 +301,7 @@ static void close_run(struct tr_run *run)
     for (int i = 0; i < TR_CHANNEL_COUNT; i++)
         tr_feed_free(&run->feeds[i]);
     tr_model_free(&run->model);
-    tr_group_forget(run->group);
+    tr_group_drop_device(&run->group);
     for (int i = 0; i < TR_CHANNEL_COUNT; i++)
         tr_steps_drop(&run->steps[i]);
     tr_head_free(&run->head);
@@ -324,6 +325,23 @@ static int open_metrics(struct tr_run *run, struct tr_error *error)
     return 0;
 }
 
+static int open_device(struct tr_run *run, struct tr_error *error)
+{
+    const struct tr_train_options *options = run->options;
+    char line[600];
+    if (tr_device_open_for(options->device, options->local_rank, &run->device,
+                           run->summary.device_line, sizeof run->summary.device_line) < 0)
+        return tr_fail(error, "%s", run->summary.device_line);
+    tr_report_line(&run->report, "%s", run->summary.device_line);
+    if (tr_group_use_device(&run->group, run->device, line, sizeof line, error) < 0) {
+        tr_device_close(&run->device);
+        return -1;
+    }
+    if (*line)
+        tr_report_line(&run->report, "%s", line);
+    return 0;
+}
+
 int tr_train(const struct tr_train_options *options, struct tr_error *error)
 {
     struct tr_run run = {.options = options, .group = options->group};
@@ -331,10 +349,8 @@ int tr_train(const struct tr_train_options *options, struct tr_error *error)
     tr_report_init(&run.report, options->quiet, tr_group_rank(run.group) > 0, options->base);
     if (tr_group_rank(run.group) == 0 && tr_summary_prepare(options, error) < 0)
         return -1;
-    if (tr_device_open_for(options->device, options->local_rank, &run.device,
-                           run.summary.device_line, sizeof run.summary.device_line) < 0)
-        return tr_fail(error, "%s", run.summary.device_line);
-    tr_report_line(&run.report, "%s", run.summary.device_line);
+    if (open_device(&run, error) < 0)
+        return -1;
     if (open_metrics(&run, error) == 0 &&
         tr_inputs_open(&run.inputs, options, run.device, error) == 0) {
         report_io(&run);
@@ -342,6 +358,8 @@ int tr_train(const struct tr_train_options *options, struct tr_error *error)
             make_model(&run, error) == 0 && begin(&run, error) == 0 && run_all(&run, error) == 0)
             rc = tr_group_rank(run.group) == 0 ? finish(&run, error) : 0;
     }
+    if (rc < 0) /* before the device is waited for, which may wait for the others */
+        tr_group_leave(run.group, error->text);
     close_run(&run);
     return rc;
 }
