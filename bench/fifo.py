@@ -23,29 +23,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from serving import Server
+
 MIB, GIB = 1 << 20, 1 << 30
 LATENCY_MS = 30
 KEYS = (10, 100_000)
-
-
-class Server:
-    """`penstock serve`, unsigned."""
-
-    def __init__(self, penstock, root, work, *options):
-        port_file = work / "port"
-        port_file.unlink(missing_ok=True)
-        command = [penstock, "serve", "--anonymous", "--port", "0", "--port-file", port_file]
-        self.process = subprocess.Popen([str(w) for w in (*command, *options, root)])
-        while not port_file.exists() or not port_file.read_text().endswith("\n"):
-            if self.process.poll() is not None:
-                sys.exit("fifo.py: penstock serve did not start")
-            time.sleep(0.01)
-        self.port = int(port_file.read_text())
-        self.url = f"http://127.0.0.1:{self.port}"
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
 
 
 def cpu_of(command, env=None):

@@ -248,6 +248,7 @@ def test_checkpoint_options_are_checked(run_penstock, rows, tmp_path):
 # --- what is not finite ---------------------------------------------------------------------------
 
 
+@pytest.mark.plain_build
 @pytest.mark.parametrize(
     "algorithm, hyper",
     [

@@ -98,7 +98,10 @@ class Ways:
         return self._result(base / "model", self.run_penstock(args, env=self.env).ok().stdout)
 
 
-@pytest.mark.parametrize("algorithm", MODELS)
+@pytest.mark.parametrize(
+    "algorithm",
+    ["linear-learner", *(pytest.param(name, marks=pytest.mark.plain_build) for name in ("mlp", "kmeans"))],
+)
 def test_every_way_gives_the_same_model(
     run_penstock, penstock, s3_server, bucket, tmp_path, algorithm
 ):
