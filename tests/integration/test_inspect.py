@@ -9,7 +9,7 @@ import zlib
 
 import numpy
 import pytest
-from sagemaker.amazon.common import write_numpy_to_dense_tensor
+from sdk import write_numpy_to_dense_tensor
 
 MAGIC = 0xCED7230A
 

@@ -19,7 +19,7 @@ import predict
 import pytest
 from onnx.reference import ReferenceEvaluator
 from safetensors.numpy import load_file
-from sagemaker.amazon.common import write_numpy_to_dense_tensor
+from sdk import write_numpy_to_dense_tensor
 
 # Of the formulas and the files: what computes them runs under sanitizers in other tests.
 pytestmark = pytest.mark.plain_build

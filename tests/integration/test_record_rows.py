@@ -7,7 +7,7 @@ import struct
 import numpy
 import pytest
 import scipy.sparse
-from sagemaker.amazon.record_pb2 import Record
+from sdk import Record
 
 DRAW = numpy.random.default_rng(11)
 TYPE = "application/x-recordio-protobuf"

@@ -12,7 +12,7 @@ import numpy
 import pytest
 from conftest import clean_env
 from digest import DRIVER, digest, expected_digest
-from sagemaker.amazon.common import write_numpy_to_dense_tensor
+from sdk import write_numpy_to_dense_tensor
 
 SHARDS, ROWS, DIM = 12, 700, 50
 RECORDIO = "application/x-recordio-protobuf"

@@ -15,7 +15,7 @@ import numpy
 import pytest
 from conftest import clean_env
 from pipe_writer import PipeWriter
-from sagemaker.amazon.common import write_numpy_to_dense_tensor
+from sdk import write_numpy_to_dense_tensor
 
 MODEL_FILES = ("model.safetensors", "model.npz", "model.onnx", "config.json")
 HYPERPARAMETERS = {

@@ -9,7 +9,7 @@ import re
 import numpy
 import pytest
 import scipy.sparse
-from sagemaker.amazon.common import write_spmatrix_to_sparse_tensor
+from sdk import write_spmatrix_to_sparse_tensor
 from sklearn.datasets import dump_svmlight_file
 
 USERS, ITEMS, RANK = 60, 80, 3

@@ -8,9 +8,6 @@ import re
 
 import numpy
 import pytest
-from sklearn.datasets import dump_svmlight_file, load_breast_cancer
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
 CSV = ["--content-type", "text/csv;label_size=1"]
 
@@ -73,6 +70,10 @@ def test_regression_ends_at_the_closed_form(run_penstock, tmp_path, wd):
 
 @pytest.mark.plain_build
 def test_breast_cancer_is_told_as_by_scikit_learn(run_penstock, tmp_path):
+    from sklearn.datasets import load_breast_cancer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
     x, y = load_breast_cancer(return_X_y=True)
     train, test = write(tmp_path / "a.csv", y[:455], x[:455]), write(tmp_path / "b.csv", y[455:], x[455:])
     scaler = StandardScaler().fit(x[:455])
@@ -269,6 +270,8 @@ def test_hinge_loss_separates(run_penstock, tmp_path):
 
 
 def test_sparse_rows_give_the_model_of_the_same_rows_dense(run_penstock, s3_server, tmp_path):
+    from sklearn.datasets import dump_svmlight_file
+
     draw = numpy.random.default_rng(10)
     x = draw.normal(size=(800, 30)) * (draw.random((800, 30)) < 0.2)
     x = numpy.round(x, 4)

@@ -10,7 +10,7 @@ import re
 
 import numpy
 import pytest
-from sagemaker.amazon.common import write_numpy_to_dense_tensor
+from sdk import write_numpy_to_dense_tensor
 
 RECORDIO = "application/x-recordio-protobuf"
 CLASSES, DIM = 5, 12
