@@ -49,7 +49,7 @@ LD_FLAGS := -Wl,-z,relro -Wl,-z,now -Wl,--as-needed $(LDFLAGS)
 LIBS     := -lcurl -luring -lssl -lcrypto -lexpat -ljansson -lprotobuf-c -lisal -llz4 -lxxhash -lzstd -lsnappy -lz -ljpeg -lpng -ldeflate -lpthread -lm -ldl
 TOOL_LIBS := -lmicrohttpd -lgnutls -lz
 ifneq ($(SAN),)
-C_FLAGS  += -fsanitize=$(SAN) -fno-sanitize-recover=all -O1
+C_FLAGS  += -fsanitize=$(SAN) -fno-sanitize-recover=all -O1 -g1
 LD_FLAGS += -fsanitize=$(SAN)
 else
 SO_FLAGS := -Wl,-z,defs
@@ -94,7 +94,7 @@ ifeq ($(NVCC),)
 	@echo "penstock: no nvcc in PATH or /usr/local/cuda/bin: the CUDA plug-in is left out; training runs on the CPU"
 endif
 
-unit: $(UNIT) $(FUZZ) $(DRIVERS) $(PERF) $B/bench/penstock-counted $B/tests/seccomp_deny $B/tests/many_addresses.so $B/tests/hasty_clock.so $B/tests/fake_cuda.so $B/tests/fake_nccl.so $B/trainer/example_custom.so # the unit tests and fuzz replays
+unit: $(UNIT) $(if $(filter thread,$(SAN)),,$(FUZZ)) $(DRIVERS) $(if $(SAN),,$(PERF)) $B/bench/penstock-counted $B/tests/seccomp_deny $B/tests/many_addresses.so $B/tests/hasty_clock.so $B/tests/fake_cuda.so $B/tests/fake_nccl.so $B/trainer/example_custom.so # the unit tests and fuzz replays
 
 deps: ## install the Debian packages that building and the demo need
 	@$(call install_packages,$(PACKAGES))
