@@ -64,6 +64,7 @@ def test_fashion_is_learnt(run_penstock, fashion, tmp_path):
     assert float(found[1]) >= 0.835
 
 
+@pytest.mark.plain_build
 def test_the_model_is_equal_from_files_and_s3(run_penstock, fashion, s3_server, tmp_path):
     _, first = fashion_run(
         run_penstock, fashion.root, tmp_path / "first", "--device", "cpu", epochs=1
