@@ -254,8 +254,6 @@ $B/tests/unit/test_group_tcp: LD_FLAGS += $(patsubst %,-Wl$(comma)--wrap=%,send 
 $B/tests/fuzz/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/tests/fuzz/replay.o $B/libtool.a $B/libpenstock.a
 	$(call say,link) $(CC) $(LD_FLAGS) -o $@ $^ $(LIBS)
 
-$B/tests/fuzz/fuzz_mesh $B/fuzzer/fuzz_mesh: $B/trainer/mesh_frame.o
-
 # Programs that the integration tests drive.
 $B/tests/drivers/%: $B/tests/drivers/%.o $B/libpenstock.a
 	$(call say,link) $(CC) $(LD_FLAGS) -o $@ $^ $(LIBS)
