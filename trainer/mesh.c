@@ -128,10 +128,14 @@ static int judge(struct tr_mesh *mesh, const struct tr_mesh_peer *peer, double n
     return now_s - since_s > mesh->deadline_s ? silent(mesh, peer, error) : 0;
 }
 
-/* Of awaited peers, those that have not come to this call are the first to be named. */
+/* Of awaited peers, those that have not come to this call are the first to be named. Who has not
+ * looked for long has slept, perhaps with the whole machine, and the others as well. */
 static int judge_all(struct tr_mesh *mesh, struct tr_error *error)
 {
     double now_s = tr_now_s();
+    if (now_s - mesh->looked_s > mesh->deadline_s / 2.0)
+        mesh->waiting_since_s = now_s;
+    mesh->looked_s = now_s;
     for (int late = 1; late >= 0; late--) {
         for (uint32_t r = 0; r < mesh->count; r++) {
             const struct tr_mesh_peer *peer = &mesh->peers[r];

@@ -46,6 +46,7 @@ struct tr_mesh {
     bool hearing;     /* in tr_mesh_hear, which may come within a call */
     bool flows_moved; /* in the newest call there are flows */
     double waiting_since_s;
+    double looked_s; /* after the others, the last time */
     double beaten_s;
     uint64_t steps_said;
     uint64_t steps_heard;

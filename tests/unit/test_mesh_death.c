@@ -69,6 +69,8 @@ static void wait_steps(const struct run *run, uint32_t steps)
     double until_s = tr_now_s() + PATIENCE_S;
     for (uint32_t r = 0; r < run->count; r++) {
         while (run->told[r].steps < steps) {
+            if (run->told[r].failed)
+                fail_msg("rank %u: %s", r, run->told[r].error);
             assert_true(tr_now_s() < until_s);
             usleep(1000);
         }
@@ -175,6 +177,30 @@ static void a_stopped_rank_is_named(void **state)
         waitpid(run->pids[run->odd], NULL, 0);
         end(run);
     }
+}
+
+/* A machine that is suspended, and goes on, with all that is on it. */
+static void ranks_that_slept_together_go_on(void **state)
+{
+    struct run run = {.count = 3, .deadline_s = 1.5, .n = 10, .process = train};
+    uint32_t steps = 0;
+    (void)state;
+    start(&run);
+    wait_steps(&run, 5);
+    for (uint32_t r = 0; r < run.count; r++)
+        kill(run.pids[r], SIGSTOP);
+    usleep(2500000);
+    for (uint32_t r = 0; r < run.count; r++) {
+        uint32_t done = run.told[r].steps;
+        steps = done > steps ? done : steps;
+    }
+    for (uint32_t r = 0; r < run.count; r++)
+        kill(run.pids[r], SIGCONT);
+    wait_steps(&run, steps + 20);
+    kill(run.pids[0], SIGKILL);
+    waitpid(run.pids[0], NULL, 0);
+    wait_others(&run, 0);
+    end(&run);
 }
 
 /* A rank that is late, but gives signs of life, in the fifth step. */
@@ -335,6 +361,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_killed_rank_is_named),
         cmocka_unit_test(a_stopped_rank_is_named),
+        cmocka_unit_test(ranks_that_slept_together_go_on),
         cmocka_unit_test(a_slow_rank_that_gives_signs_of_life_is_waited_for),
         cmocka_unit_test(why_a_rank_left_comes_through),
         cmocka_unit_test(a_rank_that_ends_before_the_others_is_named),
