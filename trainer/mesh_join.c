@@ -22,6 +22,7 @@
 #define ATTEMPT_S 10.0     /* that one connection may take */
 #define PAUSE_S_FIRST 0.05 /* between attempts */
 #define PAUSE_S_MAX 1.0
+#define ANSWER_MS 100 /* between looks at the deadline */
 
 /* --- rank 0: all come ----------------------------------------------------------------------------
  */
@@ -176,8 +177,7 @@ static int wait_for_table(struct tr_lobby *lobby, struct tr_error *error)
     first->heard_s = tr_now_s();
     for (;;) {
         struct pollfd polled = {.fd = first->control, .events = POLLIN};
-        int filled =
-            poll(&polled, 1, (int)(mesh->beat_s * 1000.0)) > 0 ? tr_control_fill(first) : 0;
+        int filled = poll(&polled, 1, ANSWER_MS) > 0 ? tr_control_fill(first) : 0;
         int taken = take_table(lobby, &places, error);
         if (taken != 0)
             return taken > 0 ? 0 : -1;

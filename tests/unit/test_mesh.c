@@ -236,10 +236,10 @@ static void missing_ranks_are_named(void **state)
             continue;
         ranks[r].options = mesh_options(&place, r, 6);
         if (r == 0)
-            ranks[r].options.join_deadline_s = 3.0;
+            ranks[r].options.join_deadline_s = 2.0;
         start(&ranks[r]);
     }
-    snprintf(says, sizeof says, "ranks 2, 4 and 5 of 6 have not come to 127.0.0.1:%u within 3 s",
+    snprintf(says, sizeof says, "ranks 2, 4 and 5 of 6 have not come to 127.0.0.1:%u within 2 s",
              (unsigned)place.port);
     wait_refused(&ranks[0], says);
     assert_ptr_equal(strstr(ranks[0].error.text, "ranks"), ranks[0].error.text);
@@ -254,7 +254,7 @@ static void a_rank_that_went_again_is_missing(void **state)
     struct opening rank = {.options = mesh_options(&place, 0, 3)};
     struct tr_hello hello = hello_of(1, 3);
     (void)state;
-    rank.options.join_deadline_s = 2.0;
+    rank.options.join_deadline_s = 1.0;
     start(&rank);
     struct pollfd polled = {.fd = say_hello(&place, &hello), .events = POLLIN};
     assert_int_equal(poll(&polled, 1, 60000), 1); /* it is in */
