@@ -17,6 +17,8 @@
 #define BLOCK_BYTES                                                                                \
     ((size_t)8 << 10) /* added up by all ranks while they are in the nearest cache */
 
+_Static_assert(ADD_BYTES <= STAGE_BYTES_MIN, "a full stage is added");
+
 struct group_tcp {
     struct tr_group base; /* first: the table is given a struct tr_group */
     struct tr_mesh *mesh;
