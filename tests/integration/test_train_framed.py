@@ -10,6 +10,7 @@ import numpy
 import pytest
 from sagemaker.amazon.common import _write_recordio, write_numpy_to_dense_tensor
 from sagemaker.amazon.record_pb2 import Record
+from test_train_ranks import Ranks
 
 ROWS, DIM, CLASSES, BATCH = 1203, 11, 4, 40
 BATCHES = -(-ROWS // BATCH)
@@ -109,3 +110,22 @@ def test_a_label_out_of_range_is_named_with_its_row(train, tmp_path):
     data = write(tmp_path / "data", features, labels)
     with pytest.raises(pytest.fail.Exception, match="channel train, epoch 0, row 901 .*the label is 4, not"):
         train("bad", data)
+
+
+def test_ranks_make_rows_of_their_own_records(penstock, tmp_path):
+    """Of the last batch, of 3 rows, the second rank has none."""
+    data = write(tmp_path / "data", *draw_rows())
+    models = {}
+    for framed in ("on", "off"):
+        words = ["env", f"PENSTOCK_FRAMED={framed}", penstock, "train", "--algorithm", "mlp", "--device", "delayed"]
+        words += ["--train", data, "--model-dir", tmp_path / framed]
+        words += ["--metrics-json", tmp_path / f"{framed}.json"]
+        for assignment in (f"mini_batch_size={BATCH}", f"feature_dim={DIM}", *MODELS["mlp"]):
+            words += ["--hp", assignment]
+        with Ranks([words, words]) as ranks:
+            codes, said = ranks.wait()
+        assert codes == [0, 0], said
+        measured = json.loads((tmp_path / f"{framed}.json").read_text())
+        assert (measured["feed"]["batches_framed"] > 0) == (framed == "on")
+        models[framed] = (tmp_path / framed / "model.safetensors").read_bytes()
+    assert models["on"] == models["off"]
