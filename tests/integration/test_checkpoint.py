@@ -11,6 +11,7 @@ import time
 import numpy
 import pytest
 from conftest import started
+from csv_rows import write_rows
 from safetensors import safe_open
 
 COMMON = ["--content-type", "text/csv;label_size=1", "--device", "cpu", "--quiet"]
@@ -47,17 +48,6 @@ ALGORITHMS = {
 # Killed on the delayed device, too.
 DELAYED = ("linear-learner", "factorization-machines", "kmeans", "pca", "mlp")
 STOPPING = ["early_stopping_patience=2", "early_stopping_tolerance=0.001", "num_models=2"]
-
-
-def write_rows(folder, seed, objects, rows):
-    draw = numpy.random.default_rng(seed)
-    folder.mkdir()
-    for shard in range(objects):
-        features = numpy.round(draw.normal(size=(rows + shard * 37, 6)), 3)
-        labels = (features[:, 0] + features[:, 1] > 0).astype(int)
-        lines = (f"{k}," + ",".join(map(str, x)) + "\n" for k, x in zip(labels, features))
-        (folder / f"part-{shard}.csv").write_text("".join(lines))
-    return folder
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import time
 import numpy
 import pytest
 from conftest import free_port, started
+from csv_rows import write_rows
 from pipe_writer import PipeWriter
 from safetensors.numpy import load_file
 
@@ -30,21 +31,10 @@ HOSTS = ["algo-1", "algo-2"]
 TOLERANCE = {"factorization-machines": 0.0}
 
 
-def write_rows(folder, seed, objects, rows=300):
-    draw = numpy.random.default_rng(seed)
-    folder.mkdir()
-    for shard in range(objects):
-        features = numpy.round(draw.normal(size=(rows + shard * 37, 6)), 3)
-        labels = (features[:, 0] + features[:, 1] > 0).astype(int)
-        lines = (f"{k}," + ",".join(map(str, x)) + "\n" for k, x in zip(labels, features))
-        (folder / f"part-{shard}.csv").write_text("".join(lines))
-    return folder
-
-
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
     base = tmp_path_factory.mktemp("ranks")
-    return write_rows(base / "train", 1, 4), write_rows(base / "validation", 2, 1)
+    return write_rows(base / "train", 1, 4, 300), write_rows(base / "validation", 2, 1, 300)
 
 
 def command(penstock, rows, algorithm, *options):
