@@ -151,12 +151,7 @@ static void mpi_free(struct tr_group *group)
 static const struct tr_group_ops mpi_ops = {
     .name = "mpi",
     .sum = mpi_sum,
-    .broadcast = tr_wrap_broadcast,
-    .gather = tr_wrap_gather,
-    .say = tr_wrap_say,
-    .hear = tr_wrap_hear,
-    .beat = tr_wrap_beat,
-    .leave = tr_wrap_leave,
+    TR_WRAP_OPS,
     .free = mpi_free,
 };
 

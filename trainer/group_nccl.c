@@ -197,12 +197,7 @@ const struct tr_group_ops tr_nccl_ops = {
     .name = "nccl",
     .sum = tr_wrap_sum,
     .sum_on = nccl_sum_on,
-    .broadcast = tr_wrap_broadcast,
-    .gather = tr_wrap_gather,
-    .say = tr_wrap_say,
-    .hear = tr_wrap_hear,
-    .beat = tr_wrap_beat,
-    .leave = tr_wrap_leave,
+    TR_WRAP_OPS,
     .forget = tr_nccl_forget,
     .free = nccl_free,
 };

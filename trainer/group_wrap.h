@@ -46,4 +46,9 @@ int tr_wrap_hear(struct tr_group *group, struct tr_heard *heard, struct tr_error
 int tr_wrap_beat(struct tr_group *group, struct tr_error *error);
 void tr_wrap_leave(struct tr_group *group, const char *why);
 
+/* In a table: what every engine leaves to the group inside. */
+#define TR_WRAP_OPS                                                                                \
+    .broadcast = tr_wrap_broadcast, .gather = tr_wrap_gather, .say = tr_wrap_say,                  \
+    .hear = tr_wrap_hear, .beat = tr_wrap_beat, .leave = tr_wrap_leave
+
 #endif

@@ -4,6 +4,8 @@
  */
 #include "trainer/mpi.h"
 
+#include "trainer/symbols.h"
+
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,28 +44,9 @@ struct tr_mpi {
 /* --- opening -------------------------------------------------------------------------------------
  */
 
-struct symbol {
-    const char *name;
-    void *to;
-};
-
-/* Addresses of functions and of objects; the pointers have the same size (POSIX, dlsym). */
-static int find_symbols(void *library, const struct symbol *symbols, size_t count,
-                        struct tr_error *error)
-{
-    for (size_t i = 0; i < count; i++) {
-        void *address = dlsym(library, symbols[i].name);
-        if (!address)
-            return tr_fail(error, LIBRARY " has no symbol %s: it is not Open MPI's",
-                           symbols[i].name);
-        memcpy(symbols[i].to, &address, sizeof address);
-    }
-    return 0;
-}
-
 static int load(struct tr_mpi *mpi, struct tr_error *error)
 {
-    const struct symbol symbols[] = {
+    const struct tr_symbol symbols[] = {
         {"MPI_Init_thread", &mpi->init_thread},
         {"MPI_Comm_set_errhandler", &mpi->set_errhandler},
         {"MPI_Get_library_version", &mpi->library_version},
@@ -84,7 +67,9 @@ static int load(struct tr_mpi *mpi, struct tr_error *error)
     mpi->library = dlopen(LIBRARY, RTLD_NOW | RTLD_GLOBAL);
     if (!mpi->library)
         return tr_fail(error, "Open MPI cannot be opened: %s", dlerror());
-    return find_symbols(mpi->library, symbols, sizeof symbols / sizeof symbols[0], error);
+    const char *missing =
+        tr_symbols_find(mpi->library, symbols, sizeof symbols / sizeof symbols[0]);
+    return missing ? tr_fail(error, LIBRARY " has no symbol %s: it is not Open MPI's", missing) : 0;
 }
 
 static int check(struct tr_mpi *mpi, int rc, const char *what, struct tr_error *error)

@@ -2,6 +2,8 @@
 /* trainer/nccl.c - see trainer/nccl.h. */
 #include "trainer/nccl.h"
 
+#include "trainer/symbols.h"
+
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,14 +15,9 @@
 #define TYPE_FLOAT 7
 #define TYPE_DOUBLE 8
 
-struct symbol {
-    const char *name;
-    void *to;
-};
-
 static int find_symbols(void *library, struct tr_nccl *nccl, struct tr_error *why)
 {
-    const struct symbol symbols[] = {
+    const struct tr_symbol symbols[] = {
         {"ncclGetVersion", &nccl->get_version},
         {"ncclGetUniqueId", &nccl->get_unique_id},
         {"ncclCommInitRankConfig", &nccl->comm_init},
@@ -32,14 +29,9 @@ static int find_symbols(void *library, struct tr_nccl *nccl, struct tr_error *wh
         {"ncclGetErrorString", &nccl->error_string},
         {"ncclGetLastError", &nccl->last_error},
     };
-    for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; i++) {
-        void *address = dlsym(library, symbols[i].name);
-        if (!address)
-            return tr_fail(why, "NCCL has no symbol %s: version 2.14 at least is needed",
-                           symbols[i].name);
-        memcpy(symbols[i].to, &address, sizeof address); /* function pointers: POSIX, dlsym */
-    }
-    return 0;
+    const char *missing = tr_symbols_find(library, symbols, sizeof symbols / sizeof symbols[0]);
+    return missing ? tr_fail(why, "NCCL has no symbol %s: version 2.14 at least is needed", missing)
+                   : 0;
 }
 
 int tr_nccl_open(struct tr_nccl *nccl, struct tr_error *why)

@@ -7,18 +7,13 @@
 #include "trainer/device_delayed.h"
 #include "trainer/device_use.h"
 
-/* Beside the directory of this program. */
 static int use_fake_gpus(void **state)
 {
     char path[4096];
-    ssize_t len = readlink("/proc/self/exe", path, sizeof path - 64);
     (void)state;
-    if (len <= 0)
-        return -1;
-    path[len] = '\0';
-    *strrchr(path, '/') = '\0';
-    strncat(path, "/../fake_cuda.so", 63);
-    return setenv("PENSTOCK_CUDA_PLUGIN", path, 1);
+    return fixture_path("../fake_cuda.so", path, sizeof path)
+               ? setenv("PENSTOCK_CUDA_PLUGIN", path, 1)
+               : -1;
 }
 
 static void opens(const char *name, uint32_t local_rank, const char *expected)

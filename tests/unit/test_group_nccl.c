@@ -228,13 +228,18 @@ static void lose_rank_1(struct rank *r)
     pthread_barrier_wait(r->end);
 }
 
-static void a_sum_that_is_refused_ends_the_run(void **state)
+static void run_into(const char *fault, void (*lose)(struct rank *rank))
 {
-    const struct example example = {.line = "sums: by NCCL", .run = lose_rank_1, .offering = RANKS};
-    (void)state;
-    setenv("FAKE_NCCL", "refused", 1);
+    const struct example example = {.line = "sums: by NCCL", .run = lose, .offering = RANKS};
+    setenv("FAKE_NCCL", fault, 1);
     run(&example, 0, RANKS);
     unsetenv("FAKE_NCCL");
+}
+
+static void a_sum_that_is_refused_ends_the_run(void **state)
+{
+    (void)state;
+    run_into("refused", lose_rank_1);
 }
 
 static void see_nobody(struct rank *r)
@@ -249,11 +254,8 @@ static void see_nobody(struct rank *r)
 
 static void an_error_that_nccl_sees_ends_the_run(void **state)
 {
-    const struct example example = {.line = "sums: by NCCL", .run = see_nobody, .offering = RANKS};
     (void)state;
-    setenv("FAKE_NCCL", "remote", 1);
-    run(&example, 0, RANKS);
-    unsetenv("FAKE_NCCL");
+    run_into("remote", see_nobody);
 }
 
 /* Rank 2 stays away from the third sum, and gives no sign of life until the others are done. */
@@ -290,9 +292,8 @@ static void go_home(struct rank *r)
 
 static void a_rank_that_leaves_is_named(void **state)
 {
-    const struct example example = {.line = "sums: by NCCL", .run = go_home, .offering = RANKS};
     (void)state;
-    run(&example, 0, RANKS);
+    run_into("", go_home);
 }
 
 static void no_group_needs_no_nccl(void **state)
@@ -306,13 +307,9 @@ static void no_group_needs_no_nccl(void **state)
 
 static int use_fake_nccl(void **state)
 {
-    ssize_t len = readlink("/proc/self/exe", library, sizeof library - 64);
     (void)state;
-    if (len <= 0)
+    if (!fixture_path("../fake_nccl.so", library, sizeof library))
         return -1;
-    library[len] = '\0';
-    *strrchr(library, '/') = '\0';
-    strncat(library, "/../fake_nccl.so", 63);
     void *opened = dlopen(library, RTLD_NOW | RTLD_LOCAL);
     if (!opened)
         return -1;

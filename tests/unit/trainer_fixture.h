@@ -38,19 +38,27 @@ static inline void fixture_fill(float *out, size_t n, uint64_t seed, float scale
         out[i] = fixture_float(&seed) * scale;
 }
 
+/* The path of what was built, from this program's directory: "../fake_nccl.so". */
+static inline bool fixture_path(const char *relative, char *path, size_t room_bytes)
+{
+    ssize_t len = readlink("/proc/self/exe", path, room_bytes - 1);
+    path[len > 0 ? len : 0] = '\0';
+    char *slash = strrchr(path, '/');
+    if (!slash || (size_t)(slash + 1 - path) + strlen(relative) >= room_bytes)
+        return false;
+    memcpy(slash + 1, relative, strlen(relative) + 1);
+    return true;
+}
+
 /* Opens a device for a test; skips the test, with the reason, where cuda cannot be had. */
 static inline struct tr_device *fixture_device(const char *name)
 {
     char line[600];
     char plugin[4096];
     struct tr_device *device;
-    ssize_t len = readlink("/proc/self/exe", plugin, sizeof plugin - 64);
-    if (strcmp(name, "cuda") == 0 && len > 0) {
-        plugin[len] = '\0';
-        *strrchr(plugin, '/') = '\0';
-        strncat(plugin, "/../../libpenstock_cuda.so", 63); /* build/release */
+    if (strcmp(name, "cuda") == 0 &&
+        fixture_path("../../libpenstock_cuda.so", plugin, sizeof plugin)) /* build/release */
         setenv("PENSTOCK_CUDA_PLUGIN", plugin, 0);
-    }
     int rc = tr_device_open(name, &device, line, sizeof line);
     if (rc < 0 && strcmp(name, "cuda") == 0) {
         printf("# %s\n", line);
