@@ -200,13 +200,6 @@ struct fmt_onnx_node *fmt_onnx_add(struct fmt_onnx_graph *graph, const char *op,
     return node;
 }
 
-uint64_t fmt_onnx_bytes(const struct fmt_onnx_graph *graph)
-{
-    struct out count = {0};
-    put_model(&count, graph);
-    return count.len_bytes;
-}
-
 int fmt_onnx_write(const struct fmt_onnx_graph *graph, fmt_sink_fn sink, void *cookie)
 {
     struct out out = {.sink = sink, .cookie = cookie};

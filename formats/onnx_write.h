@@ -63,10 +63,8 @@ struct fmt_onnx_graph {
 struct fmt_onnx_node *fmt_onnx_add(struct fmt_onnx_graph *graph, const char *op, const char *output,
                                    const char *input_0, const char *input_1, const char *input_2);
 
-/* Bytes that fmt_onnx_write would write; more than FMT_ONNX_BYTES_MAX cannot be. */
-uint64_t fmt_onnx_bytes(const struct fmt_onnx_graph *graph);
-
-/* Writes a whole file to the sink. Returns 0, or what the sink returned. */
+/* Writes a whole file, of at most FMT_ONNX_BYTES_MAX, to the sink. Returns 0, or what the sink
+ * returned. */
 int fmt_onnx_write(const struct fmt_onnx_graph *graph, fmt_sink_fn sink, void *cookie);
 
 #endif

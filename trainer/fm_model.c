@@ -4,6 +4,7 @@
  */
 #include "trainer/fm_hyper.h"
 #include "trainer/loss.h"
+#include "trainer/onnx.h"
 #include "trainer/shape.h"
 
 #include <math.h>
@@ -152,6 +153,12 @@ static int export_arrays(struct tr_model *model, struct tr_export *out, struct t
     return factors ? tr_fm_export(of(model)->fm, bias, linear, factors, error) : -1;
 }
 
+static void onnx(const struct tr_model *model, const struct tr_export *arrays,
+                 struct fmt_onnx_graph *graph)
+{
+    tr_onnx_fm(arrays, seen(model)->config.loss, graph);
+}
+
 static void put_config(const struct tr_model *model, struct tr_json *json)
 {
     static const char *const rates[TR_FM_GROUP_COUNT] = {"bias_lr", "linear_lr", "factors_lr"};
@@ -201,6 +208,7 @@ const struct tr_model_ops tr_model_fm = {
     .results = results,
     .peek_loss = peek_loss,
     .export_arrays = export_arrays,
+    .onnx = onnx,
     .put_config = put_config,
     .state = state,
     .restored = restored,

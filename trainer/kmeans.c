@@ -16,6 +16,7 @@
 #include "trainer/kmeans_hyper.h"
 #include "trainer/lloyd.h"
 #include "trainer/model.h"
+#include "trainer/onnx.h"
 #include "trainer/tally.h"
 
 #include <math.h>
@@ -517,6 +518,7 @@ const struct tr_model_ops tr_model_kmeans = {
     .objective = objective,
     .results = results,
     .export_arrays = export_arrays,
+    .onnx = tr_onnx_kmeans,
     .put_config = put_config,
     .state = state,
     .restored = restored,

@@ -152,7 +152,8 @@ struct tr_model_ops {
     int (*export_arrays)(struct tr_model *model, struct tr_export *out, struct tr_error *error);
 
     /* The same as an ONNX graph from raw features to predictions: its input, nodes and outputs; the
-     * initializers are the arrays. NULL: this kind of model has none. */
+     * initializers are the arrays, or the first of them where it says so. NULL: this kind of model
+     * has none. */
     void (*onnx)(const struct tr_model *model, const struct tr_export *arrays,
                  struct fmt_onnx_graph *graph);
 

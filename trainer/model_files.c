@@ -13,6 +13,9 @@
 
 _Static_assert(TR_TENSORS_MAX <= FMT_NPZ_TENSORS_MAX, "model.npz holds all arrays");
 
+/* More than the nodes and names of a graph come to, without its arrays. */
+#define GRAPH_BYTES_MAX (UINT64_C(1) << 20)
+
 /* The last one is for models that have a graph. */
 enum { FILE_SAFETENSORS, FILE_NPZ, FILE_CONFIG, FILE_ONNX, FILE_COUNT };
 
@@ -67,7 +70,13 @@ static void write_arrays(const struct tr_model_info *info, struct tr_output *saf
     (void)fmt_npz_write(arrays->tensors, arrays->tensor_count, tr_output_sink, npz);
 }
 
-/* NULL where the model has no graph, or, with *error, memory is out or the model too large. */
+bool tr_model_has_graph(const struct tr_model_ops *ops, const struct tr_export *arrays)
+{
+    return ops->onnx && fmt_npz_bytes(arrays->tensors, arrays->tensor_count) <=
+                            FMT_ONNX_BYTES_MAX - GRAPH_BYTES_MAX;
+}
+
+/* NULL, with *error, where memory is out. */
 static struct fmt_onnx_graph *make_graph(const struct tr_model_info *info, struct tr_error *error)
 {
     const struct tr_export *arrays = info->arrays;
@@ -83,12 +92,7 @@ static struct fmt_onnx_graph *make_graph(const struct tr_model_info *info, struc
     graph->initializers = arrays->tensors;
     graph->initializer_count = arrays->tensor_count;
     info->model->ops->onnx(info->model, arrays, graph);
-    if (fmt_onnx_bytes(graph) <= FMT_ONNX_BYTES_MAX)
-        return graph;
-    tr_fail(error, "a model of more than %llu bytes is too large for model.onnx",
-            (unsigned long long)FMT_ONNX_BYTES_MAX);
-    free(graph);
-    return NULL;
+    return graph;
 }
 
 static int check_size(const struct tr_model_info *info, struct tr_error *error)
@@ -116,10 +120,11 @@ int tr_model_save(const char *directory, const struct tr_model_info *info, struc
 {
     struct tr_output outputs[FILE_COUNT];
     struct fmt_onnx_graph *graph = NULL;
-    int count = info->model->ops->onnx ? FILE_COUNT : FILE_ONNX;
+    bool has_graph = tr_model_has_graph(info->model->ops, info->arrays);
+    int count = has_graph ? FILE_COUNT : FILE_ONNX;
     int opened = 0;
     int rc = check_size(info, error);
-    if (rc == 0 && info->model->ops->onnx) {
+    if (rc == 0 && has_graph) {
         graph = make_graph(info, error);
         rc = graph ? 0 : -1;
     }

@@ -3,7 +3,8 @@
  *
  *   model.safetensors  the model's arrays, float32; metadata in its header
  *   model.npz          the same arrays for NumPy
- *   model.onnx         its graph, from raw features to predictions; of models that have one
+ *   model.onnx         its graph, from raw features to predictions; of models that have one, and
+ *                      where a file of that kind holds it
  *   config.json        what it is, how it was trained, what it scored
  *
  * Owner: the caller owns every pointer. Threads: one.
@@ -27,6 +28,9 @@ struct tr_model_info {
  * *error.
  */
 int tr_model_prepare(const char *directory, struct tr_error *error);
+
+/* Whether model.onnx is one of the files. */
+bool tr_model_has_graph(const struct tr_model_ops *ops, const struct tr_export *arrays);
 
 /* Writes all files under temporary names and renames them when every one is complete on the disk;
  * on failure none is left behind or replaced. Returns 0, or -1 with *error. */

@@ -24,4 +24,17 @@ void tr_onnx_results(struct fmt_onnx_graph *graph, enum tr_loss loss, uint64_t o
 void tr_onnx_linear(const struct tr_export *arrays, enum tr_loss loss,
                     struct fmt_onnx_graph *graph);
 
+/* Factorization machines from rows that are dense, of the arrays bias, linear and factors. */
+void tr_onnx_fm(const struct tr_export *arrays, enum tr_loss loss, struct fmt_onnx_graph *graph);
+
+/* Of struct tr_model_ops. kmeans, of the array of centroids, gives
+ *   squared_distances    (rows, k)
+ *   closest_cluster      (rows), int64
+ *   distance_to_cluster  (rows): the root of the least
+ * pca, of its first two arrays, components and mean: projection (rows, num_components). */
+void tr_onnx_kmeans(const struct tr_model *model, const struct tr_export *arrays,
+                    struct fmt_onnx_graph *graph);
+void tr_onnx_pca(const struct tr_model *model, const struct tr_export *arrays,
+                 struct fmt_onnx_graph *graph);
+
 #endif

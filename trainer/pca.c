@@ -11,6 +11,7 @@
 #include "trainer/eigen.h"
 #include "trainer/model.h"
 #include "trainer/moments_math.h"
+#include "trainer/onnx.h"
 #include "trainer/pca_hyper.h"
 #include "trainer/pca_ranks.h"
 #include "trainer/pca_solve.h"
@@ -589,6 +590,7 @@ const struct tr_model_ops tr_model_pca = {
     .objective = objective,
     .results = results,
     .export_arrays = export_arrays,
+    .onnx = tr_onnx_pca,
     .put_config = put_config,
     .state = state,
     .restored = restored,

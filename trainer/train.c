@@ -9,6 +9,7 @@
 #include "pipe/stop.h"
 #include "trainer/finite.h"
 #include "trainer/group_open.h"
+#include "trainer/model_files.h"
 #include "trainer/run.h"
 #include "trainer/shape.h"
 
@@ -275,6 +276,7 @@ static int finish(struct tr_run *run, struct tr_error *error)
 {
     const struct tr_train_options *options = run->options;
     struct tr_export arrays = {0};
+    bool has_graph;
     int rc = options->model->export_arrays(run->model, &arrays, error);
     if (rc == 0)
         rc = tr_finite_check_arrays(run->model, &arrays, error);
@@ -286,11 +288,12 @@ static int finish(struct tr_run *run, struct tr_error *error)
         rc = tr_run_stopped(run, error);
     if (rc == 0)
         rc = tr_summary_save(&run->summary, options, run->model, &arrays, error);
+    has_graph = tr_model_has_graph(options->model, &arrays);
     tr_export_free(&arrays);
     if (rc == 0 && options->model_dir)
         tr_report_line(&run->report,
                        "model: written to %s (model.safetensors, model.npz, %sconfig.json)",
-                       options->model_dir, options->model->onnx ? "model.onnx, " : "");
+                       options->model_dir, has_graph ? "model.onnx, " : "");
     else if (rc == 0)
         tr_report_line(&run->report, "model: not written, since there is no --model-dir");
     return rc;

@@ -132,7 +132,9 @@ def supervised(algorithm, hyper, predictor, **more):
 def make_cases():
     for kind, case in supervised("linear-learner", ["learning_rate=0.1"], predict.linear, onnx_input="features"):
         yield f"linear-{kind}", case
-    for kind, case in supervised("factorization-machines", FACTORS, predict.factorization_machine):
+    for kind, case in supervised(
+        "factorization-machines", FACTORS, predict.factorization_machine, onnx_input="features"
+    ):
         if kind != "multi":  # which is none of its predictor types
             yield f"fm-{kind}", case
     for kind, case in supervised("mlp", LAYERS, predict.dense, onnx_input="features"):
@@ -144,9 +146,9 @@ def make_cases():
     network = predict.residual_network
     yield "image", Case("image-classification", hyper, network, softmax, "multi", "image")
     hyper = ["k=4", f"feature_dim={DIM}", *TO_LEARN]
-    yield "kmeans", Case("kmeans", hyper, predict.distances, nearest)
+    yield "kmeans", Case("kmeans", hyper, predict.distances, nearest, onnx_input="features")
     hyper = ["num_components=2", f"feature_dim={DIM}", "mini_batch_size=50"]
-    yield "pca", Case("pca", hyper, predict.projections, unexplained)
+    yield "pca", Case("pca", hyper, predict.projections, unexplained, onnx_input="features")
 
 
 CASES = dict(make_cases())
@@ -225,9 +227,25 @@ def test_onnx_predicts_what_the_arrays_do(trained, name):
     model, case = trained(name), CASES[name]
     graph = onnx.load(model.work / "model/model.onnx")
     onnx.checker.check_model(graph, full_check=True)
-    got, *_ = ReferenceEvaluator(graph).run(None, {case.onnx_input: model.x})
+    got = ReferenceEvaluator(graph).run(None, {case.onnx_input: model.x})
     want = case.predictor(model.npz, model.x)
-    assert_close(got, want, numpy.abs(want).max())
+    assert_close(got[0].reshape(want.shape), want, numpy.abs(want).max())
+    further = {output.name: array for output, array in zip(graph.graph.output[1:], got[1:])}
+    assert_further_outputs(case, further, want)
+
+
+def assert_further_outputs(case, got, want):
+    """What a graph gives besides scores, projections or distances."""
+    if case.algorithm == "kmeans":
+        assert sorted(got) == ["closest_cluster", "distance_to_cluster"]
+        assert numpy.array_equal(got["closest_cluster"], want.argmin(axis=1))
+        assert_close(got["distance_to_cluster"], want.min(axis=1) ** 0.5, want.max() ** 0.5)
+    elif case.kind == "binary":
+        assert sorted(got) == ["label", "probability"]
+        assert_close(got["probability"].reshape(want.shape), 1 / (1 + numpy.exp(-want)), 1)
+        assert numpy.array_equal(got["label"].reshape(want.shape), want > 0)
+    else:
+        assert sorted(got) == (["label", "probabilities"] if case.kind == "multi" else [])
 
 
 def torch_python():

@@ -21,6 +21,7 @@
 #include "formats/safetensors_write.h"
 #include "trainer/json.h"
 #include "trainer/model_files.h"
+#include "trainer/onnx.h"
 #include "trainer/output.h"
 
 struct bytes {
@@ -291,6 +292,87 @@ static void test_failed_save_leaves_the_old_model(void **state)
     assert_int_equal(before.st_ino, after.st_ino);
 }
 
+/* --- graphs --------------------------------------------------------------------------------------
+ */
+
+/* Whether a value of this name is there before node `end`. */
+static bool is_known(const struct fmt_onnx_graph *graph, size_t end, const char *name)
+{
+    bool known = strcmp(graph->input.name, name) == 0;
+    for (size_t i = 0; i < graph->initializer_count; i++)
+        known = known || strcmp(graph->initializers[i].name, name) == 0;
+    for (size_t i = 0; i < end; i++)
+        known = known || strcmp(graph->nodes[i].output, name) == 0;
+    return known;
+}
+
+/* Nodes take what is there before them and give what was not; the outputs are theirs. */
+static void check_graph(const struct fmt_onnx_graph *graph, uint64_t dim, const char *first_output)
+{
+    assert_int_equal(graph->input.shape[1], dim);
+    for (size_t i = 0; i < graph->node_count; i++) {
+        const struct fmt_onnx_node *node = &graph->nodes[i];
+        for (size_t k = 0; k < FMT_ONNX_INPUTS_MAX && node->inputs[k][0]; k++)
+            assert_true(is_known(graph, i, node->inputs[k]));
+        assert_false(is_known(graph, i, node->output));
+    }
+    assert_string_equal(graph->outputs[0].name, first_output);
+    for (size_t i = 0; i < graph->output_count; i++)
+        assert_true(is_known(graph, graph->node_count, graph->outputs[i].name));
+}
+
+static void make_export(struct tr_export *arrays, struct fmt_onnx_graph *graph,
+                        const struct fmt_tensor *from, size_t count)
+{
+    memset(arrays, 0, sizeof *arrays);
+    memset(graph, 0, sizeof *graph);
+    memcpy(arrays->tensors, from, count * sizeof *from);
+    arrays->tensor_count = count;
+    graph->initializers = arrays->tensors;
+    graph->initializer_count = count;
+}
+
+static void test_graphs_are_whole(void **state)
+{
+    (void)state;
+    static struct tr_export arrays;
+    static struct fmt_onnx_graph graph;
+    const struct fmt_tensor fm[] = {
+        {"bias", bias, 1, {1}}, {"linear", weights, 1, {3}}, {"factors", weights, 2, {3, 2}}};
+    const struct fmt_tensor kmeans[] = {{"centroids", weights, 2, {2, 3}}};
+    const struct fmt_tensor pca[] = {
+        {"components", weights, 2, {2, 3}}, {"mean", weights, 1, {3}}, {"ratio", bias, 1, {2}}};
+    make_export(&arrays, &graph, fm, 3);
+    tr_onnx_fm(&arrays, TR_LOSS_SQUARED, &graph);
+    check_graph(&graph, 3, "prediction");
+    assert_int_equal(graph.output_count, 1);
+    make_export(&arrays, &graph, fm, 3);
+    tr_onnx_fm(&arrays, TR_LOSS_LOGISTIC, &graph);
+    check_graph(&graph, 3, "score");
+    assert_int_equal(graph.output_count, 3);
+    make_export(&arrays, &graph, kmeans, 1);
+    tr_onnx_kmeans(NULL, &arrays, &graph);
+    check_graph(&graph, 3, "squared_distances");
+    assert_int_equal(graph.outputs[0].shape[1], 2);
+    make_export(&arrays, &graph, pca, 3);
+    tr_onnx_pca(NULL, &arrays, &graph);
+    check_graph(&graph, 3, "projection");
+    assert_int_equal(graph.outputs[0].shape[1], 2);
+    assert_int_equal(graph.initializer_count, 2); /* those that the graph uses */
+}
+
+/* Factors of so many features go into the other files, and the run does not fail at its end. */
+static void test_what_is_too_large_for_a_graph_has_none(void **state)
+{
+    (void)state;
+    static struct tr_export arrays = {.tensor_count = 1};
+    arrays.tensors[0] = (struct fmt_tensor){"factors", NULL, 2, {8000000, 64}};
+    assert_true(tr_model_has_graph(&tr_model_fm, &arrays));
+    assert_false(tr_model_has_graph(&tr_model_custom, &arrays));
+    arrays.tensors[0].shape[0] = 8500000;
+    assert_false(tr_model_has_graph(&tr_model_fm, &arrays));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +384,8 @@ int main(void)
         cmocka_unit_test(test_output_appears_whole),
         cmocka_unit_test(test_output_says_what_is_wrong),
         cmocka_unit_test(test_failed_save_leaves_the_old_model),
+        cmocka_unit_test(test_graphs_are_whole),
+        cmocka_unit_test(test_what_is_too_large_for_a_graph_has_none),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }
