@@ -482,11 +482,13 @@ static int join_ranks(struct command *command, struct tr_error *error)
     command->options.local_rank = command->ranks.local_rank;
     if (command->ranks.count == 1)
         return 0;
+    if (!command->options.quiet) /* before what may wait for minutes until all are there */
+        fprintf(stderr, "penstock train: %s\n", command->ranks.text);
     if (tr_group_open(&command->ranks, command->rank_timeout_s, &command->options.group, line,
                       sizeof line, error) < 0)
         return -1;
     if (!command->options.quiet)
-        fprintf(stderr, "penstock train: %s; %s\n", command->ranks.text, line);
+        fprintf(stderr, "penstock train: %s\n", line);
     return 0;
 }
 
