@@ -86,7 +86,7 @@ static int gather_all(struct tr_lobby *lobby, struct tr_error *error)
     while (!tr_lobby_complete(lobby)) {
         if (tr_now_s() > lobby->until_s)
             return tr_lobby_missing(lobby, error);
-        if (tr_lobby_wait(lobby, error) < 0)
+        if (tr_lobby_wait(lobby, error) < 0 || tr_lobby_stopped(lobby, error) < 0)
             return -1;
         tr_control_beat(mesh);
     }
@@ -177,6 +177,8 @@ static int wait_for_table(struct tr_lobby *lobby, struct tr_error *error)
     first->heard_s = tr_now_s();
     for (;;) {
         struct pollfd polled = {.fd = first->control, .events = POLLIN};
+        if (tr_lobby_stopped(lobby, error) < 0)
+            return -1;
         int filled = poll(&polled, 1, ANSWER_MS) > 0 ? tr_control_fill(first) : 0;
         int taken = take_table(lobby, &places, error);
         if (taken != 0)
@@ -250,6 +252,8 @@ static int join_first(struct tr_lobby *lobby, struct tr_error *error)
                 return -1;
         }
         sleep_s(pause_s);
+        if (tr_lobby_stopped(lobby, error) < 0)
+            return -1;
         pause_s = pause_s * 2.0 < PAUSE_S_MAX ? pause_s * 2.0 : PAUSE_S_MAX;
     } while (tr_now_s() < lobby->until_s);
     return tr_mesh_fail(
@@ -283,7 +287,7 @@ static int connect_to(struct tr_lobby *lobby, uint32_t rank, const struct tr_add
             break;
         sleep_s(pause_s);
         pause_s = pause_s * 2.0 < PAUSE_S_MAX ? pause_s * 2.0 : PAUSE_S_MAX;
-        if (tr_mesh_wait(mesh, 0, error) < 0)
+        if (tr_mesh_wait(mesh, 0, error) < 0 || tr_lobby_stopped(lobby, error) < 0)
             return -1;
     } while (tr_now_s() < lobby->until_s);
     return tr_mesh_fail(mesh, error,
@@ -324,7 +328,8 @@ static int link_all(struct tr_lobby *lobby, struct tr_error *error)
     while (!tr_lobby_complete(lobby)) {
         if (tr_now_s() > lobby->until_s)
             return tr_lobby_missing(lobby, error);
-        if (tr_lobby_wait(lobby, error) < 0 || tr_mesh_wait(mesh, 0, error) < 0)
+        if (tr_lobby_wait(lobby, error) < 0 || tr_mesh_wait(mesh, 0, error) < 0 ||
+            tr_lobby_stopped(lobby, error) < 0)
             return -1;
     }
     for (uint32_t r = 0; r < mesh->count; r++) { /* also what came behind the table */

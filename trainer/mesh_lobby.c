@@ -2,6 +2,7 @@
 /* trainer/mesh_lobby.c - see trainer/mesh_lobby.h. */
 #include "trainer/mesh_lobby.h"
 
+#include "pipe/stop.h"
 #include "trainer/clock.h"
 
 #include <errno.h>
@@ -264,6 +265,15 @@ int tr_lobby_wait(struct tr_lobby *lobby, struct tr_error *error)
     int rc = polled[0].revents ? welcome(lobby, error) : 0;
     forget_gone(lobby);
     return rc;
+}
+
+int tr_lobby_stopped(const struct tr_lobby *lobby, struct tr_error *error)
+{
+    if (!ps_stop_signal())
+        return 0;
+    return tr_mesh_fail(lobby->mesh, error,
+                        "stopped by signal %d while it waited for the other ranks to come",
+                        ps_stop_signal());
 }
 
 /* --- who is missing ------------------------------------------------------------------------------

@@ -45,6 +45,10 @@ bool tr_lobby_complete(const struct tr_lobby *lobby);
 /* The error that names who has not. Returns -1. */
 int tr_lobby_missing(struct tr_lobby *lobby, struct tr_error *error);
 
+/* Whether a signal asks to end: -1 with *error then. Whoever waits for others asks again and again.
+ */
+int tr_lobby_stopped(const struct tr_lobby *lobby, struct tr_error *error);
+
 /* All the bytes, until the deadline. -1 with errno. */
 int tr_lobby_send(const struct tr_lobby *lobby, int fd, const uint8_t *bytes, size_t len_bytes);
 /* The rank's name, from its host and its control connection. */
