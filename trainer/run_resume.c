@@ -17,6 +17,8 @@ static int let_go(struct tr_run *run, enum tr_channel channel, uint32_t epochs, 
             epochs--;
         } else if (run->steps[channel].failed) {
             return tr_fail(error, "%s", run->steps[channel].error.text);
+        } else if (run->steps[channel].all_stop) {
+            return tr_run_stopped(run, error); /* the checkpoint is still the newest */
         } else if (rc < 0) {
             return tr_inputs_failed(&run->inputs, channel, error);
         } else if (rc != PENSTOCK_AGAIN) {

@@ -52,6 +52,7 @@ static int read_head(struct tr_run *run, struct tr_error *error)
         return tr_fail(error, "%s", run->listening.error.text);
     if (tr_head_rc(run->head) < 0)
         return tr_inputs_failed(&run->inputs, TR_CHANNEL_TRAIN, error);
+    run->listening.group = NULL; /* the channel's own steps listen from now on */
     return tr_head_join(run->head, run->group, error);
 }
 
