@@ -104,6 +104,32 @@ static void put_marks(struct tr_keeper *keeper, uint32_t feature_dim)
     }
 }
 
+/* What the ranks of one run have to agree on, and a later run need not: how far it goes, and which
+ * rows are whose. */
+static void put_agreed(struct tr_keeper *keeper)
+{
+    static const char *const shares[] = {
+        [TR_SHARE_ROWS] = "rows", [TR_SHARE_OBJECTS] = "objects", [TR_SHARE_OWN] = "own"};
+    const struct tr_train_options *options = keeper->options;
+    const struct ps_stream_options *stream = &options->stream;
+    const size_t room = sizeof keeper->values[0];
+    snprintf(add_mark(keeper, "", "epochs"), room, "%" PRIu32, tr_common(options)->epochs);
+    for (int i = 0; i < TR_CHANNEL_COUNT; i++) {
+        const struct tr_channel_options *channel = &options->channels[i];
+        char *text = add_mark(keeper, "channel.", tr_channel_name((enum tr_channel)i));
+        snprintf(text, room, "%s", channel->uri_count > 0 ? shares[channel->share] : "none");
+        if (channel->uri_count > 0 && channel->sample_to > 0)
+            snprintf(text, room, "%s, sample %g-%g", shares[channel->share], channel->sample_from,
+                     channel->sample_to);
+    }
+    snprintf(add_mark(keeper, "", "sample"), room, "%g-%g by %" PRIu64, stream->sample_from,
+             stream->sample_to, stream->sample_seed);
+    snprintf(add_mark(keeper, "", "shuffle"), room, "%s %" PRIu64 ", rows %" PRIu64,
+             stream->shuffle ? "by" : "none", stream->seed, stream->shuffle_rows);
+    snprintf(add_mark(keeper, "", "last-batch"), room, "%s",
+             stream->last_batch ? stream->last_batch : "keep");
+}
+
 /* What rank 0 was told to do. */
 struct told {
     uint32_t keeps;
@@ -134,6 +160,8 @@ int tr_keeper_agree(struct tr_keeper *keeper, uint32_t feature_dim, struct tr_er
     if (!first)
         return tr_fail(error, "no memory");
     put_marks(keeper, feature_dim);
+    const size_t of_checkpoints = keeper->mark_count;
+    put_agreed(keeper);
     first->keeps = keeper->options->checkpoint_dir != NULL;
     first->mark_count = (uint32_t)keeper->mark_count;
     for (size_t i = 0; i < keeper->mark_count; i++) {
@@ -143,6 +171,7 @@ int tr_keeper_agree(struct tr_keeper *keeper, uint32_t feature_dim, struct tr_er
     int rc = tr_group_broadcast(keeper->options->group, first, sizeof *first, error);
     if (rc == 0)
         rc = compare_settings(keeper, first, error);
+    keeper->mark_count = of_checkpoints;
     keeper->keeps = first->keeps;
     free(first);
     return rc;

@@ -85,15 +85,46 @@ static int hear(struct tr_steps *s)
 /* --- shares of the same batches ------------------------------------------------------------------
  */
 
+/* Ranks that count other rows would wait for each other for ever, or add up what is not one batch.
+ */
+static int compare_rows(struct tr_steps *s)
+{
+    if (s->heard.rows == (uint64_t)tr_group_count(s->group) * s->share_rows)
+        return PENSTOCK_OK;
+    tr_fail(&s->error,
+            "the ranks share the rows of the same data, and theirs are not the same: this one (%u) "
+            "has a batch of %u rows where another has not: look at the data and the options of "
+            "every rank, or choose another --share",
+            tr_group_rank(s->group), s->share_rows);
+    return fail(s);
+}
+
+/* No rank has another batch. A signal is said in the next pass, as this one has no place any more.
+ */
+static int end_shares(struct tr_steps *s)
+{
+    s->share_rows = 0;
+    if (tr_group_say(s->group, 0, 0, &s->error) < 0 ||
+        tr_group_hear(s->group, &s->heard, &s->error) < 0)
+        return fail(s);
+    int rc = compare_rows(s);
+    return rc == PENSTOCK_OK ? PENSTOCK_EPOCH_END : rc;
+}
+
 static int next_share(struct tr_steps *s, int timeout_ms, const struct penstock_batch **batch)
 {
-    int rc = s->said ? hear(s) : PENSTOCK_OK;
+    int rc = PENSTOCK_OK;
+    if (s->said && (rc = hear(s)) == PENSTOCK_OK)
+        rc = compare_rows(s);
     if (rc == PENSTOCK_OK)
         rc = next_of_inner(s, timeout_ms, batch);
+    if (rc == PENSTOCK_EPOCH_END)
+        return end_shares(s);
     if (rc != PENSTOCK_OK)
         return rc;
     s->stepped = true;
-    if (say(s, TR_SAYS_MORE, 0) == PENSTOCK_OK)
+    s->share_rows = (*batch)->rows + (*batch)->rows_elsewhere;
+    if (say(s, TR_SAYS_MORE, s->share_rows) == PENSTOCK_OK)
         return PENSTOCK_OK;
     s->inner.release(s->inner.cookie, *batch);
     *batch = NULL;

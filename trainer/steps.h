@@ -3,11 +3,11 @@
  *
  * Without a group all of this is the inner source's own doing.
  *
- * Ranks that share every batch see the same number of them. Ranks that have batches of their own
- * may not: each keeps the next batch in hand and says, one step ahead, whether there is one and of
- * how many rows; one that has run dry goes on with batches without rows until all are dry. In
- * either case what is to happen between two steps, on every rank, is said before the first and
- * heard after it: no step waits for an answer.
+ * Ranks that share every batch see the same number of them, of the same rows: they compare. Ranks
+ * that have batches of their own may not: each keeps the next batch in hand and says, one step
+ * ahead, whether there is one and of how many rows; one that has run dry goes on with batches
+ * without rows until all are dry. In either case what is to happen between two steps, on every
+ * rank, is said before the first and heard after it: no step waits for an answer.
  *
  * Owner: the caller owns the struct, its strings and what it points to. Threads: the device's.
  */
@@ -48,6 +48,7 @@ struct tr_steps {
     bool said;                          /* and not heard yet */
     bool stepped;                       /* a batch was given since */
     bool turned;                        /* own: what was ahead has become the batch to give */
+    uint32_t share_rows;                /* shared: of the whole batch that was said; 0: none */
     struct tr_heard heard;              /* own: of the batch to give */
     const struct penstock_batch *now;   /* own: to give; NULL: this rank has none */
     const struct penstock_batch *ahead; /* own: the next one; NULL: there is none */
