@@ -5,9 +5,11 @@ of all rows, through checkpoints, signals and failures of one of them.
 
 import contextlib
 import json
+import os
 import random
 import shutil
 import signal
+import threading
 import time
 
 import numpy
@@ -327,6 +329,90 @@ def test_ranks_that_are_not_alike_are_refused(penstock, rows):
     assert codes == [1, 1]
     assert "rank 1 has hp.wd = '0.5', and rank 0 has hp.wd = 'auto'" in said[1][1]
     assert "rank 1 has hp.wd" in said[0][1]
+
+
+@pytest.mark.parametrize(
+    "options, why",
+    (
+        (["--hp", "epochs=5"], "epochs = '5', and rank 0 has epochs = '2'"),
+        (["--test", "HERE"], "channel.test = 'rows', and rank 0 has channel.test = 'none'"),
+        (["--shuffle-seed", "7"], "shuffle = 'by 7, rows 0', and rank 0 has shuffle = 'none 0, rows 0'"),
+    ),
+)
+def test_ranks_that_do_not_go_as_far_are_refused(penstock, rows, options, why):
+    """Or read other channels, or in another order: one of them would wait for ever, or none."""
+    words = command(penstock, rows, "kmeans")
+    options = [str(rows[1]) if word == "HERE" else word for word in options]
+    with Ranks([words, words + options]) as ranks:
+        codes, said = ranks.wait()
+    assert codes == [1, 1]
+    assert all(f"rank 1 has {why}" in err for _, err in said)
+
+
+def test_ranks_whose_rows_are_not_the_same_end(penstock, rows, tmp_path):
+    """Nothing of pca's steps is summed: each would wait for the other in another place."""
+    longer = tmp_path / "longer"
+    shutil.copytree(rows[0], longer)
+    shutil.copy(longer / "part-0.csv", longer / "part-9.csv")
+    commands = [command(penstock, (data, rows[1]), "pca") for data in (rows[0], longer)]
+    for words in (commands, commands[::-1]):
+        with Ranks(words) as ranks:
+            codes, said = ranks.wait()
+        assert codes == [1, 1]
+        assert all("the ranks share the rows of the same data, and theirs are not the same" in e for _, e in said)
+
+
+@pytest.mark.parametrize("rank", (0, 1))
+def test_a_signal_ends_a_rank_that_waits_for_others_to_come(penstock, rows, rank):
+    words = command(penstock, rows, "pca", "--ranks", "2", "--rank", rank)
+    with started([*words, "--master", f"127.0.0.1:{free_port(60000)}"]) as process:
+        time.sleep(1.0)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 143
+    assert f"rank {rank}: stopped by signal 15 while it waited for the other ranks to come" in err
+
+
+class Stalls:
+    """A FIFO whose writer stops in the middle, and keeps it open."""
+
+    def __init__(self, folder, text):
+        folder.mkdir()
+        self.path = folder / "train_0"
+        self.text = text
+        self.over = threading.Event()
+        os.mkfifo(self.path)
+        self.thread = threading.Thread(target=self.write, daemon=True)
+        self.thread.start()
+
+    def write(self):
+        with contextlib.suppress(BrokenPipeError), open(self.path, "w") as fifo:
+            fifo.write(self.text)
+            fifo.flush()
+            self.over.wait()
+
+
+def test_signals_end_ranks_of_which_one_waits_for_data(penstock, rows, tmp_path):
+    """A service stops every host; the rank without data must not go to a call that is its alone."""
+    lines = (rows[0] / "part-0.csv").read_text().splitlines(keepends=True)
+    stalled = Stalls(tmp_path / "stalls", "".join(lines[:100]))
+    flowing = Stalls(tmp_path / "flows", "".join(lines))
+    commands = []
+    for folder in ("flows", "stalls"):
+        words = command(penstock, (f"pipe://{tmp_path}/{folder}/train", rows[1]), "pca")
+        place = words.index("--validation")
+        every = ["--checkpoint-dir", str(tmp_path / "checkpoints"), "--checkpoint-every", "1"]
+        commands.append(words[:place] + words[place + 2 :] + every)
+    with Ranks(commands) as ranks:
+        wait_for(tmp_path / "checkpoints", ranks.processes)
+        time.sleep(0.5)
+        for process in ranks.processes:
+            process.send_signal(signal.SIGTERM)
+        codes, said = ranks.wait(timeout=30)
+    stalled.over.set()
+    flowing.over.set()
+    assert codes == [143, 143], said
+    assert all("stopped by a signal while it waited for data" in err for _, err in said), said
 
 
 def test_options_of_ranks_are_checked(run_penstock, penstock, rows):
