@@ -143,6 +143,7 @@ static int fetch_ahead(struct tr_steps *s, int timeout_ms)
         s->ahead_rc = next_of_inner(s, timeout_ms, &s->ahead);
         if (s->ahead_rc == PENSTOCK_AGAIN || s->ahead_rc < 0)
             return s->ahead_rc;
+        s->in_pass = true;
     }
     if (s->ahead)
         s->epoch = s->ahead->epoch;
@@ -197,7 +198,7 @@ static int next_own(struct tr_steps *s, int timeout_ms, const struct penstock_ba
     if ((rc = fetch_ahead(s, timeout_ms)) != PENSTOCK_OK)
         return rc;
     s->turned = false;
-    s->stepped = s->in_pass = true;
+    s->stepped = true;
     *batch = show(s);
     return PENSTOCK_OK;
 }

@@ -44,7 +44,7 @@ struct tr_steps {
     struct tr_steps_events events;     /* not of TR_STEPS_ALONE */
     const struct penstock_batch *like; /* own: whose shape a batch without rows has */
     /* How far it is. */
-    bool in_pass;                       /* a batch was given, and the pass has not ended */
+    bool in_pass;                       /* own: something was fetched, and not all are done */
     bool said;                          /* and not heard yet */
     bool stepped;                       /* a batch was given since */
     bool turned;                        /* own: what was ahead has become the batch to give */

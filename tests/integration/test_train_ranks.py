@@ -279,6 +279,30 @@ def test_a_signal_to_one_rank_ends_all_with_a_checkpoint(run_penstock, penstock,
     assert not (tmp_path / "model").exists() or not list((tmp_path / "model").iterdir())
 
 
+def test_signals_between_epochs_lose_no_batch(penstock, tmp_path):
+    """Each rank has one batch of its own in an epoch, and holds the next one in hand most of the time."""
+    data = write_rows(tmp_path / "data", 3, 2, rows=12)
+    words = checkpointed(penstock, (data, data), "linear-learner", tmp_path, "model", "--share", "objects")
+    place = words.index("--validation")
+    words = words[:place] + words[place + 2 :] + ["--hp", "mini_batch_size=98", "--hp", "epochs=1500"]
+    every = words.index("--checkpoint-every") + 1
+    words[every] = "300s"  # those of signals alone
+    with Ranks([words] * 2) as ranks:
+        codes, said = ranks.wait()
+    assert codes == [0, 0], said
+    shutil.move(tmp_path / "model", tmp_path / "whole")
+    shutil.rmtree(tmp_path / "checkpoints")
+    for signalled in (True,) * 6 + (False,):
+        with Ranks([words] * 2) as ranks:
+            if signalled:
+                time.sleep(0.4)
+                for process in ranks.processes:
+                    process.send_signal(signal.SIGTERM)
+            codes, said = ranks.wait()
+        assert 143 in codes or codes == [0, 0], said
+    assert codes == [0, 0] and same_bytes(tmp_path, "whole", "model")
+
+
 # --- failures ------------------------------------------------------------------------------------
 
 
