@@ -10,6 +10,7 @@
 #include "trainer/output.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 _Static_assert(TR_TENSORS_MAX <= FMT_NPZ_TENSORS_MAX, "model.npz holds all arrays");
 
@@ -116,6 +117,14 @@ int tr_model_prepare(const char *directory, struct tr_error *error)
     return rc;
 }
 
+/* One of an earlier run would be taken for this model's. */
+static void remove_graph(const char *directory)
+{
+    char path[PATH_MAX];
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", directory, names[FILE_ONNX]) < sizeof path)
+        unlink(path);
+}
+
 int tr_model_save(const char *directory, const struct tr_model_info *info, struct tr_error *error)
 {
     struct tr_output outputs[FILE_COUNT];
@@ -142,6 +151,8 @@ int tr_model_save(const char *directory, const struct tr_model_info *info, struc
         rc = tr_output_close(&outputs[i], error);
     for (int i = 0; i < count && rc == 0; i++)
         rc = tr_output_commit(&outputs[i], error);
+    if (rc == 0 && !has_graph)
+        remove_graph(directory);
     free(graph);
     while (opened > 0)
         tr_output_discard(&outputs[--opened]);
