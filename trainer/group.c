@@ -153,8 +153,14 @@ int tr_group_beat(struct tr_group *group, struct tr_error *error)
 
 void tr_group_leave(struct tr_group *group, const char *why)
 {
-    if (group)
+    if (group && !group->parts)
         group->ops->leave(group, why);
+}
+
+void tr_group_part(struct tr_group *group)
+{
+    if (group)
+        group->parts = true;
 }
 
 void tr_group_forget(struct tr_group *group)

@@ -81,6 +81,7 @@ struct tr_group {
     bool landing_pinned;
     struct tr_device *device; /* that the landing and the event are of */
     struct tr_event *landed;
+    bool parts; /* see tr_group_part */
 };
 
 static inline uint32_t tr_group_rank(const struct tr_group *group)
@@ -134,6 +135,10 @@ int tr_group_beat(struct tr_group *group, struct tr_error *error);
 
 /* Ends the group for all: the others' calls fail, and say that this rank failed, and why. */
 void tr_group_leave(struct tr_group *group, const char *why);
+
+/* All ranks have agreed to end here: none has failed, and to leave the group is to do nothing. One
+ * that is slower may still be in the last call together. */
+void tr_group_part(struct tr_group *group);
 
 /* Frees what the group has of the device that sums were made on: before that is closed. */
 void tr_group_forget(struct tr_group *group);

@@ -85,6 +85,7 @@ int tr_run_stopped(const struct tr_run *run, struct tr_error *error)
     const char *directory = run->options->checkpoint_dir;
     char how[32];
     stopped_by(how, sizeof how);
+    tr_group_part(run->group);
     if (!run->keeper.keeps)
         return tr_fail(error, "stopped %s before the end; no model was written", how);
     return tr_fail(error,
@@ -110,8 +111,12 @@ static int interrupted(struct tr_run *run, const struct tr_pass *trained, struct
         if (rc == 0)
             rc = tr_run_save(run, &progress, &unsaved, &why);
     }
+    if (rc == 0) /* and none ends before it is written */
+        rc = tr_group_broadcast(run->group, &unsaved, sizeof unsaved, &why);
     if (rc == 0 && !unsaved.text[0])
         return tr_run_stopped(run, error);
+    if (rc == 0)
+        tr_group_part(run->group);
     return tr_fail(error, "stopped %s, and no checkpoint was written: %.1900s",
                    stopped_by(how, sizeof how), rc < 0 ? why.text : unsaved.text);
 }

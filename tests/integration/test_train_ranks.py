@@ -262,18 +262,20 @@ def wait_for(path, processes, timeout_s=30):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("signalled", (0, 1))
-def test_a_signal_to_one_rank_ends_all_with_a_checkpoint(run_penstock, penstock, rows, tmp_path, signalled):
+@pytest.mark.parametrize("count, signalled", ((2, 0), (2, 1), (4, 0), (4, 2), (4, 3)))
+def test_a_signal_to_one_rank_ends_all_with_a_checkpoint(penstock, rows, tmp_path, count, signalled):
+    """The ranks that are done with the last call together do not break it off for the others."""
     words = checkpointed(penstock, rows, "linear-learner", tmp_path, "model")
-    with Ranks([endless(words)] * 2) as ranks:
+    with Ranks([endless(words)] * count) as ranks:
         wait_for(tmp_path / "checkpoints", ranks.processes)
         before = time.monotonic()
         ranks.processes[signalled].send_signal(signal.SIGTERM)
         codes, said = ranks.wait(timeout=20)
         took_s = time.monotonic() - before
-    assert codes[signalled] == 143 and codes[1 - signalled] == 1
-    assert "stopped by signal 15 before the end" in said[signalled][1]
-    assert "stopped as another rank was before the end" in said[1 - signalled][1]
+    for rank in range(count):
+        how = "by signal 15" if rank == signalled else "as another rank was"
+        assert codes[rank] == (143 if rank == signalled else 1)
+        assert f"stopped {how} before the end; no model was written, but a checkpoint is in" in said[rank][1]
     assert f"a checkpoint is in {tmp_path}/checkpoints" in said[0][1]
     assert took_s < 10
     assert not (tmp_path / "model").exists() or not list((tmp_path / "model").iterdir())
