@@ -153,8 +153,8 @@ static void end_comm(struct group_nccl *g)
         state = TR_NCCL_IN_PROGRESS;
     while (state == TR_NCCL_IN_PROGRESS && tr_now_s() < until_s) {
         state = tr_nccl_state(g);
-        if (state == TR_NCCL_IN_PROGRESS)
-            tr_wrap_poll(&g->wrap, 1, NULL);
+        if (state == TR_NCCL_IN_PROGRESS && tr_wrap_poll(&g->wrap, 1, NULL) < 0)
+            break;
     }
     if (state != TR_NCCL_SUCCESS || atomic_exchange(&g->ended, true))
         tr_nccl_give_up(&g->wrap);
