@@ -184,6 +184,7 @@ void tr_group_nccl_end(struct tr_group **group)
         return;
     struct group_nccl *g = nccl_of(*group);
     *group = g->wrap.inside;
+    (*group)->parts = g->wrap.base.parts;
     free(g);
 }
 
