@@ -118,12 +118,23 @@ static int allocate_slots(struct tr_feed *feed, size_t slot_bytes, struct tr_err
 {
     for (uint32_t i = 0; i < feed->slot_count; i++) {
         void *memory;
-        if (feed->device->ops->alloc(feed->device, slot_bytes, &memory) < 0)
+        feed->device->ops->dealloc(feed->device, feed->slots[i].memory);
+        feed->slots[i].memory = NULL;
+        if (feed->device->ops->alloc(feed->device, slot_bytes > 0 ? slot_bytes : 1, &memory) < 0)
             return tr_device_failed(feed->device, error);
         feed->slots[i].memory = memory;
     }
     feed->slot_bytes = slot_bytes;
     return 0;
+}
+
+/* A rank that has had no rows knows no size, and needs a place for its batches without rows. */
+static int make_slots(struct tr_feed *feed, const struct tr_source *source, struct tr_error *error)
+{
+    size_t slot_bytes = source->batch_bytes_max(source->cookie);
+    if (slot_bytes == 0 && feed->slots[0].memory)
+        return 0;
+    return allocate_slots(feed, slot_bytes, error);
 }
 
 /* Room for the records of a source that lends them. A batch has no more rows than its slot. */
@@ -235,8 +246,7 @@ static int retire(struct tr_feed *feed, const struct tr_source *source, bool all
 static int claim_slot(struct tr_feed *feed, const struct tr_source *source,
                       const struct penstock_batch *batch, struct tr_error *error)
 {
-    if (feed->slot_bytes == 0 &&
-        allocate_slots(feed, source->batch_bytes_max(source->cookie), error) < 0)
+    if (feed->slot_bytes == 0 && make_slots(feed, source, error) < 0)
         return -1;
     if (batch->stride_bytes > 0 && feed->records_bytes == 0 &&
         allocate_records(feed, batch, error) < 0)

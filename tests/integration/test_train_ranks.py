@@ -171,12 +171,12 @@ def test_ranks_with_data_of_their_own_see_every_row_once(run_penstock, penstock,
     assert seen_by(said[0][0]) == expected
 
 
-@pytest.mark.parametrize("share", ("objects", "own"))
-def test_linear_learner_of_data_of_its_own(penstock, rows, tmp_path, share):
+@pytest.mark.parametrize("share, device", (("objects", "cpu"), ("own", "delayed")))
+def test_linear_learner_of_data_of_its_own(penstock, rows, tmp_path, share, device):
     """Not the batches of one rank, but a good model, and ends of epochs that all agree on."""
     folders = own_folders(rows, tmp_path, 4) if share == "own" else [rows[0]] * 4
     validation = [rows[1], *folders[-1:] * 3] if share == "own" else [rows[1]] * 4
-    more = ["--hp", "epochs=8", "--share", share, "--model-dir", tmp_path / "many"]
+    more = ["--hp", "epochs=8", "--share", share, "--model-dir", tmp_path / "many", "--device", device]
     with Ranks([command(penstock, data, "linear-learner", *more) for data in zip(folders, validation)]) as ranks:
         codes, said = ranks.wait()
     assert codes == [0] * 4, said
