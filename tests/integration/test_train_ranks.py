@@ -18,6 +18,7 @@ from conftest import free_port, started
 from csv_rows import write_rows
 from pipe_writer import PipeWriter
 from safetensors.numpy import load_file
+from sdk import write_numpy_to_dense_tensor
 
 COMMON = ["--content-type", "text/csv;label_size=1", "--device", "cpu"]
 PREDICTOR = ["predictor_type=binary_classifier", "mini_batch_size=20", "epochs=3"]
@@ -169,6 +170,37 @@ def test_ranks_with_data_of_their_own_see_every_row_once(run_penstock, penstock,
         codes, said = ranks.wait()
     assert codes == [0] * count, said
     assert seen_by(said[0][0]) == expected
+
+
+@pytest.mark.parametrize(
+    "options",
+    (
+        ["--share", "objects", "--split-objects", "bytes"],
+        ["--share", "objects", "--split-objects", "bytes", "--shuffle-seed", "3"],
+        ["--shuffle-seed", "3", "--shuffle-rows", "400"],
+    ),
+    ids=" ".join,
+)
+def test_parts_of_objects_and_shuffled_rows_are_seen_once(run_penstock, penstock, tmp_path, options):
+    """recordio-protobuf by the SDK's writer: its records are found from any byte."""
+    draw = numpy.random.default_rng(9)
+    data = tmp_path / "data"
+    data.mkdir()
+    for shard in range(3):
+        features = draw.normal(size=(2000 + 377 * shard, 6)).astype("float32")
+        with open(data / f"{shard}.rec", "wb") as out:
+            write_numpy_to_dense_tensor(out, features, features[:, 0])
+    words = [penstock, "train", "--algorithm", "pca", "--train", data, "--device", "cpu"]
+    for assignment in ALGORITHMS["pca"]:
+        words += ["--hp", assignment]
+    words = [str(word) for word in words]
+    expected = seen_by(run_penstock(words[1:]).ok().stdout)
+    assert expected.startswith("7131,")
+    for count in (2, 4):
+        with Ranks([[*words, *options]] * count) as ranks:
+            codes, said = ranks.wait()
+        assert codes == [0] * count, said
+        assert seen_by(said[0][0]) == expected
 
 
 @pytest.mark.parametrize("share, device", (("objects", "cpu"), ("own", "delayed")))
