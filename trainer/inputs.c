@@ -190,19 +190,14 @@ void tr_inputs_counters(const struct tr_inputs *inputs, enum tr_channel channel,
 /* --- failures and warnings -----------------------------------------------------------------------
  */
 
-int tr_inputs_interrupted(struct tr_error *error)
-{
-    return tr_fail(error, "stopped by signal %d before the end; no model was written",
-                   ps_stop_signal());
-}
-
 int tr_inputs_failed(const struct tr_inputs *inputs, enum tr_channel channel,
                      struct tr_error *error)
 {
     const struct penstock_error *last =
         penstock_last_error(inputs->stream, inputs->of[channel].channel_no);
     if (ps_stop_signal())
-        return tr_inputs_interrupted(error);
+        return tr_fail(error, "stopped by signal %d before the end; no model was written",
+                       ps_stop_signal());
     return tr_fail(error, "%s", last->message);
 }
 

@@ -44,8 +44,7 @@ int tr_inputs_state(const struct tr_inputs *inputs, enum tr_channel channel,
 void tr_inputs_counters(const struct tr_inputs *inputs, enum tr_channel channel,
                         struct penstock_counters *counters);
 
-/* Fills *error with why a signal, or the channel, ended the run. Returns -1. */
-int tr_inputs_interrupted(struct tr_error *error);
+/* Fills *error with why the channel, or a signal, ended the run. Returns -1. */
 int tr_inputs_failed(const struct tr_inputs *inputs, enum tr_channel channel,
                      struct tr_error *error);
 
