@@ -248,6 +248,8 @@ $B/tests/unit/test_faults: LD_FLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc c
 
 $B/tests/unit/test_job_faults: LD_FLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc strdup strndup asprintf)
 
+$B/tests/unit/test_pipe_reader: LD_FLAGS += -Wl,--wrap=poll
+
 $B/tests/unit/test_group_tcp: LD_FLAGS += $(patsubst %,-Wl$(comma)--wrap=%,send recv sendmsg recvmsg)
 
 # A fuzz target with a main that replays its corpus: an ordinary test with any compiler.

@@ -234,8 +234,10 @@ static enum step read_some(struct fifo *fifo, uint8_t *into, size_t room_bytes,
 
     if (got > 0)
         take_bytes(fifo, (size_t)got);
-    else if (got == 0 && (fifo->has_writer || is_hung_up(fifo)))
+    else if (got == 0 && fifo->has_writer)
         return STEP_END;
+    else if (got == 0 && is_hung_up(fifo))
+        fifo->has_writer = true; /* it may have come since we read: what it left is read now */
     else if (got < 0 && errno != EAGAIN && errno != EINTR)
         return read_failed(fifo, errno, error);
     else if (got == 0 || errno == EAGAIN) {

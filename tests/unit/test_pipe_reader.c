@@ -14,9 +14,27 @@
 #include "tests/unit/fifo_fixture.h"
 #include "tests/unit/stream_fixture.h"
 
+#include <poll.h>
 #include <signal.h>
 
 #define PLAIN "application/octet-stream"
+
+/* ---- a reader that the machine leaves alone between two looks ---- */
+
+static const char *awaited_fifo; /* set before the stream is opened; NULL: nothing is late */
+
+int __real_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
+
+/* Whether a FIFO's writer has gone is asked when its FIFO is gone as well. */
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+    bool asks = count == 1 && fds->events == 0 && timeout_ms == 0;
+
+    for (int i = 0; asks && awaited_fifo && access(awaited_fifo, F_OK) == 0 && i < 5000; i++)
+        pause_ms(1);
+    return __real_poll(fds, count, timeout_ms);
+}
 
 static struct penstock *open_fifos(const struct writer *w, bool recordio, struct how how)
 {
@@ -164,6 +182,31 @@ static void test_an_empty_fifo_is_an_epoch_without_rows(void **state)
             assert_int_equal(batch->epoch, 1);
         penstock_release(stream, batch);
     }
+    penstock_close(&stream);
+    writer_end(&w);
+}
+
+/* The reader finds nothing; the writer comes, writes all and goes; the reader sees that it has
+ * gone.
+ */
+static void test_a_writer_that_is_gone_before_the_next_look_is_not_missed(void **state)
+{
+    (void)state;
+    static const char rows[] = "1,2\n3,4\n";
+    struct writer w = writer_of(rows, strlen(rows), 1);
+    struct scratch_name fifo = fifo_path(&w, 0);
+    const struct penstock_batch *batch;
+
+    w.polls = true; /* it comes after the reader's first look */
+    awaited_fifo = fifo.text;
+    writer_start(&w);
+    struct penstock *stream = open_fifos(&w, false, (struct how){.epochs = 1});
+
+    assert_int_equal(penstock_next(stream, 0, -1, &batch), PENSTOCK_OK);
+    assert_int_equal(batch->rows, 2);
+    penstock_release(stream, batch);
+    assert_int_equal(penstock_next(stream, 0, -1, &batch), PENSTOCK_EPOCH_END);
+    awaited_fifo = NULL;
     penstock_close(&stream);
     writer_end(&w);
 }
@@ -536,6 +579,7 @@ int main(void)
         cmocka_unit_test(test_an_end_inside_a_record_is_an_error),
         cmocka_unit_test(test_a_bad_record_ends_the_reading),
         cmocka_unit_test(test_an_empty_fifo_is_an_epoch_without_rows),
+        cmocka_unit_test(test_a_writer_that_is_gone_before_the_next_look_is_not_missed),
         cmocka_unit_test(test_bytes_without_a_record_are_an_error),
         cmocka_unit_test(test_plain_bytes_of_three_epochs),
         cmocka_unit_test(test_a_full_ring_waits_for_its_consumer),
