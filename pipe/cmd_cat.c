@@ -215,17 +215,20 @@ static int parse(struct command *command, int argc, char **argv)
 
 /* ---- the copy ---- */
 
-/* Returns 0 or an errno. A pipe that is full is waited for. */
+/* Returns 0 or an errno. A pipe that is full is waited for here, where a signal is seen, and not in
+ * a write that began just after one. */
 static int send_all(struct ps_outlet *outlet)
 {
-    int sys_errno;
+    int sys_errno = EAGAIN;
 
-    while ((sys_errno = ps_outlet_send(outlet, 0)) == EAGAIN || sys_errno == EINTR) {
+    while (sys_errno == EAGAIN || sys_errno == EINTR) {
         struct pollfd wait = {.fd = STDOUT_FILENO, .events = POLLOUT};
+        int found = poll(&wait, 1, 1000);
 
         if (ps_stop_signal())
             return EINTR;
-        poll(&wait, 1, 1000);
+        if (found > 0)
+            sys_errno = ps_outlet_send(outlet, 0);
     }
     return sys_errno;
 }
