@@ -10,6 +10,9 @@
 /* After a row that is not for bulk decoding so many go the plain way, doubled each time. */
 #define BULK_PAUSE_MIN_ROWS 8u
 #define BULK_PAUSE_MAX_ROWS 1024u
+/* Of a row, whose plan takes memory for each: a text that is no row, or a damaged state, is to be
+ * an error and not gigabytes. */
+#define COLUMNS_MAX (1u << 24)
 
 static enum fmt_rc csv_decode(struct fmt_decoder *decoder, const struct fmt_span *span,
                               struct fmt_rows *out, struct fmt_error *error)
@@ -72,7 +75,7 @@ static enum fmt_rc csv_learn(const struct fmt_options *options, const uint8_t *i
     const uint8_t *row = csv_skip_blank_lines(&d, in, end);
     size_t columns = row == end ? 0 : fmt_csv_count_fields(&d, row, end);
     size_t offset = (size_t)(row - in);
-    if (columns > INT32_MAX)
+    if (columns > COLUMNS_MAX)
         return fmt_fail(error, offset, 0, "the row has %zu columns: too many", columns);
     return learn_columns(own, (uint32_t)columns, offset, shape, error);
 }
@@ -88,7 +91,7 @@ static size_t csv_learnt(const struct fmt_options *options, const struct fmt_sha
 static enum fmt_rc csv_learn_again(const struct fmt_options *options, const uint32_t *words,
                                    size_t count, struct fmt_shape *shape, struct fmt_error *error)
 {
-    if (count != 1 || words[0] > INT32_MAX)
+    if (count != 1 || words[0] > COLUMNS_MAX)
         return fmt_fail(error, 0, 0, "not what a first row of CSV tells");
     return learn_columns(options->own, words[0], 0, shape, error);
 }
