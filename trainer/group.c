@@ -84,6 +84,14 @@ int tr_group_sum_on(struct tr_group *group, struct tr_device *device, void *valu
                               : sum_by_host(group, device, values, n, type, error);
 }
 
+int tr_group_sum_gradients(struct tr_group *group, struct tr_device *device, float *gradients,
+                           size_t n, uint32_t rows, struct tr_error *error)
+{
+    if (rows == 0 && device->ops->zero(device, gradients, n * sizeof *gradients) < 0)
+        return tr_device_failed(device, error);
+    return tr_group_sum_on(group, device, gradients, n, TR_NUMBER_FLOAT, error);
+}
+
 int tr_group_fold_on(struct tr_group *group, struct tr_device *device, void *values, size_t n,
                      enum tr_number type, struct tr_error *error)
 {

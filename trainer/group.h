@@ -106,6 +106,11 @@ int tr_group_sum(struct tr_group *group, void *values, size_t n, enum tr_number 
 int tr_group_sum_on(struct tr_group *group, struct tr_device *device, void *values, size_t n,
                     enum tr_number type, struct tr_error *error);
 
+/* Together: gradients of all rows of a batch. That of a rank without rows was not written to, and
+ * is nothing. */
+int tr_group_sum_gradients(struct tr_group *group, struct tr_device *device, float *gradients,
+                           size_t n, uint32_t rows, struct tr_error *error);
+
 /* Together: the sums go to rank 0 alone, and the others' values become zero. Device memory. */
 int tr_group_fold_on(struct tr_group *group, struct tr_device *device, void *values, size_t n,
                      enum tr_number type, struct tr_error *error);

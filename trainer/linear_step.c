@@ -190,23 +190,13 @@ static double learning_rate_of_step(const struct tr_linear_config *config, doubl
     return fmax(now, fmin(config->lr_minimum, rate));
 }
 
-/* The gradient of the whole batch, of which this rank may have no rows. */
-static int sum_gradients(struct tr_linear *model, const struct tr_linear_rows *rows,
-                         struct tr_error *error)
-{
-    struct tr_device *device = model->device;
-    if (rows->count == 0 &&
-        device->ops->zero(device, model->w.gradient, model->gradient_floats * sizeof(float)) < 0)
-        return tr_device_failed(device, error);
-    return tr_group_sum_on(model->config.group, device, model->w.gradient, model->gradient_floats,
-                           TR_NUMBER_FLOAT, error);
-}
-
 int tr_linear_step(struct tr_linear *model, const struct tr_linear_rows *rows,
                    struct tr_error *error)
 {
     const struct tr_linear_config *config = &model->config;
-    if (run(model, rows, TR_SUMS_TRAIN, error) < 0 || sum_gradients(model, rows, error) < 0)
+    if (run(model, rows, TR_SUMS_TRAIN, error) < 0 ||
+        tr_group_sum_gradients(config->group, model->device, model->w.gradient,
+                               model->gradient_floats, rows->count, error) < 0)
         return -1;
     for (uint32_t i = 0; i < config->models; i++) {
         struct tr_linear_rates rates = tr_linear_rates_of(config, i);

@@ -438,17 +438,6 @@ static int run_batch(struct tr_net *net, const struct tr_net_rows *rows, bool le
     return 0;
 }
 
-/* The gradient of the whole batch, of which this rank may have no rows. */
-static int sum_gradients(struct tr_net *net, const struct tr_net_rows *rows, struct tr_error *error)
-{
-    struct tr_device *device = net->device;
-    if (rows->count == 0 &&
-        device->ops->zero(device, net->gradient, net->parameter_count * sizeof(float)) < 0)
-        return tr_device_failed(device, error);
-    return tr_group_sum_on(net->config.group, device, net->gradient, net->parameter_count,
-                           TR_NUMBER_FLOAT, error);
-}
-
 /* One optimizer step on n parameters from `at` on. */
 static int update(struct tr_net *net, size_t at, size_t n, double learning_rate, double wd)
 {
@@ -476,7 +465,9 @@ int tr_net_step(struct tr_net *net, const struct tr_net_rows *rows, double learn
                 struct tr_error *error)
 {
     const struct tr_plan *plan = &net->config.plan;
-    if (run_batch(net, rows, true, error) < 0 || sum_gradients(net, rows, error) < 0)
+    if (run_batch(net, rows, true, error) < 0 ||
+        tr_group_sum_gradients(net->config.group, net->device, net->gradient, net->parameter_count,
+                               rows->count, error) < 0)
         return -1;
     if (update(net, 0, plan->weight_count, learning_rate, net->config.wd) < 0 ||
         update(net, plan->weight_count, plan->bias_count, learning_rate, 0.0) < 0)
