@@ -2,11 +2,12 @@
 /* trainer/blas.c - see blas.h. */
 #include "trainer/blas.h"
 
+#include "trainer/symbols.h"
+
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define LIBRARY "libopenblas.so.0"
 #define LAPACK "liblapack.so.3"
@@ -21,23 +22,17 @@ static int wanted_threads(void)
     return (int)(count < THREADS_MAX ? count : THREADS_MAX);
 }
 
-static bool find(void *library, const char *name, void *function)
-{
-    void *found = dlsym(library, name);
-    memcpy(function, &found, sizeof found); /* POSIX's way from object to function */
-    return found != NULL;
-}
-
 static __typeof__(&openblas_set_num_threads) set_num_threads;
 
 /* OpenBLAS as distributions build it has LAPACK inside. */
 static void find_lapack(struct tr_blas *blas, void *library)
 {
-    if (find(library, "dsyevd_", &blas->dsyevd))
+    const struct tr_symbol dsyevd = {"dsyevd_", &blas->dsyevd};
+    if (!tr_symbols_find(library, &dsyevd, 1))
         return;
     void *lapack = dlopen(LAPACK, RTLD_NOW | RTLD_LOCAL);
     if (lapack)
-        find(lapack, "dsyevd_", &blas->dsyevd);
+        tr_symbols_find(lapack, &dsyevd, 1);
 }
 
 static bool load(struct tr_blas *blas, char *text, size_t text_bytes)
@@ -50,8 +45,10 @@ static bool load(struct tr_blas *blas, char *text, size_t text_bytes)
                  dlerror());
         return false;
     }
-    if (find(library, "openblas_set_num_threads", &set_num_threads) &&
-        find(library, "cblas_ssyrk", &blas->ssyrk) && find(library, "cblas_sgemm", &blas->sgemm)) {
+    const struct tr_symbol symbols[] = {{"openblas_set_num_threads", &set_num_threads},
+                                        {"cblas_ssyrk", &blas->ssyrk},
+                                        {"cblas_sgemm", &blas->sgemm}};
+    if (!tr_symbols_find(library, symbols, sizeof symbols / sizeof *symbols)) {
         find_lapack(blas, library);
         return true;
     }

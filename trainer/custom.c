@@ -6,6 +6,7 @@
 #include "trainer/device_use.h"
 #include "trainer/model.h"
 #include "trainer/penstock_model.h"
+#include "trainer/symbols.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -175,9 +176,8 @@ static int open_library(struct custom *m, struct tr_error *error)
     m->library = dlopen(m->hyper.library, RTLD_NOW | RTLD_LOCAL);
     if (!m->library)
         return tr_fail(error, "hyperparameter library: %s", dlerror());
-    void *symbol = dlsym(m->library, "penstock_model");
-    memcpy(&entry, &symbol, sizeof entry); /* POSIX's way from object to function */
-    const struct penstock_model_ops *ops = symbol ? entry() : NULL;
+    const struct tr_symbol symbol = {"penstock_model", &entry};
+    const struct penstock_model_ops *ops = tr_symbols_find(m->library, &symbol, 1) ? NULL : entry();
     if (!ops)
         return tr_fail(error, "hyperparameter library: %s gives no penstock_model",
                        m->hyper.library);

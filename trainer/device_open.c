@@ -3,6 +3,7 @@
  * the CUDA plug-in with dlopen, so that the program itself needs neither CUDA nor a driver.
  */
 #include "trainer/device.h"
+#include "trainer/symbols.h"
 
 #include <dlfcn.h>
 #include <limits.h>
@@ -60,8 +61,8 @@ static const struct tr_device_ops *cuda_ops(char *why, size_t why_bytes)
     void *plugin = open_plugin(why, why_bytes);
     if (!plugin)
         return NULL;
-    *(void **)&entry = dlsym(plugin, TR_CUDA_SYMBOL);
-    if (!entry) {
+    const struct tr_symbol symbol = {TR_CUDA_SYMBOL, &entry};
+    if (tr_symbols_find(plugin, &symbol, 1)) {
         snprintf(why, why_bytes, "the CUDA plug-in has no symbol " TR_CUDA_SYMBOL);
         return NULL;
     }
