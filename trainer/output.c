@@ -74,19 +74,18 @@ int tr_output_sink(void *cookie, const void *bytes, size_t len_bytes)
 
 void tr_output_flush(struct tr_output *output)
 {
-    if (output->sys_errno == 0 && (fflush(output->file) != 0 || fsync(fileno(output->file)) < 0))
+    if (output->sys_errno == 0 && fflush(output->file) != 0)
+        output->sys_errno = errno;
+    if (output->sys_errno == 0 && ferror(output->file))
+        output->sys_errno = EIO; /* a write that went unnoticed; its reason is gone */
+    if (output->sys_errno == 0 && fsync(fileno(output->file)) < 0)
         output->sys_errno = errno;
 }
 
 int tr_output_close(struct tr_output *output, struct tr_error *error)
 {
+    tr_output_flush(output);
     int sys_errno = output->sys_errno;
-    if (fflush(output->file) != 0 && sys_errno == 0)
-        sys_errno = errno;
-    if (ferror(output->file) && sys_errno == 0)
-        sys_errno = EIO; /* a write that went unnoticed; its reason is gone */
-    if (sys_errno == 0 && fsync(fileno(output->file)) < 0)
-        sys_errno = errno;
     if (fclose(output->file) != 0 && sys_errno == 0)
         sys_errno = errno;
     output->file = NULL;
