@@ -2,6 +2,8 @@
 /* trainer/batch_join.c - see trainer/batch_join.h. */
 #include "trainer/batch_join.h"
 
+#include "formats/fmt.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,16 +24,13 @@ struct head {
 
 enum { PART_FEATURES, PART_LABELS, PART_WEIGHTS, PART_ENDS, PART_COLUMNS, PART_VALUES, PART_COUNT };
 
-static size_t value_bytes(uint32_t type)
-{
-    return type == PENSTOCK_UINT8 ? 1 : type == PENSTOCK_FLOAT64 ? 8 : 4;
-}
-
 /* Bytes of each part. */
 static void measure(const struct head *h, size_t sizes[PART_COUNT])
 {
     size_t rows = h->rows;
-    sizes[PART_FEATURES] = h->is_sparse ? 0 : rows * h->feature_dim * value_bytes(h->type);
+    sizes[PART_FEATURES] =
+        h->is_sparse ? 0
+                     : rows * h->feature_dim * fmt_feature_bytes((enum fmt_feature_type)h->type);
     sizes[PART_LABELS] = rows * h->label_dim * sizeof(float);
     sizes[PART_WEIGHTS] = h->is_weighted ? rows * sizeof(float) : 0;
     sizes[PART_ENDS] = h->is_sparse ? rows * sizeof(uint32_t) : 0;
