@@ -205,24 +205,19 @@ static int get_place(const struct tr_keeper *keeper, enum tr_channel channel,
     return tr_inputs_state(keeper->inputs, channel, text, error);
 }
 
-/* Where the training channel is: of batches of its own, before the one that was fetched ahead. */
+/* Behind what the training channel has brought; none while its first rows are played again. */
 static int get_training_place(const struct tr_keeper *keeper, char text[PENSTOCK_STATE_BYTES],
                               struct tr_error *error)
 {
-    bool in_head = keeper->head && !tr_head_is_past(keeper->head);
     text[0] = '\0';
-    if (keeper->trains->in_pass && is_own(keeper, TR_CHANNEL_TRAIN)) {
-        memcpy(text, keeper->fetched, PENSTOCK_STATE_BYTES);
+    if (keeper->head && !tr_head_is_past(keeper->head))
         return 0;
-    }
-    return in_head ? 0 : get_place(keeper, TR_CHANNEL_TRAIN, text, error);
+    return get_place(keeper, TR_CHANNEL_TRAIN, text, error);
 }
 
 int tr_keeper_fetches(struct tr_keeper *keeper, struct tr_error *error)
 {
-    bool in_head = keeper->head && !tr_head_is_past(keeper->head);
-    keeper->fetched[0] = '\0';
-    return in_head ? 0 : get_place(keeper, TR_CHANNEL_TRAIN, keeper->fetched, error);
+    return get_training_place(keeper, keeper->fetched, error);
 }
 
 /* The test channel is read once, at the end: it has no place but its beginning. */
@@ -230,7 +225,9 @@ static int get_places(const struct tr_keeper *keeper, char (*texts)[PENSTOCK_STA
                       struct tr_error *error)
 {
     texts[TR_CHANNEL_TEST][0] = '\0';
-    if (get_training_place(keeper, texts[TR_CHANNEL_TRAIN], error) < 0)
+    if (keeper->trains->in_pass && is_own(keeper, TR_CHANNEL_TRAIN)) /* not of what is ahead */
+        memcpy(texts[TR_CHANNEL_TRAIN], keeper->fetched, PENSTOCK_STATE_BYTES);
+    else if (get_training_place(keeper, texts[TR_CHANNEL_TRAIN], error) < 0)
         return -1;
     if (!keeper->evaluates)
         return get_place(keeper, TR_CHANNEL_VALIDATION, texts[TR_CHANNEL_VALIDATION], error);
