@@ -170,14 +170,14 @@ struct command {
 /* --- values --------------------------------------------------------------------------------------
  */
 
-static int set_decode_threads(struct tr_train_options *options, const char *name, const char *value,
-                              struct tr_error *error)
+static int take_count(const char *name, const char *value, uint32_t most, uint32_t *out,
+                      struct tr_error *error)
 {
     struct penstock_error why;
     uint64_t number;
-    if (ps_option_number(name, value, 1, 256, &number, &why) != PENSTOCK_OK)
+    if (ps_option_number(name, value, 1, most, &number, &why) != PENSTOCK_OK)
         return tr_fail(error, "%s", why.message);
-    options->stream.config.decode_threads = (uint32_t)number;
+    *out = (uint32_t)number;
     return 0;
 }
 
@@ -198,17 +198,6 @@ static int set_checkpoint_every(struct tr_train_options *options, const char *na
     return 0;
 }
 
-static int set_keep(struct tr_train_options *options, const char *name, const char *value,
-                    struct tr_error *error)
-{
-    struct penstock_error why;
-    uint64_t number;
-    if (ps_option_number(name, value, 1, UINT32_MAX, &number, &why) != PENSTOCK_OK)
-        return tr_fail(error, "%s", why.message);
-    options->checkpoint_keep = (uint32_t)number;
-    return 0;
-}
-
 /* Of every channel; in a container each channel says it. */
 static int set_share(struct tr_train_options *options, const char *value, struct tr_error *error)
 {
@@ -222,17 +211,6 @@ static int set_share(struct tr_train_options *options, const char *value, struct
         return 0;
     }
     return tr_fail(error, "--share: '%s' is none of rows, objects, own", value);
-}
-
-static int set_rank_timeout(struct command *command, const char *name, const char *value,
-                            struct tr_error *error)
-{
-    struct penstock_error why;
-    uint64_t number;
-    if (ps_option_number(name, value, 1, 86400, &number, &why) != PENSTOCK_OK)
-        return tr_fail(error, "%s", why.message);
-    command->rank_timeout_s = (uint32_t)number;
-    return 0;
 }
 
 static int add_uri(struct tr_channel_options *channel, const char *name, const char *uri,
@@ -282,7 +260,7 @@ static int take_rank_option(struct command *command, const char *name, enum opti
     case OPTION_SHARE:
         return set_share(&command->options, value, error);
     case OPTION_RANK_TIMEOUT:
-        return set_rank_timeout(command, name, value, error);
+        return take_count(name, value, 86400, &command->rank_timeout_s, error);
     default:
         return take_stream_option(&command->options, name, id, value, error);
     }
@@ -333,7 +311,7 @@ static int take_option(struct command *command, const char *name, enum option_id
     case OPTION_CHECKPOINT_EVERY:
         return set_checkpoint_every(options, name, value, error);
     case OPTION_KEEP:
-        return set_keep(options, name, value, error);
+        return take_count(name, value, UINT32_MAX, &options->checkpoint_keep, error);
     case OPTION_CHANGED_DATA:
         options->changed_data = true;
         return 0;
@@ -344,7 +322,7 @@ static int take_option(struct command *command, const char *name, enum option_id
         options->metrics_json = value;
         return 0;
     case OPTION_DECODE_THREADS:
-        return set_decode_threads(options, name, value, error);
+        return take_count(name, value, 256, &options->stream.config.decode_threads, error);
     case OPTION_HEADROOM:
         options->headroom = true;
         return 0;
