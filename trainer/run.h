@@ -40,9 +40,8 @@ struct tr_run {
     bool lets_go;                /* of batches that it has been through */
 };
 
-/* The steps of a channel, whose batches come from `inner`. */
-void tr_run_step_through(struct tr_run *run, enum tr_channel channel,
-                         const struct tr_source *inner);
+/* What the batches of all channels come through; those of training from `train`. */
+void tr_run_step_through(struct tr_run *run, const struct tr_source *train);
 
 /* Together: runs one epoch of a channel through the model; *pass receives what came of it, on all
  * ranks. `trained` is the epoch's training, if that is over. */

@@ -202,11 +202,12 @@ static int fetches(void *cookie, struct tr_error *error)
     return tr_keeper_fetches(&run->keeper, error);
 }
 
-void tr_run_step_through(struct tr_run *run, enum tr_channel channel, const struct tr_source *inner)
+static struct tr_steps steps_of(struct tr_run *run, enum tr_channel channel,
+                                const struct tr_source *inner)
 {
     bool shared = run->options->channels[channel].share == TR_SHARE_ROWS;
     bool trains = channel == TR_CHANNEL_TRAIN;
-    run->steps[channel] = (struct tr_steps){
+    return (struct tr_steps){
         .group = run->group,
         .kind = shared ? TR_STEPS_SHARED : TR_STEPS_OWN,
         .inner = *inner,
@@ -214,6 +215,15 @@ void tr_run_step_through(struct tr_run *run, enum tr_channel channel, const stru
         .events = {run, says, between, trains && run->keeper.keeps ? fetches : NULL},
         .like = tr_head_batch(run->head, 0),
     };
+}
+
+void tr_run_step_through(struct tr_run *run, const struct tr_source *train)
+{
+    run->steps[TR_CHANNEL_TRAIN] = steps_of(run, TR_CHANNEL_TRAIN, train);
+    for (int i = TR_CHANNEL_VALIDATION; i < TR_CHANNEL_COUNT; i++) {
+        const struct tr_source held_out = tr_inputs_source(&run->inputs, (enum tr_channel)i);
+        run->steps[i] = steps_of(run, (enum tr_channel)i, &held_out);
+    }
 }
 
 /* --- a pass --------------------------------------------------------------------------------------

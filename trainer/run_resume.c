@@ -63,10 +63,7 @@ int tr_run_go_on(struct tr_run *run, struct tr_error *error)
     tr_inputs_close(&run->inputs);
     if (tr_inputs_open(&run->inputs, run->options, run->device, error) < 0)
         return -1;
-    for (int i = 0; i < TR_CHANNEL_COUNT; i++) {
-        const struct tr_source source = tr_inputs_source(&run->inputs, (enum tr_channel)i);
-        if (tr_inputs_has(&run->inputs, (enum tr_channel)i))
-            tr_run_step_through(run, (enum tr_channel)i, &source);
-    }
+    const struct tr_source train = tr_inputs_source(&run->inputs, TR_CHANNEL_TRAIN);
+    tr_run_step_through(run, &train);
     return 0;
 }

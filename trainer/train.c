@@ -191,13 +191,8 @@ static int begin(struct tr_run *run, struct tr_error *error)
                                      .trains = &run->steps[TR_CHANNEL_TRAIN]};
     if (tr_keeper_agree(&run->keeper, run->feature_dim, error) < 0)
         return -1;
-    for (int i = 0; i < TR_CHANNEL_COUNT; i++) {
-        const struct tr_source source = i == TR_CHANNEL_TRAIN
-                                            ? tr_head_source(run->head)
-                                            : tr_inputs_source(&run->inputs, (enum tr_channel)i);
-        if (tr_inputs_has(&run->inputs, (enum tr_channel)i))
-            tr_run_step_through(run, (enum tr_channel)i, &source);
-    }
+    const struct tr_source train = tr_head_source(run->head);
+    tr_run_step_through(run, &train);
     return tr_run_go_on(run, error);
 }
 
