@@ -8,16 +8,22 @@
 /* --- checkpoints ---------------------------------------------------------------------------------
  */
 
-/* Rows and bytes of all ranks become rank 0's, and the others begin at none. */
-static int fold_pass(struct tr_group *group, struct tr_pass *pass, struct tr_error *error)
+/* Rows and bytes of all ranks, on all. */
+static int sum_pass(struct tr_group *group, struct tr_pass *pass, struct tr_error *error)
 {
     uint64_t words[] = {pass->rows, pass->batch_bytes};
-    bool mine = tr_group_rank(group) == 0;
     if (tr_group_sum(group, words, 2, TR_NUMBER_WORD, error) < 0)
         return -1;
-    pass->rows = mine ? words[0] : 0;
-    pass->batch_bytes = mine ? words[1] : 0;
+    pass->rows = words[0];
+    pass->batch_bytes = words[1];
     return 0;
+}
+
+/* Rank 0 has counted for all. */
+static void leave_to_first(const struct tr_group *group, struct tr_pass *pass)
+{
+    if (tr_group_rank(group) > 0)
+        pass->rows = pass->batch_bytes = 0;
 }
 
 int tr_run_save(struct tr_run *run, const struct tr_progress *progress, struct tr_error *unsaved,
@@ -51,11 +57,15 @@ static int progress_of(struct tr_run *run, const struct tr_pass *trained,
                        struct tr_progress *progress, struct tr_error *error)
 {
     *progress = (struct tr_progress){.epoch = run->epoch, .validates = trained != NULL};
-    if (run->keeper.keeps && !trained && fold_pass(run->group, &run->pass, error) < 0)
+    if (trained) {
+        progress->pass = *trained;
+        return 0;
+    }
+    if (sum_pass(run->group, &run->pass, error) < 0)
         return -1;
-    progress->pass = trained ? *trained : run->pass;
-    if (!trained)
-        progress->pass.seconds = tr_now_s() - run->pass_from_s;
+    progress->pass = run->pass;
+    progress->pass.seconds = tr_now_s() - run->pass_from_s;
+    leave_to_first(run->group, &run->pass);
     return 0;
 }
 
@@ -242,20 +252,8 @@ static void begin_pass(struct tr_run *run, enum tr_channel channel, uint32_t epo
         run->pass = run->progress.pass;
         run->pass_from_s -= run->pass.seconds;
         run->goes_on = false;
-        if (tr_group_rank(run->group) > 0) /* rank 0 has counted for all */
-            run->pass.rows = run->pass.batch_bytes = 0;
+        leave_to_first(run->group, &run->pass);
     }
-}
-
-/* Rows and bytes of all ranks, on all. */
-static int sum_pass(struct tr_group *group, struct tr_pass *pass, struct tr_error *error)
-{
-    uint64_t words[] = {pass->rows, pass->batch_bytes};
-    if (tr_group_sum(group, words, 2, TR_NUMBER_WORD, error) < 0)
-        return -1;
-    pass->rows = words[0];
-    pass->batch_bytes = words[1];
-    return 0;
 }
 
 /* Why the feeding ended before the pass did. Returns -1. */
