@@ -159,22 +159,31 @@ static int find_own(const struct wishes *wishes, struct tr_ranks *ranks, struct 
     return 1;
 }
 
-/* torchrun, and what sets the same variables. torchrun's own store listens at MASTER_PORT. */
-static int find_torchrun(const struct wishes *wishes, struct tr_ranks *ranks,
-                         struct tr_error *error)
+/* What a launcher says of the rank among all and, if it does, among those of this host. */
+static int read_launched(struct value rank, struct value count, struct value local_rank,
+                         struct value local_count, struct tr_ranks *ranks, struct tr_error *error)
 {
-    struct value rank = variable("RANK");
-    struct value count = variable("WORLD_SIZE");
-    struct value local_rank = variable("LOCAL_RANK");
-    struct value host = variable("MASTER_ADDR");
-    uint64_t port;
     if (!rank.text && !count.text)
         return 0;
     if (read_place(rank, count, &ranks->rank, &ranks->count, error) < 0)
         return -1;
-    if (local_rank.text && read_place(local_rank, variable("LOCAL_WORLD_SIZE"), &ranks->local_rank,
-                                      &ranks->local_count, error) < 0)
+    if (local_rank.text &&
+        read_place(local_rank, local_count, &ranks->local_rank, &ranks->local_count, error) < 0)
         return -1;
+    return 1;
+}
+
+/* torchrun, and what sets the same variables. torchrun's own store listens at MASTER_PORT. */
+static int find_torchrun(const struct wishes *wishes, struct tr_ranks *ranks,
+                         struct tr_error *error)
+{
+    struct value count = variable("WORLD_SIZE");
+    struct value host = variable("MASTER_ADDR");
+    uint64_t port;
+    int found = read_launched(variable("RANK"), count, variable("LOCAL_RANK"),
+                              variable("LOCAL_WORLD_SIZE"), ranks, error);
+    if (found <= 0)
+        return found;
     if (ranks->count > 1 && !wishes->master.text) {
         if (read_number(variable("MASTER_PORT"), 1, UINT16_MAX - 1, &port, error) < 0)
             return -1;
@@ -195,18 +204,13 @@ static int find_torchrun(const struct wishes *wishes, struct tr_ranks *ranks,
 static int find_open_mpi(const struct wishes *wishes, struct tr_ranks *ranks,
                          struct tr_error *error)
 {
-    struct value rank = variable("OMPI_COMM_WORLD_RANK");
-    struct value count = variable("OMPI_COMM_WORLD_SIZE");
-    struct value local_rank = variable("OMPI_COMM_WORLD_LOCAL_RANK");
     struct value space = variable("PMIX_NAMESPACE");
+    int found = read_launched(variable("OMPI_COMM_WORLD_RANK"), variable("OMPI_COMM_WORLD_SIZE"),
+                              variable("OMPI_COMM_WORLD_LOCAL_RANK"),
+                              variable("OMPI_COMM_WORLD_LOCAL_SIZE"), ranks, error);
     (void)wishes;
-    if (!rank.text && !count.text)
-        return 0;
-    if (read_place(rank, count, &ranks->rank, &ranks->count, error) < 0)
-        return -1;
-    if (local_rank.text && read_place(local_rank, variable("OMPI_COMM_WORLD_LOCAL_SIZE"),
-                                      &ranks->local_rank, &ranks->local_count, error) < 0)
-        return -1;
+    if (found <= 0)
+        return found;
     set_job(ranks, "mpi", NULL, space.text ? space.text : variable("OMPI_MCA_ess_base_jobid").text);
     snprintf(ranks->source, sizeof ranks->source,
              "Open MPI: OMPI_COMM_WORLD_RANK, OMPI_COMM_WORLD_SIZE");
