@@ -105,10 +105,11 @@ def test_a_slow_address_gets_less(host, io):
 
 
 def test_a_pause_of_the_consumer_makes_no_storm_of_connections(s3_server, bucket):
-    """Idle ones are dropped before the server would, and opened again for use, not for each part."""
+    """Idle ones are dropped before the server would, and opened again for use, not for each part. Without
+    hedges, which a busy machine would add to requests and connections."""
 
     def read(way, server):
-        job = dict(part_kib=128, connections=8, memory_mib=32, epochs=5, stall_ms=6000)
+        job = dict(part_kib=128, connections=8, memory_mib=32, epochs=5, stall_ms=6000, no_hedging=1)
         io, transport = way
         return digest(uri="s3://data", type=PLAIN, env=server.env, io=io, transport=transport, **job)
 
@@ -118,4 +119,4 @@ def test_a_pause_of_the_consumer_makes_no_storm_of_connections(s3_server, bucket
         for way, result in zip(ways, pool.map(read, ways, servers)):
             assert result.ok()["sha256_digest"] == hashlib.sha256(OBJECT * 5).hexdigest(), way
             assert result["gets"] == 5 * len(OBJECT) // (128 * KIB), way
-            assert 8 <= result["connections"] <= 16 + result["hedges"] and result["retries"] == 0, way
+            assert 8 <= result["connections"] <= 16 and result["retries"] == 0, way

@@ -103,7 +103,7 @@ def answer_when_told(race, sock, first, last):
 
 def run(hostile, first, second, io, **job):  # noqa: F811
     server = hostile(Race(first, second))
-    result = stream(server, io=io, transport="direct", **job).ok()
+    result = stream(server, hedging=True, io=io, transport="direct", **job).ok()
     assert result["digest"] == expected_digest(csv_rows(TEXT))
     assert result["retries"] == 0
     return server, result
@@ -189,7 +189,7 @@ def test_no_hedging_waits(hostile):  # noqa: F811
         sock.sendall(BODY[HALF:])
 
     server = hostile(Race(first, answer_rest))
-    result = stream(server, transport="direct", no_hedging=1).ok()
+    result = stream(server, transport="direct").ok()
     assert result["digest"] == expected_digest(csv_rows(TEXT))
     assert (result["hedges"], len(server.gets)) == (0, 1)
 

@@ -121,8 +121,9 @@ def hostile():
         server.close()
 
 
-def stream(server, **job):
-    job = dict(connections=1, part_kib=64, anonymous=1) | job
+def stream(server, hedging=False, **job):
+    """One request a part: a busy machine would have more of it where hedges are wanted."""
+    job = dict(connections=1, part_kib=64, anonymous=1) | ({} if hedging else {"no_hedging": 1}) | job
     return digest(uri="s3://bucket/", type="text/csv", env=server.env, **job)
 
 

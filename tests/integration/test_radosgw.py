@@ -95,7 +95,8 @@ def test_large_object_in_parts_equals_the_file(radosgw, tmp_path):
     client.create_bucket(Bucket="large")
     client.put_object(Bucket="large", Key="large.csv", Body=text.encode())
     want = digest(uri=tmp_path, type="text/csv").ok()
-    got = digest(uri="s3://large", type="text/csv", part_kib=256, connections=7, env=radosgw.env).ok()
+    job = dict(type="text/csv", part_kib=256, connections=7, no_hedging=1)
+    got = digest(uri="s3://large", env=radosgw.env, **job).ok()
     assert want["rows"] == 400_000
     assert got["digest"] == want["digest"]
     assert got["gets"] == -(-len(text) // (256 << 10))
