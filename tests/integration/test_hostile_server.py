@@ -74,7 +74,15 @@ class Server:
             sock.close()
 
     def close(self):
-        self.listener.close()
+        stop_listening(self.listener)
+
+
+def stop_listening(listener):
+    """Wakes the thread that accepts, too: its call would be made again after a signal, then of whatever
+    has the descriptor's number by now, and take connections away from the next test's server."""
+    if listener.fileno() >= 0:
+        listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
 
 
 def head(status, length, *fields):
@@ -434,7 +442,7 @@ def test_retry_after_is_heeded(hostile, transport, dated):
 @pytest.mark.parametrize("transport", ["direct", "curl"])
 def test_nobody_listens_any_more(hostile, transport):
     def script(server, sock, first, last):
-        server.listener.close()
+        server.close()
         return False
 
     result = stream(hostile(script), transport=transport)

@@ -216,7 +216,7 @@ class Middle:
                 pass
 
     def close(self):
-        self.listener.close()
+        hostile.stop_listening(self.listener)
 
 
 def flip(at):
