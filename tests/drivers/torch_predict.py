@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """tests/drivers/torch_predict.py - what PyTorch makes of models, in float32, as its users compute.
 
-    torch_predict.py JOBS.json
+    torch_predict.py SITE_PACKAGES [JOBS.json]
 
 Writes scores, distances of kmeans, projections of pca. Jobs are lists of an algorithm, an activation,
-and the paths of model.safetensors, of rows and of the result, both .npy.
+and the paths of model.safetensors, of rows and of the result, both .npy. Without jobs it tells whether
+this Python has all it needs; of SITE_PACKAGES it takes what it has not itself, as Debian's the safetensors.
 """
 
 import json
 import sys
 from pathlib import Path
 
-import numpy
-import torch
-import torch.nn.functional as nn
-from safetensors.torch import load_file
+sys.path.append(sys.argv[1])
+
+import numpy  # noqa: E402
+import torch  # noqa: E402
+import torch.nn.functional as nn  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
 
 
 def linear(m, x, _):
@@ -65,12 +68,12 @@ ALGORITHMS = {
 
 
 def main():
-    for algorithm, activation, model, rows, out in json.loads(Path(sys.argv[1]).read_text()):
+    for algorithm, activation, model, rows, out in json.loads(Path(sys.argv[2]).read_text()):
         x = torch.from_numpy(numpy.load(rows))
         with torch.inference_mode():
             got = ALGORITHMS[algorithm](load_file(model), x, getattr(torch, activation))
         numpy.save(out, got.numpy())
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and len(sys.argv) > 2:
     main()
