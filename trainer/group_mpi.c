@@ -5,7 +5,6 @@
 #include "trainer/group_wrap.h"
 #include "trainer/mesh_address.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
  * host rests in between, as then it waits for a rank that computes. */
 #define TESTS_BETWEEN_POLLS 1000U
 #define TESTS_OF_HASTE 1000000U
+#define ADDRESSES_MAX 8 /* that rank 0 tells of itself */
 
 struct group_mpi {
     struct tr_group_wrap wrap; /* first */
@@ -31,42 +31,40 @@ static struct group_mpi *mpi_of(struct tr_group *group)
 /* --- the meeting place ---------------------------------------------------------------------------
  */
 
-/* Its own address on the way to other hosts: that of the default route. No packet is sent. */
-static int address_of_route(struct tr_address *own)
+/* Its addresses as others may know them, with commas between them. -1: there is none. */
+static int name_all(char *hosts, size_t hosts_bytes)
 {
-    const struct sockaddr_in outside = {
-        .sin_family = AF_INET,
-        .sin_port = htons(9),
-        .sin_addr = {htonl(0xc0000201)}, /* 192.0.2.1, of RFC 5737: nobody's */
-    };
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    int rc = connect(fd, (const struct sockaddr *)&outside, sizeof outside);
-    if (rc == 0)
-        *own = tr_address_of_own(fd);
-    close(fd);
-    return rc;
+    struct tr_address own[ADDRESSES_MAX];
+    int count = tr_address_of_host(own, ADDRESSES_MAX);
+    size_t at = 0;
+    for (int i = 0; i < count; i++) {
+        char text[TR_ADDRESS_TEXT_BYTES];
+        tr_address_text(&own[i], text);
+        if (at + strlen(text) + 2 > hosts_bytes)
+            break;
+        at += (size_t)snprintf(hosts + at, hosts_bytes - at, "%s%s", at > 0 ? "," : "", text);
+    }
+    return at > 0 ? 0 : -1;
 }
 
 static int listen_for_all(bool all_here, struct tr_meeting *meeting, struct tr_error *error)
 {
-    struct tr_address own;
-    char text[TR_ADDRESS_TEXT_BYTES];
+    struct tr_address at;
     if (all_here) {
-        if (tr_address_find("127.0.0.1", 0, &own, 1, error) < 1)
+        snprintf(meeting->host, sizeof meeting->host, "127.0.0.1");
+        if (tr_address_find(meeting->host, 0, &at, 1, error) < 1)
             return -1;
-    } else if (address_of_route(&own) < 0) {
-        return tr_fail(error, "rank 0 has no route to other hosts: set PENSTOCK_MASTER=HOST:PORT");
+        meeting->listen_fd = tr_address_listen(&at);
+    } else if (name_all(meeting->host, sizeof meeting->host) < 0) {
+        return tr_fail(error, "no network interface of rank 0 that is up has an address: set "
+                              "PENSTOCK_MASTER=HOST:PORT");
+    } else {
+        meeting->listen_fd = tr_address_listen_anywhere(0);
     }
-    tr_address_set_port(&own, 0);
-    meeting->listen_fd = tr_address_listen(&own);
     if (meeting->listen_fd < 0)
-        return tr_fail(error, "cannot listen at %s: %s", tr_address_text(&own, text),
-                       strerror(errno));
-    own = tr_address_of_own(meeting->listen_fd);
-    meeting->port = tr_address_port(&own);
-    snprintf(meeting->host, sizeof meeting->host, "%s", tr_address_text(&own, text));
+        return tr_fail(error, "cannot listen at %s: %s", meeting->host, strerror(errno));
+    at = tr_address_of_own(meeting->listen_fd);
+    meeting->port = tr_address_port(&at);
     return 0;
 }
 

@@ -15,13 +15,14 @@
 
 /* Where ranks that mpirun has launched meet, which rank 0 says to all through MPI. */
 struct tr_meeting {
-    char host[256]; /* a name or an address */
+    char host[512]; /* a name, or addresses with commas between them */
     uint16_t port;
     int listen_fd; /* of rank 0: listens there */
 };
 
-/* Together. Rank 0 listens at a port that is free, of the address by which it reaches other hosts,
- * or, where all ranks are on this host, of that alone. */
+/* Together. Rank 0 listens at a port that is free, and tells all addresses that it has: which of
+ * them leads to it, only the others can find out. Where all ranks are on this host, they meet
+ * there. */
 int tr_mpi_meet(struct tr_mpi *mpi, uint32_t rank, bool all_here, struct tr_meeting *meeting,
                 struct tr_error *error);
 

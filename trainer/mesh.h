@@ -35,7 +35,7 @@
 struct tr_mesh_options {
     uint32_t rank;
     uint32_t count;         /* 2..TR_MESH_RANKS_MAX */
-    const char *host;       /* where rank 0 is */
+    const char *host;       /* where rank 0 is; of several, with commas between them, any */
     uint16_t port;          /* that it listens on */
     int listen_fd;          /* of rank 0: a socket that listens already, taken over; <= 0: none */
     const char *local;      /* network interface or address of this host to use; NULL: as routed */

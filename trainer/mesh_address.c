@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -75,20 +76,87 @@ int tr_address_local(const char *name, struct tr_address *address, struct tr_err
     return 0;
 }
 
-int tr_address_find(const char *host, uint16_t port, struct tr_address *addresses, int room,
+static int find_one(const char *host, const char *service, struct tr_address *addresses, int room,
                     struct tr_error *error)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     struct addrinfo *found = NULL;
-    char service[8];
     int count = 0;
-    snprintf(service, sizeof service, "%u", (unsigned)port);
     int rc = getaddrinfo(host, service, &hints, &found);
     if (rc != 0)
         return tr_fail(error, "%s", rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
     for (const struct addrinfo *i = found; i && count < room; i = i->ai_next)
         addresses[count++] = make(i->ai_addr, i->ai_addrlen);
     freeaddrinfo(found);
+    return count;
+}
+
+int tr_address_find(const char *hosts, uint16_t port, struct tr_address *addresses, int room,
+                    struct tr_error *error)
+{
+    char service[8];
+    char host[NI_MAXHOST];
+    int count = 0;
+    int found = -1;
+    snprintf(service, sizeof service, "%u", (unsigned)port);
+    for (const char *end = ","; *end; hosts = end + 1) {
+        end = hosts + strcspn(hosts, ",");
+        snprintf(host, sizeof host, "%.*s", (int)(end - hosts), hosts);
+        found = find_one(host, service, addresses + count, room - count, error);
+        count += found > 0 ? found : 0;
+    }
+    return count > 0 ? count : found;
+}
+
+/* That of the default route. No packet is sent. */
+static struct tr_address address_of_route(void)
+{
+    const struct sockaddr_in outside = {
+        .sin_family = AF_INET,
+        .sin_port = htons(9),
+        .sin_addr = {htonl(0xc0000201)}, /* 192.0.2.1, of RFC 5737: nobody's */
+    };
+    struct tr_address own = {0};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return own;
+    if (connect(fd, (const struct sockaddr *)&outside, sizeof outside) == 0)
+        own = tr_address_of_own(fd);
+    tr_address_set_port(&own, 0);
+    close(fd);
+    return own;
+}
+
+/* 0 where others have no use for it. */
+static socklen_t length_for_others(const struct ifaddrs *i)
+{
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)i->ifa_addr;
+    if (!i->ifa_addr || !(i->ifa_flags & IFF_UP) || (i->ifa_flags & IFF_LOOPBACK))
+        return 0;
+    if (i->ifa_addr->sa_family == AF_INET)
+        return sizeof(struct sockaddr_in);
+    bool has = i->ifa_addr->sa_family == AF_INET6 && !IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr);
+    return has ? sizeof(struct sockaddr_in6) : 0;
+}
+
+int tr_address_of_host(struct tr_address *addresses, int room)
+{
+    struct tr_address route = address_of_route();
+    struct ifaddrs *all = NULL;
+    int count = 0;
+    if (route.len_bytes > 0 && !tr_address_is_loopback(&route) && room > 0)
+        addresses[count++] = route;
+    if (getifaddrs(&all) < 0)
+        return count;
+    for (const struct ifaddrs *i = all; i && count < room; i = i->ifa_next) {
+        socklen_t len_bytes = length_for_others(i);
+        if (len_bytes == 0)
+            continue;
+        struct tr_address one = make(i->ifa_addr, len_bytes);
+        if (one.len_bytes != route.len_bytes || memcmp(&one.at, &route.at, len_bytes) != 0)
+            addresses[count++] = one;
+    }
+    freeifaddrs(all);
     return count;
 }
 

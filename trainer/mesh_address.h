@@ -24,9 +24,14 @@ struct tr_address {
 /* An address of this host by name: of an interface, or the address itself. -1 with *error. */
 int tr_address_local(const char *name, struct tr_address *address, struct tr_error *error);
 
-/* Where a name is now, at most `room` addresses: their number, or -1 with *error. */
-int tr_address_find(const char *host, uint16_t port, struct tr_address *addresses, int room,
+/* Where a name is now, or each of several with commas between them: at most `room` addresses. Their
+ * number, or -1 with *error. */
+int tr_address_find(const char *hosts, uint16_t port, struct tr_address *addresses, int room,
                     struct tr_error *error);
+
+/* Where other hosts may find this one: the address of the default route, if there is one, and those
+ * of all interfaces that are up; loopback and link-local ones are not among them. Their number. */
+int tr_address_of_host(struct tr_address *addresses, int room);
 
 struct tr_address tr_address_of_peer(int fd);
 struct tr_address tr_address_of_own(int fd);

@@ -196,12 +196,13 @@ static int wait_for_table(struct tr_lobby *lobby, struct tr_error *error)
     }
 }
 
-/* One attempt with one address. */
-static int join_at(struct tr_lobby *lobby, const struct tr_address *at, struct tr_error *error)
+/* One attempt with one address, which may take attempt_s to be connected. */
+static int join_at(struct tr_lobby *lobby, const struct tr_address *at, double attempt_s,
+                   struct tr_error *error)
 {
     struct tr_mesh *mesh = lobby->mesh;
     struct tr_mesh_peer *first = &mesh->peers[0];
-    double until_s = tr_now_s() + ATTEMPT_S;
+    double until_s = tr_now_s() + attempt_s;
     int fd = tr_address_connect(at, lobby->local.len_bytes > 0 ? &lobby->local : NULL,
                                 until_s < lobby->until_s ? until_s : lobby->until_s);
     if (fd < 0) {
@@ -246,7 +247,7 @@ static int join_first(struct tr_lobby *lobby, struct tr_error *error)
         if (count < 0)
             note(lobby, "its address is not known", why.text);
         for (int i = 0; i < count; i++) {
-            if (join_at(lobby, &at[i], error) == 0)
+            if (join_at(lobby, &at[i], ATTEMPT_S / count, error) == 0)
                 return 0;
             if (mesh->failed)
                 return -1;

@@ -2,8 +2,6 @@
 """tests/integration/test_hosts.py - three hosts with addresses of their own, in network namespaces,
 share a channel over a real link: every object reaches one of them, in each epoch."""
 
-import os
-import shutil
 import struct
 import subprocess
 import sys
@@ -12,56 +10,7 @@ import time
 import numpy
 import pytest
 from conftest import ACCESS_KEY, SECRET_KEY, clean_env, s3_env
-
-HOSTS = ["algo-1", "algo-2", "algo-3"]
-
-
-def ip(*words):
-    subprocess.run(["ip", *map(str, words)], check=True, capture_output=True, timeout=20)
-
-
-class Network:
-    """A bridge in a namespace of the server, and a namespace for each host, joined by veth pairs."""
-
-    def __init__(self):
-        self.tag = f"ps{os.getpid() % 100000}"
-        self.made = []
-
-    def name(self, what):
-        return f"{self.tag}{what}"
-
-    def add(self, what):
-        ip("netns", "add", self.name(what))
-        self.made.append(self.name(what))
-        ip("-n", self.name(what), "link", "set", "lo", "up")
-
-    def __enter__(self):
-        try:
-            self.add("s")
-            server = self.name("s")
-            ip("-n", server, "link", "add", "br0", "type", "bridge")
-            ip("-n", server, "addr", "add", "10.77.0.1/24", "dev", "br0")
-            ip("-n", server, "link", "set", "br0", "up")
-            for number in range(len(HOSTS)):
-                host = self.name(f"h{number}")
-                self.add(f"h{number}")
-                ip("-n", server, "link", "add", f"v{number}", "type", "veth",
-                   "peer", "name", "eth0", "netns", host)  # fmt: skip
-                ip("-n", server, "link", "set", f"v{number}", "master", "br0", "up")
-                ip("-n", host, "addr", "add", f"10.77.0.{number + 10}/24", "dev", "eth0")
-                ip("-n", host, "link", "set", "eth0", "up")
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        for name in self.made:
-            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
-
-    def within(self, what):
-        return ["ip", "netns", "exec", self.name(what)]
-
+from network import HOSTS, Network
 
 # `penstock serve` listens on loopback alone, as it should: this passes the hosts' connections on.
 FORWARD = """
@@ -102,8 +51,6 @@ def records_of(stream):
 
 @pytest.mark.plain_build
 def test_three_hosts_share_a_channel(penstock, tmp_path):
-    if os.geteuid() != 0 or not shutil.which("ip"):
-        pytest.skip("needs root and iproute2 for network namespaces")
     draw = numpy.random.default_rng(1)
     contents = [draw.bytes(int(size)) for size in draw.integers(1000, 300_000, 30)]
     (tmp_path / "root/data").mkdir(parents=True)

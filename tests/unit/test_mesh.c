@@ -188,6 +188,22 @@ static void ranks_use_the_network_they_are_told(void **state)
     use_and_free(ranks, 3);
 }
 
+/* Of rank 0's addresses one is enough: at the first nobody listens, the second is no address. */
+static void any_address_of_several_will_do(void **state)
+{
+    struct mesh_place place = mesh_place_new();
+    struct opening ranks[2] = {{.rc = 0}};
+    (void)state;
+    for (uint32_t r = 0; r < 2; r++) {
+        ranks[r].options = mesh_options(&place, r, 2);
+        ranks[r].options.host = r == 0 ? "127.0.0.1" : "127.0.0.3,300.0.0.1,127.0.0.1";
+        start(&ranks[r]);
+    }
+    for (uint32_t r = 0; r < 2; r++)
+        wait_opened(&ranks[r]);
+    use_and_free(ranks, 2);
+}
+
 static void options_are_checked(void **state)
 {
     static const struct {
@@ -561,6 +577,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rank_0_may_be_the_last_to_start),
         cmocka_unit_test(ranks_use_the_network_they_are_told),
+        cmocka_unit_test(any_address_of_several_will_do),
         cmocka_unit_test(options_are_checked),
         cmocka_unit_test(missing_ranks_are_named),
         cmocka_unit_test(a_rank_that_went_again_is_missing),
