@@ -122,6 +122,8 @@ static int judge(struct tr_mesh *mesh, const struct tr_mesh_peer *peer, double n
                             "%s has ended its run, in step %" PRIu64 ", while this rank (%" PRIu32
                             ") is in step %" PRIu64,
                             peer->name, peer->steps_said, mesh->rank, mesh->steps_said);
+    if (tr_control_crossed(mesh, peer, error) < 0)
+        return -1;
     if (flows && data_ended && now_s - peer->data_ended_s > VERDICT_S)
         return tr_mesh_fail(mesh, error, "%s has gone, in step %" PRIu64, peer->name,
                             peer->steps_said);

@@ -42,13 +42,16 @@ bool tr_control_put(struct tr_mesh *mesh, struct tr_mesh_peer *peer, enum tr_fra
 void tr_control_beat(struct tr_mesh *mesh)
 {
     double now_s = tr_now_s();
+    uint8_t payload[TR_FRAME_PAYLOAD_BYTES_MAX];
     if (now_s - mesh->beaten_s < mesh->beat_s)
         return;
     mesh->beaten_s = now_s;
+    bool waits = mesh->in_call && !mesh->hearing;
+    size_t len_bytes = waits ? tr_call_write(&mesh->call, payload) : 0;
     for (uint32_t r = 0; r < mesh->count; r++) {
         struct tr_mesh_peer *peer = &mesh->peers[r];
         if (tr_mesh_is_peer(mesh, r) && !peer->done && peer->out_bytes == 0)
-            tr_control_put(mesh, peer, TR_FRAME_BEAT, NULL, 0);
+            tr_control_put(mesh, peer, TR_FRAME_BEAT, payload, len_bytes);
     }
 }
 
@@ -111,6 +114,22 @@ int tr_control_agree(struct tr_mesh *mesh, const struct tr_mesh_peer *peer,
                         mesh->rank, call_text(own, text[1], sizeof text[1]));
 }
 
+int tr_control_crossed(struct tr_mesh *mesh, const struct tr_mesh_peer *peer,
+                       struct tr_error *error)
+{
+    char text[64];
+    if (!mesh->hearing || peer->steps_said > mesh->steps_heard ||
+        peer->waits_in.number <= mesh->call.number)
+        return 0;
+    return tr_mesh_fail(mesh, error,
+                        "%s waits in call %" PRIu64 " with %s, while this rank (%" PRIu32
+                        ") waits for its word of step %" PRIu64
+                        ": ranks have to make the same calls in the same order",
+                        peer->name, peer->waits_in.number,
+                        call_text(&peer->waits_in, text, sizeof text), mesh->rank,
+                        mesh->steps_said);
+}
+
 static int take_step(struct tr_mesh *mesh, struct tr_mesh_peer *peer, const struct tr_frame *frame,
                      struct tr_error *error)
 {
@@ -136,6 +155,15 @@ static int take_enter(struct tr_mesh *mesh, struct tr_mesh_peer *peer, const str
     return 0;
 }
 
+static int take_beat(struct tr_mesh *mesh, struct tr_mesh_peer *peer, const struct tr_frame *frame,
+                     struct tr_error *error)
+{
+    peer->waits_in = (struct tr_call){0};
+    if (frame->len_bytes > 0 && tr_call_read(frame, &peer->waits_in) < 0)
+        return tr_mesh_fail(mesh, error, "%s has sent what is no frame", peer->name);
+    return 0;
+}
+
 static int take_frame(struct tr_mesh *mesh, struct tr_mesh_peer *peer, const struct tr_frame *frame,
                       struct tr_error *error)
 {
@@ -152,7 +180,7 @@ static int take_frame(struct tr_mesh *mesh, struct tr_mesh_peer *peer, const str
         peer->done = true;
         return 0;
     case TR_FRAME_BEAT:
-        return 0;
+        return take_beat(mesh, peer, frame, error);
     case TR_FRAME_HELLO:
     case TR_FRAME_TABLE:
     case TR_FRAME_REFUSAL:

@@ -203,7 +203,7 @@ int tr_call_read(const struct tr_frame *frame, struct tr_call *call)
     call->size_bytes = take(&in, 8);
     call->kind = (uint8_t)take(&in, 1);
     call->values = (uint8_t)take(&in, 1);
-    return frame->type == TR_FRAME_ENTER ? whole(&in) : -1;
+    return frame->type == TR_FRAME_ENTER || frame->type == TR_FRAME_BEAT ? whole(&in) : -1;
 }
 
 void tr_head_write(const struct tr_head *head, uint8_t *to)

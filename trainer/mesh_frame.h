@@ -20,7 +20,7 @@
 #define TR_FRAME_PAYLOAD_BYTES_MAX ((size_t)1024)
 #define TR_FRAME_BYTES_MAX (TR_FRAME_HEADER_BYTES + TR_FRAME_PAYLOAD_BYTES_MAX)
 #define TR_HEAD_BYTES ((size_t)32)
-#define TR_MESH_VERSION 1U
+#define TR_MESH_VERSION 2U
 #define TR_JOB_BYTES_MAX 64U
 #define TR_HOST_BYTES_MAX 63U
 
@@ -31,7 +31,7 @@ enum tr_frame_type {
     /* The sequence of these is how many steps the sender has said something of. */
     TR_FRAME_STEP,  /* a struct tr_said of the newest step */
     TR_FRAME_ENTER, /* the call it is in: number u64, size u64, kind u8, number u8 */
-    TR_FRAME_BEAT,  /* a sign of life */
+    TR_FRAME_BEAT,  /* a sign of life; the call in which it waits, as ENTER has it, if it does */
     TR_FRAME_LEAVE, /* it failed: why, text */
     TR_FRAME_END,   /* it has done all it had to */
 };

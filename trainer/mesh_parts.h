@@ -25,6 +25,7 @@ struct tr_mesh_peer {
     uint64_t steps_said;
     struct tr_said said[2]; /* of the two newest steps */
     struct tr_call entered;
+    struct tr_call waits_in; /* number 0: in none, as far as it has said */
     uint8_t in[TR_CONTROL_BYTES];
     size_t in_bytes;
     uint8_t out[TR_CONTROL_BYTES];
@@ -73,6 +74,10 @@ int tr_control_read(struct tr_mesh *mesh, struct tr_mesh_peer *peer, struct tr_e
 /* Whether a peer comes to the call that this rank is in with another one. */
 int tr_control_agree(struct tr_mesh *mesh, const struct tr_mesh_peer *peer,
                      const struct tr_call *theirs, struct tr_error *error);
+/* Whether a peer waits in a call to which this rank, which waits for its word, has not come: both
+ * would wait for ever. */
+int tr_control_crossed(struct tr_mesh *mesh, const struct tr_mesh_peer *peer,
+                       struct tr_error *error);
 /* A sign of life to all, where it is time. */
 void tr_control_beat(struct tr_mesh *mesh);
 

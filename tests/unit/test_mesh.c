@@ -543,35 +543,6 @@ static void ranks_in_different_calls_are_told(void **state)
     free_all(ranks, 2);
 }
 
-static void different_calls(struct tr_group *group, struct tr_device *device, void *cookie)
-{
-    uint32_t *told = cookie;
-    struct tr_error error = {""};
-    double values[600] = {0.0};
-    int rc = 0;
-    (void)device;
-    if (group->rank == 0)
-        rc = tr_group_broadcast(group, values, sizeof values, &error);
-    else
-        rc = tr_group_sum(group, values, 600, TR_NUMBER_DOUBLE, &error);
-    while (rc == 0) { /* rank 0 may be done with its broadcast */
-        usleep(1000);
-        rc = tr_group_beat(group, &error);
-    }
-    if (strstr(error.text, "same calls in the same order"))
-        __atomic_fetch_add(told, 1, __ATOMIC_RELAXED);
-    else
-        group_check(strstr(error.text, " failed: ") || strstr(error.text, " has gone"));
-}
-
-static void different_calls_over_tcp_are_told(void **state)
-{
-    uint32_t told = 0;
-    (void)state;
-    tcp_run(2, different_calls, &told);
-    assert_in_range(told, 1, 2);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -588,7 +559,6 @@ int main(void)
         cmocka_unit_test(a_rank_that_babbles_is_named),
         cmocka_unit_test(a_rank_that_does_not_come_to_a_call_is_named),
         cmocka_unit_test(ranks_in_different_calls_are_told),
-        cmocka_unit_test(different_calls_over_tcp_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
