@@ -31,7 +31,7 @@ PACKAGES := gcc make pkg-config curl ca-certificates \
             libmicrohttpd-dev libgnutls28-dev libopenblas-pthread-dev \
             dataset-fashion-mnist
 TEST_PACKAGES := g++ clang-14 clang-format-14 libclang-rt-14-dev libcmocka-dev libfast-float-dev \
-                 python3 python3-venv python3-torch git patch mandoc shellcheck iproute2 openmpi-bin \
+                 python3 python3-venv python3-torch git patch mandoc shellcheck iproute2 openmpi-bin slurmctld slurmd slurm-client \
                  radosgw ceph-mon ceph-osd ceph-common chromium-headless-shell
 
 comma   := ,

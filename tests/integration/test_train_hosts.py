@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """tests/integration/test_train_hosts.py - ranks on hosts of their own, in network namespaces: by the
-names of a training job's resourceconfig.json, by a real torchrun and a real mpirun; and a cable is cut.
+names of a training job's resourceconfig.json, by a real torchrun, mpirun and Slurm; and a cable is cut.
 """
 
 import contextlib
@@ -13,11 +13,12 @@ import time
 import pytest
 from conftest import clean_env, started
 from network import HOSTS, Network, address
+from slurm import Slurm
 from test_train_engines import check_model, command, expected, rows  # noqa: F401 (fixtures)
 from test_train_ranks import endless
 
 RANKS = 2
-# mpirun's way to another host: HOST COMMAND... Each has its name, by which Open MPI tells them apart.
+# mpirun's way to another host: HOST COMMAND... as network.named.
 REMOTE_SHELL = """#!/bin/sh
 host=$1; shift
 exec ip netns exec $host unshare --uts sh -c "hostname $host; $*"
@@ -119,7 +120,15 @@ def test_mpirun_on_two_hosts(penstock, rows, expected, network, tmp_path, group,
     launch += ["--mca", "btl", "self,tcp", "-x", "PENSTOCK_GROUP"]
     env = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "PENSTOCK_GROUP": group}
     env["HOME"] = os.environ.get("HOME", str(tmp_path))
-    named = [*network.within("h0"), "unshare", "--uts", "sh", "-c", 'hostname $0; exec "$@"', hosts[0]]
-    [(_, err)] = run_all([[*named, *launch, *command(penstock, rows, tmp_path / "model")]], env=env)
+    [(_, err)] = run_all([[*network.named("h0"), *launch, *command(penstock, rows, tmp_path / "model")]], env=env)
     assert ("group: mpi (Open MPI v" if group == "auto" else "group: tcp") in err
+    check_model(tmp_path / "model", expected)
+
+
+@pytest.mark.plain_build
+def test_srun_on_two_hosts(penstock, rows, expected, network, tmp_path):  # noqa: F811
+    with Slurm(network, tmp_path / "slurm") as cluster:
+        srun = cluster.srun(RANKS, *command(penstock, rows, tmp_path / "model"))
+        [(_, err)] = run_all([srun], env=cluster.env)
+    assert f"ranks: 1 of 2 (Slurm: SLURM_PROCID, SLURM_NTASKS), meeting at {network.name('h0')}:" in err
     check_model(tmp_path / "model", expected)
