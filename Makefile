@@ -86,6 +86,8 @@ MAN_5    := $(wildcard */*.5)
 ifeq ($(VARIANT),release)
 CUDA_SO  := $(if $(NVCC),$(if $(CUDA_SRC),$B/libpenstock_cuda.so))
 endif
+# For tests where there is no GPU: the same plug-in on the CPU (tests/cuda/emulator.h).
+EMULATED := $(if $(filter x86_64,$(shell uname -m)),$B/tests/emulated_cuda.so $B/tests/fake_cublas/libcublas.so.13)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -96,7 +98,7 @@ ifeq ($(NVCC),)
 	@echo "penstock: no nvcc in PATH or /usr/local/cuda/bin: the CUDA plug-in is left out; training runs on the CPU"
 endif
 
-unit: $(UNIT) $(if $(filter thread,$(SAN)),,$(FUZZ)) $(DRIVERS) $(if $(SAN),,$(PERF)) $B/bench/penstock-counted $B/tests/seccomp_deny $B/tests/many_addresses.so $B/tests/hasty_clock.so $B/tests/fake_cuda.so $B/tests/fake_nccl.so $B/trainer/example_custom.so # the unit tests and fuzz replays
+unit: $(UNIT) $(if $(filter thread,$(SAN)),,$(FUZZ)) $(DRIVERS) $(if $(SAN),,$(PERF)) $B/bench/penstock-counted $B/tests/seccomp_deny $B/tests/many_addresses.so $B/tests/hasty_clock.so $B/tests/fake_cuda.so $B/tests/fake_nccl.so $(EMULATED) $B/trainer/example_custom.so # the unit tests and fuzz replays
 
 deps: ## install the Debian packages that building and the demo need
 	@$(call install_packages,$(PACKAGES))
@@ -236,6 +238,25 @@ $B/%.cu.o: %.cu $(wildcard trainer/*.h trainer/*.cuh)
 
 $B/libpenstock_cuda.so: $(CUDA_SRC:%=$B/%.o)
 	$(call say,link) $(NVCC) $(NVCC_FLAGS) $(NVCC_LINK) -o $@ $^
+
+# What nvcc makes of "kernel<<<grid, block, bytes, stream>>>(" a C++ compiler is told in its own words.
+$B/emulated/%.cc: %.cu
+	@mkdir -p $(@D)
+	@{ echo '#line 1 "$<"'; sed -E 's/([A-Za-z_]+(<[a-z]+>)?)<<<(.*)>>>\(/emu_launch(\3, \1, /' $<; } >$@
+
+$B/emulated/%.o: $B/emulated/%.cc tests/cuda/cuda_runtime.h tests/cuda/emulator.h $(wildcard trainer/*.h trainer/*.cuh)
+	$(call say,c++) g++ -std=c++17 -O2 -g1 -fPIC -fvisibility=hidden -fno-exceptions -fno-rtti -ffp-contract=off \
+	    -Wall -Wextra -Wno-unused-function $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all) -I. -Itests/cuda -c -o $@ $<
+
+$B/tests/emulated_cuda.so: $(CUDA_SRC:%.cu=$B/emulated/%.o) $(patsubst %,$B/tests/cuda/%.o,blocks memory streams)
+	$(call say,link) g++ -shared $(LD_FLAGS) -o $@ $^
+
+# ThreadSanitizer is told of each of the threads that blocks.c has take turns, and not of itself.
+$B/tests/cuda/blocks.o: C_FLAGS += $(if $(filter thread,$(SAN)),-fno-sanitize=thread -DEMU_RACES)
+
+$B/tests/fake_cublas/libcublas.so.13: $B/tests/cuda/fake_cublas.o
+	@mkdir -p $(@D)
+	$(call say,link) $(CC) -shared $(LD_FLAGS) -o $@ $^
 
 $B/penstock: $B/bench/main.o $B/libtool.a $B/libpenstock.a
 	$(call say,link) $(CC) $(LD_FLAGS) -o $@ $^ $(TOOL_LIBS) $(LIBS)

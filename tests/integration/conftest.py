@@ -252,6 +252,17 @@ def s3_server(penstock, tmp_path):
         server._process.wait()
 
 
+@pytest.fixture(scope="session")
+def cuda_env(penstock):
+    """For the GPU of this machine, or for one that the CPU emulates (tests/cuda/emulator.h)."""
+    plugin = penstock.parent / "tests/emulated_cuda.so"
+    if Path("/dev/nvidiactl").exists() and (penstock.parent / "libpenstock_cuda.so").exists():
+        return {}
+    if not plugin.exists():
+        pytest.skip("no GPU, and none can be emulated here")
+    return {"PENSTOCK_CUDA_PLUGIN": str(plugin), "PENSTOCK_CUBLAS": "off"}
+
+
 @dataclass
 class Fashion:
     root: Path  # holds one directory each, so that it can be served: bucket "train", bucket "test"

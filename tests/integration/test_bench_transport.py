@@ -54,7 +54,7 @@ def test_counts_copies_and_allocations(penstock):
 def test_a_server_of_its_own_and_a_kernel_without_io_uring(run_penstock, seccomp_deny, penstock, tmp_path):
     """`penstock bench transport` needs neither source tree nor server."""
     out = tmp_path / "out.json"
-    done = run([seccomp_deny, "EPERM", "--", penstock, "bench", "transport", "--seconds", "0.1",
+    done = run([seccomp_deny, "EPERM", "--", penstock, "bench", "transport", "--seconds", "1",
                 "--warmup-s", "0", "--repeats", "1", "--part-sizes", "1MiB", "--dir", tmp_path,
                 "--json", out]).ok()
     variants = json.loads(out.read_text())["variants"]

@@ -47,8 +47,11 @@ def write(path, features, labels, dtype="float32", uid_at=None):
     return path
 
 
+DEVICES = ["delayed", "cuda"]
+
+
 @pytest.fixture
-def train(run_penstock, tmp_path):
+def train(run_penstock, tmp_path, cuda_env):
     """Trains, and returns the model's bytes and what was measured."""
 
     def run(name, data, *options, algorithm="linear-learner", framed=True, device="delayed"):
@@ -56,23 +59,25 @@ def train(run_penstock, tmp_path):
         args += ["--model-dir", tmp_path / name, "--metrics-json", tmp_path / f"{name}.json"]
         for assignment in (f"mini_batch_size={BATCH}", f"feature_dim={DIM}", *MODELS[algorithm]):
             args += ["--hp", assignment]
-        out = run_penstock([*args, *options], env={} if framed else {"PENSTOCK_FRAMED": "off"}).ok()
+        env = cuda_env | ({} if framed else {"PENSTOCK_FRAMED": "off"})
+        out = run_penstock([*args, *options], env=env).ok()
         said = "the device makes rows of records itself" in out.stdout
         measured = json.loads((tmp_path / f"{name}.json").read_text())
-        assert said == (framed and device == "delayed")
+        assert said == (framed and device in DEVICES)
         return (tmp_path / name / "model.safetensors").read_bytes(), measured, out.stdout
 
     return run
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(
     "algorithm, dtype", [*((name, "float32") for name in MODELS), ("linear-learner", "float64")]
 )
-def test_the_model_is_that_of_decoded_rows(train, tmp_path, algorithm, dtype):
+def test_the_model_is_that_of_decoded_rows(train, tmp_path, algorithm, dtype, device):
     data = write(tmp_path / "data", *draw_rows(), dtype)
-    expected, measured, _ = train("off", data, algorithm=algorithm, framed=False)
+    expected, measured, _ = train("off", data, algorithm=algorithm, framed=False, device=device)
     assert measured["feed"]["batches_framed"] == 0
-    framed, measured, _ = train("on", data, "--validation", data, algorithm=algorithm)
+    framed, measured, _ = train("on", data, "--validation", data, algorithm=algorithm, device=device)
     assert framed == expected
     feed = measured["feed"]
     assert 0 < feed["batches_framed"] < feed["batches"]  # what the head keeps are rows

@@ -50,15 +50,29 @@ static inline bool fixture_path(const char *relative, char *path, size_t room_by
     return true;
 }
 
+/* Which CUDA plug-in, where the environment does not say: that of nvcc where there is a GPU, and
+ * else the one on the CPU (tests/cuda/emulator.h), if it was built. */
+static inline void fixture_choose_plugin(void)
+{
+    char real[4096];
+    char emulated[4096];
+    if (!fixture_path("../../libpenstock_cuda.so", real, sizeof real) ||
+        !fixture_path("../emulated_cuda.so", emulated, sizeof emulated))
+        return;
+    bool has_gpu = access("/dev/nvidiactl", F_OK) == 0 && access(real, R_OK) == 0;
+    bool emulates = !has_gpu && access(emulated, R_OK) == 0;
+    setenv("PENSTOCK_CUDA_PLUGIN", emulates ? emulated : real, 0);
+    if (emulates)
+        setenv("PENSTOCK_CUBLAS", "off", 0);
+}
+
 /* Opens a device for a test; skips the test, with the reason, where cuda cannot be had. */
 static inline struct tr_device *fixture_device(const char *name)
 {
     char line[600];
-    char plugin[4096];
     struct tr_device *device;
-    if (strcmp(name, "cuda") == 0 &&
-        fixture_path("../../libpenstock_cuda.so", plugin, sizeof plugin)) /* build/release */
-        setenv("PENSTOCK_CUDA_PLUGIN", plugin, 0);
+    if (strcmp(name, "cuda") == 0)
+        fixture_choose_plugin();
     int rc = tr_device_open(name, &device, line, sizeof line);
     if (rc < 0 && strcmp(name, "cuda") == 0) {
         printf("# %s\n", line);
