@@ -7,6 +7,9 @@
  * kernel come in any order, and so do the threads of a block between barriers; their races and
  * what they do outside of arrays are seen by the sanitizers. Device memory is garbage at first.
  *
+ *     EMULATED_CUDA_FAIL=N    from the N-th operation of all streams on the GPU is lost
+ *     EMULATED_CUDA_RACES=1   ThreadSanitizer tells the threads of a block apart, which is slow
+ *
  * Threads: any; the functions of kernels those of streams alone.
  */
 #ifndef TESTS_CUDA_EMULATOR_H

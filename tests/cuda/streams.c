@@ -7,7 +7,6 @@
 
 #include <pthread.h>
 #include <semaphore.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -52,7 +51,9 @@ struct emu_event {
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* of the list */
 static struct emu_stream *streams[STREAMS_MAX];
-static __thread uint32_t captures; /* of this thread */
+static __thread uint32_t captures;  /* of this thread */
+static _Atomic uint64_t operations; /* of all streams */
+static _Atomic bool lost;           /* the GPU, and with it what was given and is not done */
 
 static double now_s(void)
 {
@@ -115,12 +116,10 @@ static void run(struct emu_op *op)
     case EMU_RECORD:
         op->event->at_s = now_s();
         op->event->done = op->version;
-        let_go(op->event);
         break;
     case EMU_WAIT:
-        while (op->event->done < op->version)
+        while (!lost && op->event->done < op->version)
             usleep(POLL_US);
-        let_go(op->event);
         break;
     }
 }
@@ -138,7 +137,10 @@ static void *stream_main(void *cookie)
         if (op->kind == EMU_CALL && !op->run)
             break;
         come_late(s);
-        run(op);
+        if (!lost)
+            run(op);
+        if (op->event)
+            let_go(op->event);
         s->done = done;
     }
     free(s->oldest);
@@ -152,6 +154,30 @@ static void put(struct emu_stream *s, struct emu_op *op)
     s->newest = op;
     s->given_count++;
     sem_post(&s->given);
+}
+
+/* --- a GPU that is lost --------------------------------------------------------------------------
+ */
+
+/* As after a fault of a kernel: nothing works any more, and nobody waits for what is not done. */
+static cudaError_t check_lost(void)
+{
+    return lost ? emu_note(cudaErrorLaunchFailure) : cudaSuccess;
+}
+
+static cudaError_t count_operation(void)
+{
+    const char *last = getenv("EMULATED_CUDA_FAIL");
+    if (last && ++operations >= strtoull(last, NULL, 10))
+        lost = true;
+    return check_lost();
+}
+
+static void drop(struct emu_op *op)
+{
+    if (op->event)
+        let_go(op->event);
+    free(op);
 }
 
 /* --- what the host gives -------------------------------------------------------------------------
@@ -172,17 +198,19 @@ static bool fits(const struct emu_op *op)
 
 cudaError_t emu_give(struct emu_stream *s, struct emu_op *op)
 {
-    if (op->kind == EMU_KERNEL && !fits(op)) {
-        free(op);
-        return emu_note(cudaErrorInvalidConfiguration);
+    cudaError_t rc = count_operation();
+    if (rc == cudaSuccess && op->kind == EMU_KERNEL && !fits(op))
+        rc = emu_note(cudaErrorInvalidConfiguration);
+    if (rc != cudaSuccess) {
+        drop(op);
+        return rc;
     }
     if (!s->graph) {
         put(s, op);
         return cudaSuccess;
     }
     if (op->kind == EMU_RECORD || op->kind == EMU_WAIT) {
-        let_go(op->event);
-        free(op);
+        drop(op);
         return emu_note(s->capture_rc = cudaErrorStreamCaptureIsolation);
     }
     *s->graph->end = op;
@@ -245,7 +273,7 @@ cudaError_t cudaStreamSynchronize(struct emu_stream *s)
     if (s->graph)
         return emu_note(s->capture_rc = cudaErrorStreamCaptureUnsupported);
     wait_for(s);
-    return cudaSuccess;
+    return check_lost();
 }
 
 void emu_drain(void)
@@ -301,6 +329,8 @@ cudaError_t cudaEventQuery(struct emu_event *event)
 {
     if (event->captured)
         return emu_note(cudaErrorCapturedEvent);
+    if (check_lost() != cudaSuccess)
+        return cudaErrorLaunchFailure;
     return event->done < event->recorded ? emu_note(cudaErrorNotReady) : cudaSuccess;
 }
 
@@ -308,9 +338,9 @@ cudaError_t cudaEventSynchronize(struct emu_event *event)
 {
     if (event->captured)
         return emu_note(cudaErrorCapturedEvent);
-    while (event->done < event->recorded)
+    while (!lost && event->done < event->recorded)
         usleep(POLL_US);
-    return cudaSuccess;
+    return check_lost();
 }
 
 cudaError_t cudaEventElapsedTime(float *milliseconds, struct emu_event *from, struct emu_event *to)
@@ -418,7 +448,8 @@ cudaError_t cudaGraphExecUpdate(struct emu_graph *exec, struct emu_graph *graph,
 
 cudaError_t cudaGraphLaunch(struct emu_graph *exec, struct emu_stream *s)
 {
-    for (const struct emu_op *op = exec->first; op; op = op->next)
+    cudaError_t rc = count_operation();
+    for (const struct emu_op *op = exec->first; op && rc == cudaSuccess; op = op->next)
         put(s, copy_of(op));
-    return cudaSuccess;
+    return rc;
 }

@@ -59,6 +59,21 @@ def test_a_checkpoint_goes_on_with_the_same_bytes(run_penstock, penstock, rows, 
     check_near(tmp_path / "cpu", tmp_path / "whole")
 
 
+@pytest.mark.parametrize("graphs", ("off", "on"))
+@pytest.mark.parametrize("algorithm", ("linear-learner", "factorization-machines"))
+def test_a_gpu_that_is_lost_ends_the_run(run_penstock, penstock, rows, tmp_path, cuda_env, algorithm, graphs):
+    """At its first operation, and later: the call is named, and no model is left behind."""
+    if not cuda_env:
+        pytest.skip("emulated CUDA alone can be made to fail")
+    for operation in (1, 2, 9, 30, 99, 150, 500):
+        env = cuda_env | {"EMULATED_CUDA_FAIL": str(operation), "PENSTOCK_CUDA_GRAPHS": graphs}
+        model = tmp_path / str(operation)
+        words = command(penstock, rows, algorithm, "--model-dir", model, "--device", "cuda")
+        out = run_penstock(words[1:], env=env)
+        assert out.rc == 1 and "(CUDA error 719)" in out.stderr, (operation, out.stderr)
+        assert not (model / "model.safetensors").exists()
+
+
 @pytest.mark.plain_build
 def test_products_of_cublas_are_those_of_our_kernel(run_penstock, penstock, rows, tmp_path, cuda_env):
     """Where the GPU is emulated, so is cuBLAS: of matrices in column order."""
