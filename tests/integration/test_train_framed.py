@@ -47,9 +47,6 @@ def write(path, features, labels, dtype="float32", uid_at=None):
     return path
 
 
-DEVICES = ["delayed", "cuda"]
-
-
 @pytest.fixture
 def train(run_penstock, tmp_path, cuda_env):
     """Trains, and returns the model's bytes and what was measured."""
@@ -63,13 +60,14 @@ def train(run_penstock, tmp_path, cuda_env):
         out = run_penstock([*args, *options], env=env).ok()
         said = "the device makes rows of records itself" in out.stdout
         measured = json.loads((tmp_path / f"{name}.json").read_text())
-        assert said == (framed and device in DEVICES)
+        assert said == (framed and device != "cpu")
         return (tmp_path / name / "model.safetensors").read_bytes(), measured, out.stdout
 
     return run
 
 
-@pytest.mark.parametrize("device", DEVICES)
+# test_train_cuda.py runs under sanitizers.
+@pytest.mark.parametrize("device", ["delayed", pytest.param("cuda", marks=pytest.mark.plain_build)])
 @pytest.mark.parametrize(
     "algorithm, dtype", [*((name, "float32") for name in MODELS), ("linear-learner", "float64")]
 )
