@@ -42,6 +42,7 @@ struct runner {
     uint32_t threads;
     bool barriers; /* the kernel has some: then its blocks use one shared memory in turn */
     bool races; /* ThreadSanitizer has to tell lanes apart: $EMULATED_CUDA_RACES, for it is slow */
+    char begin, barrier, end; /* of a kernel: what release and acquire go by, and nothing else */
     uint64_t random;
     struct emu_op *op;
 };
@@ -152,9 +153,9 @@ static void lane_main(void)
     __sanitizer_finish_switch_fiber(NULL, &runner->stack, &runner->stack_bytes);
 #endif
     for (;;) {
-        acquire(&runner->op); /* what was before the kernel */
+        acquire(&runner->begin); /* what was before the kernel */
         runner->op->run(runner->op->closure);
-        release(&runner->made);
+        release(&runner->end);
         leave_lane(runner, DONE);
     }
 }
@@ -213,9 +214,9 @@ void emu_sync_block(void)
 {
     struct runner *r = runner;
     r->barriers = true;
-    release(&r->lanes);
+    release(&r->barrier);
     leave_lane(r, AT_BLOCK_BARRIER);
-    acquire(&r->lanes);
+    acquire(&r->barrier);
 }
 
 static void sync_warp(struct runner *r, uint32_t mask)
@@ -327,8 +328,8 @@ static void run_block(struct runner *r, const uint32_t block[3])
         }
     } while (open_barriers(r));
     if (r->barriers) {
-        acquire(&r->made);
-        release(&r->op);
+        acquire(&r->end);
+        release(&r->begin);
     }
 }
 
@@ -342,11 +343,11 @@ void emu_run_kernel(struct emu_op *op)
     r->threads = op->block[0] * op->block[1] * op->block[2];
     r->barriers = false;
     make_lanes(r, r->threads);
-    release(&r->op);
+    release(&r->begin);
     for (uint32_t i = 0; i < blocks; i++, at = (uint32_t)(((uint64_t)at + step) % blocks)) {
         const uint32_t block[3] = {at % op->grid[0], at / op->grid[0] % op->grid[1],
                                    at / op->grid[0] / op->grid[1]};
         run_block(r, block);
     }
-    acquire(&r->made);
+    acquire(&r->end);
 }
